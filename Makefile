@@ -1,0 +1,57 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both set up .venv on first use.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DAGSTER_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+
+.PHONY: help setup demo test lint types sql unit validate pytest lock clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP)  ## create .venv with the locked versions
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: set PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once, about a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: setup  ## a world of podcasts through the whole platform, Dagster UI on port 3000
+	@earshot demo
+
+test: lint types sql unit validate pytest  ## every check CI runs
+
+lint: setup  ## ruff
+	ruff check .
+	ruff format --check .
+
+types: setup  ## mypy
+	mypy
+
+sql: setup  ## sqlfluff over the dbt project
+	sqlfluff lint dbt_project/models dbt_project/tests
+
+unit: setup  ## dbt build and unit tests on a small lake
+	python -m tests.dbt.small_lake
+
+validate: setup  ## Dagster definitions, from a clone without a dbt manifest
+	rm -rf dbt_project/target
+	dagster definitions validate -w workspace.yaml
+
+pytest: setup  ## the Python tests on both cores
+	pytest -n 2 -q
+
+lock:  ## resolve pyproject.toml again into requirements.lock
+	$(BIN)/python -m pip install --quiet uv
+	uv pip compile -q pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \
+	  --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
+
+clean:  ## remove the virtual environment and the default data folder
+	rm -rf $(VENV) .earshot dbt_project/target

@@ -1,0 +1,1 @@
+"""Versioned lists the rules need: user agents, prefixes, address ranges."""

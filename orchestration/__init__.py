@@ -1,0 +1,1 @@
+"""When each step runs, on which partition, and what must hold afterwards (Dagster)."""

@@ -1,0 +1,1 @@
+"""The assets: thin, one pure function each."""

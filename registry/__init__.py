@@ -1,0 +1,1 @@
+"""What we know and have promised; filled by the update service."""
