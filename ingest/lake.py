@@ -1,0 +1,164 @@
+"""Where Parquet lies; atomic, idempotent writes; the ledger of files taken in.
+
+    lake/requests/day=YYYY-MM-DD/<source>.<file_id>.<segment>.parquet
+    lake/rejects/<source>.<file_id>.parquet
+    lake/files/day=YYYY-MM-DD/<source>.parquet      the ledger, by day of intake
+    lake/catalog/episodes.parquet
+
+A landing file's rows lie where its content hash says, so taking it in twice writes the same bytes to the same
+place. The ledger row is the commit: readers use only rows whose file the ledger calls `taken`, so whatever a
+killed run left behind is invisible until a rerun completes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+
+from ingest.schema import EPISODES, FILES, REJECTS, REQUESTS, Schema, conform
+
+EMPTY = "_empty.parquet"  # carries the schema, so that a glob over an empty table still reads
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put `data` at `path` whole or not at all (also at power loss). Raises OSError, leaving no trace."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """Write `frame` as zstd Parquet at `path`, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        frame.write_parquet(temporary, compression="zstd", compression_level=3, statistics=True)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The lake below `root`; creates its folders and empty tables on first use."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        for table, schema in (
+            (self.root / "requests" / "day=1970-01-01", REQUESTS),
+            (self.root / "rejects", REJECTS),
+            (self.root / "files" / "day=1970-01-01", FILES),
+        ):
+            if not (table / EMPTY).exists():
+                write_parquet(_empty(schema), table / EMPTY)
+        if not self.episodes_path.exists():
+            write_parquet(_empty(EPISODES), self.episodes_path)
+
+    @property
+    def episodes_path(self) -> Path:
+        return self.root / "catalog" / "episodes.parquet"
+
+    def requests_path(self, source: str, file_id: str, day: date, segment: int) -> Path:
+        return self.root / "requests" / f"day={day.isoformat()}" / f"{source}.{file_id}.{segment:04d}.parquet"
+
+    def rejects_path(self, source: str, file_id: str) -> Path:
+        return self.root / "rejects" / f"{source}.{file_id}.parquet"
+
+    def write_requests(self, requests: pl.DataFrame, source: str, file_id: str, segment: int) -> list[date]:
+        """Write one segment's requests (columns of REQUESTS), one file an event day; returns the days."""
+        by_day = requests.with_columns(
+            day=pl.from_epoch("started_us", time_unit="us").dt.date()
+        ).partition_by("day", as_dict=True, include_key=False, maintain_order=True)
+        days = sorted(key[0] for key in by_day)
+        for day in days:
+            write_parquet(by_day[(day,)], self.requests_path(source, file_id, day, segment))
+        return days
+
+    def write_rejects(self, rejects: pl.DataFrame, source: str, file_id: str) -> None:
+        """Write a file's rejects (columns of REJECTS); none leaves no file."""
+        if rejects.height:
+            write_parquet(rejects, self.rejects_path(source, file_id))
+        else:
+            self.rejects_path(source, file_id).unlink(missing_ok=True)
+
+    def requests(self) -> pl.LazyFrame:
+        """All committed requests of files that count, with their `day`."""
+        taken = self.ledger().lazy().filter(pl.col("status") == "taken").select("file_id", "source")
+        return pl.scan_parquet(
+            self.root / "requests" / "*" / "*.parquet", hive_partitioning=True, hive_schema={"day": pl.Date}
+        ).join(taken.unique(), on=["file_id", "source"], how="semi")
+
+    def rejects(self) -> pl.LazyFrame:
+        """All rejects."""
+        return pl.scan_parquet(self.root / "rejects" / "*.parquet")
+
+    def ledger(self) -> pl.DataFrame:
+        """Every file known, one row a (source, file name, content), columns of FILES."""
+        return pl.read_parquet(
+            self.root / "files" / "*" / "*.parquet", hive_partitioning=False, columns=list(FILES)
+        )
+
+    def record(self, files: pl.DataFrame) -> None:
+        """Commit ledger rows (columns of FILES): a row of the same source, name and content is replaced."""
+        with self._locked():
+            for (source, day), rows in _by_ledger_file(files):
+                path = self.root / "files" / f"day={day.isoformat()}" / f"{source}.parquet"
+                known = pl.read_parquet(path, hive_partitioning=False) if path.exists() else _empty(FILES)
+                merged = pl.concat([known, rows]).unique(
+                    ["source", "file_name", "file_id"], keep="last", maintain_order=True
+                )
+                write_parquet(merged.sort("taken_in_us", "file_name", "file_id"), path)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer of the ledger at a time; the lock dies with its process."""
+        with (self.root / ".ledger.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _by_ledger_file(files: pl.DataFrame) -> Iterator[tuple[tuple[str, date], pl.DataFrame]]:
+    conformed = conform(files, FILES).collect()
+    taken_in_day = conformed.with_columns(day=pl.from_epoch("taken_in_us", time_unit="us").dt.date())
+    for (source, day), rows in taken_in_day.partition_by(
+        ["source", "day"], as_dict=True, include_key=True, maintain_order=True
+    ).items():
+        yield (source, day), rows.drop("day")
+
+
+def _empty(schema: Schema) -> pl.DataFrame:
+    return pl.DataFrame(schema=schema)
+
+
+def utc_now_us() -> int:
+    """Now, epoch microseconds."""
+    return int(datetime.now(UTC).timestamp() * 1_000_000)

@@ -1,0 +1,168 @@
+"""The canonical frames, column by column: the one place where names, types and units live.
+
+Keys are 64-bit hashes kept as signed integers, since Spark and most BI tools know no unsigned type.
+Instants are epoch microseconds (UTC) until the marts turn them into timestamps.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import polars as pl
+
+Schema = dict[str, pl.DataType | type[pl.DataType]]
+
+
+class SourceClass(StrEnum):
+    """What a source can see. The two are never summed (IAB 2.3 §5.2)."""
+
+    SERVER_LOG = "server_log"
+    PREFIX = "prefix"
+
+
+class Exclusion(StrEnum):
+    """Why a request by itself does not count, in the order in which the first that applies wins.
+
+    `before_publication` needs the catalogue and is decided in dbt, as are the window-level reasons
+    `below_threshold` and `duplicate` (MEASUREMENT §2).
+    """
+
+    METHOD = "method"
+    STATUS = "status"
+    NOT_MEDIA = "not_media"
+    PROBE = "probe"
+    WATCH_DUPLICATE = "watch_duplicate"
+    BOT = "bot"
+    BOT_LIBRARY = "bot_library"
+    NO_AGENT = "no_agent"
+    DATACENTER = "datacenter"
+    BOGUS_REFERRER = "bogus_referrer"
+    EXCLUDED_ADDRESS = "excluded_address"
+
+
+class FileStatus(StrEnum):
+    """What became of a landing file."""
+
+    TAKEN = "taken"  # its requests are in the lake and count
+    HELD = "held"  # its requests are in the lake but a blocking check failed: the marts leave them out
+    REJECTED = "rejected"  # not a readable log of this source: nothing of it is in the lake
+    DUPLICATE = "duplicate"  # the same bytes were taken in before, under another name
+
+
+# What a format module yields: one row a line that looks like a request, values as the log has them.
+RAW: Schema = {
+    "line_number": pl.Int64,  # 1-based, in the unpacked file
+    "started_us": pl.Int64,  # start of the request; null: unreadable
+    "address": pl.String,
+    "method": pl.String,  # null where the format has none
+    "host": pl.String,
+    "path": pl.String,  # percent-encoding as on the wire, without the query
+    "query": pl.String,  # without the question mark
+    "status": pl.Int32,  # 0 for `000` and for `-`
+    "bytes_sent": pl.Int64,  # as logged; may contain headers (CloudFront)
+    "content_length": pl.Int64,  # body length promised in the response
+    "range_start": pl.Int64,  # of the response, inclusive
+    "range_end": pl.Int64,  # of the response, inclusive
+    "resource_bytes": pl.Int64,  # size of the whole file, from Content-Range
+    "request_range": pl.String,  # the request's Range header
+    "content_type": pl.String,
+    "agent": pl.String,  # decoded
+    "referrer": pl.String,  # decoded
+    "request_id": pl.String,  # null where the format has none
+    "line_hash": pl.Int64,  # xxh3 of the whole line where there is no request_id
+}
+
+# lake/requests/day=YYYY-MM-DD/<source>.<file_id>.<segment>.parquet: one row a logged request.
+REQUESTS: Schema = {
+    # ids
+    "file_id": pl.String,  # 32 hex digits of the landing file's SHA-256
+    "line_number": pl.Int64,
+    "source": pl.String,
+    "source_class": pl.String,
+    "request_key": pl.Int64,  # xxh3(source, request id or line): the same in a repeated delivery
+    "key_epoch": pl.Int32,  # days since 1970 // 30: whose secret made the keys
+    "address_key": pl.Int64,  # HMAC-SHA256 of the address cut by R20, first 64 bits
+    "address_key_prev": pl.Int64,  # the same under the epoch before
+    "listener_key": pl.Int64,  # (address_key, agent) (R26)
+    "listener_key_prev": pl.Int64,
+    "enclosure_key": pl.Int64,  # xxh3 of enclosure_url
+    # request
+    "started_us": pl.Int64,
+    "method": pl.String,
+    "status": pl.Int32,
+    "enclosure_url": pl.String,  # canonical
+    "range_start": pl.Int64,  # first byte served
+    "served_bytes": pl.Int64,  # body bytes served, clamped to what was promised; 0 in the prefix class
+    "resource_bytes": pl.Int64,  # size of the whole file where the log tells it
+    "is_first_two": pl.Boolean,  # asked for bytes 0-1 only (R8)
+    # who
+    "agent": pl.String,  # decoded and repaired, as text
+    "agent_type": pl.String,  # app | browser | library | bot | bot_library | unknown | none
+    "app": pl.String,
+    "device": pl.String,
+    "device_category": pl.String,
+    "referrer_host": pl.String,
+    "country": pl.String,  # ISO 3166-1 alpha-2, null when unknown
+    # judgement
+    "exclusion_reason": pl.String,  # null: qualifies
+}
+REQUESTS_ORDER = ["enclosure_key", "listener_key", "started_us", "line_number"]
+
+# lake/rejects/<source>.<file_id>.parquet: one row a line (or, with line 0, a file) that could not be read.
+REJECTS: Schema = {
+    "file_id": pl.String,
+    "source": pl.String,
+    "file_name": pl.String,
+    "line_number": pl.Int64,
+    "reason": pl.String,
+    "text": pl.String,  # start of the line, addresses removed
+}
+
+# lake/files/day=YYYY-MM-DD/<source>.parquet: the ledger, one row a (source, file name, content).
+FILES: Schema = {
+    "file_id": pl.String,
+    "source": pl.String,
+    "source_class": pl.String,
+    "format": pl.String,
+    "file_name": pl.String,  # below the source's landing folder
+    "status": pl.String,  # FileStatus
+    "reason": pl.String,  # why it is not `taken`, or what is odd about it
+    "size_bytes": pl.Int64,  # as landed
+    "modified_ns": pl.Int64,
+    "lines": pl.Int64,  # data lines: requests + rejects
+    "directives": pl.Int64,  # header and blank lines
+    "requests": pl.Int64,
+    "rejects": pl.Int64,
+    "is_truncated": pl.Boolean,
+    "first_us": pl.Int64,
+    "last_us": pl.Int64,
+    "days": pl.List(pl.Date),  # event days with rows in lake/requests
+    "taken_in_us": pl.Int64,  # first intake; a rerun keeps it
+}
+
+# lake/catalog/episodes.parquet: one row an enclosure URL of an episode (an episode may have had several).
+EPISODES: Schema = {
+    "show_id": pl.String,
+    "show_title": pl.String,
+    "episode_id": pl.String,  # the feed's GUID
+    "episode_title": pl.String,
+    "published_us": pl.Int64,
+    "enclosure_url": pl.String,  # canonical
+    "enclosure_key": pl.Int64,
+    "episode_key": pl.Int64,  # xxh3(show_id, episode_id)
+    "file_bytes": pl.Int64,
+    "duration_s": pl.Float64,
+    "id3_bytes": pl.Int64,
+}
+
+
+def conform(frame: pl.LazyFrame | pl.DataFrame, schema: Schema) -> pl.LazyFrame:
+    """`frame` with exactly the columns of `schema`, in its order and types; absent ones are null."""
+    lazy = frame.lazy()
+    present = set(lazy.collect_schema().names())
+    return lazy.select(
+        [
+            (pl.col(name).cast(dtype) if name in present else pl.lit(None, dtype).alias(name))
+            for name, dtype in schema.items()
+        ]
+    )

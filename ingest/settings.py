@@ -1,0 +1,104 @@
+"""Every setting, once: its name, default, allowed values. Read from `EARSHOT_<NAME>` in the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PREFIX = "EARSHOT_"
+
+
+class Window(StrEnum):
+    """How repeated requests of one listener and episode become one download (IAB 2.3 §5.5.1)."""
+
+    CALENDAR = "calendar"
+    FIRST_TOUCH = "first_touch"
+    LAST_TOUCH = "last_touch"
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used; the message names it, its value and what is allowed."""
+
+
+class Settings(BaseModel):
+    """The settings of one installation; frozen, so that a run cannot change its own rules."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path = Field(default=Path(".earshot"), description="the one data folder")
+    landing: Path | None = Field(default=None, description="where log files arrive; <data>/landing")
+    reference_dir: Path | None = Field(
+        default=None, description="folder with reference lists, for example opawg/"
+    )
+    window: Window = Field(default=Window.CALENDAR, description="the published download window")
+
+    max_line_bytes: Annotated[int, Field(ge=1024)] = Field(
+        default=65_536, description="a field longer than this makes its line a reject"
+    )
+    max_file_bytes: Annotated[int, Field(ge=1024)] = Field(
+        default=32 * 2**30, description="a landing file that unpacks to more is refused"
+    )
+    max_ratio: Annotated[float, Field(ge=2)] = Field(
+        default=300,
+        description="a landing file that unpacks to more than this many times its size is refused",
+    )
+    segment_bytes: Annotated[int, Field(ge=4096)] = Field(
+        default=64 * 2**20, description="unpacked bytes cleaned at a time; bounds memory"
+    )
+    max_reject_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5, description="a file with a larger share of rejects is held back from the marts"
+    )
+    max_future_h: Annotated[float, Field(ge=0)] = Field(
+        default=48, description="a request later than this many hours after intake is a reject"
+    )
+    settle_s: Annotated[float, Field(ge=0)] = Field(
+        default=2, description="a landing file is taken in once it has not changed for this long"
+    )
+    keep_versions: Annotated[int, Field(ge=1)] = Field(
+        default=3, description="published versions kept for readers that still hold an old one"
+    )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **given: object) -> Settings:
+        """Settings from `EARSHOT_*` variables, overridden by `given`. Raises SettingError."""
+        env = os.environ if environ is None else environ
+        values: dict[str, object] = {
+            name: env[PREFIX + name.upper()] for name in cls.model_fields if env.get(PREFIX + name.upper())
+        }
+        values.update({k: v for k, v in given.items() if v is not None})
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise SettingError(
+                f"setting {PREFIX}{name.upper()} = {first['input']!r} cannot be used: {first['msg']}"
+            ) from error
+
+    @property
+    def landing_dir(self) -> Path:
+        """Where sources drop their files: one folder a source."""
+        return self.landing or self.data / "landing"
+
+    @property
+    def lake_dir(self) -> Path:
+        return self.data / "lake"
+
+    @property
+    def keys_dir(self) -> Path:
+        """Secret keys of the listener hash, one file a key epoch."""
+        return self.data / "keys"
+
+    @property
+    def warehouse(self) -> Path:
+        """Opened only by dbt and the publisher."""
+        return self.data / "warehouse.duckdb"
+
+    @property
+    def published_dir(self) -> Path:
+        return self.data / "published"
