@@ -1,0 +1,27 @@
+{# Delete the windows in which counting restarts, then insert what was counted again; one transaction. #}
+{% macro get_incremental_restart_windows_sql(arg_dict) %}
+    {% set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') %}
+
+    delete from {{ arg_dict['target_relation'] }} as target
+    using {{ ref('int_window_restarts') }} as restarts
+    where
+        target.source_class = restarts.source_class
+        and target.listener_key = restarts.listener_key
+        and target.episode_key = restarts.episode_key
+        and target.last_request_us >= restarts.restart_us
+        and target.first_request_us < restarts.until_us;
+
+    insert into {{ arg_dict['target_relation'] }} ({{ columns }})
+    select {{ columns }} from {{ arg_dict['temp_relation'] }}
+{% endmacro %}
+
+{# Delete the changed days whole, also those that lost their last row, then insert them again. #}
+{% macro get_incremental_replace_days_sql(arg_dict) %}
+    {% set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') %}
+
+    delete from {{ arg_dict['target_relation'] }}
+    where date in (select day from {{ ref('int_changed_days') }});
+
+    insert into {{ arg_dict['target_relation'] }} ({{ columns }})
+    select {{ columns }} from {{ arg_dict['temp_relation'] }}
+{% endmacro %}

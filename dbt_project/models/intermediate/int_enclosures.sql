@@ -1,0 +1,74 @@
+with episodes as (
+
+    select * from {{ ref('stg_lake__episodes') }}
+
+),
+
+-- R15: where an episode's own evidence is missing, its show's stands in.
+shows as (
+
+    select
+        show_id,
+        sum(case when file_bytes > 0 and duration_s > 0 then file_bytes - coalesce(id3_bytes, 0) end)
+        / sum(case when file_bytes > 0 and duration_s > 0 then duration_s end) as bytes_per_s,
+        cast(floor(avg(id3_bytes)) as bigint) as id3_bytes
+    from episodes
+    group by show_id
+
+),
+
+evidence as (
+
+    select
+        episodes.*,
+        shows.bytes_per_s as show_bytes_per_s,
+        coalesce(episodes.id3_bytes, shows.id3_bytes, 0) as header_bytes,
+        case
+            when episodes.file_bytes > 0 and episodes.duration_s > 0 and episodes.id3_bytes is not null
+                then 'episode'
+            when shows.bytes_per_s > 0 and (episodes.file_bytes is null or episodes.duration_s is null)
+                then 'show'
+            when episodes.file_bytes > 0 and episodes.duration_s > 0
+                then 'show'
+            else 'default'
+        end as threshold_source
+    from episodes
+    inner join shows
+        on episodes.show_id = shows.show_id
+
+),
+
+content as (
+
+    select
+        *,
+        -- greatest() passes over nulls: an unknown size must stay unknown.
+        case when file_bytes is not null then greatest(file_bytes - header_bytes, 0) end as content_bytes,
+        least(coalesce(duration_s, 60.0), 60.0) as counted_s
+    from evidence
+
+)
+
+select
+    enclosure_key,
+    enclosure_url,
+    episode_key,
+    show_id,
+    episode_id,
+    published_us,
+    file_bytes,
+    header_bytes,
+    threshold_source,
+    -- R13: one minute of content. R14: all of it where the episode is shorter. Never more than the file holds.
+    cast(
+        case
+            when content_bytes is not null and duration_s > 0
+                then ceil(counted_s * content_bytes / duration_s)
+            else
+                least(
+                    ceil(counted_s * coalesce(show_bytes_per_s, {{ default_threshold_bytes() }} / 60.0)),
+                    coalesce(content_bytes, 9e15)
+                )
+        end as bigint
+    ) as threshold_bytes
+from content

@@ -1,0 +1,62 @@
+{{ config(materialized='view') }}
+
+with requests as (
+
+    select * from {{ ref('stg_lake__requests') }}
+
+),
+
+enclosures as (
+
+    select * from {{ ref('int_enclosures') }}
+
+)
+
+select
+    -- ids
+    requests.source_class,
+    requests.source,
+    requests.file_id,
+    requests.request_key,
+    requests.key_epoch,
+    requests.address_key,
+    requests.listener_key,
+    requests.enclosure_key,
+    -- An enclosure the catalogue does not know is an episode of its own, under its canonical URL.
+    coalesce(enclosures.episode_key, requests.enclosure_key) as episode_key,
+    enclosures.show_id,
+    enclosures.episode_id,
+    case when enclosures.enclosure_key is null then requests.enclosure_url end as unmatched_url,
+
+    -- request
+    requests.started_us,
+    requests.day,
+    requests.served_bytes,
+    requests.is_first_two,
+    -- The content served, first to last byte: without the file's header (R13), never beyond its end.
+    greatest(requests.range_start, coalesce(enclosures.header_bytes, 0)) as content_first,
+    least(
+        requests.range_start + requests.served_bytes,
+        coalesce(enclosures.file_bytes, requests.resource_bytes, requests.range_start + requests.served_bytes)
+    ) - 1 as content_last,
+
+    -- who
+    requests.agent_type,
+    requests.app,
+    requests.device,
+    requests.device_category,
+    requests.country,
+
+    -- judgement
+    coalesce(enclosures.threshold_bytes, {{ default_threshold_bytes() }}) as threshold_bytes,
+    coalesce(enclosures.threshold_source, 'default') as threshold_source,
+    coalesce(
+        requests.exclusion_reason,
+        case when requests.started_us < enclosures.published_us then 'before_publication' end
+    ) as exclusion_reason
+from requests
+left join enclosures
+    on
+        requests.enclosure_key = enclosures.enclosure_key
+        -- The 64-bit key finds the row, the string proves it.
+        and requests.enclosure_url = enclosures.enclosure_url

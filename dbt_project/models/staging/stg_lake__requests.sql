@@ -1,0 +1,63 @@
+with source as (
+
+    select * from {{ source('lake', 'requests') }}
+
+),
+
+-- The ledger is the commit: rows of a killed run, or of a file held back by a blocking check, do not count.
+taken as (
+
+    select distinct
+        source,
+        file_id
+    from {{ ref('stg_lake__files') }}
+    where status = 'taken'
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        source.source,
+        source.source_class,
+        source.file_id,
+        source.line_number,
+        source.request_key,
+        source.key_epoch,
+        source.address_key,
+        source.address_key_prev,
+        source.listener_key,
+        source.listener_key_prev,
+        source.enclosure_key,
+
+        -- request
+        source.started_us,
+        cast(source.day as date) as day,
+        source.method,
+        source.status,
+        source.enclosure_url,
+        source.range_start,
+        source.served_bytes,
+        source.resource_bytes,
+        source.is_first_two,
+
+        -- who
+        source.agent,
+        source.agent_type,
+        source.app,
+        source.device,
+        source.device_category,
+        source.referrer_host,
+        source.country,
+
+        -- judgement
+        source.exclusion_reason
+
+    from source
+    inner join taken
+        on source.source = taken.source and source.file_id = taken.file_id
+
+)
+
+select * from renamed
