@@ -18,10 +18,11 @@
 
 {# Dates returned by `sql`, as a list of literals for an `in (…)`: literals let the lake prune its folders. #}
 {% macro date_literals(sql) %}
-    {% if not execute %}{{ return("cast('1970-01-01' as date)") }}{% endif %}
     {% set literals = [] %}
-    {% for row in run_query(sql).rows if row[0] is not none %}
-        {% do literals.append("cast('" ~ row[0] ~ "' as date)") %}
-    {% endfor %}
+    {% if execute %}
+        {% for row in run_query(sql).rows if row[0] is not none %}
+            {% do literals.append("cast('" ~ row[0] ~ "' as date)") %}
+        {% endfor %}
+    {% endif %}
     {{ return(literals | join(', ') or "cast('1970-01-01' as date)") }}
 {% endmacro %}

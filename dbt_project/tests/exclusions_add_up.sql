@@ -1,48 +1,31 @@
--- Every request that was logged is a download, or has a reason why not: day by day, nothing is lost.
-{% if window_rule() == 'calendar' %}
-
+-- Every logged line is a download, has a reason why not, or came twice: nothing is lost.
+-- Sums, not days: a rolling window counts all its requests on its first day.
 with logged as (
 
-    select
-        day as date,
-        source_class,
-        count(*) as lines
+    select count(*) as lines
     from {{ ref('stg_lake__requests') }}
-    group by day, source_class
 
 ),
 
-explained as (
+excluded as (
 
-    select
-        date,
-        source_class,
-        sum(requests) as lines
-    from (
-        select date, source_class, requests from {{ ref('fct_exclusions_daily') }}
-        union all
-        select date, source_class, downloads as requests from {{ ref('fct_episode_daily') }}
-    )
-    group by date, source_class
+    select coalesce(sum(requests), 0) as requests
+    from {{ ref('fct_exclusions_daily') }}
+
+),
+
+counted as (
+
+    select coalesce(sum(downloads), 0) as downloads
+    from {{ ref('fct_episode_daily') }}
 
 )
 
-select *
+select
+    logged.lines,
+    excluded.requests,
+    counted.downloads
 from logged
-full outer join explained
-    on logged.date = explained.date and logged.source_class = explained.source_class
-where logged.lines is distinct from explained.lines
-
-{% else %}
-
--- A rolling window counts all its requests on its first day, so only the sums can agree.
-select *
-from (
-    select
-        (select count(*) from {{ ref('stg_lake__requests') }}) as logged,
-        coalesce((select sum(requests) from {{ ref('fct_exclusions_daily') }}), 0)
-        + coalesce((select sum(downloads) from {{ ref('fct_episode_daily') }}), 0) as explained
-)
-where logged <> explained
-
-{% endif %}
+cross join excluded
+cross join counted
+where logged.lines <> excluded.requests + counted.downloads

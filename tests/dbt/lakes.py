@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
@@ -134,7 +135,7 @@ def environment(**values: str) -> Iterator[None]:
 
 def dbt(lake: Lake, warehouse: Path, window: str, *arguments: str) -> None:
     """Run dbt in this process against `lake`; fails with dbt's own messages."""
-    target = warehouse.with_suffix(".target")
+    target = Path(tempfile.gettempdir()) / f"earshot-dbt-{os.getpid()}"  # shared: parse once
     with environment(
         EARSHOT_LAKE=str(lake.root),
         EARSHOT_WAREHOUSE=str(warehouse),

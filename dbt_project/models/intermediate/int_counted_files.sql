@@ -1,4 +1,4 @@
-{# Written last: what this build counted, and under which rule. A build that died before this is simply done again. #}
+{# Written last: what this build counted. A build that died before this is simply done again. #}
 -- depends_on: {{ ref('fct_downloads') }}, {{ ref('fct_episode_daily') }}, {{ ref('fct_show_daily') }}
 -- depends_on: {{ ref('fct_exclusions_daily') }}, {{ ref('dim_episodes') }}, {{ ref('dim_shows') }}
 with files as (

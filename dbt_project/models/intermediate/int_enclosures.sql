@@ -9,9 +9,11 @@ shows as (
 
     select
         show_id,
+        cast(floor(avg(id3_bytes)) as bigint) as id3_bytes,
         sum(case when file_bytes > 0 and duration_s > 0 then file_bytes - coalesce(id3_bytes, 0) end)
-        / sum(case when file_bytes > 0 and duration_s > 0 then duration_s end) as bytes_per_s,
-        cast(floor(avg(id3_bytes)) as bigint) as id3_bytes
+        -- Whole milliseconds: a sum of floats would depend on the order of the rows.
+        / sum(case when file_bytes > 0 and duration_s > 0 then cast(duration_s * 1000 as bigint) end)
+        * 1000 as bytes_per_s
     from episodes
     group by show_id
 
@@ -59,7 +61,7 @@ select
     file_bytes,
     header_bytes,
     threshold_source,
-    -- R13: one minute of content. R14: all of it where the episode is shorter. Never more than the file holds.
+    -- R13: one minute of content. R14: all of a shorter episode. Never more than the file holds.
     cast(
         case
             when content_bytes is not null and duration_s > 0

@@ -7,8 +7,7 @@ with files as (
         file_id,
         {{ explode('days') }} as day
     from {{ ref('stg_lake__files') }}
-    where status = 'taken'
-    {% if flags.FULL_REFRESH %}and 1 = 0{% endif %}
+    where status = 'taken' {% if flags.FULL_REFRESH %}and 1 = 0{% endif %}
 
 )
 

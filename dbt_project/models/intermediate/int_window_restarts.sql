@@ -42,7 +42,7 @@ new_requests as (
 
 ),
 
--- A changed catalogue entry moves or re-weighs requests counted long ago: both its episodes are counted again.
+-- A changed catalogue entry moves or re-weighs requests counted long ago: count both its episodes again.
 moved_requests as (
 
     select
@@ -126,16 +126,16 @@ touched as (
             earliest.source_class,
             earliest.listener_key,
             earliest.episode_key,
-            coalesce(min(windows.window_start_us), min(earliest.started_us)) as restart_us,
-            9223372036854775807 as until_us
+            9223372036854775807 as until_us,
+            coalesce(min(windows.window_start_us), min(earliest.started_us)) as restart_us
         from earliest
         left join {{ windows }} as windows
             on
                 earliest.source_class = windows.source_class
                 and earliest.listener_key = windows.listener_key
                 and earliest.episode_key = windows.episode_key
-                and windows.window_start_us <= earliest.started_us
-                and windows.window_end_us > earliest.started_us
+                and earliest.started_us >= windows.window_start_us
+                and earliest.started_us < windows.window_end_us
         group by earliest.source_class, earliest.listener_key, earliest.episode_key
 
     )

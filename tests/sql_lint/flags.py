@@ -1,0 +1,3 @@
+"""What sqlfluff sees instead of dbt's flags."""
+
+FULL_REFRESH = False
