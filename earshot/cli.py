@@ -1,9 +1,176 @@
-"""The `earshot` command."""
+"""The `earshot` command: what a person types. Each command calls one function and shows its answer."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import typer
+from rich.console import Console
 
-app = typer.Typer(no_args_is_help=True)
+from ingest.settings import SettingError, Settings, Window
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Open podcast analytics: log files in, IAB downloads out, every number explainable.",
+)
+screen = Console(stderr=True)  # progress and messages; answers alone go to standard output
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+# Exit codes, stated in the README.
+FAILED, USAGE, PARTLY = 1, 2, 3
 
 
 def main() -> None:
-    app()
+    """Run the command; a setting or file that cannot be used ends it with one plain message."""
+    try:
+        app()
+    except SettingError as error:
+        _fail(str(error), USAGE)
+    except OSError as error:
+        _fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), FAILED)
+    except Exception as error:
+        if not isinstance(error, _expected_errors()):
+            raise
+        _fail(str(error), FAILED)
+
+
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """Errors that tell the user what to do; imported only when one is at hand, to start fast."""
+    from earshot.demo import DemoFailed
+    from earshot.pipeline import DbtFailed
+    from ingest.catalog import CatalogError
+    from ingest.logs.errors import FileRefused
+    from orchestration.dbt_manifest import ManifestError
+    from serving.publish import PublishError
+
+    return DemoFailed, DbtFailed, CatalogError, FileRefused, ManifestError, PublishError
+
+
+def _fail(message: str, code: int) -> None:
+    screen.print(f"[bold red]error:[/] {message}", highlight=False, soft_wrap=True, markup=True)
+    sys.exit(code)
+
+
+@app.command()
+def count(
+    files: Annotated[list[Path], typer.Argument(help="log files: plain, gz or zst", show_default=False)],
+    log_format: Annotated[str, typer.Option("--format", help="auto, or a format's name")] = "auto",
+    source_class: Annotated[
+        str | None, typer.Option("--class", help="server_log or prefix; by default told by the format")
+    ] = None,
+    episodes: Annotated[
+        Path | None,
+        typer.Option(help="CSV: episode_id,show_id,enclosure_url,file_bytes,duration_s,id3_bytes"),
+    ] = None,
+    window: Annotated[Window | None, typer.Option(help="how repeated requests become one download")] = None,
+    by: Annotated[str, typer.Option(help="episode, show, day, app or country")] = "episode",
+    output: Annotated[str, typer.Option(help="table, json or csv")] = "table",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="where every line went, and by which rules")
+    ] = False,
+) -> None:
+    """Count IAB downloads in log files: the whole method, without a server."""
+    from earshot import count as counting
+    from earshot.show import count_progress, show_answer, show_explanation
+    from ingest.schema import SourceClass
+
+    question = counting.Question(
+        files=files,
+        by=_one_of("--by", by, counting.By),
+        window=window or Settings.from_env().window,
+        log_format=log_format,
+        source_class=_one_of("--class", source_class, SourceClass) if source_class else None,
+        episodes=episodes,
+    )
+    if output not in ("table", "json", "csv"):
+        raise typer.BadParameter(f"{output!r} is not one of table, json, csv", param_hint="--output")
+    missing = [path for path in [*files, *([episodes] if episodes else [])] if not path.is_file()]
+    if missing:
+        raise typer.BadParameter(f"no such file: {', '.join(map(str, missing))}", param_hint="FILES")
+    try:
+        with count_progress(screen) as progress:
+            answer = counting.count(question, Settings.from_env(), progress)
+    except counting.NothingCounted as error:
+        _fail(f"nothing could be counted\n{error}", FAILED)
+        return
+    show_answer(answer, question.by, output)
+    if explain:
+        show_explanation(answer.explanation, output)
+    for name, reason in answer.notes:
+        screen.print(f"[yellow]note:[/] {name}: {reason}", highlight=False, soft_wrap=True)
+    for name, reason in answer.refused:
+        screen.print(f"[red]refused:[/] {name}: {reason}", highlight=False, soft_wrap=True)
+    if answer.refused:
+        raise typer.Exit(PARTLY)
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="one process, no servers, then end")] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="data folder; EARSHOT_DATA or .earshot", show_default=False)
+    ] = None,
+    lines: Annotated[int, typer.Option(min=100, help="log lines of the world")] = 500_000,
+    shows: Annotated[int, typer.Option(min=1)] = 300,
+    days: Annotated[int, typer.Option(min=1, max=28)] = 3,
+    port: Annotated[int, typer.Option(help="Dagster's web UI")] = 3000,
+) -> None:
+    """Send a made-up world of podcasts through the whole platform."""
+    from earshot import demo as demonstration
+    from earshot.world import WorldSpec
+
+    settings = Settings.from_env(data=data_dir)
+    spec = WorldSpec(lines=lines, shows=shows, days=days)
+    if once:
+        demonstration.once(settings, spec, screen)
+    else:
+        demonstration.serve(settings, spec, port, screen)
+
+
+@app.command()
+def doctor() -> None:
+    """Look for what is wrong with this installation, and say what to do."""
+    from earshot.doctor import Verdict, examine
+    from earshot.show import show_findings
+
+    findings = examine(Settings.from_env())
+    show_findings(findings)
+    if any(finding.verdict is Verdict.WRONG for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def home() -> None:
+    """Prepare Dagster's home for this data folder and print what to export: eval "$(earshot home)"."""
+    import shlex
+
+    from earshot.demo import server_environment
+
+    for name, value in server_environment(Settings.from_env()).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def methodology() -> None:
+    """Print what is counted and by which rules."""
+    from earshot.show import show_markdown
+
+    show_markdown((Path(__file__).resolve().parent.parent / "docs" / "methodology.md").read_text())
+
+
+def _one_of(option: str, value: str, allowed: type[Choice]) -> Choice:
+    try:
+        return allowed(value)
+    except ValueError:
+        names = ", ".join(allowed)
+        raise typer.BadParameter(f"{value!r} is not one of {names}", param_hint=option) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -109,7 +109,7 @@ GUIDELINE = [MONDAY + 22, MONDAY + 24 + 3, MONDAY + 24 + 22.25, MONDAY + 48 + 23
 def test_r22_r23_r24_the_guidelines_example_gives_3_3_2(tmp_path: Path, rule: str, expected: int) -> None:
     # Mon 22:00, Tue 03:00, Tue 22:15, Wed 23:15, each a whole download (960,000 bytes).
     # calendar: Mon | Tue Tue | Wed = 3. first_touch: Mon 22:00 to Tue 22:00 holds two, Tue 22:15 opens the
-    # second (to Wed 22:15), Wed 23:15 the third. last_touch: pauses 5 h, 19 h 15, 25 h: only the last ends it.
+    # second (to Wed 22:15), Wed 23:15 the third. last_touch: of the pauses 5 h, 19 h 15 and 25 h one ends it.
     lake = Lake(tmp_path / "lake")
     add_file(lake, "a", [request(h, 0, 960_000, n) for n, h in enumerate(GUIDELINE)])
     dbt(lake, tmp_path / "w.duckdb", rule, "run")

@@ -1,0 +1,198 @@
+"""`earshot count`: the whole method on log files, without a server.
+
+The same cleaning and the same dbt models as production, in a temporary lake and warehouse, with a secret of
+its own that is never written down.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from earshot.pipeline import reading, run_dbt
+from ingest.catalog import take_in_catalog
+from ingest.lake import Lake
+from ingest.logs.intake import IntakeReport, LandingFile, take_in
+from ingest.logs.listeners import KeyRing
+from ingest.schema import FileStatus, SourceClass
+from ingest.settings import Settings, Window
+from ingest.sources import write_source
+
+SOURCE = "files"  # the one source all given files belong to
+
+
+class By(StrEnum):
+    """What a row of the answer stands for."""
+
+    EPISODE = "episode"
+    SHOW = "show"
+    DAY = "day"
+    APP = "app"
+    COUNTRY = "country"
+
+
+KEYS: dict[By, dict[str, str]] = {  # column of the answer: expression over int_download_windows
+    By.EPISODE: {"show_id": "show_id", "episode_id": "episode_id"},
+    By.SHOW: {"show_id": "show_id"},
+    By.DAY: {"day": "cast(date as varchar)"},
+    By.APP: {"app": "coalesce(app, 'unknown')"},
+    By.COUNTRY: {"country": "country"},
+}
+MEASURES = ["downloads", "listeners", "requests", "bytes"]
+
+
+class NothingCounted(RuntimeError):
+    """No file could be read; the message says why for each."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where every line went: `lines` = directives + rejects + redelivered + excluded + downloads."""
+
+    lines: int
+    directives: int
+    rejects: int
+    redelivered: int
+    excluded: dict[str, int]  # requests by reason, in the order of the rules
+    downloads: int
+    rejects_by_file: list[dict[str, Any]]  # file, reason, lines, first line number
+    settings: dict[str, str]
+
+    @property
+    def accounted_for(self) -> int:
+        return (
+            self.directives + self.rejects + self.redelivered + sum(self.excluded.values()) + self.downloads
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The rows asked for, what they rest on, and the files that were refused or are odd."""
+
+    rows: list[dict[str, Any]]
+    explanation: Explanation
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to count and how."""
+
+    files: Sequence[Path]
+    by: By = By.EPISODE
+    window: Window = Window.CALENDAR
+    log_format: str = "auto"
+    source_class: SourceClass | None = None
+    episodes: Path | None = None
+
+
+def count(question: Question, settings: Settings, progress: Callable[[str, int, int], None]) -> Answer:
+    """Count `question.files`. `progress` gets (step, done, of).
+
+    Raises NothingCounted, CatalogError, SettingError, DbtFailed.
+    """
+    with tempfile.TemporaryDirectory(prefix="earshot-count-") as folder:
+        mine = settings.model_copy(
+            update={"data": Path(folder), "landing": None, "window": question.window, "max_reject_share": 1.0}
+        )
+        write_source(mine, SOURCE, source_class=question.source_class, log_format=question.log_format)
+        lake = Lake(mine.lake_dir)
+        if question.episodes:
+            take_in_catalog([question.episodes], lake)
+        report = take_in(
+            [LandingFile.at(SOURCE, path, str(path)) for path in question.files],
+            mine,
+            lake,
+            keyring=KeyRing.ephemeral(),
+            progress=lambda done, of, _: progress("reading", done, of),
+        )
+        refused = _refused(report)
+        if len(refused) == len(question.files):
+            raise NothingCounted("\n".join(f"{name}: {reason}" for name, reason in refused))
+        progress("counting", 0, 1)
+        run_dbt(mine, ["run", "--select", "+fct_downloads", "+fct_exclusions_daily"])
+        progress("counting", 1, 1)
+        with reading(mine.warehouse) as con:
+            rows = _rows(con, question.by)
+            explanation = _explain(con, lake, report, question)
+        return Answer(rows, explanation, refused, _notes(report))
+
+
+def _rows(con: duckdb.DuckDBPyConnection, by: By) -> list[dict[str, Any]]:
+    keys = KEYS[by]
+    named = ", ".join(f"{expression} as {name}" for name, expression in keys.items())
+    order = ", ".join(["source_class", *(["day"] if by is By.DAY else ["downloads desc", *keys])])
+    cursor = con.execute(
+        f"""
+        select
+            source_class, {named},
+            count(*) filter (is_counted) as downloads,
+            count(distinct listener_key) filter (is_counted) as listeners,
+            cast(sum(requests) as bigint) as requests,
+            cast(sum(served_bytes) as bigint) as bytes
+        from intermediate.int_download_windows
+        group by source_class, {", ".join(str(n) for n in range(2, 2 + len(keys)))}
+        order by {order}
+        """
+    )
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _explain(
+    con: duckdb.DuckDBPyConnection, lake: Lake, report: IntakeReport, question: Question
+) -> Explanation:
+    reasons: dict[str, int] = dict(
+        con.execute(
+            "select reason, cast(sum(requests) as bigint) from marts.fct_exclusions_daily"
+            " group by reason order by 2 desc, 1"
+        ).fetchall()
+    )
+    downloads = con.execute("select count(*) from marts.fct_downloads").fetchone()
+    status = pl.col("status")
+    taken = report.files.filter(status == FileStatus.TAKEN)
+    # The same content given twice is read once: each of its lines came again.
+    again = report.files.filter(status == FileStatus.DUPLICATE).select("file_id").join(taken, on="file_id")
+    rejects = (
+        lake.rejects()
+        .group_by("file_name", "reason")
+        .agg(lines=pl.len(), first_line=pl.col("line_number").min())
+        .filter(pl.col("first_line") > 0)
+        .sort("file_name", "first_line", "reason")
+        .collect()
+    )
+    return Explanation(
+        lines=sum(_sum(files, column) for files in (taken, again) for column in ("lines", "directives")),
+        directives=_sum(taken, "directives") + _sum(again, "directives"),
+        rejects=_sum(taken, "rejects"),
+        redelivered=reasons.pop("redelivered_line", 0) + _sum(again, "lines"),
+        excluded=reasons,
+        downloads=int(downloads[0]) if downloads else 0,
+        rejects_by_file=rejects.to_dicts(),
+        settings={"window": question.window.value, **report.versions},
+    )
+
+
+def _sum(files: pl.DataFrame, column: str) -> int:
+    return int(files[column].sum())
+
+
+def _refused(report: IntakeReport) -> list[tuple[str, str]]:
+    files = report.files.filter(pl.col("status") == FileStatus.REJECTED)
+    return [
+        *files.select("file_name", "reason").rows(),
+        *((landed.name, reason) for landed, reason in report.changed),
+    ]
+
+
+def _notes(report: IntakeReport) -> list[tuple[str, str]]:
+    odd = report.files.filter((pl.col("status") != FileStatus.REJECTED) & pl.col("reason").is_not_null())
+    return odd.select("file_name", "reason").rows()

@@ -1,0 +1,255 @@
+"""`earshot demo`: a made-up world through the whole platform, with or without servers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from earshot import world as worlds
+from earshot.pipeline import build_marts, reading, totals
+from earshot.show import bars
+from ingest.catalog import take_in_catalog
+from ingest.lake import Lake, write_atomically
+from ingest.logs.intake import find_landing_files, take_in
+from ingest.settings import PREFIX, Settings
+from orchestration.instance import prepare_home
+from serving.publish import publish
+
+WORKSPACE = Path(__file__).resolve().parent.parent / "workspace.yaml"
+PATIENCE_S = 600  # without any progress; a build of the marts takes seconds
+TOP_SHOWS = 10
+
+
+class DemoFailed(RuntimeError):
+    """The demo could not reach its end; the message says what to do."""
+
+
+def once(settings: Settings, spec: worlds.WorldSpec, screen: Console) -> None:
+    """World → lake → marts → published in this process; the last line of output has the totals."""
+    began = time.monotonic()
+    with bars(screen) as progress:
+        truth = _make_world(settings, spec, progress)
+        lake = Lake(settings.lake_dir)
+        take_in_catalog(sorted((settings.landing_dir / "catalog").glob("*.csv")), lake)
+        files = find_landing_files(settings.model_copy(update={"settle_s": 0}))
+        reading_files = progress.add_task("taking in log files", total=len(files))
+        take_in(
+            files,
+            settings,
+            lake,
+            progress=lambda done, of, _: progress.update(reading_files, completed=done, total=of),
+        )
+        building = progress.add_task("building the marts", total=1)
+        build_marts(settings)
+        publication = publish(
+            settings.warehouse, settings.published_dir, settings.keep_versions, window=settings.window.value
+        )
+        progress.update(building, completed=1)
+    _show(screen, settings, truth)
+    total = totals(settings, publication.database)
+    print(
+        f"requests={total.requests} downloads={total.downloads} listeners={total.listeners}"
+        f" rejects={total.rejects} seconds={time.monotonic() - began:.1f}"
+    )
+
+
+def serve(settings: Settings, spec: worlds.WorldSpec, port: int, screen: Console) -> None:
+    """The same through Dagster's sensors, with its UI on `port`, until interrupted. Raises DemoFailed."""
+    _check_port(port)
+    with bars(screen) as progress:
+        truth = _make_world(settings, spec, progress)
+    log = settings.data.resolve() / "dagster" / "dev.log"
+    with _dagster(settings, port, log) as server:
+        screen.print(f"Dagster is starting; its output goes to {log}")
+        with bars(screen) as progress:
+            _wait_for_marts(settings, truth, server, log, progress)
+        _show(screen, settings, truth)
+        screen.print(f"\nDagster's UI     [bold]http://127.0.0.1:{port}[/]  (asset graph: /asset-groups)")
+        screen.print(f"Published marts  {settings.published_dir.resolve() / 'current' / 'marts.duckdb'}")
+        screen.print(f"Drop log files   {settings.landing_dir.resolve()}/<source>/  and watch them count")
+        screen.print("Ctrl-C ends the demo; the data stays.")
+        with contextlib.suppress(KeyboardInterrupt):
+            server.wait()
+
+
+# --- the world
+
+
+Truth = dict[str, int]  # downloads by source class under the published window
+
+
+def _make_world(settings: Settings, spec: worlds.WorldSpec, progress: Progress) -> Truth:
+    """Write the world's files into landing, once for a data folder; returns its true downloads."""
+    folder = settings.data / "world"
+    wanted = json.loads(json.dumps(asdict(spec), default=str))
+    made = folder / "made.json"
+    if made.exists():
+        known = json.loads(made.read_text())
+        if known["spec"] != wanted:
+            raise DemoFailed(
+                f"{settings.data} holds another demo world ({known['spec']['lines']:,} lines);"
+                f" give --data-dir another folder, or remove this one"
+            )
+        truth: dict[str, Truth] = known["downloads"]
+        return truth[settings.window.value]
+    building = progress.add_task("making a world of podcasts", total=None)
+    world = worlds.build(spec, lambda done, of: progress.update(building, completed=done, total=of))
+    writing = progress.add_task("writing its log files", total=None)
+    settings.landing_dir.mkdir(parents=True, exist_ok=True)
+    worlds.write_catalog(world, settings.landing_dir / "catalog" / "episodes.csv")
+    worlds.write(
+        world,
+        settings.landing_dir,
+        lambda done, of: progress.update(writing, completed=done, total=of),
+    )
+    worlds.write_truth(world, folder)
+    downloads = {
+        window: {
+            source_class: world.truth.total(source_class, window) for source_class in ("server_log", "prefix")
+        }
+        for window in ("calendar", "first_touch", "last_touch")
+    }
+    # Last: a demo that was interrupted before this writes the same files again.
+    write_atomically(made, json.dumps({"spec": wanted, "downloads": downloads}).encode())
+    return downloads[settings.window.value]
+
+
+# --- Dagster
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise DemoFailed(f"port {port} is in use: give --port another one") from error
+
+
+def server_environment(settings: Settings) -> dict[str, str]:
+    """What Dagster's processes need to know of `settings`; prepares DAGSTER_HOME."""
+    given = settings.model_dump(exclude_unset=True) | {"data": settings.data}
+    return {
+        "DAGSTER_HOME": str(prepare_home(settings)),
+        "DAGSTER_DISABLE_TELEMETRY": "true",
+        **{
+            PREFIX + name.upper(): str(value.resolve() if isinstance(value, Path) else value)
+            for name, value in given.items()
+            if value is not None
+        },
+    }
+
+
+@contextlib.contextmanager
+def _dagster(settings: Settings, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`dagster dev` over this data folder; ends with all its processes."""
+    environment = server_environment(settings)
+    with log.open("ab") as output:
+        server = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "dagster",
+                "dev",
+                "-w",
+                str(WORKSPACE),
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(port),
+            ],
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield server
+    finally:
+        for sign, patience_s in ((signal.SIGINT, 15), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(patience_s)
+                break
+
+
+def _wait_for_marts(
+    settings: Settings, truth: Truth, server: subprocess.Popen[bytes], log: Path, progress: Progress
+) -> None:
+    """Follow the intake and the marts until they hold the world's downloads, or stand still."""
+    files = len(find_landing_files(settings.model_copy(update={"settle_s": 0})))
+    wanted = sum(truth.values())
+    intake = progress.add_task("log files taken in", total=files)
+    marts = progress.add_task("downloads in the marts", total=wanted)
+    seen, since = (0, 0), time.monotonic()
+    while seen != (files, wanted):
+        if server.poll() is not None:
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+            raise DemoFailed(f"Dagster ended early; the end of {log}:\n{tail}")
+        taken = Lake(settings.lake_dir).ledger().height
+        published = sum(_downloads(settings).values())
+        if (taken, published) != seen:
+            seen, since = (taken, published), time.monotonic()
+            progress.update(intake, completed=taken)
+            progress.update(marts, completed=published)
+        if time.monotonic() - since > (30 if taken >= files and published else PATIENCE_S):
+            return  # other lists or files than the world's own: what is there is shown beside the truth
+        time.sleep(1)
+
+
+# --- what there is to see
+
+
+def _downloads(settings: Settings) -> Truth:
+    published = settings.published_dir / "current" / "marts.duckdb"
+    if not published.exists():
+        return {}
+    with reading(published) as con:
+        return dict(
+            con.execute("select source_class, count(*) from fct_downloads group by source_class").fetchall()
+        )
+
+
+def _show(screen: Console, settings: Settings, truth: Truth) -> None:
+    table = Table(title=f"Top shows ({settings.window.value} window, server logs)", title_justify="left")
+    for column in ("show", "downloads", "listeners", "requests", "GB"):
+        table.add_column(column, justify="left" if column == "show" else "right")
+    with reading(settings.published_dir / "current" / "marts.duckdb") as con:
+        for show, downloads, listeners, requests, served_bytes in con.execute(
+            """
+            select
+                coalesce(any_value(s.show_title), d.show_id, '(not in the catalogue)'),
+                count(*), count(distinct listener_key), sum(requests), sum(served_bytes)
+            from fct_downloads as d left join dim_shows as s using (show_id)
+            where source_class = 'server_log'
+            group by d.show_id order by 2 desc, 1 limit ?
+            """,
+            [TOP_SHOWS],
+        ).fetchall():
+            table.add_row(
+                show, f"{downloads:,}", f"{listeners:,}", f"{requests:,}", f"{served_bytes / 1e9:,.1f}"
+            )
+    screen.print(table)
+    counted = _downloads(settings)
+    for source_class, wanted in sorted(truth.items()):
+        got = counted.get(source_class, 0)
+        verdict = (
+            "equal to the world's own truth"
+            if got == wanted
+            else f"the world's own truth is {wanted:,}: other files in landing, or other lists"
+        )
+        screen.print(f"{source_class}: {got:,} downloads, {verdict}")

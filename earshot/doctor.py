@@ -1,0 +1,165 @@
+"""`earshot doctor`: versions, folders, ports, lists and disk; what is wrong and what to do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from ingest.settings import PREFIX, SettingError, Settings
+
+NEEDED = ["dagster", "dagster-dbt", "dbt-core", "dbt-duckdb", "duckdb", "polars", "polars-hash", "isal"]
+UI_PORT = 3000
+FREE_GB_WANTED, FREE_GB_NEEDED = 20, 2  # a day of 10 M lines takes about 1 GB with the marts beside it
+
+
+class Verdict(StrEnum):
+    """How a finding stands."""
+
+    FINE = "fine"
+    ODD = "odd"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `advice` says what to do when it is not fine."""
+
+    what: str
+    found: str
+    verdict: Verdict = Verdict.FINE
+    advice: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything this installation rests on."""
+    return [
+        _python(),
+        *_packages(),
+        *_environment(),
+        _data_folder(settings),
+        _disk(settings),
+        _sources(settings),
+        _reference_lists(settings),
+        _landing(settings),
+        _warehouse(settings),
+        _published(settings),
+        _port(UI_PORT),
+    ]
+
+
+def _python() -> Finding:
+    return Finding("Python", ".".join(map(str, sys.version_info[:3])))
+
+
+def _packages() -> Iterator[Finding]:
+    for name in NEEDED:
+        try:
+            yield Finding(name, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, "not installed", Verdict.WRONG, "run `make setup`")
+
+
+def _environment() -> Iterator[Finding]:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {"EARSHOT_LAKE", "EARSHOT_WAREHOUSE", "EARSHOT_DBT_PROJECT"}
+    for name in sorted(set(filter(lambda name: name.startswith(PREFIX), os.environ)) - known):
+        yield Finding(name, "no such setting", Verdict.ODD, f"known settings: {', '.join(sorted(known))}")
+
+
+def _data_folder(settings: Settings) -> Finding:
+    what, folder = "data folder", settings.data.resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".doctor-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        return Finding(
+            what, f"{folder}: {error.strerror}", Verdict.WRONG, "set EARSHOT_DATA to a folder you may write"
+        )
+    return Finding(what, str(folder))
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.data.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    found = f"{free_gb:,.0f} GB free"
+    if free_gb < FREE_GB_NEEDED:
+        return Finding("disk", found, Verdict.WRONG, "free some space: intake stops cleanly when it is full")
+    if free_gb < FREE_GB_WANTED:
+        return Finding("disk", found, Verdict.ODD, f"less than {FREE_GB_WANTED} GB: watch it")
+    return Finding("disk", found)
+
+
+def _sources(settings: Settings) -> Finding:
+    from ingest.sources import load_sources
+
+    try:
+        declared = load_sources(settings)
+    except SettingError as error:
+        return Finding("sources", str(error), Verdict.WRONG, "mend sources.toml in the data folder")
+    names = ", ".join(f"{s.name} ({s.source_class or 'class by format'})" for s in declared.values())
+    return Finding("sources", names or "none declared: each landing folder is one, told by its content")
+
+
+def _reference_lists(settings: Settings) -> Finding:
+    from ingest.logs.clean import Rules
+
+    try:
+        versions = Rules.load(settings.reference_dir, ()).versions
+    except (SettingError, ValueError, OSError) as error:
+        return Finding("reference lists", str(error), Verdict.WRONG, "mend or unset EARSHOT_REFERENCE_DIR")
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    if settings.reference_dir is None:
+        return Finding(
+            "reference lists",
+            f"our own small lists: {named}",
+            Verdict.ODD,
+            "set EARSHOT_REFERENCE_DIR to a folder with opawg/*.json for the full public lists",
+        )
+    return Finding("reference lists", f"{settings.reference_dir}: {named}")
+
+
+def _landing(settings: Settings) -> Finding:
+    from ingest.logs.intake import find_landing_files
+
+    folder: Path = settings.landing_dir
+    if not folder.is_dir():
+        return Finding(
+            "landing", f"{folder}: nothing there yet", Verdict.ODD, f"put log files into {folder}/<source>/"
+        )
+    return Finding("landing", f"{len(find_landing_files(settings)):,} files in {folder}")
+
+
+def _warehouse(settings: Settings) -> Finding:
+    path = settings.warehouse
+    if not path.exists():
+        return Finding("warehouse", "not built yet", Verdict.ODD, "run `make demo`, or the marts in Dagster")
+    return Finding("warehouse", f"{path.stat().st_size / 1e6:,.0f} MB")
+
+
+def _published(settings: Settings) -> Finding:
+    current = settings.published_dir / "current"
+    if not current.exists():
+        return Finding("published marts", "none yet", Verdict.ODD, "they appear after the first build")
+    return Finding("published marts", str(current.resolve()))
+
+
+def _port(port: int) -> Finding:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        in_use = probe.connect_ex(("127.0.0.1", port)) == 0
+    if in_use:
+        return Finding(
+            f"port {port}", "in use", Verdict.ODD, "Dagster runs already? Else: earshot demo --port N"
+        )
+    return Finding(f"port {port}", "free for Dagster's UI")

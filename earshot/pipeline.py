@@ -1,0 +1,92 @@
+"""The whole way in one process: landing files → lake → marts → published, without Dagster.
+
+Production runs the same four functions as assets; `earshot count` and `earshot demo --once` call them here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from ingest.settings import Settings
+from orchestration.dbt_args import build_args, dbt_environment, project_dir
+from orchestration.dbt_manifest import dbt_executable
+
+
+class DbtFailed(RuntimeError):
+    """dbt did not finish; the message carries what it said."""
+
+
+def run_dbt(
+    settings: Settings, arguments: Sequence[str], on_line: Callable[[str], None] | None = None
+) -> None:
+    """Run dbt as its own process, so that it lets go of the warehouse when it ends. Raises DbtFailed."""
+    said: list[str] = []
+    with subprocess.Popen(
+        [dbt_executable(), "--no-use-colors", *arguments],
+        env={**os.environ, **dbt_environment(settings)},
+        cwd=project_dir(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line.rstrip())
+            if on_line:
+                on_line(said[-1])
+    if process.returncode:
+        told = [line for line in said if "Error" in line or "ERROR" in line or "FAIL" in line] or said
+        raise DbtFailed("dbt did not finish:\n  " + "\n  ".join(told[-20:]))
+
+
+def build_marts(
+    settings: Settings, select: Sequence[str] = (), on_line: Callable[[str], None] | None = None
+) -> None:
+    """Bring the marts up to date with the lake. Raises DbtFailed."""
+    run_dbt(settings, build_args(select=select), on_line)
+
+
+@contextlib.contextmanager
+def reading(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection to a DuckDB file, closed at the end."""
+    with contextlib.closing(duckdb.connect(str(database.resolve()), read_only=True)) as connection:
+        yield connection
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a data folder holds, for the one-line summary."""
+
+    requests: int
+    downloads: int
+    listeners: int
+    rejects: int
+
+
+def totals(settings: Settings, published: Path) -> Totals:
+    """Totals over the ledger and the published marts. Downloads of the two source classes are different views
+    of the same listening, so only those of server logs count, unless there are none."""
+    from ingest.lake import Lake
+
+    ledger = Lake(settings.lake_dir).ledger()
+    with reading(published) as con:
+        classes = dict(
+            con.execute("select source_class, count(*) from fct_downloads group by source_class").fetchall()
+        )
+        chosen = "server_log" if "server_log" in classes else "prefix"
+        row = con.execute(
+            "select count(distinct listener_key) from fct_downloads where source_class = ?", [chosen]
+        ).fetchone()
+    return Totals(
+        requests=int(ledger["requests"].sum()),
+        downloads=int(classes.get(chosen, 0)),
+        listeners=int(row[0]) if row else 0,
+        rejects=int(ledger["rejects"].sum()),
+    )

@@ -1,0 +1,127 @@
+"""How answers look: tables for people, JSON and CSV for programs."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from earshot.count import KEYS, MEASURES, Answer, By, Explanation
+from earshot.doctor import Finding, Verdict
+
+TABLE_ROWS = 50  # a terminal's worth; JSON and CSV carry all
+
+
+@contextlib.contextmanager
+def count_progress(screen: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar a step on `screen`, gone when the work is done."""
+    with bars(screen) as progress:
+        tasks: dict[str, Any] = {}
+
+        def update(step: str, done: int, of: int) -> None:
+            if step not in tasks:
+                tasks[step] = progress.add_task(step, total=of)
+            progress.update(tasks[step], completed=done, total=of)
+
+        yield update
+
+
+def bars(screen: Console, transient: bool = True) -> Progress:
+    """The progress bars of every command."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=screen,
+        transient=transient,
+    )
+
+
+def show_answer(answer: Answer, by: By, output: str) -> None:
+    """Print the rows of `earshot count` on standard output."""
+    columns = ["source_class", *KEYS[by], *MEASURES]
+    if output == "json":
+        print(json.dumps(answer.rows, indent=2, ensure_ascii=False))
+    elif output == "csv":
+        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(answer.rows)
+    else:
+        console = Console()
+        console.print(_table(answer.rows[:TABLE_ROWS], columns))
+        if len(answer.rows) > TABLE_ROWS:
+            console.print(f"… and {len(answer.rows) - TABLE_ROWS:,} more rows; --output csv prints all")
+
+
+def show_explanation(explanation: Explanation, output: str) -> None:
+    """Print where every line went; beside JSON or CSV it goes to standard error as JSON."""
+    if output != "table":
+        print(json.dumps(asdict(explanation), indent=2, ensure_ascii=False), file=sys.stderr)
+        return
+    console = Console()
+    table = Table(title="Where every line went", title_justify="left")
+    table.add_column("lines")
+    table.add_column("", justify="right")
+    for name, lines in (
+        ("header and blank lines", explanation.directives),
+        ("rejects (unreadable)", explanation.rejects),
+        ("delivered again", explanation.redelivered),
+        *((f"excluded: {reason}", requests) for reason, requests in explanation.excluded.items()),
+        ("downloads", explanation.downloads),
+    ):
+        table.add_row(name, f"{lines:,}")
+    table.add_section()
+    table.add_row("sum", f"{explanation.accounted_for:,}")
+    table.add_row("lines in the files", f"{explanation.lines:,}")
+    console.print(table)
+    if explanation.rejects_by_file:
+        console.print(
+            _table(explanation.rejects_by_file, ["file_name", "reason", "lines", "first_line"], "Rejects")
+        )
+    rules = Table(title="Rules and lists", title_justify="left", show_header=False)
+    for name, value in explanation.settings.items():
+        rules.add_row(name, value)
+    console.print(rules)
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """Print what `earshot doctor` found."""
+    mark = {Verdict.FINE: "[green]ok[/]", Verdict.ODD: "[yellow]look[/]", Verdict.WRONG: "[red]wrong[/]"}
+    table = Table(show_header=False, box=None)
+    for finding in findings:
+        table.add_row(mark[finding.verdict], finding.what, finding.found)
+        if finding.advice:
+            table.add_row("", "", f"[bold]→ {finding.advice}[/]")
+    Console().print(table)
+
+
+def show_markdown(text: str) -> None:
+    """Print Markdown: formatted for a terminal, as it is for a file or a pipe."""
+    console = Console()
+    console.print(Markdown(text)) if console.is_terminal else print(text)
+
+
+def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        numeric = bool(rows) and isinstance(rows[0][column], int)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(row[column]) for column in columns))
+    return table
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)
