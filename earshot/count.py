@@ -6,6 +6,7 @@ its own that is never written down.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,6 @@ from ingest.logs.intake import IntakeReport, LandingFile, take_in
 from ingest.logs.listeners import KeyRing
 from ingest.schema import FileStatus, SourceClass
 from ingest.settings import Settings, Window
-from ingest.sources import write_source
 
 SOURCE = "files"  # the one source all given files belong to
 
@@ -103,7 +103,7 @@ def count(question: Question, settings: Settings, progress: Callable[[str, int, 
         mine = settings.model_copy(
             update={"data": Path(folder), "landing": None, "window": question.window, "max_reject_share": 1.0}
         )
-        write_source(mine, SOURCE, source_class=question.source_class, log_format=question.log_format)
+        _declare(mine, question)
         lake = Lake(mine.lake_dir)
         if question.episodes:
             take_in_catalog([question.episodes], lake)
@@ -124,6 +124,13 @@ def count(question: Question, settings: Settings, progress: Callable[[str, int, 
             rows = _rows(con, question.by)
             explanation = _explain(con, lake, report, question)
         return Answer(rows, explanation, refused, _notes(report))
+
+
+def _declare(settings: Settings, question: Question) -> None:
+    """Tell ingest what the user said of the files, as an operator would."""
+    declaration = {"format": question.log_format, "class": question.source_class}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in declaration.items() if value]
+    (settings.data / "sources.toml").write_text("\n".join([f"[{SOURCE}]", *lines]))
 
 
 def _rows(con: duckdb.DuckDBPyConnection, by: By) -> list[dict[str, Any]]:

@@ -101,10 +101,10 @@ def _disk(settings: Settings) -> Finding:
 
 
 def _sources(settings: Settings) -> Finding:
-    from ingest.sources import load_sources
+    from ingest.sources import Sources
 
     try:
-        declared = load_sources(settings)
+        declared = Sources.load(settings.data).declared
     except SettingError as error:
         return Finding("sources", str(error), Verdict.WRONG, "mend sources.toml in the data folder")
     names = ", ".join(f"{s.name} ({s.source_class or 'class by format'})" for s in declared.values())

@@ -87,7 +87,7 @@ _EDGES = tuple(
 # What CloudFront writes as %XX in agents and referrers; a literal % becomes %25.
 _ENCODED = {n: f"%{n:02X}" for n in (*range(33), *range(127, 256), *map(ord, "\"#%'<>[\\]^`{|}~"))}
 
-# Agents. Bots and bot libraries by the Open Podcast Analytics lists: curl, requests and Wget are bots there.
+# Agents. okhttp and Lavf are kept: real apps use them. Other lists may call curl, requests and Wget bots.
 BOTS = (
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
     "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
@@ -96,11 +96,16 @@ BOTS = (
     "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)",
     "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
     "FooCrawler/1.0",
+)
+BOT_LIBRARIES = (
     "python-requests/2.32.3",
     "curl/8.5.0",
     "Wget/1.21.4",
+    "Go-http-client/2.0",
+    "Go-http-client/1.1",
+    "python-httpx/0.27.0",
+    "axios/1.7.2",
 )
-BOT_LIBRARIES = ("Go-http-client/2.0", "Go-http-client/1.1", "python-httpx/0.27.0", "axios/1.7.2")
 WATCHES = (
     "atc/1.0 watchOS/10.5 model/Watch6,18 hwp/t8301 build/21T576 (6; dt:233)",
     "atc/1.1 watchOS/11.0 model/Watch7,5 hwp/t8310 build/22R349 (6; dt:302)",

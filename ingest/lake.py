@@ -95,12 +95,16 @@ class Lake:
 
     def write_requests(self, requests: pl.DataFrame, source: str, file_id: str, segment: int) -> list[date]:
         """Write one segment's requests (columns of REQUESTS), one file an event day; returns the days."""
-        by_day = requests.with_columns(
-            day=pl.from_epoch("started_us", time_unit="us").dt.date()
-        ).partition_by("day", as_dict=True, include_key=False, maintain_order=True)
-        days = sorted(key[0] for key in by_day)
-        for day in days:
-            write_parquet(by_day[(day,)], self.requests_path(source, file_id, day, segment))
+        dated = requests.with_columns(day=pl.from_epoch("started_us", time_unit="us").dt.date())
+        if not dated["day"].is_sorted():
+            dated = dated.sort("day", maintain_order=True)
+        requests = dated.drop("day")
+        start, days = 0, []
+        for length, day in dated["day"].rle().struct.unnest().iter_rows():
+            path = self.requests_path(source, file_id, day, segment)
+            write_parquet(requests.slice(start, length), path)
+            start += length
+            days.append(day)
         return days
 
     def write_rejects(self, rejects: pl.DataFrame, source: str, file_id: str) -> None:

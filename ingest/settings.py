@@ -35,6 +35,9 @@ class Settings(BaseModel):
     reference_dir: Path | None = Field(
         default=None, description="folder with reference lists, for example opawg/"
     )
+    prefix_hosts: str = Field(
+        default="", description="hosts of our own prefix redirect, comma-separated: /e/… is unwound there"
+    )
     window: Window = Field(default=Window.CALENDAR, description="the published download window")
 
     max_line_bytes: Annotated[int, Field(ge=1024)] = Field(

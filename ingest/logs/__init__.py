@@ -1,0 +1,1 @@
+"""Landing file → segments → format → clean request frame."""

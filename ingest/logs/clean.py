@@ -1,0 +1,285 @@
+"""RAW → REQUESTS: what was served, which enclosure, who asked, and why a request by itself does not count.
+
+Pure: frames in, frames out. Each distinct path, agent, referrer and address is worked on once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import xxhash
+
+from ingest.logs.agents import AgentRules, KnownAgents
+from ingest.logs.listeners import KeyRing, address_keys, canonical_addresses, epoch_of, mixed
+from ingest.logs.masking import without_own_address
+from ingest.logs.prefixes import PrefixRules
+from ingest.logs.ranges import AddressRanges, ReferrerRules
+from ingest.logs.urls import enclosures
+from ingest.schema import REQUESTS, REQUESTS_ORDER, Exclusion, SourceClass, conform
+
+EARLIEST_US = 1_262_304_000_000_000  # 2010-01-01: before podcasts were counted, a broken clock
+DAY_US = 86_400_000_000
+MOST_BYTES = 2**50  # more is no size but nonsense; keeps the arithmetic below from overflowing
+METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND"]
+_SERVED = [200, 206]
+_REDIRECTS = [301, 302, 303, 307, 308]
+_COUNTED_STATUS = {SourceClass.SERVER_LOG: _SERVED, SourceClass.PREFIX: _SERVED + _REDIRECTS}
+# Data-centre lists apply to these only: real apps arrive through VPNs and relays (R10).
+_DATACENTER_TYPES = ["browser", "library", "unknown"]
+
+_REFERRER_HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:@\[\]]{1,253})"
+_IS_IPV4 = r"^[0-9.]+$"
+_FIRST_TWO = r"(?i)^\s*bytes\s*=\s*0-1\s*$"
+_RANGE_START = r"(?i)^\s*bytes\s*=\s*([0-9]{1,15})-"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The lists in force."""
+
+    agents: AgentRules
+    prefixes: PrefixRules
+    datacenters: AddressRanges
+    excluded_addresses: AddressRanges
+    bogus_referrers: ReferrerRules
+
+    @classmethod
+    def load(cls, reference_dir: Path | None = None, own_prefix_hosts: tuple[str, ...] = ()) -> Rules:
+        """From `reference_dir`, else our own lists (agents, prefixes) or none (addresses, referrers)."""
+
+        def listed(name: str) -> Path | None:
+            return reference_dir / name if reference_dir else None
+
+        return cls(
+            AgentRules.load(reference_dir),
+            PrefixRules.load(reference_dir, own_prefix_hosts),
+            AddressRanges.load(listed("datacenters.txt")),
+            AddressRanges.load(listed("excluded_addresses.txt")),
+            ReferrerRules.load(listed("bogus_referrers.txt")),
+        )
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Content hash of each list, for the methodology statement."""
+        return {
+            "agents": self.agents.version,
+            "prefixes": self.prefixes.version,
+            "datacenters": self.datacenters.version,
+            "excluded_addresses": self.excluded_addresses.version,
+            "bogus_referrers": self.bogus_referrers.version,
+        }
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a frame of raw requests comes from."""
+
+    file_id: str
+    source: str
+    source_class: SourceClass
+    taken_in_us: int  # of the file's first intake: a rerun then decides alike
+    max_future_h: float = 48
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """height(raw) == height(requests) + height(refused)."""
+
+    requests: pl.DataFrame  # REQUESTS, sorted by REQUESTS_ORDER
+    refused: pl.DataFrame  # line_number, reason, address (as logged, to be cut out of the line's text)
+
+
+@dataclass
+class Cleaner:
+    """The rules, the secrets, and the agents seen so far."""
+
+    rules: Rules
+    keys: KeyRing
+
+    def __post_init__(self) -> None:
+        self._agents = KnownAgents(self.rules.agents)
+
+    def clean(self, raw: pl.DataFrame, origin: Origin) -> Cleaned:
+        """RAW → REQUESTS; a row without a usable time or address is refused."""
+        rows = raw.with_columns(key_epoch=epoch_of(pl.col("started_us")))
+        latest_us = origin.taken_in_us + int(origin.max_future_h * 3_600_000_000)
+        too_late = f"time is impossible: more than {origin.max_future_h:g} h after intake"
+        wrong_time = (
+            pl.when(pl.col("started_us") < EARLIEST_US)
+            .then(pl.lit("time is impossible: before 2010-01-01"))
+            .when(pl.col("started_us") > latest_us)
+            .then(pl.lit(too_late))
+        )
+        rows, refused = _refuse(rows, wrong_time)
+        addresses, on = self._addresses(rows)
+        rows = rows.join(addresses, on=on, how="left", maintain_order="left")
+        unreadable = pl.when(pl.col("canonical").is_null()).then(pl.lit("client address is unreadable"))
+        rows, without_address = _refuse(rows, unreadable)
+        return Cleaned(self._requests(rows, origin), pl.concat([refused, without_address]))
+
+    def _addresses(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+        """Distinct addresses with canonical form, keys and the lists they are in; and what to join them on."""
+        epochs = rows["key_epoch"].unique()
+        if epochs.len() == 1:  # but for one segment a month
+            distinct = rows.select(
+                pl.col("address").drop_nulls().unique(), pl.lit(epochs).first().alias("key_epoch")
+            )
+            on = ["address"]
+        else:
+            distinct = rows.select("address", "key_epoch").drop_nulls().unique()
+            on = ["address", "key_epoch"]
+        canonical = canonical_addresses(distinct["address"]).alias("canonical")
+        distinct = address_keys(distinct.with_columns(canonical), self.keys)
+        return distinct.with_columns(
+            self.rules.datacenters.contain(distinct["canonical"]).alias("in_datacenter"),
+            self.rules.excluded_addresses.contain(distinct["canonical"]).alias("is_excluded_address"),
+        ).drop("key_epoch" if on == ["address"] else []), on
+
+    def _requests(self, rows: pl.DataFrame, origin: Origin) -> pl.DataFrame:
+        is_prefix = origin.source_class is SourceClass.PREFIX
+        known_method = pl.when(pl.col("method").is_in(METHODS)).then("method")
+        rows = rows.with_columns(
+            method=known_method.when(pl.col("method").is_not_null()).then(pl.lit("OTHER"))
+        )
+        rows = pl.concat([rows, enclosures(rows, self.rules.prefixes, is_prefix)], how="horizontal")
+        agents = self._agents.of(rows["agent"]).with_columns(is_watch_duplicate=_is_watch_duplicate())
+        rows = (
+            rows.rename({"agent": "as_logged"})
+            .join(agents, on="as_logged", how="left", maintain_order="left")
+            .join(self._referrers(rows["referrer"]), on="referrer", how="left", maintain_order="left")
+        )
+        rows = without_own_address(rows).with_columns(
+            *_keys(origin.source),
+            agent_type=pl.col("agent_type").fill_null("none"),
+            is_first_two=_is_first_two(),
+        )
+        rows = rows.with_columns(
+            range_start=_first_byte(is_prefix), exclusion_reason=_exclusion(origin.source_class)
+        )
+        rows = rows.with_columns(
+            served_bytes=_served_bytes(is_prefix), resource_bytes=_resource_bytes(is_prefix)
+        )
+        # By day first: the lake keeps a file a day, and cutting is cheaper than gathering.
+        in_order = [pl.col("started_us") // DAY_US, *REQUESTS_ORDER]
+        constants = {
+            "file_id": origin.file_id,
+            "source": origin.source,
+            "source_class": origin.source_class.value,
+        }
+        stored = [name for name in REQUESTS if name in rows.columns]
+        rows = rows.select(stored).sort(in_order)
+        return conform(
+            rows.with_columns(pl.lit(v).alias(k) for k, v in constants.items()), REQUESTS
+        ).collect()
+
+    def _referrers(self, referrers: pl.Series) -> pl.DataFrame:
+        """Distinct referrers with their host (null for an address) and whether they are bogus."""
+        distinct = referrers.drop_nulls().unique().alias("referrer")
+        host = pl.col("referrer").str.extract(_REFERRER_HOST).str.to_lowercase().str.strip_chars_end(".")
+        return distinct.to_frame().with_columns(
+            pl.when(~host.str.contains(_IS_IPV4)).then(host).alias("referrer_host"),
+            self.rules.bogus_referrers.match(distinct).alias("is_bogus_referrer"),
+        )
+
+
+def _refuse(rows: pl.DataFrame, reason: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(rows without a reason, those with one as line_number, reason, address)."""
+    reasons = rows.select(reason.alias("reason")).to_series()
+    refused = rows.select("line_number", reasons, "address").filter(reasons.is_not_null())
+    return (rows.filter(reasons.is_null()) if refused.height else rows), refused
+
+
+def _keys(source: str) -> list[pl.Expr]:
+    """listener_key, listener_key_prev, request_key."""
+    agent: pl.Expr = pl.col("agent").fill_null("").nchash.xxh3_64().reinterpret(signed=True)  # type: ignore[attr-defined]
+    by_id = pl.concat_str(pl.lit(source + "\x1f"), "request_id").nchash.xxh3_64()  # type: ignore[attr-defined]
+    by_line = mixed(pl.lit(_signed(xxhash.xxh3_64_intdigest(source.encode())), pl.Int64), pl.col("line_hash"))
+    return [
+        mixed(pl.col("address_key"), agent).alias("listener_key"),
+        mixed(pl.col("address_key_prev"), agent).alias("listener_key_prev"),
+        pl.coalesce(by_id.reinterpret(signed=True), by_line).alias("request_key"),
+    ]
+
+
+def _signed(key: int) -> int:
+    return key - 2**64 if key >= 2**63 else key
+
+
+def _size(name: str) -> pl.Expr:
+    """A logged size, null where it is none."""
+    return pl.when(pl.col(name).is_between(0, MOST_BYTES)).then(pl.col(name))
+
+
+def _is_first_two() -> pl.Expr:
+    """Asked for, or got, bytes 0-1 only (R8)."""
+    got = (pl.col("range_start") == 0) & (pl.col("range_end") == 1)
+    asked = pl.col("request_range").str.contains(_FIRST_TWO)
+    return got.fill_null(False) | asked.fill_null(False)
+
+
+def _is_watch_duplicate() -> pl.Expr:
+    """A watch repeats what its telephone has asked for (R9)."""
+    agent = pl.col("agent").str
+    is_watch = agent.starts_with("atc/") & agent.contains("watchOS", literal=True)
+    return is_watch | agent.contains("(null)/(null) watchOS", literal=True)
+
+
+def _first_byte(is_prefix: bool) -> pl.Expr:
+    """First byte served: the response's own word, else for a 206 what was asked for, else the beginning."""
+    if is_prefix:
+        return pl.lit(0, pl.Int64)
+    asked = pl.col("request_range").str.extract(_RANGE_START).cast(pl.Int64, strict=False)
+    return pl.coalesce(
+        _size("range_start"), pl.when(pl.col("status") == 206).then(asked), pl.lit(0, pl.Int64)
+    )
+
+
+def _served_bytes(is_prefix: bool) -> pl.Expr:
+    """Body bytes served: as logged, but never more than was promised (CloudFront's figure contains headers)."""
+    if is_prefix:
+        return pl.lit(0, pl.Int64)
+    promised = pl.min_horizontal(
+        pl.col("bytes_sent").clip(0, MOST_BYTES),
+        _size("content_length"),
+        _size("range_end") - pl.col("range_start") + 1,
+        _size("resource_bytes") - pl.col("range_start"),
+    )
+    # A HEAD answer has no body whatever its length says, and an error page is no part of the enclosure.
+    has_body = pl.col("status").is_in(_SERVED) & (pl.col("method") != "HEAD").fill_null(True)
+    return pl.when(has_body).then(promised.clip(lower_bound=0)).otherwise(0)
+
+
+def _resource_bytes(is_prefix: bool) -> pl.Expr:
+    """Size of the whole file: from Content-Range, or the length of a whole answer."""
+    if is_prefix:
+        return pl.lit(None, pl.Int64)
+    return pl.coalesce(
+        _size("resource_bytes"), pl.when(pl.col("status") == 200).then(_size("content_length"))
+    )
+
+
+def _exclusion(source_class: SourceClass) -> pl.Expr:
+    """The first reason that applies, in the order of schema.Exclusion (MEASUREMENT §2); null: qualifies."""
+    kind = pl.col("agent_type")
+    # A format without a method (null) logs GET only.
+    cases: dict[Exclusion, pl.Expr] = {
+        Exclusion.METHOD: (pl.col("method") != "GET").fill_null(False),
+        Exclusion.STATUS: ~pl.col("status").is_in(_COUNTED_STATUS[source_class]),
+        Exclusion.NOT_MEDIA: ~pl.col("is_media"),
+        # At a prefix AppleCoreMedia asks for 0-1 only and goes on at the host: kept, as is_first_two.
+        Exclusion.PROBE: pl.lit(source_class is SourceClass.SERVER_LOG) & pl.col("is_first_two"),
+        Exclusion.WATCH_DUPLICATE: pl.col("is_watch_duplicate").fill_null(False),
+        Exclusion.BOT: kind == "bot",
+        Exclusion.BOT_LIBRARY: kind == "bot_library",
+        Exclusion.NO_AGENT: kind == "none",
+        Exclusion.DATACENTER: pl.col("in_datacenter") & kind.is_in(_DATACENTER_TYPES),
+        Exclusion.BOGUS_REFERRER: pl.col("is_bogus_referrer").fill_null(False),
+        Exclusion.EXCLUDED_ADDRESS: pl.col("is_excluded_address"),
+    }
+    assert list(cases) == list(Exclusion)
+    reason = pl.lit(None, pl.String)
+    for exclusion, applies in reversed(cases.items()):
+        reason = pl.when(applies).then(pl.lit(exclusion.value)).otherwise(reason)
+    return reason

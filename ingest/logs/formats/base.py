@@ -1,0 +1,218 @@
+"""What every format module shares: the protocol, and the way from loosely typed fields to RAW or a reject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+import polars_hash as _polars_hash  # noqa: F401  registers .nchash
+
+from ingest.logs.rejects import LINE_REJECTS, line_rejects
+from ingest.schema import RAW, Schema, SourceClass
+
+Header = tuple[str, ...]  # field names in force; () where each line names its own
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """One segment: lines == requests.height + rejects.height, and `directives` header and blank lines."""
+
+    requests: pl.DataFrame  # RAW
+    rejects: pl.DataFrame  # LINE_REJECTS
+    directives: int
+    header: Header  # for the next segment
+
+    @property
+    def lines(self) -> int:
+        """All lines of the segment."""
+        return self.requests.height + self.rejects.height + self.directives
+
+
+class Format(Protocol):
+    """A log format; each module of this folder is one."""
+
+    @property
+    def NAME(self) -> str: ...
+
+    @property
+    def SOURCE_CLASS(self) -> SourceClass: ...
+
+    def sniff(self, head: bytes) -> bool:
+        """Is this the format of a file that begins with `head`?"""
+        ...
+
+    def parse(self, body: bytes, first_line: int, header: Header) -> Parsed:
+        """Read whole lines. Raises FileRefused when a needed field is in no line of such a file."""
+        ...
+
+
+# What a format builds from its fields. `*_text` is as logged, for the reason of a reject.
+LOOSE: Schema = {name: dtype for name, dtype in RAW.items() if name not in ("started_us", "line_hash")} | {
+    "time_text": pl.String,
+    "ended_us": pl.Int64,  # null: unreadable
+    "took_us": pl.Int64,  # null: unreadable; 0 where the log tells the start
+    "took_text": pl.String,
+    "status": pl.String,
+    "bytes_sent": pl.String,
+}
+
+EARLIEST_US, LATEST_US = 0, 4_102_444_800_000_000  # 1970 and 2100: outside, the arithmetic means nothing
+
+
+class Lines:
+    """The lines of a body by number; split once, and only when somebody asks."""
+
+    def __init__(self, body: bytes, first_line: int) -> None:
+        self.body, self.first_line = body, first_line
+        self._split: list[bytes] | None = None
+
+    @property
+    def all(self) -> list[bytes]:
+        if self._split is None:
+            self._split = self.body.split(b"\n")
+            if not self._split[-1]:
+                self._split.pop()  # what follows the last newline is no line
+        return self._split
+
+    def texts(self, numbers: pl.Series) -> pl.Series:
+        """The text of the lines with these numbers (Int64), as far as it may matter."""
+        texts = (self.all[number - self.first_line][:8192].decode("utf-8", "replace") for number in numbers)
+        return pl.Series("text", list(texts), dtype=pl.String)
+
+    def hashes(self, numbers: pl.Series) -> pl.Series:
+        """xxh3 of the lines with these numbers, as signed integers."""
+        lines = pl.DataFrame({"line": pl.Series(self.all, dtype=pl.Binary)})
+        hashes = lines.select(pl.col("line").nchash.xxh3_64().reinterpret(signed=True))  # type: ignore[attr-defined]
+        return hashes["line"].gather(numbers - self.first_line)
+
+
+def seconds_to_us(text: pl.Expr) -> pl.Expr:
+    """Decimal seconds → whole microseconds. Rounded: 1756720000.123 as a float lies just below."""
+    seconds = text.cast(pl.Float64, strict=False)
+    return pl.when(seconds.is_finite() & (seconds.abs() < 1e11)).then(
+        (seconds * 1e6).round().cast(pl.Int64, strict=False)
+    )
+
+
+def whole_number(text: pl.Expr) -> pl.Expr:
+    """A whole number, null for anything else."""
+    return text.cast(pl.Int64, strict=False)
+
+
+def zero_for_dash(text: pl.Expr) -> pl.Expr:
+    """`-` → `0`."""
+    return pl.when(text == "-").then(pl.lit("0")).otherwise(text)
+
+
+def finish(
+    loose: pl.DataFrame, lines: Lines, earlier_rejects: pl.DataFrame, directives: int, header: Header
+) -> Parsed:
+    """Cast what must be a number or a time; a line in which that fails becomes a reject with a plain reason."""
+    cast = loose.with_columns(
+        pl.col("status").alias("status_text"),
+        pl.col("bytes_sent").alias("bytes_text"),
+        whole_number(pl.col("status")).alias("status"),
+        whole_number(pl.col("bytes_sent")).alias("bytes_sent"),
+        (pl.col("ended_us") - pl.col("took_us")).alias("started_us"),
+    )
+    is_good = (
+        pl.col("started_us").is_between(EARLIEST_US, LATEST_US)
+        & (pl.col("took_us") >= 0)
+        & pl.col("status").is_between(0, 9_999)
+        & (pl.col("bytes_sent") >= 0)
+    ).fill_null(False)
+    judged = cast.select(is_good).to_series()
+    good, rejects = cast, earlier_rejects
+    if not judged.all():
+        good, bad = cast.filter(judged), cast.filter(~judged)
+        bad = bad.select("line_number", _reason().alias("reason"), lines.texts(bad["line_number"]))
+        rejects = pl.concat([earlier_rejects, line_rejects(bad)]).sort("line_number")
+    return Parsed(_raw(good, lines), rejects, directives, header)
+
+
+def _reason() -> pl.Expr:
+    def wrong(name: str, text: str) -> list[tuple[pl.Expr, pl.Expr]]:
+        number, as_logged = whole_number(pl.col(text)), pl.col(text)
+        return [
+            (as_logged.is_null() | (as_logged == ""), pl.lit(f"{name} is missing")),
+            (number.is_null(), _quoting(f"{name} is not a number", as_logged)),
+            (number < 0, _quoting(f"{name} is negative", as_logged)),
+        ]
+
+    cases = [
+        (pl.col("time_text").is_null() | (pl.col("time_text") == ""), pl.lit("time is missing")),
+        (pl.col("ended_us").is_null(), _quoting("time is impossible", pl.col("time_text"))),
+        (pl.col("took_us").is_null(), _quoting("time taken is not a number", pl.col("took_text"))),
+        (pl.col("took_us") < 0, _quoting("time taken is negative", pl.col("took_text"))),
+        (
+            ~pl.col("started_us").is_between(EARLIEST_US, LATEST_US),
+            _quoting("time is impossible", pl.col("time_text")),
+        ),
+        *wrong("status", "status_text"),
+        *wrong("bytes", "bytes_text"),
+    ]
+    reason = pl.lit("unreadable: " + "status is impossible")
+    for condition, text in reversed(cases):
+        reason = pl.when(condition).then(text).otherwise(reason)
+    return reason
+
+
+def _quoting(what: str, value: pl.Expr) -> pl.Expr:
+    return pl.format("{}: '{}'", pl.lit(what), value.fill_null("").str.slice(0, 60))
+
+
+def _raw(good: pl.DataFrame, lines: Lines) -> pl.DataFrame:
+    """LOOSE, checked → RAW."""
+    without_id = good.filter(pl.col("request_id").is_null())["line_number"]
+    line_hash = pl.lit(None, pl.Int64)
+    if without_id.len():
+        hashed = pl.DataFrame({"line_number": without_id, "line_hash": lines.hashes(without_id)})
+        good = good.join(hashed, on="line_number", how="left", maintain_order="left")
+        line_hash = pl.col("line_hash")
+    return good.select(
+        [
+            (line_hash if name == "line_hash" else pl.col(name)).cast(dtype).alias(name)
+            for name, dtype in RAW.items()
+        ]
+    )
+
+
+def no_rejects() -> pl.DataFrame:
+    """An empty frame of LINE_REJECTS."""
+    return pl.DataFrame(schema=LINE_REJECTS)
+
+
+def no_requests() -> pl.DataFrame:
+    """An empty frame of RAW."""
+    return pl.DataFrame(schema=RAW)
+
+
+def joined(parts: list[Parsed], header: Header) -> Parsed:
+    """Consecutive parts of a segment as one."""
+    if len(parts) == 1:
+        return parts[0]
+    return Parsed(
+        pl.concat([part.requests for part in parts]) if parts else no_requests(),
+        pl.concat([part.rejects for part in parts]) if parts else no_rejects(),
+        sum(part.directives for part in parts),
+        header,
+    )
+
+
+_INVALID = [(chr(0xDC00 + byte), f"%{byte:02X}") for byte in range(0x80, 0x100)]
+
+
+def as_utf8(body: bytes) -> bytes:
+    """`body` as valid UTF-8: each byte that is not (a raw 0xE9 in a URL) is percent-encoded."""
+    if body.isascii():
+        return body
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        text = body.decode("utf-8", "surrogateescape")
+        for surrogate, escape in _INVALID:
+            if surrogate in text:
+                text = text.replace(surrogate, escape)
+        return text.encode("utf-8")
+    return body

@@ -1,0 +1,123 @@
+"""CloudFront access logs: v1 (tab-separated), v2 (the same with more fields, or JSON lines with the same keys).
+
+Source: AWS, "Configure standard logging" v1 and v2. `date` and `time` are the END of the response, UTC; `-` is
+empty; sc-bytes contains the response headers; agent and referrer are URL-encoded once.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ingest.logs.distinct import map_distinct
+from ingest.logs.errors import FileRefused
+from ingest.logs.formats.base import LOOSE, Header, Parsed, seconds_to_us, whole_number, zero_for_dash
+from ingest.logs.formats.json_lines import first_objects, read_json_lines
+from ingest.logs.formats.tsv import read_tsv
+from ingest.logs.urls import percent_decoded
+from ingest.schema import Schema, SourceClass
+
+NAME = "cloudfront"
+SOURCE_CLASS = SourceClass.SERVER_LOG
+
+_MS = "timestamp(ms)"
+_NEEDED = {
+    "c-ip": "client address",
+    "cs-method": "method",
+    "cs-uri-stem": "path",
+    "sc-status": "status",
+    "sc-bytes": "bytes sent",
+    "time-taken": "seconds from request to the end of the response",
+    "cs(User-Agent)": "user agent",
+}
+_TIMES = ("date", "time", _MS)
+_HOSTS = ("x-host-header", "cs(Host)")  # the host the listener asked for, else the distribution's own
+_OPTIONAL = (
+    "cs(Referer)",
+    "cs-uri-query",
+    "x-edge-request-id",
+    "sc-content-type",
+    "sc-content-len",
+    "sc-range-start",
+    "sc-range-end",
+)
+_ALL = [*_NEEDED, *_TIMES, *_HOSTS, *_OPTIONAL]
+
+
+def sniff(head: bytes) -> bool:
+    """W3C header with CloudFront's field names (IIS has some of them too), or JSON with them as keys."""
+    for line in head.split(b"\n")[:20]:
+        if line.startswith(b"#Fields:"):
+            return b"cs-uri-stem" in line and b"#Software" not in head[:4096]
+    return any("sc-status" in value or "x-edge-location" in value for value in first_objects(head))
+
+
+def parse(body: bytes, first_line: int, header: Header) -> Parsed:
+    """One segment → RAW."""
+    if not header and body[:200].lstrip().startswith(b"{"):
+        if first_line == 1:
+            _require(set().union(*first_objects(body[:65_536])))
+        schema: Schema = dict.fromkeys(_ALL, pl.String())
+        return read_json_lines(body, first_line, schema, _loosen)
+    return read_tsv(body, first_line, header, _choose, _loosen)
+
+
+def _choose(header: Header) -> list[str]:
+    _require(set(header))
+    return [name for name in _ALL if name in header]
+
+
+def _require(names: set[str]) -> None:
+    for name, meaning in _NEEDED.items():
+        if name not in names:
+            raise FileRefused(f"field '{name}' is missing ({meaning})")
+    if _MS not in names and not {"date", "time"} <= names:
+        raise FileRefused(f"fields 'date' and 'time', or '{_MS}', are missing (end of the response)")
+    if not names & set(_HOSTS):
+        raise FileRefused("field 'x-host-header' is missing, and 'cs(Host)' too (host asked for)")
+
+
+def _loosen(fields: pl.DataFrame) -> pl.DataFrame:
+    """CloudFront's fields (String) → LOOSE."""
+    absent = [name for name in _ALL if name not in fields.columns]
+    fields = fields.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
+    agents = map_distinct(fields["cs(User-Agent)"], _decoded)
+    referrers = map_distinct(fields["cs(Referer)"], _decoded)
+
+    def text(name: str) -> pl.Expr:
+        return pl.when(pl.col(name) != "-").then(pl.col(name))
+
+    stamp = pl.concat_str("date", "time", separator=" ")
+    end_of_second = stamp.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
+    columns = {
+        "time_text": pl.coalesce(stamp, _MS),
+        "ended_us": pl.coalesce(whole_number(pl.col(_MS)) * 1000, end_of_second.cast(pl.Int64)),
+        "took_us": seconds_to_us(zero_for_dash(pl.col("time-taken"))),
+        "took_text": pl.col("time-taken"),
+        "address": pl.col("c-ip"),
+        "method": text("cs-method"),
+        "host": pl.coalesce(text("x-host-header"), text("cs(Host)")),
+        "path": text("cs-uri-stem"),
+        "query": text("cs-uri-query"),
+        "status": zero_for_dash(pl.col("sc-status")),
+        "bytes_sent": zero_for_dash(pl.col("sc-bytes")),
+        "content_length": whole_number(pl.col("sc-content-len")),
+        "range_start": whole_number(pl.col("sc-range-start")),
+        "range_end": whole_number(pl.col("sc-range-end")),
+        "content_type": text("sc-content-type"),
+        "agent": pl.lit(agents),
+        "referrer": pl.lit(referrers),
+        "request_id": text("x-edge-request-id"),
+    }
+    return fields.select(
+        "line_number",
+        *[
+            columns.get(n, pl.lit(None)).cast(dtype).alias(n)
+            for n, dtype in LOOSE.items()
+            if n != "line_number"
+        ],
+    )
+
+
+def _decoded(texts: pl.Series) -> pl.Series:
+    """Decode ONCE: '%2520' is the client's own '%20'."""
+    return percent_decoded(texts).replace("-", None)

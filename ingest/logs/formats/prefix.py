@@ -1,0 +1,22 @@
+"""The prefix redirect's own log: nginx's keys, `uri` = `/e/<enclosure URL, with or without scheme>`.
+
+It sees the request only: no bytes of the enclosure (IAB 2.3 §5.2).
+"""
+
+from __future__ import annotations
+
+from ingest.logs.formats import nginx
+from ingest.logs.formats.base import Header, Parsed
+from ingest.schema import SourceClass
+
+NAME = "prefix"
+SOURCE_CLASS = SourceClass.PREFIX
+
+
+def sniff(head: bytes) -> bool:
+    return nginx.looks_like_ours(head) and nginx.share_of_prefix_lines(head) >= 0.5
+
+
+def parse(body: bytes, first_line: int, header: Header) -> Parsed:
+    """One segment → RAW."""
+    return nginx.parse(body, first_line, header)

@@ -1,0 +1,154 @@
+"""Reads tab-separated W3C logs by their `#Fields` line: any order, unknown fields ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import polars as pl
+
+from ingest.logs.errors import FileRefused
+from ingest.logs.formats.base import (
+    Header,
+    Lines,
+    Parsed,
+    as_utf8,
+    finish,
+    joined,
+    no_rejects,
+    no_requests,
+)
+from ingest.logs.rejects import line_rejects
+
+_FIELDS = b"#Fields:"
+_EXTRA = "\0extra"  # where surplus fields go; no log field has this name
+
+
+Choose = Callable[[Header], list[str]]
+Loosen = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def read_tsv(body: bytes, first_line: int, header: Header, choose: Choose, loosen: Loosen) -> Parsed:
+    """Read `body` under `header` and whatever `#Fields` lines stand in it.
+
+    `choose` names the fields to read under a header (FileRefused when a needed one is missing); `loosen`
+    turns them (all String, null where empty, plus line_number) into LOOSE.
+    """
+    body = as_utf8(body)
+    newline = body.find(b"\n")
+    if newline > 0 and body[newline - 1] == 13:
+        body = body.replace(b"\r\n", b"\n")
+    parts = []
+    start = 0
+    while start < len(body):
+        header = _header_at(body, start) or header
+        parsed, length = _read_until_next_header(
+            body[start:] if start else body, first_line, header, choose, loosen
+        )
+        parts.append(parsed)
+        start += length
+        first_line += parsed.lines
+    return joined(parts, header)
+
+
+def _header_at(body: bytes, start: int) -> Header:
+    """The field names of the last `#Fields` line among the directives that `body[start:]` begins with."""
+    names: Header = ()
+    while body.startswith(b"#", start):
+        end = body.find(b"\n", start)
+        line = body[start : end if end >= 0 else len(body)]
+        if line.startswith(_FIELDS):
+            names = _unique(line[len(_FIELDS) :].decode("utf-8", "replace").split())
+        if end < 0:
+            break
+        start = end + 1
+    return names
+
+
+def _unique(names: list[str]) -> Header:
+    """Field names; a repeated one is kept out of the way of the first."""
+    return tuple(f"\0{i} {name}" if name in names[:i] else name for i, name in enumerate(names))
+
+
+def _read_until_next_header(
+    body: bytes, first_line: int, header: Header, choose: Choose, loosen: Loosen
+) -> tuple[Parsed, int]:
+    """Read `body` under `header` up to a `#Fields` line behind data; (what was read, its bytes)."""
+    lines = Lines(body, first_line)
+    if not header:
+        return _without_header(lines, loosen)
+    frame = _scan(body, first_line, header, choose(header))
+    first = pl.col(header[0])
+    directives = frame.filter(first.str.starts_with("#"))
+    recurring = directives.filter(first.str.starts_with(_FIELDS.decode()))["line_number"]
+    at_top = _directives_at_top(body)
+    later = recurring.filter(recurring >= first_line + at_top)
+    if later.len():
+        row = later[0] - first_line
+        head = b"".join(line + b"\n" for line in lines.all[:row])
+        return _read_until_next_header(head, first_line, header, choose, loosen)[0], len(head)
+    data = frame.filter(~first.str.starts_with("#").fill_null(False)) if directives.height else frame
+    data, rejects, blank = _without_short_lines(data, header, lines)
+    return finish(loosen(data), lines, rejects, directives.height + blank, header), len(body)
+
+
+def _directives_at_top(body: bytes) -> int:
+    count, start = 0, 0
+    while body.startswith(b"#", start):
+        count += 1
+        start = body.find(b"\n", start) + 1
+        if start == 0:
+            break
+    return count
+
+
+def _without_header(lines: Lines, loosen: Loosen) -> tuple[Parsed, int]:
+    """Directives and blank lines alone; data without field names cannot be read."""
+    for line in lines.all:
+        if line.strip() and not line.startswith(b"#"):
+            raise FileRefused("there is no #Fields line before the first data line")
+    return Parsed(no_requests(), no_rejects(), len(lines.all), ()), len(lines.body)
+
+
+def _scan(body: bytes, first_line: int, header: Header, chosen: list[str]) -> pl.DataFrame:
+    """line_number, the chosen fields and the first and last one: a row a line, also for blank ones."""
+    frame = (
+        pl.scan_csv(
+            body,
+            has_header=False,
+            separator="\t",
+            quote_char=None,
+            schema=dict.fromkeys([*header, _EXTRA], pl.String),
+            missing_columns="insert",
+            extra_columns="ignore",
+            truncate_ragged_lines=True,
+            encoding="utf8-lossy",
+            raise_if_empty=False,
+            row_index_name="line_number",
+        )
+        .select(
+            pl.col("line_number").cast(pl.Int64) + first_line,
+            *dict.fromkeys([*chosen, header[0], header[-1]]),
+        )
+        .collect()
+    )
+    return frame if frame["line_number"].is_sorted() else frame.sort("line_number")
+
+
+def _without_short_lines(
+    data: pl.DataFrame, header: Header, lines: Lines
+) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+    """(whole lines, rejects, number of blank lines). Only a line without first or last field can be either."""
+    is_suspect = data.select(pl.col(header[0]).is_null() | pl.col(header[-1]).is_null()).to_series()
+    if not is_suspect.any():
+        return data, no_rejects(), 0
+    suspects = data.filter(is_suspect)["line_number"]
+    judged = pl.DataFrame([suspects, lines.texts(suspects)]).with_columns(
+        is_blank=pl.col("text").str.strip_chars() == "",
+        fields=pl.col("text").str.count_matches("\t", literal=True) + 1,
+    )
+    short = judged.filter(~pl.col("is_blank"), pl.col("fields") < len(header))
+    reason = pl.format("too few fields: {} of {}", "fields", pl.lit(len(header)))
+    blank = judged.filter("is_blank")
+    left_out = pl.concat([blank["line_number"], short["line_number"]])
+    whole = data.filter(~pl.col("line_number").is_in(left_out.implode()))
+    return whole, line_rejects(short.select("line_number", reason.alias("reason"), "text")), blank.height

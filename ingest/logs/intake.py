@@ -1,0 +1,353 @@
+"""Landing files into the lake: each once, whole or not at all, with a ledger row that says what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from ingest.lake import Lake, utc_now_us
+from ingest.logs.clean import Cleaner, Origin, Rules
+from ingest.logs.errors import FileChanged, FileRefused
+from ingest.logs.formats.base import Format, Header, Lines
+from ingest.logs.found import LandingFile, find_landing_files
+from ingest.logs.landing import OpenFile, Segment, open_segments
+from ingest.logs.listeners import KeyRing
+from ingest.logs.prefixes import own_prefix_hosts
+from ingest.logs.rejects import LINE_REJECTS, MASK, line_rejects, rejects_of
+from ingest.schema import FILES, REJECTS, REQUESTS, FileStatus, conform
+from ingest.settings import Settings
+from ingest.sources import Sources
+
+__all__ = ["IntakeReport", "LandingFile", "find_landing_files", "take_in"]
+
+# Ledger rows are committed together, since each commit rewrites the ledger of the day.
+COMMIT_FILES = 50
+COMMIT_S = 5.0
+PREVIEW_ROWS = 10
+
+Progress = Callable[[int, int, LandingFile], None]  # files done, all files, the one just done
+
+
+@dataclass
+class IntakeReport:
+    """What one call of `take_in` did."""
+
+    files: pl.DataFrame  # FILES: one row a file recorded
+    skipped: int  # files known before, unchanged
+    changed: list[tuple[LandingFile, str]]  # not recorded and why: to be tried again
+    days: list[date]  # event days that got rows
+    preview: pl.DataFrame  # a few requests, without keys
+    versions: dict[str, str]  # of the lists used
+
+    def count(self, status: FileStatus) -> int:
+        """Number of files recorded with this status."""
+        return int((self.files["status"] == status.value).sum())
+
+    @property
+    def requests(self) -> int:
+        """Requests written."""
+        return int(self.files["requests"].sum())
+
+    @property
+    def rejects(self) -> int:
+        """Lines that could not be read."""
+        return int(self.files["rejects"].sum())
+
+
+def take_in(
+    files: Sequence[LandingFile],
+    settings: Settings,
+    lake: Lake,
+    now_us: int | None = None,
+    progress: Progress | None = None,
+    keyring: KeyRing | None = None,
+    force: bool = False,
+) -> IntakeReport:
+    """Take `files` into `lake`, each at most once.
+
+    A file known under the same name and content is skipped (unless `force`, which writes the same bytes again);
+    the same content under another name is recorded as a duplicate. progress: called with (files done, all, the last one).
+    Raises OSError (disk full …) after the files before it were committed; nothing of the failed one is visible.
+    """
+    rules = Rules.load(settings.reference_dir, own_prefix_hosts(settings))
+    cleaner = Cleaner(rules, keyring or KeyRing(settings.keys_dir))
+    sources = Sources.load(settings.data)
+    with _alone(lake.root):
+        intake = _Intake(settings, lake, cleaner, sources, utc_now_us() if now_us is None else now_us, force)
+        try:
+            for done, landed in enumerate(files, 1):
+                intake.take(landed)
+                if progress:
+                    progress(done, len(files), landed)
+        finally:
+            intake.commit()
+    recorded = pl.DataFrame(intake.recorded, schema=FILES, orient="row")
+    days = sorted(recorded["days"].explode().drop_nulls().unique().to_list())
+    return IntakeReport(recorded, intake.skipped, intake.changed, days, intake.preview, rules.versions)
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """One intake a lake at a time: another one's half-written files must not look like a dead one's."""
+    with (root / ".intake.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@dataclass
+class _Tally:
+    """What came out of one file so far."""
+
+    next_line: int = 1
+    requests: int = 0
+    directives: int = 0
+    rejects: list[pl.DataFrame] = field(default_factory=list)
+    first_us: int | None = None
+    last_us: int | None = None
+    days: set[date] = field(default_factory=set)
+    written: set[Path] = field(default_factory=set)
+
+    def add_requests(self, requests: pl.DataFrame) -> None:
+        self.requests += requests.height
+        if requests.height:
+            first, last = requests["started_us"].min(), requests["started_us"].max()
+            assert isinstance(first, int) and isinstance(last, int)
+            self.first_us = first if self.first_us is None else min(first, self.first_us)
+            self.last_us = last if self.last_us is None else max(last, self.last_us)
+
+
+class _Intake:
+    def __init__(
+        self, settings: Settings, lake: Lake, cleaner: Cleaner, sources: Sources, now_us: int, force: bool
+    ) -> None:
+        self.settings, self.lake, self.cleaner, self.sources = settings, lake, cleaner, sources
+        self.now_us, self.force = now_us, force
+        self.recorded: list[dict[str, object]] = []
+        self.skipped = 0
+        self.changed: list[tuple[LandingFile, str]] = []
+        self.preview = pl.DataFrame()
+        self._uncommitted: list[dict[str, object]] = []
+        self._markers: list[Path] = []
+        self._last_commit = time.monotonic()
+        ledger = lake.ledger()
+        self._unchanged = set(ledger.select("source", "file_name", "size_bytes", "modified_ns").rows())
+        self._taken_in_us = {
+            (source, name, file_id): taken_in_us
+            for source, name, file_id, taken_in_us in ledger.select(
+                "source", "file_name", "file_id", "taken_in_us"
+            ).iter_rows()
+        }
+        originals = ledger.filter(pl.col("status") != FileStatus.DUPLICATE.value).sort("taken_in_us")
+        self._name_of = {
+            (source, file_id): name
+            for source, file_id, name in originals.select("source", "file_id", "file_name")
+            .reverse()
+            .iter_rows()
+        }
+
+    def take(self, landed: LandingFile) -> None:
+        if not self.force and landed.identity in self._unchanged:
+            self.skipped += 1
+            return
+        try:
+            self._take(landed)
+        except FileChanged as error:
+            self.changed.append((landed, str(error)))
+        if len(self._uncommitted) >= COMMIT_FILES or time.monotonic() - self._last_commit > COMMIT_S:
+            self.commit()
+
+    def commit(self) -> None:
+        if self._uncommitted:
+            self.lake.record(pl.DataFrame(self._uncommitted, schema=FILES, orient="row"))
+        for marker in self._markers:
+            marker.unlink(missing_ok=True)
+        self._uncommitted, self._markers, self._last_commit = [], [], time.monotonic()
+
+    def _take(self, landed: LandingFile) -> None:
+        try:
+            opened = open_segments(landed.path, self.settings)
+        except FileRefused as error:
+            self._refuse(landed, error.file_id or "0" * 32, None, str(error))
+            return
+        known = (landed.source, landed.name, opened.file_id)
+        original = self._name_of.get((landed.source, opened.file_id))
+        if original is not None and original != landed.name:
+            opened.segments.close()
+            reason = f"the same content as '{original}'"
+            self._record(landed, opened.file_id, FileStatus.DUPLICATE, reason, _Tally(), None, False)
+            return
+        if known in self._taken_in_us and not self.force:
+            opened.segments.close()
+            self.skipped += 1
+            return
+        self._write(landed, opened, self._taken_in_us.get(known, self.now_us))
+
+    def _write(self, landed: LandingFile, opened: OpenFile, taken_in_us: int) -> None:
+        tally = _Tally()
+        log_format: Format | None = None
+        marker = self.lake.root / ".intake" / f"{landed.source}.{opened.file_id}"
+        may_be_stale = self.force or marker.exists()
+        marker.parent.mkdir(exist_ok=True)
+        marker.touch()
+        try:
+            log_format = self.sources.get(landed.source).format_of(opened.head)
+            origin = Origin(
+                opened.file_id,
+                landed.source,
+                log_format.SOURCE_CLASS,
+                taken_in_us,
+                self.settings.max_future_h,
+            )
+            header: Header = ()
+            for segment in opened.segments:
+                header = self._clean_segment(segment, header, log_format, origin, tally)
+            rejects = _stored(tally, opened.file_id, landed)
+            self.lake.write_rejects(rejects, landed.source, opened.file_id)
+        except FileRefused as error:
+            self._remove(tally.written)
+            self._refuse(landed, opened.file_id, log_format, str(error))
+            return
+        except BaseException:
+            self._remove(tally.written)
+            raise
+        finally:
+            opened.segments.close()
+        if may_be_stale:
+            self._remove(self._all_of(landed.source, opened.file_id) - tally.written)
+        self._markers.append(marker)
+        lines = tally.requests + rejects.height
+        status, reason = FileStatus.TAKEN, opened.oddity
+        if lines and rejects.height / lines > self.settings.max_reject_share:
+            status = FileStatus.HELD
+            reason = (
+                f"{rejects.height} of {lines} lines could not be read, "
+                f"more than a share of {self.settings.max_reject_share:g} (setting max_reject_share)"
+            )
+        self._record(
+            landed,
+            opened.file_id,
+            status,
+            reason,
+            tally,
+            log_format,
+            opened.is_truncated,
+            rejects.height,
+            taken_in_us,
+        )
+
+    def _clean_segment(
+        self, segment: Segment, header: Header, log_format: Format, origin: Origin, tally: _Tally
+    ) -> Header:
+        first_line = tally.next_line
+        parsed = log_format.parse(segment.body, first_line, header)
+        tally.next_line += parsed.lines
+        cleaned = self.cleaner.clean(parsed.requests, origin)
+        bad_lines = rejects_of((first_line + bad.row, bad.reason, bad.text) for bad in segment.bad_lines)
+        tally.rejects += [
+            parsed.rejects,
+            bad_lines,
+            _refused(cleaned.refused, Lines(segment.body, first_line)),
+        ]
+        tally.directives += parsed.directives - len(segment.bad_lines)  # they were left blank
+        tally.add_requests(cleaned.requests)
+        for day in self.lake.write_requests(cleaned.requests, origin.source, origin.file_id, segment.index):
+            tally.days.add(day)
+            tally.written.add(self.lake.requests_path(origin.source, origin.file_id, day, segment.index))
+        if cleaned.requests.height and not self.preview.height:
+            self.preview = _preview(cleaned.requests)
+        return parsed.header
+
+    def _all_of(self, source: str, file_id: str) -> set[Path]:
+        return set((self.lake.root / "requests").glob(f"day=*/{source}.{file_id}.*.parquet"))
+
+    def _remove(self, paths: set[Path]) -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+    def _refuse(self, landed: LandingFile, file_id: str, log_format: Format | None, reason: str) -> None:
+        row = {"line_number": 0, "reason": reason, "text": ""}
+        tally = _Tally(rejects=[pl.DataFrame([row], schema=LINE_REJECTS)])
+        self.lake.write_rejects(_stored(tally, file_id, landed), landed.source, file_id)
+        self._record(landed, file_id, FileStatus.REJECTED, reason, _Tally(), log_format, False)
+
+    def _record(
+        self,
+        landed: LandingFile,
+        file_id: str,
+        status: FileStatus,
+        reason: str | None,
+        tally: _Tally,
+        log_format: Format | None,
+        is_truncated: bool,
+        rejects: int = 0,
+        taken_in_us: int | None = None,
+    ) -> None:
+        known = (landed.source, landed.name, file_id)
+        row: dict[str, object] = {
+            "file_id": file_id,
+            "source": landed.source,
+            "source_class": log_format.SOURCE_CLASS.value if log_format else None,
+            "format": log_format.NAME if log_format else None,
+            "file_name": landed.name,
+            "status": status.value,
+            "reason": reason,
+            "size_bytes": landed.size_bytes,
+            "modified_ns": landed.modified_ns,
+            "lines": tally.requests + rejects,
+            "directives": tally.directives,
+            "requests": tally.requests,
+            "rejects": rejects,
+            "is_truncated": is_truncated,
+            "first_us": tally.first_us,
+            "last_us": tally.last_us,
+            "days": sorted(tally.days),
+            "taken_in_us": taken_in_us or self._taken_in_us.get(known, self.now_us),
+        }
+        self._uncommitted.append(row)
+        self.recorded.append(row)
+        self._unchanged.add(landed.identity)
+        if status is not FileStatus.DUPLICATE:
+            self._name_of[(landed.source, file_id)] = landed.name
+
+
+def _refused(refused: pl.DataFrame, lines: Lines) -> pl.DataFrame:
+    """What cleaning refused, with the text of the line; an address it could not read is cut out of that."""
+    if not refused.height:
+        return pl.DataFrame(schema=LINE_REJECTS)
+    texts = lines.texts(refused["line_number"])
+    texts = pl.Series(
+        "text",
+        [
+            text.replace(address, MASK) if address else text
+            for text, address in zip(texts, refused["address"], strict=True)
+        ],
+        dtype=pl.String,
+    )
+    return line_rejects(refused.select("line_number", "reason", texts))
+
+
+def _stored(tally: _Tally, file_id: str, landed: LandingFile) -> pl.DataFrame:
+    """All rejects of a file as REJECTS, by line."""
+    rejects = pl.concat(tally.rejects) if tally.rejects else pl.DataFrame(schema=LINE_REJECTS)
+    return (
+        conform(
+            rejects.with_columns(
+                file_id=pl.lit(file_id), source=pl.lit(landed.source), file_name=pl.lit(landed.name)
+            ),
+            REJECTS,
+        )
+        .sort("line_number", "reason")
+        .collect()
+    )
+
+
+def _preview(requests: pl.DataFrame) -> pl.DataFrame:
+    shown = [name for name in REQUESTS if not name.endswith(("_key", "_key_prev")) and name != "file_id"]
+    return requests.head(PREVIEW_ROWS).select(shown)

@@ -1,0 +1,127 @@
+"""The address dies here: cut by R20, then keyed by a secret that changes every 30 days (DESIGN, Privacy)."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+from pathlib import Path
+
+import polars as pl
+import polars_hash as _polars_hash  # noqa: F401  registers .chash and .nchash
+
+EPOCH_DAYS = 30
+EPOCH_US = EPOCH_DAYS * 86_400 * 1_000_000
+_DOMAIN = "address\0"
+_IPV4 = r"^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])$"
+_KEY = re.compile(r"[0-9a-f]{64}")
+_MAPPED = bytes(10) + b"\xff\xff"
+
+
+def epoch_of(started_us: pl.Expr) -> pl.Expr:
+    """The key epoch of a request: days since 1970 of its start // 30."""
+    return (started_us // EPOCH_US).cast(pl.Int32)
+
+
+def canonical_address(address: str) -> str | None:
+    """IPv4 as text, mapped IPv4 unwrapped, IPv6 as the 16 hex digits of its first 64 bits; None: unreadable (R20)."""
+    text = address.strip().strip("[]").partition("%")[0]
+    try:
+        packed = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except (OSError, ValueError):  # ValueError: a NUL inside
+        return None
+    if len(packed) == 4:
+        return socket.inet_ntop(socket.AF_INET, packed)
+    if packed[:12] == _MAPPED:
+        return socket.inet_ntop(socket.AF_INET, packed[12:])
+    return packed[:8].hex()
+
+
+def canonical_addresses(addresses: pl.Series) -> pl.Series:
+    """`canonical_address` of distinct addresses (String). † IPv4 needs no rewriting: a regex proves it."""
+    others = addresses.filter(~addresses.str.contains(_IPV4).fill_null(True))
+    rewritten = pl.Series([canonical_address(address) for address in others], dtype=pl.String)
+    return addresses.replace(others, rewritten) if others.len() else addresses
+
+
+class KeyRing:
+    """One random secret a key epoch, in `folder` (file 0600) or only in memory."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._secrets: dict[int, str] = {}
+
+    @classmethod
+    def ephemeral(cls) -> KeyRing:
+        """Secrets that die with this process: keys are comparable within one run only."""
+        return cls(None)
+
+    def secret(self, epoch: int) -> str:
+        """The epoch's secret, 64 hex digits; made on first use, the same for every process."""
+        if epoch not in self._secrets:
+            fresh = secrets.token_hex(32)
+            self._secrets[epoch] = (
+                fresh if self._folder is None else self._on_disk(self._folder, epoch, fresh)
+            )
+        return self._secrets[epoch]
+
+    @staticmethod
+    def _on_disk(folder: Path, epoch: int, fresh: str) -> str:
+        path = folder / f"epoch-{epoch}.key"
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = folder / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                with os.fdopen(descriptor, "w") as out:
+                    out.write(fresh)
+                    out.flush()
+                    os.fsync(out.fileno())
+                # A link fails where the name exists: whoever comes second reads the first one's secret.
+                os.link(temporary, path)
+            except FileExistsError:
+                pass
+            finally:
+                temporary.unlink(missing_ok=True)
+        secret = path.read_text()
+        if not _KEY.fullmatch(secret):
+            raise ValueError(
+                f"the key file {path.name} is damaged: listener keys of that epoch cannot be made"
+            )
+        return secret
+
+
+def address_keys(addresses: pl.DataFrame, keys: KeyRing) -> pl.DataFrame:
+    """Distinct (canonical, key_epoch) → the same with address_key and address_key_prev (Int64).
+
+    address_key = first 64 bits of HMAC-SHA256(secret of the epoch, "address" ‖ 0x00 ‖ canonical address).
+    """
+    parts = []
+    for (epoch,), part in addresses.partition_by("key_epoch", as_dict=True, include_key=True).items():
+        message = pl.concat_str(pl.lit(_DOMAIN), "canonical")
+        parts.append(
+            part.with_columns(
+                _first_64_bits(message, keys.secret(int(epoch))).alias("address_key"),
+                _first_64_bits(message, keys.secret(int(epoch) - 1)).alias("address_key_prev"),
+            )
+        )
+    if not parts:
+        return addresses.with_columns(
+            address_key=pl.lit(None, pl.Int64), address_key_prev=pl.lit(None, pl.Int64)
+        )
+    return pl.concat(parts)
+
+
+def _first_64_bits(message: pl.Expr, secret: str) -> pl.Expr:
+    digest = message.chash.hmac_sha256(key=secret)  # type: ignore[attr-defined]
+    bits: pl.Expr = digest.str.slice(0, 16).str.to_integer(base=16, dtype=pl.UInt64).reinterpret(signed=True)
+    return bits
+
+
+def mixed(*keys: pl.Expr) -> pl.Expr:
+    """One signed 64-bit key of several Int64 keys, order-dependent: xxh3 over what each adds to the last."""
+    key = keys[0]
+    for other in keys[1:]:
+        key = (key ^ other).bytes.to_le().nchash.xxh3_64().reinterpret(signed=True)  # type: ignore[attr-defined]
+    return key

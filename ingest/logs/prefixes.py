@@ -1,0 +1,113 @@
+"""Unwinds chains of redirecting prefixes to the enclosure they lead to (MEASUREMENT §4).
+
+Forms: `prefix/e/host/path`, `prefix/e/https://host/path`, `prefix/e/https%3A%2F%2Fhost%2Fpath`,
+`prefix/redirect.mp3/host/path`, and any nesting of these.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+import orjson
+
+from ingest.settings import Settings
+
+# Hostile chains: beyond either bound nothing is unwound at all, so that unwinding twice changes nothing.
+MAX_LINKS = 64
+MAX_DECODINGS = 8
+
+_DOT_NAMES_OF_FILES = (
+    "ogg|oga|wav|aac|flac|opus|mov|wma|webm|mpg|mpeg|avi|aif|aiff"  # redirect.ogg is no host
+)
+# Possessive: linear on any input. Python's own `re`, since this runs on the few distinct prefixed paths only.
+_TARGET = re.compile(
+    r"/(?P<scheme>https?:/{1,2}|https?%3A%2F%2F|)"
+    r"(?P<host>(?:[a-z0-9_-]++\.)++"
+    rf"(?!(?:{_DOT_NAMES_OF_FILES})(?:/|%2F))(?:[a-z]{{2,24}}|xn--[a-z0-9-]{{1,59}})(?::[0-9]{{1,5}})?)"
+    r"(?P<slash>/|%2F)",
+    re.IGNORECASE,
+)
+_LONE = re.compile("[\udc80-\udcff]")
+_HOST_TAIL = re.compile(r"(?:\.|:443|:80|:)+$")
+
+
+def percent_decode(text: str) -> str:
+    """`text` percent-decoded once; a byte that is not UTF-8 stays percent-encoded."""
+    decoded = unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+    return _LONE.sub(lambda lone: f"%{ord(lone[0]) - 0xDC00:02X}", decoded)
+
+
+def own_prefix_hosts(settings: Settings) -> tuple[str, ...]:
+    """Hosts of our own redirect (setting prefix_hosts)."""
+    return tuple(host.strip() for host in settings.prefix_hosts.split(",") if host.strip())
+
+
+@dataclass(frozen=True)
+class PrefixRules:
+    """Known prefixes as (host, start of path): also every host below that host."""
+
+    known: tuple[tuple[str, str], ...]
+    version: str
+
+    @classmethod
+    def load(cls, reference_dir: Path | None = None, own_hosts: tuple[str, ...] = ()) -> PrefixRules:
+        """From `<reference_dir>/opawg/prefixes.json`, else our own list; `own_hosts` redirect below `/e/`."""
+        theirs = reference_dir / "opawg" / "prefixes.json" if reference_dir else None
+        if theirs is not None and theirs.is_file():
+            data = theirs.read_bytes()
+        else:
+            data = resources.files("ingest.reference").joinpath("prefixes.json").read_bytes()
+        known = []
+        for entry in orjson.loads(data):
+            host, slash, path = entry["prefixpattern"].lower().partition("/")
+            known.append((host.strip("."), (slash + path).rstrip("/")))
+        known += [(host.lower().strip("."), "/e") for host in own_hosts]
+        return cls(tuple(known), hashlib.sha256(repr(known).encode()).hexdigest()[:12])
+
+    @classmethod
+    def of(cls, settings: Settings) -> PrefixRules:
+        """The rules of this installation: the same for its logs and its catalogue."""
+        return cls.load(settings.reference_dir, own_prefix_hosts(settings))
+
+    @property
+    def host_pattern(self) -> str:
+        """A regex (also for Rust) that finds hosts that may be a prefix."""
+        hosts = sorted({re.escape(host) for host, _ in self.known})
+        return rf"(?:^|\.)(?:{'|'.join(hosts)})$"
+
+    def redirects(self, host: str, text: str, slash: int) -> bool:
+        """Is `host`, whose path begins at `text[slash]`, a known prefix?"""
+        for known, path in self.known:
+            if (host == known or host.endswith("." + known)) and text[
+                slash : slash + len(path)
+            ].lower() == path:
+                return True
+        return False
+
+    def unwind(self, url: str, first_is_prefix: bool = False) -> str | None:
+        """`host/path` behind the chain in `url` (`host/path`), or None where `url` is no (bounded) chain.
+
+        first_is_prefix: the first host is one, whatever its name (a prefix log's own lines).
+        """
+        text, at, decodings = url, 0, 0
+        for link in range(MAX_LINKS):
+            slash = text.find("/", at)
+            host = _HOST_TAIL.sub("", text[at:slash].lower()) if slash >= 0 else ""
+            is_prefix = slash >= 0 and ((link == 0 and first_is_prefix) or self.redirects(host, text, slash))
+            target = _TARGET.search(text, slash) if is_prefix else None
+            if target is None:
+                return text[at:] if link else None
+            at = target.start("host")
+            if "%" in target["scheme"] or target["slash"] != "/":
+                decodings += 1
+                if decodings > MAX_DECODINGS:
+                    return None
+                end = text.find("/", at)
+                end = len(text) if end < 0 else end
+                text, at = percent_decode(text[at:end]) + text[end:], 0
+        return None

@@ -1,0 +1,57 @@
+"""Lines that cannot be read: their reason and their text, with addresses removed and bounded in size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from ingest.schema import Schema
+
+# What formats and cleaning yield; intake adds file and source (schema.REJECTS).
+LINE_REJECTS: Schema = {"line_number": pl.Int64, "reason": pl.String, "text": pl.String}
+
+TEXT_CHARS = 300
+# A masked address shrinks at most 4-fold, so a cut here never leaves half an address in the 300 characters.
+LOOKED_AT_CHARS = 2_400
+
+_COLON = r"(?::|%3[Aa])"
+_DOT = r"(?:\.|%2[Ee])"
+_HEX = r"[0-9A-Fa-f]"
+IPV4_LIKE = rf"[0-9]{{1,3}}(?:{_DOT}[0-9]{{1,3}}){{3}}"
+# `::` anywhere, or at least three groups: `12:34:56` is a time, not an address.
+IPV6_LIKE = (
+    rf"(?:{_HEX}{{1,4}}{_COLON}){{3,7}}(?:{_COLON}?{_HEX}{{0,4}}){{0,5}}"
+    rf"|(?:{_HEX}{{1,4}}{_COLON}){{0,6}}{_HEX}{{0,4}}{_COLON}{{2}}(?:{_HEX}{{1,4}}{_COLON}?){{0,7}}"
+)
+ADDRESS_LIKE = rf"{IPV6_LIKE}|{IPV4_LIKE}"
+MASK = "<address>"
+
+_CONTROL = {chr(code): f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]} | {"\t": "\\t"}
+
+
+def masked(text: pl.Expr) -> pl.Expr:
+    """`text` (String) with everything that looks like an IP address replaced by `<address>`."""
+    # Twice: what follows a mapped address (::ffff:a.b.c.d) is an IPv4 address of its own.
+    return text.str.replace_all(ADDRESS_LIKE, MASK).str.replace_all(IPV4_LIKE, MASK)
+
+
+def shown(text: pl.Expr, chars: int = TEXT_CHARS) -> pl.Expr:
+    """The start of `text` (String) as it may be stored: no addresses, no control characters."""
+    looked_at = text.str.slice(0, LOOKED_AT_CHARS)
+    return masked(looked_at).str.replace_many(_CONTROL).str.slice(0, chars)
+
+
+def line_rejects(rows: pl.DataFrame) -> pl.DataFrame:
+    """`rows` (line_number, reason, text as in the log) as LINE_REJECTS, fit to be stored."""
+    return rows.select(
+        pl.col("line_number").cast(pl.Int64),
+        shown(pl.col("reason")).alias("reason"),
+        shown(pl.col("text")).alias("text"),
+    )
+
+
+def rejects_of(found: Iterable[tuple[int, str, bytes]]) -> pl.DataFrame:
+    """(line number, reason, text) as LINE_REJECTS."""
+    rows = [(number, reason, text[:8192].decode("utf-8", "replace")) for number, reason, text in found]
+    return line_rejects(pl.DataFrame(rows, schema=LINE_REJECTS, orient="row"))
