@@ -20,9 +20,11 @@ _DOT = r"(?:\.|%2[Ee])"
 _HEX = r"[0-9A-Fa-f]"
 IPV4_LIKE = rf"[0-9]{{1,3}}(?:{_DOT}[0-9]{{1,3}}){{3}}"
 # `::` anywhere, or at least three groups: `12:34:56` is a time, not an address.
+_IPV4_TAIL = rf"(?:{_DOT}[0-9]{{1,3}}){{0,3}}"  # ::ffff:a.b.c.d
 IPV6_LIKE = (
-    rf"(?:{_HEX}{{1,4}}{_COLON}){{3,7}}(?:{_COLON}?{_HEX}{{0,4}}){{0,5}}"
-    rf"|(?:{_HEX}{{1,4}}{_COLON}){{0,6}}{_HEX}{{0,4}}{_COLON}{{2}}(?:{_HEX}{{1,4}}{_COLON}?){{0,7}}"
+    rf"(?:(?:{_HEX}{{1,4}}{_COLON}){{3,7}}(?:{_COLON}?{_HEX}{{0,4}}){{0,5}}"
+    rf"|(?:{_HEX}{{1,4}}{_COLON}){{0,6}}{_HEX}{{0,4}}{_COLON}{{2}}(?:{_HEX}{{1,4}}{_COLON}?){{0,7}})"
+    rf"{_IPV4_TAIL}"
 )
 ADDRESS_LIKE = rf"{IPV6_LIKE}|{IPV4_LIKE}"
 MASK = "<address>"
@@ -32,8 +34,7 @@ _CONTROL = {chr(code): f"\\x{code:02x}" for code in [*range(32), *range(127, 160
 
 def masked(text: pl.Expr) -> pl.Expr:
     """`text` (String) with everything that looks like an IP address replaced by `<address>`."""
-    # Twice: what follows a mapped address (::ffff:a.b.c.d) is an IPv4 address of its own.
-    return text.str.replace_all(ADDRESS_LIKE, MASK).str.replace_all(IPV4_LIKE, MASK)
+    return text.str.replace_all(ADDRESS_LIKE, MASK)
 
 
 def shown(text: pl.Expr, chars: int = TEXT_CHARS) -> pl.Expr:

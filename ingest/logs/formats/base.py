@@ -109,7 +109,8 @@ def finish(
     loose: pl.DataFrame, lines: Lines, earlier_rejects: pl.DataFrame, directives: int, header: Header
 ) -> Parsed:
     """Cast what must be a number or a time; a line in which that fails becomes a reject with a plain reason."""
-    cast = loose.with_columns(
+    # In one chunk: Polars 2.1 panics when a string expression meets an empty chunk, which a filter may leave.
+    cast = loose.rechunk().with_columns(
         pl.col("status").alias("status_text"),
         pl.col("bytes_sent").alias("bytes_text"),
         whole_number(pl.col("status")).alias("status"),
