@@ -16,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain messages: a box would break file names
     help="Open podcast analytics: log files in, IAB downloads out, every number explainable.",
 )
 screen = Console(stderr=True)  # progress and messages; answers alone go to standard output

@@ -1,4 +1,4 @@
-"""The catalogue of shows and episodes from CSV files: what requests are matched to, and how long an episode is."""
+"""The catalogue of shows and episodes from CSV files: what requests are matched to."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def merge(catalogues: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 
 def take_in_catalog(paths: Sequence[Path], lake: Lake, prefixes: PrefixRules | None = None) -> pl.DataFrame:
-    """Merge CSV files into the lake's catalogue, which they replace. Returns EPISODES; raises CatalogError."""
+    """Merge CSV files into the lake's catalogue, which they replace; returns it. Raises CatalogError."""
     rules = prefixes or PrefixRules.load()
     episodes = merge(read_episodes(path, rules) for path in paths)
     write_parquet(episodes, lake.episodes_path)

@@ -56,6 +56,9 @@ class Settings(BaseModel):
     max_reject_share: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.5, description="a file with a larger share of rejects is held back from the marts"
     )
+    min_rejects_to_hold: Annotated[int, Field(ge=1)] = Field(
+        default=20, description="a file with fewer rejects is not held back: a quiet hour is no wrong file"
+    )
     max_future_h: Annotated[float, Field(ge=0)] = Field(
         default=48, description="a request later than this many hours after intake is a reject"
     )

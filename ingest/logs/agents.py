@@ -1,6 +1,7 @@
-"""Who asked: user agents by ordered lists, bots → apps → libraries → browsers, first match wins; then devices.
+"""Who asked: user agents by ordered lists, first match wins.
 
-Source of the semantics: OPAWG user-agents-v2. Patterns run in Rust (linear time on any agent text).
+Bots → apps → libraries → browsers; then devices. Source of the semantics: OPAWG user-agents-v2. Patterns run
+in Rust (linear time on any agent text).
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ class KnownAgents:
         self._known = pl.DataFrame(schema={"as_logged": pl.String, **CLASSIFIED})
 
     def of(self, as_logged: pl.Series) -> pl.DataFrame:
-        """Agents as logged (decoded) → as_logged and CLASSIFIED of the repaired text, one row each, no null."""
+        """Agents as logged (decoded) → as_logged and CLASSIFIED of the repaired text, one row each."""
         distinct = as_logged.drop_nulls().unique().to_frame("as_logged")
         new = distinct.join(self._known, on="as_logged", how="anti")
         if new.height:

@@ -120,7 +120,7 @@ class Cleaner:
         return Cleaned(self._requests(rows, origin), pl.concat([refused, without_address]))
 
     def _addresses(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-        """Distinct addresses with canonical form, keys and the lists they are in; and what to join them on."""
+        """Distinct addresses with canonical form, keys and the lists they are in; and how to join them."""
         epochs = rows["key_epoch"].unique()
         if epochs.len() == 1:  # but for one segment a month
             distinct = rows.select(
@@ -188,7 +188,8 @@ def _refuse(rows: pl.DataFrame, reason: pl.Expr) -> tuple[pl.DataFrame, pl.DataF
     """(rows without a reason, those with one as line_number, reason, address)."""
     reasons = rows.select(reason.alias("reason")).to_series()
     refused = rows.select("line_number", reasons, "address").filter(reasons.is_not_null())
-    return (rows.filter(reasons.is_null()) if refused.height else rows), refused
+    # In one chunk: see formats.base.finish.
+    return (rows.filter(reasons.is_null()).rechunk() if refused.height else rows), refused
 
 
 def _keys(source: str) -> list[pl.Expr]:
@@ -237,7 +238,7 @@ def _first_byte(is_prefix: bool) -> pl.Expr:
 
 
 def _served_bytes(is_prefix: bool) -> pl.Expr:
-    """Body bytes served: as logged, but never more than was promised (CloudFront's figure contains headers)."""
+    """Body bytes served: as logged, never more than was promised (CloudFront's figure contains headers)."""
     if is_prefix:
         return pl.lit(0, pl.Int64)
     promised = pl.min_horizontal(

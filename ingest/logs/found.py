@@ -39,12 +39,12 @@ class LandingFile:
 
     @property
     def identity(self) -> tuple[str, str, int, int]:
-        """Unchanged as long as this is: a file of the same name, size and modification time is not read again."""
+        """A file of the same name, size and modification time is not read again."""
         return self.source, self.name, self.size_bytes, self.modified_ns
 
 
 def find_landing_files(settings: Settings) -> list[LandingFile]:
-    """All files ready to be taken in, oldest arrival first. Raises SettingError for a source's unusable name."""
+    """All files ready to be taken in, oldest arrival first. Raises SettingError for an unusable name."""
     now_ns = time.time_ns()
     found = []
     for folder in _visible(settings.landing_dir):

@@ -1,4 +1,4 @@
-"""Landing files into the lake: each once, whole or not at all, with a ledger row that says what became of it."""
+"""Landing files into the lake: each once, whole or not at all, with a ledger row of what became of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from ingest.logs.found import LandingFile, find_landing_files
 from ingest.logs.landing import OpenFile, Segment, open_segments
 from ingest.logs.listeners import KeyRing
 from ingest.logs.prefixes import own_prefix_hosts
-from ingest.logs.rejects import LINE_REJECTS, MASK, line_rejects, rejects_of
-from ingest.schema import FILES, REJECTS, REQUESTS, FileStatus, conform
+from ingest.logs.rejects import LINE_REJECTS, rejects_of
+from ingest.logs.tally import Tally, refused_lines
+from ingest.schema import FILES, REQUESTS, FileStatus
 from ingest.settings import Settings
 from ingest.sources import Sources
 
@@ -72,9 +73,10 @@ def take_in(
 ) -> IntakeReport:
     """Take `files` into `lake`, each at most once.
 
-    A file known under the same name and content is skipped (unless `force`, which writes the same bytes again);
-    the same content under another name is recorded as a duplicate. progress: called with (files done, all, the last one).
-    Raises OSError (disk full …) after the files before it were committed; nothing of the failed one is visible.
+    A file known under the same name and content is skipped (unless `force`, which writes the same bytes
+    again); the same content under another name is recorded as a duplicate. progress: called with (files done,
+    all, the last one). Raises OSError (disk full …) after the files before it were committed; nothing of the
+    failed one is visible.
     """
     rules = Rules.load(settings.reference_dir, own_prefix_hosts(settings))
     cleaner = Cleaner(rules, keyring or KeyRing(settings.keys_dir))
@@ -99,28 +101,6 @@ def _alone(root: Path) -> Iterator[None]:
     with (root / ".intake.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-@dataclass
-class _Tally:
-    """What came out of one file so far."""
-
-    next_line: int = 1
-    requests: int = 0
-    directives: int = 0
-    rejects: list[pl.DataFrame] = field(default_factory=list)
-    first_us: int | None = None
-    last_us: int | None = None
-    days: set[date] = field(default_factory=set)
-    written: set[Path] = field(default_factory=set)
-
-    def add_requests(self, requests: pl.DataFrame) -> None:
-        self.requests += requests.height
-        if requests.height:
-            first, last = requests["started_us"].min(), requests["started_us"].max()
-            assert isinstance(first, int) and isinstance(last, int)
-            self.first_us = first if self.first_us is None else min(first, self.first_us)
-            self.last_us = last if self.last_us is None else max(last, self.last_us)
 
 
 class _Intake:
@@ -176,12 +156,14 @@ class _Intake:
         except FileRefused as error:
             self._refuse(landed, error.file_id or "0" * 32, None, str(error))
             return
+        # It may have been replaced since it was listed.
+        landed = replace(landed, size_bytes=opened.size_bytes, modified_ns=opened.modified_ns)
         known = (landed.source, landed.name, opened.file_id)
         original = self._name_of.get((landed.source, opened.file_id))
         if original is not None and original != landed.name:
             opened.segments.close()
             reason = f"the same content as '{original}'"
-            self._record(landed, opened.file_id, FileStatus.DUPLICATE, reason, _Tally(), None, False)
+            self._record(landed, opened.file_id, FileStatus.DUPLICATE, reason, Tally(), None, False)
             return
         if known in self._taken_in_us and not self.force:
             opened.segments.close()
@@ -190,10 +172,11 @@ class _Intake:
         self._write(landed, opened, self._taken_in_us.get(known, self.now_us))
 
     def _write(self, landed: LandingFile, opened: OpenFile, taken_in_us: int) -> None:
-        tally = _Tally()
+        tally = Tally()
         log_format: Format | None = None
         marker = self.lake.root / ".intake" / f"{landed.source}.{opened.file_id}"
-        may_be_stale = self.force or marker.exists()
+        # Looked for only where there may be any, since it lists the whole lake.
+        earlier = self._all_of(opened, landed) if self.force or marker.exists() else set()
         marker.parent.mkdir(exist_ok=True)
         marker.touch()
         try:
@@ -208,23 +191,24 @@ class _Intake:
             header: Header = ()
             for segment in opened.segments:
                 header = self._clean_segment(segment, header, log_format, origin, tally)
-            rejects = _stored(tally, opened.file_id, landed)
+            rejects = tally.stored_rejects(opened.file_id, landed.source, landed.name)
             self.lake.write_rejects(rejects, landed.source, opened.file_id)
         except FileRefused as error:
-            self._remove(tally.written)
+            _remove(self._all_of(opened, landed))
             self._refuse(landed, opened.file_id, log_format, str(error))
             return
         except BaseException:
-            self._remove(tally.written)
+            # What an earlier intake committed stays: the ledger vouches for it.
+            _remove(self._all_of(opened, landed) - earlier)
             raise
         finally:
             opened.segments.close()
-        if may_be_stale:
-            self._remove(self._all_of(landed.source, opened.file_id) - tally.written)
+        _remove(earlier - tally.written)
         self._markers.append(marker)
         lines = tally.requests + rejects.height
         status, reason = FileStatus.TAKEN, opened.oddity
-        if lines and rejects.height / lines > self.settings.max_reject_share:
+        share = rejects.height / max(lines, 1)
+        if rejects.height >= self.settings.min_rejects_to_hold and share > self.settings.max_reject_share:
             status = FileStatus.HELD
             reason = (
                 f"{rejects.height} of {lines} lines could not be read, "
@@ -243,18 +227,15 @@ class _Intake:
         )
 
     def _clean_segment(
-        self, segment: Segment, header: Header, log_format: Format, origin: Origin, tally: _Tally
+        self, segment: Segment, header: Header, log_format: Format, origin: Origin, tally: Tally
     ) -> Header:
         first_line = tally.next_line
         parsed = log_format.parse(segment.body, first_line, header)
         tally.next_line += parsed.lines
         cleaned = self.cleaner.clean(parsed.requests, origin)
         bad_lines = rejects_of((first_line + bad.row, bad.reason, bad.text) for bad in segment.bad_lines)
-        tally.rejects += [
-            parsed.rejects,
-            bad_lines,
-            _refused(cleaned.refused, Lines(segment.body, first_line)),
-        ]
+        refused = refused_lines(cleaned.refused, Lines(segment.body, first_line))
+        tally.rejects += [parsed.rejects, bad_lines, refused]
         tally.directives += parsed.directives - len(segment.bad_lines)  # they were left blank
         tally.add_requests(cleaned.requests)
         for day in self.lake.write_requests(cleaned.requests, origin.source, origin.file_id, segment.index):
@@ -264,18 +245,17 @@ class _Intake:
             self.preview = _preview(cleaned.requests)
         return parsed.header
 
-    def _all_of(self, source: str, file_id: str) -> set[Path]:
-        return set((self.lake.root / "requests").glob(f"day=*/{source}.{file_id}.*.parquet"))
-
-    def _remove(self, paths: set[Path]) -> None:
-        for path in paths:
-            path.unlink(missing_ok=True)
+    def _all_of(self, opened: OpenFile, landed: LandingFile) -> set[Path]:
+        pattern = f"day=*/{landed.source}.{opened.file_id}.*.parquet"
+        return set((self.lake.root / "requests").glob(pattern))
 
     def _refuse(self, landed: LandingFile, file_id: str, log_format: Format | None, reason: str) -> None:
         row = {"line_number": 0, "reason": reason, "text": ""}
-        tally = _Tally(rejects=[pl.DataFrame([row], schema=LINE_REJECTS)])
-        self.lake.write_rejects(_stored(tally, file_id, landed), landed.source, file_id)
-        self._record(landed, file_id, FileStatus.REJECTED, reason, _Tally(), log_format, False)
+        tally = Tally(rejects=[pl.DataFrame([row], schema=LINE_REJECTS)])
+        self.lake.write_rejects(
+            tally.stored_rejects(file_id, landed.source, landed.name), landed.source, file_id
+        )
+        self._record(landed, file_id, FileStatus.REJECTED, reason, Tally(), log_format, False)
 
     def _record(
         self,
@@ -283,7 +263,7 @@ class _Intake:
         file_id: str,
         status: FileStatus,
         reason: str | None,
-        tally: _Tally,
+        tally: Tally,
         log_format: Format | None,
         is_truncated: bool,
         rejects: int = 0,
@@ -317,35 +297,9 @@ class _Intake:
             self._name_of[(landed.source, file_id)] = landed.name
 
 
-def _refused(refused: pl.DataFrame, lines: Lines) -> pl.DataFrame:
-    """What cleaning refused, with the text of the line; an address it could not read is cut out of that."""
-    if not refused.height:
-        return pl.DataFrame(schema=LINE_REJECTS)
-    texts = lines.texts(refused["line_number"])
-    texts = pl.Series(
-        "text",
-        [
-            text.replace(address, MASK) if address else text
-            for text, address in zip(texts, refused["address"], strict=True)
-        ],
-        dtype=pl.String,
-    )
-    return line_rejects(refused.select("line_number", "reason", texts))
-
-
-def _stored(tally: _Tally, file_id: str, landed: LandingFile) -> pl.DataFrame:
-    """All rejects of a file as REJECTS, by line."""
-    rejects = pl.concat(tally.rejects) if tally.rejects else pl.DataFrame(schema=LINE_REJECTS)
-    return (
-        conform(
-            rejects.with_columns(
-                file_id=pl.lit(file_id), source=pl.lit(landed.source), file_name=pl.lit(landed.name)
-            ),
-            REJECTS,
-        )
-        .sort("line_number", "reason")
-        .collect()
-    )
+def _remove(paths: set[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _preview(requests: pl.DataFrame) -> pl.DataFrame:

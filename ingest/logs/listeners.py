@@ -14,7 +14,8 @@ import polars_hash as _polars_hash  # noqa: F401  registers .chash and .nchash
 EPOCH_DAYS = 30
 EPOCH_US = EPOCH_DAYS * 86_400 * 1_000_000
 _DOMAIN = "address\0"
-_IPV4 = r"^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])$"
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = rf"^(?:{_OCTET}\.){{3}}{_OCTET}$"
 _KEY = re.compile(r"[0-9a-f]{64}")
 _MAPPED = bytes(10) + b"\xff\xff"
 
@@ -25,7 +26,7 @@ def epoch_of(started_us: pl.Expr) -> pl.Expr:
 
 
 def canonical_address(address: str) -> str | None:
-    """IPv4 as text, mapped IPv4 unwrapped, IPv6 as the 16 hex digits of its first 64 bits; None: unreadable (R20)."""
+    """IPv4 as text, mapped IPv4 unwrapped, IPv6 as 16 hex digits: its first 64 bits; else None (R20)."""
     text = address.strip().strip("[]").partition("%")[0]
     try:
         packed = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
@@ -39,8 +40,8 @@ def canonical_address(address: str) -> str | None:
 
 
 def canonical_addresses(addresses: pl.Series) -> pl.Series:
-    """`canonical_address` of distinct addresses (String). † IPv4 needs no rewriting: a regex proves it."""
-    others = addresses.filter(~addresses.str.contains(_IPV4).fill_null(True))
+    """`canonical_address` of each address (String). † IPv4 needs no rewriting: a regex proves it."""
+    others = addresses.filter(~addresses.str.contains(_IPV4).fill_null(True)).unique()
     rewritten = pl.Series([canonical_address(address) for address in others], dtype=pl.String)
     return addresses.replace(others, rewritten) if others.len() else addresses
 

@@ -8,8 +8,8 @@ EXTENSION = r"\.([A-Za-z0-9]{1,11})$"
 
 NOT_MEDIA = [
     "jpg", "jpeg", "png", "webp", "gif", "svg", "avif", "bmp", "tif", "tiff", "ico",
-    "xml", "rss", "atom", "json", "html", "htm", "xhtml", "css", "js", "mjs", "map", "txt", "md", "csv", "pdf",
-    "vtt", "srt", "m3u", "m3u8", "mpd", "pls",
+    "xml", "rss", "atom", "json", "html", "htm", "xhtml", "css", "js", "mjs", "map", "txt", "md", "csv",
+    "pdf", "vtt", "srt", "m3u", "m3u8", "mpd", "pls",
     "woff", "woff2", "ttf", "otf", "eot", "php", "asp", "aspx", "jsp", "cgi", "webmanifest", "gz", "zip",
 ]  # fmt: skip
 MEDIA = [

@@ -1,9 +1,9 @@
 """The canonical enclosure URL, and its key: one for a log's rows and for a feed's enclosures.
 
-`https://host/path[?query]` whatever the scheme, since a log line does not reliably tell it. Prefix chains are
-unwound, tracking and token parameters dropped, the host lower-cased; path and remaining query stay byte for byte
-(MEASUREMENT §4). What cannot stand on the wire (spaces, non-ASCII, control characters) is percent-encoded, as the
-client did that asked for it.
+`https://host/path[?query]` whatever the scheme, since a log line does not reliably tell it. Prefix chains
+are unwound, tracking and token parameters dropped, the host lower-cased; path and remaining query stay byte
+for byte (MEASUREMENT §4). What cannot stand on the wire (spaces, non-ASCII, control characters) is
+percent-encoded, as the client did that asked for it.
 """
 
 from __future__ import annotations
@@ -182,7 +182,10 @@ def kept_query(queries: pl.Series) -> pl.Series:
 
 def canonical_urls(urls: pl.Series, rules: PrefixRules) -> pl.DataFrame:
     """URLs (String) → enclosure_url, enclosure_key, is_media, row for row."""
-    split = [_split(url) for url in urls]
+    return _canonical([_split(url) for url in urls], rules)
+
+
+def _canonical(split: list[tuple[str, str, str | None]], rules: PrefixRules) -> pl.DataFrame:
     frame = pl.DataFrame(
         split, schema={"host": pl.String, "path": pl.String, "query": pl.String}, orient="row"
     ).with_columns(content_type=pl.lit(None, pl.String))
@@ -191,7 +194,7 @@ def canonical_urls(urls: pl.Series, rules: PrefixRules) -> pl.DataFrame:
 
 def canonical_url(url: str, rules: PrefixRules) -> str:
     """One URL in canonical form; never raises, and canonical once is canonical twice."""
-    return cast(str, canonical_urls(pl.Series([url], dtype=pl.String), rules)["enclosure_url"][0])
+    return cast(str, _canonical([_split(url)], rules)["enclosure_url"][0])
 
 
 def enclosure_key(url: str) -> int:

@@ -1,4 +1,4 @@
-"""One module a log format: how it is recognised and which field means what. A new one is a line in FORMATS."""
+"""One module a log format: how it is recognised, which field means what. A new one is a line in FORMATS."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def zero_for_dash(text: pl.Expr) -> pl.Expr:
 def finish(
     loose: pl.DataFrame, lines: Lines, earlier_rejects: pl.DataFrame, directives: int, header: Header
 ) -> Parsed:
-    """Cast what must be a number or a time; a line in which that fails becomes a reject with a plain reason."""
+    """Cast what must be a number or a time; where that fails the line is a reject with a plain reason."""
     # In one chunk: Polars 2.1 panics when a string expression meets an empty chunk, which a filter may leave.
     cast = loose.rechunk().with_columns(
         pl.col("status").alias("status_text"),

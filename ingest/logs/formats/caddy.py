@@ -1,7 +1,7 @@
 """Caddy's JSON access log, its default encoder.
 
-Source: Caddy docs, "How logging works". `ts` is the END of the response (float seconds by default), `duration`
-seconds; headers are arrays; `size` is the body bytes written; there is no request id.
+Source: Caddy docs, "How logging works". `ts` is the END of the response (float seconds by default),
+`duration` seconds; headers are arrays; `size` is the body bytes written; there is no request id.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""CloudFront access logs: v1 (tab-separated), v2 (the same with more fields, or JSON lines with the same keys).
+"""CloudFront access logs: v1 (tab-separated), v2 (the same with more fields, or JSON with the same keys).
 
-Source: AWS, "Configure standard logging" v1 and v2. `date` and `time` are the END of the response, UTC; `-` is
-empty; sc-bytes contains the response headers; agent and referrer are URL-encoded once.
+Source: AWS, "Configure standard logging" v1 and v2. `date` and `time` are the END of the response, UTC;
+`-` is empty; sc-bytes contains the response headers; agent and referrer are URL-encoded once.
 """
 
 from __future__ import annotations
@@ -47,13 +47,22 @@ def sniff(head: bytes) -> bool:
     """W3C header with CloudFront's field names (IIS has some of them too), or JSON with them as keys."""
     for line in head.split(b"\n")[:20]:
         if line.startswith(b"#Fields:"):
-            return b"cs-uri-stem" in line and b"#Software" not in head[:4096]
+            # Also with a needed field missing: parse() then names it.
+            return b"#Software" not in head[:4096]
     return any("sc-status" in value or "x-edge-location" in value for value in first_objects(head))
+
+
+def _is_json(head: bytes) -> bool:
+    """JSON lines have no `#Fields`; the first line alone cannot tell, it may be the damaged one."""
+    lines = head.split(b"\n")
+    return not any(line.startswith(b"#Fields:") for line in lines) and any(
+        line.lstrip().startswith(b"{") for line in lines
+    )
 
 
 def parse(body: bytes, first_line: int, header: Header) -> Parsed:
     """One segment → RAW."""
-    if not header and body[:200].lstrip().startswith(b"{"):
+    if not header and _is_json(body[:65_536]):
         if first_line == 1:
             _require(set().union(*first_objects(body[:65_536])))
         schema: Schema = dict.fromkeys(_ALL, pl.String())

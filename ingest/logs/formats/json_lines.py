@@ -43,7 +43,7 @@ def _whole(body: bytes, first_line: int, schema: Schema) -> pl.DataFrame | None:
 
 
 def _parse(body: bytes, first_line: int, schema: Schema) -> pl.DataFrame:
-    """Polars reads any scalar into a String column. Raises PolarsError when one line is not such an object."""
+    """Polars reads any scalar into a String column. Raises PolarsError when a line is not such an object."""
     if not body:
         return pl.DataFrame(schema={"line_number": pl.Int64, **schema})
     # Scanning in batches: † 40 % less CPU than read_ndjson.

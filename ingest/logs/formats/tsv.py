@@ -137,7 +137,7 @@ def _scan(body: bytes, first_line: int, header: Header, chosen: list[str]) -> pl
 def _without_short_lines(
     data: pl.DataFrame, header: Header, lines: Lines
 ) -> tuple[pl.DataFrame, pl.DataFrame, int]:
-    """(whole lines, rejects, number of blank lines). Only a line without first or last field can be either."""
+    """(whole lines, rejects, number of blank lines). Only a line without first or last field is either."""
     is_suspect = data.select(pl.col(header[0]).is_null() | pl.col(header[-1]).is_null()).to_series()
     if not is_suspect.any():
         return data, no_rejects(), 0

@@ -1,0 +1,55 @@
+"""What came out of one file: figures for its ledger row, and its rejects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from ingest.logs.formats.base import Lines
+from ingest.logs.rejects import LINE_REJECTS, MASK, line_rejects
+from ingest.schema import REJECTS, conform
+
+
+@dataclass
+class Tally:
+    """What came out of one file so far."""
+
+    next_line: int = 1
+    requests: int = 0
+    directives: int = 0
+    rejects: list[pl.DataFrame] = field(default_factory=list)  # LINE_REJECTS
+    first_us: int | None = None
+    last_us: int | None = None
+    days: set[date] = field(default_factory=set)
+    written: set[Path] = field(default_factory=set)
+
+    def add_requests(self, requests: pl.DataFrame) -> None:
+        """Count REQUESTS in."""
+        self.requests += requests.height
+        if requests.height:
+            first, last = requests["started_us"].min(), requests["started_us"].max()
+            assert isinstance(first, int) and isinstance(last, int)
+            self.first_us = first if self.first_us is None else min(first, self.first_us)
+            self.last_us = last if self.last_us is None else max(last, self.last_us)
+
+    def stored_rejects(self, file_id: str, source: str, file_name: str) -> pl.DataFrame:
+        """All rejects of the file as REJECTS, by line."""
+        rejects = pl.concat(self.rejects) if self.rejects else pl.DataFrame(schema=LINE_REJECTS)
+        known = {"file_id": file_id, "source": source, "file_name": file_name}
+        named = rejects.with_columns(pl.lit(value).alias(name) for name, value in known.items())
+        return conform(named, REJECTS).sort("line_number", "reason").collect()
+
+
+def refused_lines(refused: pl.DataFrame, lines: Lines) -> pl.DataFrame:
+    """What cleaning refused (line_number, reason, address) as LINE_REJECTS, the address cut out of the text.
+
+    It could not be read as an address, so no pattern would find it there.
+    """
+    if not refused.height:
+        return pl.DataFrame(schema=LINE_REJECTS)
+    texts = zip(lines.texts(refused["line_number"]), refused["address"], strict=True)
+    cut = [text.replace(address, MASK) if address else text for text, address in texts]
+    return line_rejects(refused.select("line_number", "reason", pl.Series("text", cut, dtype=pl.String)))
