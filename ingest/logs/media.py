@@ -22,12 +22,15 @@ _PAGE_TYPES = (
 )
 
 
-def is_media() -> pl.Expr:
-    """Columns extension, ends_in_slash, has_target, content_type → could this be an enclosure?
+def is_media_path(path: pl.Expr, has_target: pl.Expr) -> pl.Expr:
+    """Could this canonical path be an enclosure's? Null: the content type decides (see is_page_type)."""
+    extension = path.str.extract(EXTENSION).str.to_lowercase().fill_null("")
+    is_nothing = path.str.ends_with("/") | ~has_target | extension.is_in(NOT_MEDIA)
+    return pl.when(is_nothing).then(False).when(extension.is_in(MEDIA)).then(True)
 
-    The extension decides where it is known, else the content type; a bare path without either is media.
-    """
-    known = pl.when(pl.col("extension").is_in(NOT_MEDIA)).then(False).when(pl.col("extension").is_in(MEDIA))
-    is_page = pl.col("content_type").str.contains(_PAGE_TYPES).fill_null(False)
-    could_be = known.then(True).otherwise(~is_page)
-    return could_be & ~pl.col("ends_in_slash") & pl.col("has_target")
+
+def is_page_type(content_types: pl.Series) -> pl.Series:
+    """Which content types (String) are a page's, a picture's or a playlist's? An absent one is not."""
+    pages = content_types.drop_nulls().unique()
+    pages = pages.filter(pages.str.contains(_PAGE_TYPES))
+    return content_types.is_in(pages.implode()).fill_null(False)

@@ -17,7 +17,7 @@ import polars_hash as _polars_hash  # noqa: F401  registers .nchash
 import xxhash
 
 from ingest.logs.distinct import map_distinct
-from ingest.logs.media import EXTENSION, is_media
+from ingest.logs.media import is_media_path, is_page_type
 from ingest.logs.prefixes import PrefixRules, percent_decode
 
 # Dropped by the beginning of their name …
@@ -81,15 +81,15 @@ def enclosures(requests: pl.DataFrame, rules: PrefixRules, is_prefix_log: bool) 
     # A target that was wholly percent-encoded brings its own query along; it was cleaned with its base.
     query = pl.concat_str("own_query", "query", separator="&", ignore_nulls=True)
     url = pl.when(query != "").then(pl.concat_str("base", pl.lit("?"), query)).otherwise("base")
+    key: pl.Expr = pl.col("enclosure_url").nchash.xxh3_64()  # type: ignore[attr-defined]
     return rows.select(
         url.alias("enclosure_url"),
-        url.nchash.xxh3_64().reinterpret(signed=True).alias("enclosure_key"),  # type: ignore[attr-defined]
-        is_media().alias("is_media"),
-    )
+        pl.coalesce("is_media_path", pl.lit(~is_page_type(rows["content_type"]))).alias("is_media"),
+    ).with_columns(key.reinterpret(signed=True).alias("enclosure_key"))
 
 
 def _bases(paths: pl.DataFrame, rules: PrefixRules, is_prefix_log: bool) -> pl.DataFrame:
-    """Distinct (host, path) → the same with base (`https://host/path`), own_query and what is_media needs."""
+    """Distinct (host, path) → the same with base (`https://host/path`), own_query, is_media_path."""
     paths = paths.with_columns(
         canonical_host=map_distinct(paths["host"], _hosts),
         canonical_path=pl.col("path"),
@@ -116,16 +116,14 @@ def _bases(paths: pl.DataFrame, rules: PrefixRules, is_prefix_log: bool) -> pl.D
         }
         special = special.with_columns(pl.DataFrame(resolved, schema=names, orient="row").get_columns())
         special = special.with_columns(kept_query(special["own_query"]))
-        paths = pl.concat([paths.filter(~needs_care), special])
+        paths = pl.concat([paths.filter(~needs_care), special], rechunk=True)
     path = pl.col("canonical_path")
     return paths.select(
         "host",
         "path",
         pl.concat_str(pl.lit("https://"), "canonical_host", path).alias("base"),
         "own_query",
-        path.str.extract(EXTENSION).str.to_lowercase().fill_null("").alias("extension"),
-        path.str.ends_with("/").alias("ends_in_slash"),
-        "has_target",
+        is_media_path(path, pl.col("has_target")).alias("is_media_path"),
     )
 
 

@@ -1,0 +1,261 @@
+"""Requests, rejects and the ledger of files: what one intake of landing files yields."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from pydantic import Field
+
+from ingest.lake import Lake, utc_now_us
+from ingest.logs.intake import IntakeReport, LandingFile, find_landing_files, take_in
+from ingest.schema import FileStatus
+from ingest.settings import Settings
+from orchestration import checks
+from orchestration.constants import EVENT_DAYS, FILES, INGEST_GROUP, INGEST_JOB, OWNERS, REJECTS, REQUESTS
+from orchestration.liveness import hold
+from orchestration.partitions import arrival_hours, hour_key, hour_span_us
+from orchestration.previews import markdown
+from orchestration.resources import Installation
+
+OP = "take_in_logs"
+
+_SPECS = {
+    REQUESTS: (
+        "One row a logged request, cleaned: canonical enclosure URL, keyed listener, served bytes, app, "
+        "exclusion reason. Partitioned here by the hour of arrival, in the lake by event day."
+    ),
+    REJECTS: "One row a line, or a whole file, that could not be read: file, line, reason, cleaned text.",
+    FILES: "The ledger, one row a landing file: lines, requests, rejects, times, what became of it.",
+}
+
+_CHECKS = {  # name: (asset, description, does it block)
+    "lines_accounted_for": (REQUESTS, "Every data line of a file is a request or a reject.", True),
+    "times_in_reason": (REQUESTS, "Request times lie between 2010 and shortly after now.", True),
+    "reject_share": (
+        REQUESTS,
+        "No file has more rejects than EARSHOT_MAX_REJECT_SHARE; one that has is held back.",
+        True,
+    ),
+    "files_readable": (REQUESTS, "No file was refused as a whole or cut off.", False),
+    "volume_drift": (
+        REQUESTS,
+        "The last 24 h brought between half and twice the usual requests of the source.",
+        False,
+    ),
+    "nothing_held_back": (FILES, "No recent file is still held back or refused.", False),
+}
+
+
+class IntakeConfig(dg.Config):
+    """Which landing files to take in, as "source/name"; none: what the partition stands for."""
+
+    files: list[str] = Field(default=[])
+
+
+@dg.multi_asset(
+    name=OP,
+    specs=[
+        dg.AssetSpec(
+            name,
+            description=description,
+            group_name=INGEST_GROUP,
+            owners=OWNERS,
+            kinds={"polars", "parquet"},
+        )
+        for name, description in _SPECS.items()
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(name, asset=asset, description=description, blocking=blocking)
+        for name, (asset, description, blocking) in _CHECKS.items()
+    ],
+    partitions_def=arrival_hours,
+    backfill_policy=dg.BackfillPolicy.single_run(),  # a run costs 3 CPU-s, however little it takes in
+)
+def take_in_logs(
+    context: dg.AssetExecutionContext, config: IntakeConfig, installation: Installation
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    settings, lake = installation.settings(), installation.lake()
+    hold(context.run_id, settings)
+    now_us = utc_now_us()
+    landed = find_landing_files(settings)
+    chosen = choose_files(landed, lake.ledger(), config.files, context.partition_keys, now_us)
+    context.log.info(f"{len(chosen.files)} of {len(landed)} landing files to take in")
+    if chosen.gone:
+        context.log.warning(f"no longer there, or changing: {', '.join(chosen.gone)}")
+    report = take_in(chosen.files, settings, lake, now_us=now_us, force=chosen.again)
+    for file, reason in report.changed:
+        context.log.warning(f"{file.source}/{file.name} is asked for again later: {reason}")
+    for name, metadata in describe(report, reasons_of(lake, report.files)).items():
+        yield dg.MaterializeResult(asset_key=name, metadata=metadata)
+    yield from check_results(report, lake.ledger(), settings, now_us)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The files to take in; `again`: although the ledger knows files of their name, size and time."""
+
+    files: list[LandingFile]
+    again: bool = False
+    gone: tuple[str, ...] = ()  # named but not there
+
+
+def choose_files(
+    landed: Sequence[LandingFile],
+    ledger: pl.DataFrame,
+    named: Sequence[str],
+    hours: Sequence[str],
+    now_us: int,
+) -> Chosen:
+    """What a run takes in.
+
+    Files that are named, unless they were taken in since they were named; else, in the current hour, all that
+    the ledger does not know; else, in past hours, those taken in then that still lie there, once more.
+    """
+    by_name = {f"{file.source}/{file.name}": file for file in landed}
+    taken_in = {
+        (source, name, size, modified): at
+        for source, name, size, modified, at in ledger.select(
+            "source", "file_name", "size_bytes", "modified_ns", "taken_in_us"
+        )
+        .sort("taken_in_us")
+        .iter_rows()
+    }
+    if named:
+        there = [by_name[name] for name in named if name in by_name]
+        files = [f for f in there if taken_in.get(f.identity, 0) * 1000 <= f.changed_ns]
+        # Its content was replaced under an old time, else nobody would have named it.
+        again = any(file.identity in taken_in for file in files)
+        return Chosen(files, again, tuple(name for name in named if name not in by_name))
+    if list(hours) == [hour_key(_instant(now_us))]:
+        return Chosen([file for file in landed if file.identity not in taken_in])
+    spans = [hour_span_us(hour) for hour in hours]
+    then = ledger.filter(
+        pl.any_horizontal(
+            [pl.col("taken_in_us").is_between(start, end, closed="left") for start, end in spans]
+        )
+    )
+    names = {f"{source}/{name}" for source, name in then.select("source", "file_name").iter_rows()}
+    return Chosen([file for name, file in by_name.items() if name in names], again=True)
+
+
+def describe(report: IntakeReport, reject_reasons: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Metadata of each asset: counts, event days, previews."""
+    files = report.files
+    status = dict(files.group_by("status").len().iter_rows())
+    counts = {
+        "files": files.height,
+        "taken": status.get(FileStatus.TAKEN.value, 0),
+        "held": status.get(FileStatus.HELD.value, 0),
+        "rejected": status.get(FileStatus.REJECTED.value, 0),
+        "duplicates": status.get(FileStatus.DUPLICATE.value, 0),
+    }
+    lines, requests, rejects, size = (
+        int(files.get_column(name).sum()) for name in ("lines", "requests", "rejects", "size_bytes")
+    )
+    shown = files.select(
+        "source", "file_name", "status", "lines", "requests", "rejects", "reason",
+        first_at=pl.from_epoch("first_us", time_unit="us"),
+        last_at=pl.from_epoch("last_us", time_unit="us"),
+    )  # fmt: skip
+    return {
+        REQUESTS: {
+            "dagster/partition_row_count": requests,
+            "lines": lines,
+            "rejects": rejects,
+            "bytes": size,
+            **counts,
+            EVENT_DAYS: [day.isoformat() for day in report.days],
+            "preview": dg.MetadataValue.md(markdown(_shown_requests(report.preview))),
+        },
+        REJECTS: {
+            "dagster/partition_row_count": rejects,
+            "share": round(rejects / lines, 6) if lines else 0.0,
+            "reasons": dg.MetadataValue.md(markdown(reject_reasons, rows=20)),
+        },
+        FILES: {
+            "dagster/partition_row_count": files.height,
+            **counts,
+            "preview": dg.MetadataValue.md(markdown(shown, rows=20)),
+        },
+    }
+
+
+def reasons_of(lake: Lake, files: pl.DataFrame) -> pl.DataFrame:
+    """How many lines of these files were rejected for which reason, with one example each."""
+    paths = [
+        lake.rejects_path(source, file_id) for source, file_id in files.select("source", "file_id").rows()
+    ]
+    there = [path for path in paths if path.exists()]
+    if not there:
+        return pl.DataFrame(schema={"reason": pl.String, "lines": pl.UInt32, "example": pl.String})
+    return (
+        pl.scan_parquet(there)
+        .group_by("reason")
+        .agg(
+            lines=pl.len(),
+            example=pl.format("{} line {}", pl.col("file_name").first(), pl.col("line_number").first()),
+        )
+        .sort("lines", "reason", descending=[True, False])
+        .collect()
+    )
+
+
+def check_results(
+    report: IntakeReport, ledger: pl.DataFrame, settings: Settings, now_us: int
+) -> Iterator[dg.AssetCheckResult]:
+    """The verdicts on this intake as asset checks."""
+    files = report.files
+    sources = files.get_column("source").unique().to_list()
+    for verdict in (
+        checks.lines_accounted_for(files),
+        checks.times_in_reason(files, now_us, settings.max_future_h),
+        checks.reject_share(files, settings.max_reject_share),
+        checks.files_readable(files),
+        checks.volume_drift(ledger, sources, now_us),
+        checks.nothing_held_back(ledger, now_us),
+    ):
+        asset, _, blocking = _CHECKS[verdict.name]
+        yield dg.AssetCheckResult(
+            check_name=verdict.name,
+            asset_key=asset,
+            passed=verdict.passed,
+            severity=dg.AssetCheckSeverity.ERROR if blocking else dg.AssetCheckSeverity.WARN,
+            description=verdict.message,
+            metadata={"files": dg.MetadataValue.md(markdown(_shown(verdict.failing), rows=20))}
+            if verdict.failing.height
+            else {},
+        )
+
+
+def intake_config(names: Sequence[str]) -> dict[str, Any]:
+    """Run config that takes in the files of these names."""
+    return {"ops": {OP: {"config": {"files": list(names)}}}}
+
+
+def _shown(failing: pl.DataFrame) -> pl.DataFrame:
+    wanted = ["source", "file_name", "status", "lines", "requests", "rejects", "reason", "usual"]
+    return failing.select([name for name in wanted if name in failing.columns])
+
+
+def _shown_requests(preview: pl.DataFrame) -> pl.DataFrame:
+    if preview.is_empty():
+        return preview
+    return preview.select(
+        pl.from_epoch("started_us", time_unit="us").alias("started_at"),
+        "source", "method", "status", "enclosure_url", "served_bytes", "app", "device", "country",
+        "exclusion_reason",
+    )  # fmt: skip
+
+
+def _instant(us: int) -> datetime:
+    return datetime.fromtimestamp(us / 1e6, UTC)
+
+
+ingest_job = dg.define_asset_job(
+    INGEST_JOB,
+    selection=list(_SPECS),
+    description="Take landed log files in.",
+)

@@ -1,0 +1,131 @@
+"""The marts: dbt builds them, then they are published."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import polars as pl
+from dagster_dbt import dbt_assets
+
+from ingest.settings import Settings
+from orchestration.constants import (
+    MARTS_JOB,
+    OWNERS,
+    PUBLISHED_GROUP,
+    PUBLISHED_MARTS,
+    WAREHOUSE_POOL,
+)
+from orchestration.dbt_args import build_args, dbt_environment, target_dir
+from orchestration.dbt_manifest import ensure_manifest
+from orchestration.dbt_resource import LeanDbt, environment
+from orchestration.dbt_translator import WarehouseTranslator
+from orchestration.liveness import hold
+from orchestration.previews import markdown
+from orchestration.resources import Installation
+from orchestration.warehouse import look, top_shows
+from serving.publish import MARTS_SCHEMA, publish
+
+# The graph is read from dbt's manifest, so this one needs the settings when the code is loaded.
+manifest = ensure_manifest(Settings.from_env())
+
+
+class BuildConfig(dg.Config):
+    """How to build: only what is new (always right), or everything from the lake."""
+
+    full_refresh: bool = False
+
+
+@dbt_assets(
+    manifest=manifest,
+    name="dbt_models",
+    dagster_dbt_translator=WarehouseTranslator(),
+    pool=WAREHOUSE_POOL,
+)
+def dbt_models(
+    context: dg.AssetExecutionContext, config: BuildConfig, dbt: LeanDbt, installation: Installation
+) -> Iterator[Any]:
+    settings = installation.settings()
+    hold(context.run_id, settings)
+    target = target_dir(settings)
+    events: list[Any] = []
+    failure: Exception | None = None
+    with environment(dbt_environment(settings)):
+        stream = dbt.cli(
+            build_args(full_refresh=config.full_refresh), context=context, target_path=target
+        ).stream()
+        try:
+            # To the end first: only then has dbt let go of the warehouse, and rows can be counted.
+            events.extend(stream)
+        except Exception as error:
+            failure = error
+    yield from with_rows(context, events, settings)
+    if failure:
+        raise failure
+
+
+def with_rows(context: dg.AssetExecutionContext, events: list[Any], settings: Settings) -> Iterator[Any]:
+    """dbt's events, those of tables and views with row count and preview."""
+    keys = {
+        event.output_name: tuple(context.asset_key_for_output(event.output_name).path)
+        for event in events
+        if isinstance(event, dg.Output)
+    }
+    seen = look(settings.warehouse, keys.values()) if keys else {}
+    for event in events:
+        if isinstance(event, dg.Output):
+            rows, preview = seen[keys[event.output_name]]
+            event = event.with_metadata(
+                {**event.metadata, "dagster/row_count": rows, "preview": dg.MetadataValue.md(preview)}
+            )
+        yield event
+
+
+@dg.asset(
+    name=PUBLISHED_MARTS,
+    deps=[key for key in dbt_models.keys if key.path[0] == MARTS_SCHEMA],
+    group_name=PUBLISHED_GROUP,
+    owners=OWNERS,
+    kinds={"duckdb", "parquet"},
+    pool=WAREHOUSE_POOL,
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=10),  # someone may have the warehouse open for a moment
+    description=(
+        "The marts as readers get them: a new `published/<version>/marts.duckdb`, one Parquet file a mart "
+        "beside it, then `published/current` points to it. Open `realpath(published/current/marts.duckdb)`."
+    ),
+)
+def published_marts(
+    context: dg.AssetExecutionContext, installation: Installation
+) -> dg.MaterializeResult[None]:
+    settings = installation.settings()
+    hold(context.run_id, settings)
+    done = publish(
+        settings.warehouse,
+        settings.published_dir,
+        settings.keep_versions,
+        window=settings.window.value,
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "version": done.version,
+            "path": dg.MetadataValue.path(os.fspath(done.database.resolve())),
+            "bytes": done.total_bytes,
+            "rows": sum(table.rows for table in done.tables),
+            "marts": dg.MetadataValue.md(
+                markdown_tables([(table.name, table.rows, table.parquet_bytes) for table in done.tables])
+            ),
+            "top shows": dg.MetadataValue.md(top_shows(done.database)),
+        }
+    )
+
+
+def markdown_tables(tables: list[tuple[str, int, int]]) -> str:
+    """Name, rows and Parquet bytes of each mart as Markdown."""
+    return markdown(pl.DataFrame(tables, schema=["mart", "rows", "parquet_bytes"], orient="row"), rows=100)
+
+
+marts_job = dg.define_asset_job(
+    MARTS_JOB,
+    selection=dg.AssetSelection.assets(dbt_models, published_marts),
+    description="Build the marts from what is new in the lake, then publish them.",
+)

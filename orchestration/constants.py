@@ -1,0 +1,73 @@
+"""Names, limits and the reason each exists."""
+
+from __future__ import annotations
+
+OWNERS = ["team:data"]
+
+# Groups follow the folders of the repository: what comes in, what we compute, what goes out.
+INGEST_GROUP = "ingest"
+PUBLISHED_GROUP = "published"
+
+REQUESTS = "requests"
+REJECTS = "rejects"
+FILES = "files"
+CATALOG_EPISODES = "catalog_episodes"
+PUBLISHED_MARTS = "published_marts"
+
+INGEST_JOB = "ingest_logs"
+CATALOG_JOB = "ingest_catalog"
+MARTS_JOB = "marts"
+
+# The warehouse has one writer, and in DuckDB a reader blocks it too: dbt and the publisher take turns.
+WAREHOUSE_POOL = "warehouse"
+
+# The month of the first release: no log was taken in before, and every earlier hour would only be another
+# empty partition in the UI. 93,000 hours (ten years) list in under a second.
+FIRST_ARRIVAL_HOUR = "2026-11-01-00:00"
+
+EVENT_DAYS = "event_days"  # metadata of `requests`: the event days an intake changed
+
+# --- tags of the runs our sensors ask for
+SOURCE_TAG = "earshot/source"
+FILES_TAG = "earshot/files"
+ATTEMPT_TAG = "earshot/attempt"
+UP_TO_TAG = "earshot/up_to"  # the newest materialisation a build of the marts covers
+DAYS_TAG = "earshot/days"  # event days that changed
+
+# --- landing sensor
+# The sensor daemon looks at a sensor every 5 s at best; asking for less changes nothing.
+SENSOR_INTERVAL_S = 5
+# A run's file list travels in its config and is repeated in each of its events: 500 names are about 50 kB.
+# At 30,000 lines a file it is also about a minute's work, which is what a crash can cost.
+MAX_FILES_PER_RUN = 500
+# Hashing happens in the code server, which also answers the UI: 2 s of a 5 s interval, about 1 GB.
+HASH_SECONDS_PER_TICK = 2.0
+HASH_BYTES_PER_TICK = 2**30
+# When a run ends and the ledger does not know all of its files, those are asked for again. The first of them
+# may be what broke it and goes alone from then on; the others go in ever smaller company, 500, 62, 7, 1, in
+# case it was not. So a file that kills its worker ends up alone and the others get through.
+MAX_FILE_ATTEMPTS = 4
+# Time before each further attempt: at once after a crash, then long enough for a full disk to be noticed.
+ATTEMPT_PAUSES_S = (0, 60, 600)
+# Files the cursor has passed are compared with the whole ledger this often; between, only new ones are.
+SWEEP_INTERVAL_S = 60
+
+# --- marts due sensor
+# A build costs about 10 CPU-s however little is new, so builds are at least this far apart. Well inside the
+# gate of 60 s from file to published mart.
+MARTS_INTERVAL_S = 15
+# Materialisations read a tick; more wait for the next one.
+MAX_EVENTS_PER_TICK = 1000
+MAX_MARTS_ATTEMPTS = 3
+
+# --- checks
+EARLIEST_YEAR = 2010  # podcast logs older than this do not exist; such a time is a broken clock
+DRIFT_HISTORY_DAYS = 14
+DRIFT_MIN_DAYS = 3
+DRIFT_FACTOR = 2.0
+OPEN_PROBLEM_DAYS = 30  # how long a file that was held back or refused is told about
+
+# A run whose worker lost its lock may be just about to report its end: wait this long before calling it dead.
+DEAD_RUN_GRACE_S = 30
+# The lock files of ended runs are cleared away after this; younger ones may be about to be locked.
+ENDED_RUN_LOCK_S = 24 * 3600

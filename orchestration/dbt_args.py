@@ -1,0 +1,64 @@
+"""How dbt is called: the environment and the arguments, as plain functions.
+
+Imports neither Dagster nor dbt, so that the command line uses the same ones.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ingest.settings import Settings
+
+_BESIDE_US = Path(__file__).resolve().parent.parent / "dbt_project"
+
+
+def project_dir() -> Path:
+    """The dbt project: EARSHOT_DBT_PROJECT, else the one beside this package."""
+    given = os.environ.get("EARSHOT_DBT_PROJECT")
+    return Path(given).resolve() if given else _BESIDE_US
+
+
+def target_dir(settings: Settings) -> Path:
+    """Where dbt builds; inside the data folder, so that two data folders never share state."""
+    return settings.data.resolve() / "dbt" / "target"
+
+
+def manifest_dir(settings: Settings) -> Path:
+    """Where the manifest Dagster loads lies: not `target_dir`, which a running build rewrites."""
+    return settings.data.resolve() / "dbt" / "manifest"
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """What dbt needs to know, as environment variables; all paths absolute."""
+    project = str(project_dir())
+    return {
+        "EARSHOT_LAKE": str(settings.lake_dir.resolve()),
+        "EARSHOT_WAREHOUSE": str(settings.warehouse.resolve()),
+        "EARSHOT_WINDOW": settings.window.value,
+        "DBT_PROJECT_DIR": project,
+        "DBT_PROFILES_DIR": project,
+        "DBT_TARGET_PATH": str(target_dir(settings)),
+        "DBT_LOG_PATH": str(settings.data.resolve() / "dbt" / "logs"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def build_args(select: Sequence[str] = (), full_refresh: bool = False) -> list[str]:
+    """`dbt build` as production runs it: unit tests are for CI, and no Dagster asset check shows them.
+
+    Changing `--vars` would force a full parse, so everything variable travels in the environment.
+    """
+    args = ["build", "--exclude-resource-type", "unit_test"]
+    if select:
+        args += ["--select", " ".join(select)]
+    if full_refresh:
+        args.append("--full-refresh")
+    return args
+
+
+def parse_args() -> list[str]:
+    """Write the manifest without opening the warehouse."""
+    return ["parse", "--quiet"]

@@ -1,0 +1,19 @@
+"""Code location `ingest`: what comes in. Never imports dagster-dbt: a broken dbt project cannot stop it."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from orchestration.assets.catalog import catalog_episodes, catalog_job
+from orchestration.assets.ingest import ingest_job, take_in_logs
+from orchestration.resources import Installation
+from orchestration.sensors.catalog import catalog_sensor
+from orchestration.sensors.landing import landing_sensor
+
+defs = dg.Definitions(
+    assets=[take_in_logs, catalog_episodes],
+    jobs=[ingest_job, catalog_job],
+    sensors=[landing_sensor, catalog_sensor],
+    resources={"installation": Installation()},
+    executor=dg.in_process_executor,  # a process a step would cost 5.5 CPU-s each
+)

@@ -1,0 +1,90 @@
+"""Dagster's own home for the embedded defaults: one folder below the data folder, SQLite, two cores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ingest.lake import write_atomically
+from ingest.settings import Settings
+from orchestration.constants import SOURCE_TAG
+
+
+def home(settings: Settings) -> Path:
+    """DAGSTER_HOME of this installation, absolute."""
+    return settings.data.resolve() / "dagster"
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Write `dagster.yaml` and return the folder to set DAGSTER_HOME to."""
+    folder = home(settings)
+    wanted = dagster_yaml(settings).encode()
+    path = folder / "dagster.yaml"
+    if not path.exists() or path.read_bytes() != wanted:
+        write_atomically(path, wanted)
+    return folder
+
+
+def dagster_yaml(settings: Settings) -> str:
+    """The instance configuration."""
+    here = home(settings)
+    return f"""\
+# Written by Earshot at each start; put changes into orchestration/instance.py.
+storage:
+  sqlite:
+    base_dir: {_text(here / "storage")}
+compute_logs:
+  module: dagster._core.storage.local_compute_log_manager
+  class: LocalComputeLogManager
+  config:
+    base_dir: {_text(here / "logs")}
+local_artifact_storage:
+  module: dagster._core.storage.root
+  class: LocalArtifactStorage
+  config:
+    base_dir: {_text(here)}
+run_queue:
+  # The default of 5 s would be a sixth of the way from a landed file to its published mart.
+  dequeue_interval_seconds: 1
+concurrency:
+  runs:
+    # Two cores: one ingest run and one build of the marts side by side.
+    max_concurrent_runs: 2
+    tag_concurrency_limits:
+      # Runs of one source would only wait for the same disk, and each takes all there is.
+      - key: {SOURCE_TAG}
+        value:
+          applyLimitPerUniqueValue: true
+        limit: 1
+  pools:
+    # By run, not by step: a run that cannot have the warehouse stays in the queue, where it costs nothing.
+    granularity: run
+    default_limit: 1
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 180
+  cancel_timeout_seconds: 180
+  poll_interval_seconds: 15
+  # A cancelled run would keep its pool slot otherwise.
+  free_slots_after_run_end_seconds: 60
+run_retries:
+  enabled: true
+  max_retries: 3
+  # Only a crash is worth a blind retry; a failed check or a broken model will fail again.
+  retry_on_asset_or_op_failure: false
+retention:
+  sensor:
+    # A tick every 5 s: 17,000 a day and sensor.
+    purge_after_days:
+      skipped: 1
+      success: 30
+      failure: 30
+      started: 1
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+"""
+
+
+def _text(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"

@@ -1,0 +1,97 @@
+"""Whether the marts are due: a pure function of what was materialised, the last build and the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+from orchestration.constants import MARTS_INTERVAL_S, MAX_MARTS_ATTEMPTS
+
+_DAYS_IN_TAG = 10
+
+
+class Outcome(StrEnum):
+    """How the build this sensor asked for last went."""
+
+    NONE = "none"  # never asked for, or not to be found
+    UNDER_WAY = "under way"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One materialisation of something the marts are made from."""
+
+    storage_id: int
+    days: tuple[str, ...] = ()  # event days it changed; none for the catalogue
+
+
+class Cursor(BaseModel):
+    """`built` is covered by a successful build; `asked` is what the last requested build covers."""
+
+    built: int = 0
+    asked: int = 0
+    attempt: int = 0  # of the build up to `asked`
+    days: list[str] = []  # event days between `built` and `asked`
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build to request, or why there is none; and the cursor to keep either way."""
+
+    cursor: Cursor
+    is_due: bool
+    reason: str
+
+
+def make_plan(
+    cursor: Cursor,
+    changes: Sequence[Change],
+    outcome: Outcome,
+    is_any_under_way: bool,
+    since_last_s: float | None,
+) -> Plan:
+    """Ask for one build that covers all changes since the last successful one.
+
+    `changes` are those after `cursor.asked`, oldest first; `outcome` is that of the build asked for last;
+    `since_last_s` is the time since any build was requested. A build counts only once it has succeeded, so
+    work is never lost; a failing one is tried again, 3 times, until something new arrives.
+    """
+    if is_any_under_way:
+        waiting = f"; {len(changes)} changes wait for it" if changes else ""
+        return Plan(cursor, False, f"the marts are being built{waiting}")
+    if outcome is Outcome.SUCCEEDED:
+        cursor = Cursor(built=cursor.asked, asked=cursor.asked)
+    if not changes and cursor.asked == cursor.built:
+        return Plan(cursor, False, "nothing new since the last build")
+    if not changes and cursor.attempt >= MAX_MARTS_ATTEMPTS:
+        return Plan(
+            cursor,
+            False,
+            f"the marts failed {cursor.attempt} times: look at the last run of job `marts`, mend the cause "
+            "and launch the job by hand; new log files start it again too",
+        )
+    if since_last_s is not None and since_last_s < MARTS_INTERVAL_S:
+        return Plan(
+            cursor, False, f"the last build is {since_last_s:.0f} s old; wait for {MARTS_INTERVAL_S} s"
+        )
+    days = sorted({*cursor.days, *(day for change in changes for day in change.days)})
+    asked = changes[-1].storage_id if changes else cursor.asked
+    attempt = 1 if changes else cursor.attempt + 1
+    return Plan(
+        Cursor(built=cursor.built, asked=asked, attempt=attempt, days=days),
+        True,
+        f"{len(changes)} changes" if changes else f"attempt {attempt}",
+    )
+
+
+def days_tag(days: Sequence[str]) -> str:
+    """The changed days, short enough for a tag."""
+    if not days:
+        return "none"
+    more = f" and {len(days) - _DAYS_IN_TAG} more" if len(days) > _DAYS_IN_TAG else ""
+    return ", ".join(days[:_DAYS_IN_TAG]) + more

@@ -1,0 +1,59 @@
+"""A look into the warehouse or a published file after a build: rows and previews for the UI."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from orchestration.previews import markdown
+
+PREVIEW_ROWS = 5
+
+
+def look(warehouse: Path, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
+    """(rows, preview as Markdown) of each (schema, table); one read-only connection, closed before returning.
+
+    Only for whoever holds the warehouse's turn (pool `warehouse`).
+    """
+    found = {}
+    with contextlib.closing(duckdb.connect(str(warehouse), read_only=True)) as con:
+        for schema, table in tables:
+            name = f'"{schema}"."{table}"'
+            (rows,) = con.execute(f"select count(*) from {name}").fetchall()[0]
+            sample = pl.DataFrame(con.sql(f"select * from {name} limit {PREVIEW_ROWS}"))
+            found[schema, table] = (int(rows), markdown(sample, PREVIEW_ROWS))
+    return found
+
+
+def top_shows(published: Path) -> str:
+    """The shows with the most downloads in a published database, as Markdown; empty without such a mart."""
+    with contextlib.closing(duckdb.connect(str(published), read_only=True)) as con:
+        columns = {
+            table: {
+                name
+                for (name,) in con.execute(
+                    "select column_name from duckdb_columns() where table_name = ?", [table]
+                ).fetchall()
+            }
+            for table in ("fct_show_daily", "dim_shows")
+        }
+        daily, shows = columns["fct_show_daily"], columns["dim_shows"]
+        if not {"show_id", "downloads"} <= daily:
+            return ""
+        has_title = {"show_id", "show_title"} <= shows
+        split = "source_class, " if "source_class" in daily else ""  # the two classes are never summed
+        title = "coalesce(show_title, show_id)" if has_title else "show_id"
+        join = "left join dim_shows using (show_id)" if has_title else ""
+        return markdown(
+            pl.DataFrame(
+                con.sql(f"""
+                    select {title} as show, {split}cast(sum(downloads) as bigint) as downloads
+                    from fct_show_daily {join}
+                    group by all order by downloads desc, 1 limit 10
+                """)
+            )
+        )

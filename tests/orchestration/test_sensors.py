@@ -1,0 +1,199 @@
+"""The sensors, on real files and a real instance."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from orchestration.constants import DEAD_RUN_GRACE_S, INGEST_JOB, MARTS_JOB, SOURCE_TAG
+from orchestration.partitions import hour_key
+from orchestration.resources import Installation
+from orchestration.sensors.landing import landing_sensor
+from tests.orchestration.conftest import House
+
+
+class Ticks:
+    """Evaluates a sensor again and again, keeping its cursor."""
+
+    def __init__(self, sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
+        self.sensor, self.instance, self.cursor = sensor, instance, None
+
+    def __call__(self) -> tuple[list[dg.RunRequest], str]:
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, resources={"installation": Installation()}
+        )
+        result: Any = self.sensor(context)
+        self.cursor = result.cursor if result.cursor is not None else self.cursor
+        return list(result.run_requests or []), result.skip_reason.skip_message if result.skip_reason else ""
+
+
+@pytest.fixture
+def landing(instance: dg.DagsterInstance) -> Ticks:
+    return Ticks(landing_sensor, instance)
+
+
+@pytest.fixture
+def marts(house: House, instance: dg.DagsterInstance) -> Ticks:
+    # The marts location reads its settings when it is loaded: only here, where they point to a test folder.
+    return Ticks(importlib.import_module("orchestration.sensors.marts_due").marts_due_sensor, instance)
+
+
+@dg.op
+def nothing() -> None: ...
+
+
+def run_of(
+    instance: dg.DagsterInstance, job: str, status: dg.DagsterRunStatus, tags: dict[str, str] | None = None
+) -> dg.DagsterRun:
+    @dg.job(name=job)
+    def some_job() -> None:
+        nothing()
+
+    return instance.create_run_for_job(some_job, status=status, tags=tags or {})
+
+
+def materialized(instance: dg.DagsterInstance, asset: str, days: list[str]) -> None:
+    instance.report_runless_asset_event(dg.AssetMaterialization(asset, metadata={"event_days": days}))
+
+
+# --- landing
+
+
+def test_without_a_landing_folder_it_says_so(house: House, landing: Ticks) -> None:
+    house.settings.landing_dir.rmdir()
+    requests, reason = landing()
+    assert requests == []
+    assert reason.startswith("there is no landing folder ")
+
+
+def test_new_files_make_one_run_a_source_in_the_current_hour(house: House, landing: Ticks) -> None:
+    house.land("a.log")
+    house.land("b.log", first=100)
+    house.land("c.log", first=200, source="other")
+    requests, _ = landing()
+    assert [request.tags[SOURCE_TAG] for request in requests] == ["edge", "other"]
+    assert requests[0].run_config == {
+        "ops": {"take_in_logs": {"config": {"files": ["edge/a.log", "edge/b.log"]}}}
+    }
+    assert requests[0].tags["earshot/files"] == "2"
+    assert requests[0].partition_key == hour_key(datetime.now(UTC))
+    assert requests[0].run_key and requests[0].run_key.startswith("edge:")
+
+
+def test_a_source_with_a_run_under_way_waits(
+    house: House, landing: Ticks, instance: dg.DagsterInstance
+) -> None:
+    run_of(instance, INGEST_JOB, dg.DagsterRunStatus.STARTED, {SOURCE_TAG: "edge"})
+    house.land("a.log")
+    requests, reason = landing()
+    assert requests == []
+    assert reason == "1 file of edge wait for its run to end"
+
+
+def test_a_run_whose_process_is_gone_frees_its_source(
+    house: House, landing: Ticks, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(instance, INGEST_JOB, dg.DagsterRunStatus.STARTED, {SOURCE_TAG: "edge"})
+    house.land("a.log")
+    assert landing()[0] == []
+    later = time.time() + DEAD_RUN_GRACE_S + 1
+    monkeypatch.setattr("orchestration.liveness.time.time", lambda: later)
+    assert len(landing()[0]) == 1
+    ended = instance.get_run_by_id(run.run_id)
+    assert ended is not None and ended.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_the_requested_run_takes_the_files_and_the_next_tick_finds_nothing(
+    house: House, landing: Ticks, instance: dg.DagsterInstance, resources: dict[str, object]
+) -> None:
+    from orchestration.assets.ingest import take_in_logs
+
+    house.land("a.log")
+    (request,), _ = landing()
+    done = dg.materialize(
+        [take_in_logs],
+        instance=instance,
+        resources=resources,
+        partition_key=request.partition_key,
+        run_config=request.run_config,
+    )
+    assert done.success
+    requests, reason = landing()
+    assert requests == []
+    assert reason.startswith("no new log files in ")
+
+
+# --- marts due
+
+
+def test_without_materialisations_the_marts_are_not_due(marts: Ticks) -> None:
+    assert marts() == ([], "nothing new since the last build")
+
+
+def test_new_requests_make_one_build_with_the_changed_days(
+    marts: Ticks, instance: dg.DagsterInstance
+) -> None:
+    materialized(instance, "requests", ["2026-01-01"])
+    materialized(instance, "requests", ["2026-01-03", "2026-01-01"])
+    materialized(instance, "catalog_episodes", [])
+    (request,), _ = marts()
+    assert request.tags["earshot/days"] == "2026-01-01, 2026-01-03"
+    assert request.run_key == f"marts:{request.tags['earshot/up_to']}:1"
+
+
+def test_a_build_under_way_holds_back_the_next(marts: Ticks, instance: dg.DagsterInstance) -> None:
+    run_of(instance, MARTS_JOB, dg.DagsterRunStatus.STARTED)
+    materialized(instance, "requests", ["2026-01-01"])
+    assert marts() == ([], "the marts are being built; 1 changes wait for it")
+
+
+def ended(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
+    run_of(instance, MARTS_JOB, status, dict(request.tags))
+
+
+@pytest.fixture
+def no_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestration.sensors.marts_plan.MARTS_INTERVAL_S", 0)
+
+
+@pytest.mark.usefixtures("no_distance")
+def test_a_failed_build_is_asked_for_again_and_then_given_up(
+    marts: Ticks, instance: dg.DagsterInstance
+) -> None:
+    materialized(instance, "requests", ["2026-01-01"])
+    for attempt in ("1", "2", "3"):
+        (request,), _ = marts()
+        assert request.tags["earshot/attempt"] == attempt
+        ended(instance, request, dg.DagsterRunStatus.FAILURE)
+    requests, reason = marts()
+    assert requests == []
+    assert "failed 3 times" in reason
+
+    run_of(instance, MARTS_JOB, dg.DagsterRunStatus.SUCCESS)  # someone mended it and launched it by hand
+    assert marts() == ([], "nothing new since the last build")
+
+
+@pytest.mark.usefixtures("no_distance")
+def test_what_arrives_during_a_build_makes_the_next_one(marts: Ticks, instance: dg.DagsterInstance) -> None:
+    materialized(instance, "requests", ["2026-01-01"])
+    (first,), _ = marts()
+    materialized(instance, "requests", ["2026-01-02"])
+    ended(instance, first, dg.DagsterRunStatus.SUCCESS)
+    (second,), _ = marts()
+    assert second.tags["earshot/days"] == "2026-01-02"
+    ended(instance, second, dg.DagsterRunStatus.SUCCESS)
+    assert marts() == ([], "nothing new since the last build")
+
+
+@pytest.mark.usefixtures("no_distance")
+def test_a_lost_cursor_costs_one_build(marts: Ticks, instance: dg.DagsterInstance) -> None:
+    materialized(instance, "requests", ["2026-01-01"])
+    (request,), _ = marts()
+    ended(instance, request, dg.DagsterRunStatus.SUCCESS)
+    marts.cursor = "{unreadable"
+    assert len(marts()[0]) == 1
