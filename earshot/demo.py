@@ -175,6 +175,8 @@ def _dagster(settings: Settings, port: int, log: Path) -> Iterator[subprocess.Po
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # A shell that runs us in the background has SIGINT ignored, and Dagster would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         yield server

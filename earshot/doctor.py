@@ -130,13 +130,16 @@ def _reference_lists(settings: Settings) -> Finding:
 
 
 def _landing(settings: Settings) -> Finding:
-    from ingest.logs.intake import find_landing_files
+    from ingest.logs.found import find_landing_files, misnamed_folders
 
     folder: Path = settings.landing_dir
     if not folder.is_dir():
         return Finding(
             "landing", f"{folder}: nothing there yet", Verdict.ODD, f"put log files into {folder}/<source>/"
         )
+    misnamed = misnamed_folders(settings)
+    if misnamed:
+        return Finding("landing", "; ".join(misnamed), Verdict.WRONG, "rename the folder: its files wait")
     return Finding("landing", f"{len(find_landing_files(settings)):,} files in {folder}")
 
 

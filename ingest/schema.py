@@ -79,7 +79,7 @@ REQUESTS: Schema = {
     "line_number": pl.Int64,
     "source": pl.String,
     "source_class": pl.String,
-    "request_key": pl.Int64,  # xxh3(source, request id or line): the same in a repeated delivery
+    "request_key": pl.Int64,  # xxh3(source, id or line, who, what, when): the same when delivered again
     "key_epoch": pl.Int32,  # days since 1970 // 30: whose secret made the keys
     "address_key": pl.Int64,  # HMAC-SHA256 of the address cut by R20, first 64 bits
     "address_key_prev": pl.Int64,  # the same under the epoch before

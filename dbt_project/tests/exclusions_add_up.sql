@@ -1,3 +1,5 @@
+{{ config(meta={'dagster': {'ref': {'name': 'fct_exclusions_daily'}}}) }}
+
 -- Every logged line is a download, has a reason why not, or came twice: nothing is lost.
 -- Sums, not days: a rolling window counts all its requests on its first day.
 with logged as (

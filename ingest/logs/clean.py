@@ -193,14 +193,20 @@ def _refuse(rows: pl.DataFrame, reason: pl.Expr) -> tuple[pl.DataFrame, pl.DataF
 
 
 def _keys(source: str) -> list[pl.Expr]:
-    """listener_key, listener_key_prev, request_key."""
+    """listener_key, listener_key_prev, request_key.
+
+    Who, what and when are part of a request's key: an id that a broken server uses twice makes no two
+    requests one, and a line that is delivered twice still has one key.
+    """
     agent: pl.Expr = pl.col("agent").fill_null("").nchash.xxh3_64().reinterpret(signed=True)  # type: ignore[attr-defined]
     by_id = pl.concat_str(pl.lit(source + "\x1f"), "request_id").nchash.xxh3_64()  # type: ignore[attr-defined]
     by_line = mixed(pl.lit(_signed(xxhash.xxh3_64_intdigest(source.encode())), pl.Int64), pl.col("line_hash"))
+    line = pl.coalesce(by_id.reinterpret(signed=True), by_line)
+    listener = mixed(pl.col("address_key"), agent)
     return [
-        mixed(pl.col("address_key"), agent).alias("listener_key"),
+        listener.alias("listener_key"),
         mixed(pl.col("address_key_prev"), agent).alias("listener_key_prev"),
-        pl.coalesce(by_id.reinterpret(signed=True), by_line).alias("request_key"),
+        mixed(line, listener, pl.col("enclosure_key"), pl.col("started_us")).alias("request_key"),
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.settings import Settings
+from ingest.settings import SettingError, Settings
 from ingest.sources import CATALOG, safe_name
 
 UNFINISHED = (".tmp", ".part", ".partial", ".swp", ".crdownload", ".filepart")
@@ -44,13 +44,16 @@ class LandingFile:
 
 
 def find_landing_files(settings: Settings) -> list[LandingFile]:
-    """All files ready to be taken in, oldest arrival first. Raises SettingError for an unusable name."""
+    """All files ready to be taken in, oldest arrival first."""
     now_ns = time.time_ns()
     found = []
     for folder in _visible(settings.landing_dir):
         if not folder.is_dir() or folder.name == CATALOG:
             continue
-        source = safe_name(folder.name)
+        try:
+            source = safe_name(folder.name)
+        except SettingError:
+            continue  # see misnamed_folders: one such folder must not stop the others
         for path in _files_below(folder):
             try:
                 file = LandingFile.at(source, path, path.relative_to(folder).as_posix())
@@ -60,6 +63,18 @@ def find_landing_files(settings: Settings) -> list[LandingFile]:
             if now_ns - max(file.modified_ns, file.changed_ns) >= settings.settle_s * 1e9:
                 found.append(file)
     return sorted(found, key=lambda file: (file.changed_ns, file.source, file.name))
+
+
+def misnamed_folders(settings: Settings) -> list[str]:
+    """What is wrong with landing folders whose files are passed over, one message each."""
+    wrong = []
+    for folder in _visible(settings.landing_dir):
+        if folder.is_dir() and folder.name != CATALOG:
+            try:
+                safe_name(folder.name)
+            except SettingError as error:
+                wrong.append(str(error))
+    return wrong
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from ingest.logs.found import misnamed_folders
 from ingest.logs.intake import LandingFile, find_landing_files
 from ingest.settings import Settings
 from orchestration.assets.ingest import ingest_job, intake_config
@@ -92,6 +93,7 @@ def why_nothing(plan: Plan, settings: Settings) -> str:
             f"given up after {MAX_FILE_ATTEMPTS} runs: {_some(plan.given_up)}."
             " Mend what the failed runs tell, then materialise `requests` for the current hour"
         )
+    reasons += misnamed_folders(settings)
     return "; ".join(reasons) or f"no new log files in {settings.landing_dir}"
 
 

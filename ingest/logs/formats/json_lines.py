@@ -29,7 +29,7 @@ def read_json_lines(
     frames, bad, blank = [], [], 0
     for start in range(0, len(lines.all), BLOCK_LINES):
         block, number = lines.all[start : start + BLOCK_LINES], first_line + start
-        frame = _whole(b"\n".join(block), number, schema)
+        frame = _whole(b"\n".join([*block, b""]), number, schema)
         if frame is None:
             frame, block_bad, block_blank = _line_by_line(block, number, schema)
             bad += block_bad
