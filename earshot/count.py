@@ -22,6 +22,7 @@ from ingest.catalog import take_in_catalog
 from ingest.lake import Lake
 from ingest.logs.intake import IntakeReport, LandingFile, take_in
 from ingest.logs.listeners import KeyRing
+from ingest.logs.prefixes import PrefixRules
 from ingest.schema import FileStatus, SourceClass
 from ingest.settings import Settings, Window
 
@@ -106,7 +107,7 @@ def count(question: Question, settings: Settings, progress: Callable[[str, int, 
         _declare(mine, question)
         lake = Lake(mine.lake_dir)
         if question.episodes:
-            take_in_catalog([question.episodes], lake)
+            take_in_catalog([question.episodes], lake, PrefixRules.of(mine))
         report = take_in(
             [LandingFile.at(SOURCE, path, str(path)) for path in question.files],
             mine,

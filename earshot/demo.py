@@ -24,6 +24,7 @@ from earshot.show import bars
 from ingest.catalog import take_in_catalog
 from ingest.lake import Lake, write_atomically
 from ingest.logs.intake import find_landing_files, take_in
+from ingest.logs.prefixes import PrefixRules
 from ingest.settings import PREFIX, Settings
 from orchestration.instance import prepare_home
 from serving.publish import publish
@@ -43,7 +44,8 @@ def once(settings: Settings, spec: worlds.WorldSpec, screen: Console) -> None:
     with bars(screen) as progress:
         truth = _make_world(settings, spec, progress)
         lake = Lake(settings.lake_dir)
-        take_in_catalog(sorted((settings.landing_dir / "catalog").glob("*.csv")), lake)
+        catalog = sorted((settings.landing_dir / "catalog").glob("*.csv"))
+        take_in_catalog(catalog, lake, PrefixRules.of(settings))
         files = find_landing_files(settings.model_copy(update={"settle_s": 0}))
         reading_files = progress.add_task("taking in log files", total=len(files))
         take_in(
@@ -69,6 +71,7 @@ def once(settings: Settings, spec: worlds.WorldSpec, screen: Console) -> None:
 def serve(settings: Settings, spec: worlds.WorldSpec, port: int, screen: Console) -> None:
     """The same through Dagster's sensors, with its UI on `port`, until interrupted. Raises DemoFailed."""
     _check_port(port)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else Dagster would outlive us
     with bars(screen) as progress:
         truth = _make_world(settings, spec, progress)
     log = settings.data.resolve() / "dagster" / "dev.log"

@@ -205,9 +205,15 @@ class _Intake:
             opened.segments.close()
         _remove(earlier - tally.written)
         self._markers.append(marker)
-        lines = tally.requests + rejects.height
+        lines = tally.lines
         status, reason = FileStatus.TAKEN, opened.oddity
         share = rejects.height / max(lines, 1)
+        if lines != tally.requests + rejects.height:
+            status = FileStatus.HELD
+            reason = (
+                f"{lines} lines became {tally.requests} requests and {rejects.height} rejects: "
+                f"a fault in the reader of {log_format.NAME}, please report it"
+            )
         if rejects.height >= self.settings.min_rejects_to_hold and share > self.settings.max_reject_share:
             status = FileStatus.HELD
             reason = (
@@ -231,7 +237,8 @@ class _Intake:
     ) -> Header:
         first_line = tally.next_line
         parsed = log_format.parse(segment.body, first_line, header)
-        tally.next_line += parsed.lines
+        # Counted apart from the reader, so that a line it lost is noticed below.
+        tally.next_line += segment.body.count(b"\n") + (not segment.body.endswith(b"\n"))
         cleaned = self.cleaner.clean(parsed.requests, origin)
         bad_lines = rejects_of((first_line + bad.row, bad.reason, bad.text) for bad in segment.bad_lines)
         refused = refused_lines(cleaned.refused, Lines(segment.body, first_line))
@@ -280,7 +287,7 @@ class _Intake:
             "reason": reason,
             "size_bytes": landed.size_bytes,
             "modified_ns": landed.modified_ns,
-            "lines": tally.requests + rejects,
+            "lines": tally.lines,
             "directives": tally.directives,
             "requests": tally.requests,
             "rejects": rejects,

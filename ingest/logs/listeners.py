@@ -27,16 +27,21 @@ def epoch_of(started_us: pl.Expr) -> pl.Expr:
 
 def canonical_address(address: str) -> str | None:
     """IPv4 as text, mapped IPv4 unwrapped, IPv6 as 16 hex digits: its first 64 bits; else None (R20)."""
-    text = address.strip().strip("[]").partition("%")[0]
-    try:
-        packed = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
-    except (OSError, ValueError):  # ValueError: a NUL inside
+    packed = _packed(address) or _packed(address.strip().strip("[]").partition("%")[0])
+    if packed is None:
         return None
     if len(packed) == 4:
         return socket.inet_ntop(socket.AF_INET, packed)
-    if packed[:12] == _MAPPED:
+    if packed.startswith(_MAPPED):
         return socket.inet_ntop(socket.AF_INET, packed[12:])
     return packed[:8].hex()
+
+
+def _packed(text: str) -> bytes | None:
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except (OSError, ValueError):  # ValueError: a NUL inside
+        return None
 
 
 def canonical_addresses(addresses: pl.Series) -> pl.Series:

@@ -26,6 +26,11 @@ class Tally:
     days: set[date] = field(default_factory=set)
     written: set[Path] = field(default_factory=set)
 
+    @property
+    def lines(self) -> int:
+        """Lines that are neither header nor blank."""
+        return self.next_line - 1 - self.directives
+
     def add_requests(self, requests: pl.DataFrame) -> None:
         """Count REQUESTS in."""
         self.requests += requests.height

@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from ingest.catalog import take_in_catalog
+from ingest.logs.prefixes import PrefixRules
 from ingest.settings import Settings
 from ingest.sources import CATALOG
 from orchestration.constants import CATALOG_EPISODES, CATALOG_JOB, INGEST_GROUP, OWNERS
@@ -31,7 +32,7 @@ def catalog_files(settings: Settings) -> list[Path]:
 def catalog_episodes(installation: Installation) -> dg.MaterializeResult[None]:
     settings, lake = installation.settings(), installation.lake()
     files = catalog_files(settings)
-    take_in_catalog(files, lake)
+    take_in_catalog(files, lake, PrefixRules.of(settings))
     episodes = pl.read_parquet(lake.episodes_path)
     preview = episodes.select("show_title", "episode_title", "enclosure_url", "file_bytes")
     return dg.MaterializeResult(

@@ -45,9 +45,10 @@ def test_random_requests_are_counted_as_by_hand_in_any_batches(tmp_path: Path, r
     set_catalog(lake, catalog())
     for number, batch in enumerate(batches):
         add_file(lake, f"batch{number}", batch)
-        dbt(lake, warehouse, rule, "build", "--exclude-resource-type", "unit_test")
+        dbt(lake, warehouse, rule, "run")
+    dbt(lake, warehouse, rule, "test", "--exclude-resource-type", "unit_test")
     rebuilt = tmp_path / "rebuilt.duckdb"
-    dbt(lake, rebuilt, rule, "build", "--exclude-resource-type", "unit_test")
+    dbt(lake, rebuilt, rule, "run")
 
     assert marts(warehouse) == marts(rebuilt)
     assert downloads(rebuilt) == naive_counts(rows, catalog(), rule)

@@ -58,7 +58,7 @@ def make_world(folder: Path, seed: int, **given: Any) -> worlds.World:
 
 @given(seed=st.integers(0, 10_000), data=st.randoms(use_true_random=False))
 @settings(
-    max_examples=4,
+    max_examples=2,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],  # an example takes seconds: shrinking would take hours

@@ -188,7 +188,7 @@ def test_the_smallest_worlds_can_be_written(spec: WorldSpec, tmp_path: Path) -> 
 
 
 def test_a_small_world_has_every_kind_of_traffic() -> None:
-    world = build(WorldSpec(shows=3, days=2, lines=900))
+    world = build(WorldSpec(shows=3, days=2, lines=1500))
     reasons = {"qualifying", "method", "status", "not_media", "probe", "watch_duplicate", "bot"}
     reasons |= {"bot_library", "no_agent", "before_publication"}
     assert set(world.truth.requests[SERVER_LOG]) == reasons

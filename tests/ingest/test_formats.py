@@ -12,6 +12,7 @@ from ingest.logs.formats import FORMATS, detect
 from ingest.schema import RAW
 from tests.ingest.samples import (
     ADDRESS,
+    APP,
     CLOUDFRONT_FIELDS,
     NOON_S,
     NOON_US,
@@ -229,7 +230,7 @@ def test_each_bad_json_line_says_what_is_wrong_and_the_others_are_kept() -> None
 
 def test_a_missing_key_refuses_the_file_naming_it() -> None:
     line = {k: v for k, v in json.loads(nginx()).items() if k != "ip"}
-    with pytest.raises(FileRefused, match=r"no line has the key 'ip' \(client address\)"):
+    with pytest.raises(FileRefused, match=r"keys are missing: 'ip' \(client address\)"):
         parse("nginx", json.dumps(line) + "\n")
 
 
@@ -273,6 +274,18 @@ def test_caddy_times_are_told_apart_by_their_magnitude(ts: object) -> None:
 def test_caddy_line_whose_headers_are_misshapen_is_a_reject_alone() -> None:
     text = caddy() + caddy(request_headers="none") + caddy()
     assert reasons("caddy", text) == [(2, "a field has an unexpected shape")]
+
+
+def test_caddy_headers_are_read_as_json_has_them() -> None:
+    agents = ['quote " and \\ and ü and \t', "plain", "[odd]", '["twice"]', ""]
+    lines = [caddy(headers={"User-Agent": agent}) for agent in agents]
+    lines.append(caddy(request_headers={"User-Agent": ["first", "second"]}))
+    lines.append(caddy(request_headers={"User-Agent": []}))
+    lines.append(caddy(request_headers={"User-Agent": "no array"}))
+    lines.append(caddy(request_headers={}))
+    lines.append(caddy().replace(APP, "\\u00e9\\u20ac"))
+    found = parse("caddy", "".join(lines))["agent"]
+    assert found == [*agents[:4], None, "first", None, "no array", None, "é€"]
 
 
 def test_a_prefix_log_is_told_by_its_paths() -> None:

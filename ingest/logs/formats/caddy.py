@@ -21,7 +21,8 @@ _RESPONSE_HEADERS = ("Content-Range", "Content-Length", "Content-Type")
 
 
 def _headers(names: tuple[str, ...]) -> pl.Struct:
-    return pl.Struct(dict.fromkeys(names, pl.List(pl.String)))
+    """Headers are arrays, but as the text of an array Polars reads them in half the time †."""
+    return pl.Struct(dict.fromkeys(names, pl.String))
 
 
 _SCHEMA: Schema = {
@@ -86,14 +87,23 @@ def _took_us() -> pl.Expr:
     return pl.coalesce(seconds_to_us(text), worded)
 
 
+def _first_of(name: str) -> pl.Expr:
+    """The first value of each array, as Polars writes arrays of strings: `["one", "two"]`, quotes escaped."""
+    inner = pl.col(name).str.strip_prefix('["').str.strip_suffix('"]')
+    several = inner.str.contains('", "', literal=True)
+    first = pl.when(several).then(inner.str.replace(r'(?s)", ".*$', "")).otherwise(inner)
+    return pl.when(pl.col(name) != "[]").then(first.str.replace_all('\\"', '"', literal=True)).alias(name)
+
+
 def _loosen(fields: pl.DataFrame) -> pl.DataFrame:
     """Caddy's keys → LOOSE."""
     request = pl.col("request").struct
     fields = fields.with_columns(
         *[request.field(name) for name in ("client_ip", "remote_ip", "method", "host", "uri")],
-        *[request.field("headers").struct.field(name).list.first() for name in _REQUEST_HEADERS],
-        *[pl.col("resp_headers").struct.field(name).list.first() for name in _RESPONSE_HEADERS],
+        *[request.field("headers").struct.field(name) for name in _REQUEST_HEADERS],
+        *[pl.col("resp_headers").struct.field(name) for name in _RESPONSE_HEADERS],
     )
+    fields = fields.with_columns(_first_of(name) for name in (*_REQUEST_HEADERS, *_RESPONSE_HEADERS))
     uri = pl.col("uri").str.splitn("?", 2)
     content_range = pl.col("Content-Range").str.extract_groups(CONTENT_RANGE)
     no_access_line = pl.col("request").is_null()

@@ -76,13 +76,13 @@ def _choose(header: Header) -> list[str]:
 
 
 def _require(names: set[str]) -> None:
-    for name, meaning in _NEEDED.items():
-        if name not in names:
-            raise FileRefused(f"field '{name}' is missing ({meaning})")
+    missing = [f"'{name}' ({meaning})" for name, meaning in _NEEDED.items() if name not in names]
     if _MS not in names and not {"date", "time"} <= names:
-        raise FileRefused(f"fields 'date' and 'time', or '{_MS}', are missing (end of the response)")
+        missing.append(f"'date' and 'time', or '{_MS}' (end of the response)")
     if not names & set(_HOSTS):
-        raise FileRefused("field 'x-host-header' is missing, and 'cs(Host)' too (host asked for)")
+        missing.append("'x-host-header' or 'cs(Host)' (host asked for)")
+    if missing:
+        raise FileRefused(f"fields are missing: {', '.join(missing)}")
 
 
 def _loosen(fields: pl.DataFrame) -> pl.DataFrame:

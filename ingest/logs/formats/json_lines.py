@@ -126,6 +126,6 @@ def first_objects(head: bytes) -> list[dict[str, object]]:
 def require_keys(head: bytes, needed: dict[str, str]) -> None:
     """Refuse a file in whose first objects a needed key never occurs. `needed`: key → what it is."""
     seen = {key for value in first_objects(head) for key in value}
-    for key, meaning in needed.items():
-        if key not in seen:
-            raise FileRefused(f"no line has the key '{key}' ({meaning})")
+    missing = [f"'{key}' ({meaning})" for key, meaning in needed.items() if key not in seen]
+    if missing:
+        raise FileRefused(f"keys are missing: {', '.join(missing)}")
