@@ -5,9 +5,7 @@
     delete from {{ arg_dict['target_relation'] }} as target
     using {{ ref('int_window_restarts') }} as restarts
     where
-        target.source_class = restarts.source_class
-        and target.listener_key = restarts.listener_key
-        and target.episode_key = restarts.episode_key
+        {{ same_key('target', 'restarts') }}
         and target.last_request_us >= restarts.restart_us
         and target.first_request_us < restarts.until_us;
 

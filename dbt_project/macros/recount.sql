@@ -23,9 +23,7 @@
     from {{ ref('int_requests') }} as requests
     inner join {{ restarts }} as restarts
         on
-            requests.source_class = restarts.source_class
-            and requests.listener_key = restarts.listener_key
-            and requests.episode_key = restarts.episode_key
+            {{ same_key('requests', 'restarts') }}
             and requests.started_us >= restarts.restart_us
             and requests.started_us < restarts.until_us
     where

@@ -28,7 +28,7 @@
                 min(started_us) as first_us,
                 max(started_us) as last_us
             from {{ requests }}
-            group by source_class, listener_key, episode_key
+            group by {{ window_key() }}
 
         ),
 
@@ -41,10 +41,7 @@
                 requests.started_us
             from {{ requests }} as requests
             inner join spans
-                on
-                    requests.source_class = spans.source_class
-                    and requests.listener_key = spans.listener_key
-                    and requests.episode_key = spans.episode_key
+                on {{ same_key('requests', 'spans') }}
             where spans.last_us >= spans.first_us + {{ window_us() }}
 
         ),
@@ -57,7 +54,7 @@
                 select
                     *,
                     started_us - lag(started_us) over (
-                        partition by source_class, listener_key, episode_key
+                        partition by {{ window_key() }}
                         order by started_us
                     ) as pause_us
                 from instants
@@ -72,7 +69,7 @@
                     episode_key,
                     started_us,
                     max(case when pause_us is null or pause_us >= {{ window_us() }} then started_us end) over (
-                        partition by source_class, listener_key, episode_key
+                        partition by {{ window_key() }}
                         order by started_us
                         rows between unbounded preceding and current row
                     ) as window_start_us
@@ -88,7 +85,7 @@
                 select
                     *,
                     min(started_us) over (
-                        partition by source_class, listener_key, episode_key
+                        partition by {{ window_key() }}
                         order by started_us
                         range between {{ window_us() }} following and unbounded following
                     ) as next_us
@@ -114,9 +111,7 @@
                 from anchors
                 inner join following
                     on
-                        anchors.source_class = following.source_class
-                        and anchors.listener_key = following.listener_key
-                        and anchors.episode_key = following.episode_key
+                        {{ same_key('anchors', 'following') }}
                         and anchors.anchor_us = following.started_us
                 where following.next_us is not null
 
@@ -133,9 +128,7 @@
                 from instants
                 inner join anchors
                     on
-                        instants.source_class = anchors.source_class
-                        and instants.listener_key = anchors.listener_key
-                        and instants.episode_key = anchors.episode_key
+                        {{ same_key('instants', 'anchors') }}
                         and anchors.anchor_us <= instants.started_us
                 group by
                     instants.source_class, instants.listener_key, instants.episode_key, instants.started_us
@@ -151,15 +144,10 @@
                 coalesce(long.window_start_us, spans.first_us) as window_start_us
             from {{ requests }} as requests
             inner join spans
-                on
-                    requests.source_class = spans.source_class
-                    and requests.listener_key = spans.listener_key
-                    and requests.episode_key = spans.episode_key
+                on {{ same_key('requests', 'spans') }}
             left join long
                 on
-                    requests.source_class = long.source_class
-                    and requests.listener_key = long.listener_key
-                    and requests.episode_key = long.episode_key
+                    {{ same_key('requests', 'long') }}
                     and requests.started_us = long.started_us
 
         )

@@ -60,16 +60,15 @@ class KeyRing:
 
     @classmethod
     def ephemeral(cls) -> KeyRing:
-        """Secrets that die with this process: keys are comparable within one run only."""
+        """One secret that dies with this process: nothing rotates, no listener is cut at an epoch's end."""
         return cls(None)
 
     def secret(self, epoch: int) -> str:
         """The epoch's secret, 64 hex digits; made on first use, the same for every process."""
+        if self._folder is None:
+            return self._secrets.setdefault(0, secrets.token_hex(32))
         if epoch not in self._secrets:
-            fresh = secrets.token_hex(32)
-            self._secrets[epoch] = (
-                fresh if self._folder is None else self._on_disk(self._folder, epoch, fresh)
-            )
+            self._secrets[epoch] = self._on_disk(self._folder, epoch, secrets.token_hex(32))
         return self._secrets[epoch]
 
     @staticmethod

@@ -51,7 +51,7 @@ grouped as (
         min(threshold_bytes) as threshold_bytes,
         min(threshold_source) as threshold_source
     from windowed
-    group by source_class, listener_key, episode_key, window_start_us
+    group by {{ window_key() }}, window_start_us
 
 ),
 
@@ -83,9 +83,7 @@ delivered_once as (
     from windowed
     inner join several
         on
-            windowed.source_class = several.source_class
-            and windowed.listener_key = several.listener_key
-            and windowed.episode_key = several.episode_key
+            {{ same_key('windowed', 'several') }}
             and windowed.window_start_us = several.window_start_us
     group by
         windowed.source_class,
@@ -103,7 +101,7 @@ reached as (
     select
         *,
         max(content_last) over (
-            partition by source_class, listener_key, episode_key, window_start_us
+            partition by {{ window_key() }}, window_start_us
             order by content_first, content_last
             rows between unbounded preceding and 1 preceding
         ) as reached_last
@@ -124,7 +122,7 @@ united as (
             greatest(content_last - greatest(content_first, coalesce(reached_last + 1, content_first)) + 1, 0)
         ) as content_bytes
     from reached
-    group by source_class, listener_key, episode_key, window_start_us
+    group by {{ window_key() }}, window_start_us
 
 ),
 
@@ -171,9 +169,7 @@ final as (
     from grouped
     left join united
         on
-            grouped.source_class = united.source_class
-            and grouped.listener_key = united.listener_key
-            and grouped.episode_key = united.episode_key
+            {{ same_key('grouped', 'united') }}
             and grouped.window_start_us = united.window_start_us
 
 )

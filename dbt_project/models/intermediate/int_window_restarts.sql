@@ -116,7 +116,7 @@ touched as (
             episode_key,
             min(started_us) as started_us
         from touched
-        group by source_class, listener_key, episode_key
+        group by {{ window_key() }}
 
     ),
 
@@ -131,9 +131,7 @@ touched as (
         from earliest
         left join {{ windows }} as windows
             on
-                earliest.source_class = windows.source_class
-                and earliest.listener_key = windows.listener_key
-                and earliest.episode_key = windows.episode_key
+                {{ same_key('earliest', 'windows') }}
                 and earliest.started_us >= windows.window_start_us
                 and earliest.started_us < windows.window_end_us
         group by earliest.source_class, earliest.listener_key, earliest.episode_key

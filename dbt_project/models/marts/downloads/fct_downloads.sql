@@ -16,9 +16,7 @@ with windows as (
         from windows
         inner join {{ restarts }} as restarts
             on
-                windows.source_class = restarts.source_class
-                and windows.listener_key = restarts.listener_key
-                and windows.episode_key = restarts.episode_key
+                {{ same_key('windows', 'restarts') }}
                 and windows.last_request_us >= restarts.restart_us
                 and windows.first_request_us < restarts.until_us
 

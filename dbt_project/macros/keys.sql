@@ -1,0 +1,9 @@
+{# Whose requests make a download together (R17): a listener is an address and an agent (R26). #}
+{% macro window_key() %}source_class, listener_key, episode_key{% endmacro %}
+
+{# The same one on both sides of a join. #}
+{% macro same_key(left, right) -%}
+    {{ left }}.source_class = {{ right }}.source_class
+    and {{ left }}.listener_key = {{ right }}.listener_key
+    and {{ left }}.episode_key = {{ right }}.episode_key
+{%- endmacro %}

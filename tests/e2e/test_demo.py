@@ -1,0 +1,208 @@
+"""`earshot demo`: in one process, and with real servers as production runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+SMALL = ["--lines", "3000", "--shows", "8"]
+LAST_LINE = re.compile(r"requests=(\d+) downloads=(\d+) listeners=(\d+) rejects=(\d+) seconds=[\d.]+")
+
+
+def earshot(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "earshot.cli", *arguments]
+
+
+def test_once_ends_with_the_totals_and_a_second_run_changes_nothing(tmp_path: Path) -> None:
+    totals = []
+    for _ in range(2):
+        done = subprocess.run(
+            earshot("demo", "--once", "--data-dir", str(tmp_path), *SMALL),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("equal to the world's own truth") == 2
+        found = LAST_LINE.fullmatch(done.stdout.splitlines()[-1])
+        assert found
+        totals.append(found.groups())
+    assert totals[0] == totals[1]
+
+
+class Reader(threading.Thread):
+    """An analyst who opens the published file again and again."""
+
+    def __init__(self, current: Path) -> None:
+        super().__init__(daemon=True)
+        self.current, self.reads, self.errors, self.ended = current, 0, [], False  # type: ignore[var-annotated]
+
+    def run(self) -> None:
+        while not self.ended:
+            try:
+                if self.current.exists():
+                    with duckdb.connect(os.path.realpath(self.current), read_only=True) as con:
+                        con.execute(
+                            "select count(*), count(distinct listener_key) from fct_downloads"
+                        ).fetchall()
+                    self.reads += 1
+            except Exception as error:
+                self.errors.append(error)
+            time.sleep(0.05)
+
+
+class Demo:
+    """A running `earshot demo`."""
+
+    def __init__(self, data: Path, port: int, output: Path) -> None:
+        self.data, self.port, self.output = data, port, output
+
+    @property
+    def current(self) -> Path:
+        return self.data / "published" / "current" / "marts.duckdb"
+
+    def ask(self, query: str) -> dict[str, Any]:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/graphql",
+            json.dumps({"query": query}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            data: dict[str, Any] = json.load(answer)["data"]
+        return data
+
+    def downloads(self) -> int:
+        with duckdb.connect(os.path.realpath(self.current), read_only=True) as con:
+            row = con.execute("select count(*) from fct_downloads").fetchone()
+        return int(row[0]) if row else 0
+
+
+def wait_for(what: Callable[[], bool], seconds: float, demo: Demo) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        log = demo.data / "dagster" / "dev.log"
+        tail = log.read_text(errors="replace")[-3000:] if log.exists() else ""
+        assert time.monotonic() < end, demo.output.read_text() + tail
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("demo")
+    demo = Demo(folder / "data", port, folder / "output")
+    with demo.output.open("wb") as output:
+        process = subprocess.Popen(
+            earshot("demo", "--data-dir", str(demo.data), "--port", str(port), *SMALL),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for(lambda: "Ctrl-C ends the demo" in demo.output.read_text(), 240, demo)
+        yield demo
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0, "Dagster outlived the demo"
+
+
+def test_the_world_goes_through_the_sensors_and_every_asset_is_materialised(demo: Demo) -> None:
+    assert demo.output.read_text().count("equal to the world's own truth") == 2
+    nodes = demo.ask("{assetNodes{assetKey{path} assetMaterializations(limit:1){timestamp}}}")["assetNodes"]
+    assert len(nodes) >= 20
+    missing = [node["assetKey"]["path"] for node in nodes if not node["assetMaterializations"]]
+    assert not missing
+
+
+def nginx_line(number: int, uri: str = "/new/1.mp3") -> str:
+    return json.dumps(
+        {
+            "ts": f"{1788260400 + number}.000",
+            "dur": "1.000",
+            "id": f"new-{number}",
+            "ip": f"198.51.100.{number % 250 + 1}",
+            "method": "GET",
+            "host": "media.example.fm",
+            "uri": uri,
+            "status": 200,
+            "bytes": 2_000_000,
+            "range": "",
+            "content_range": "",
+            "ua": "Overcast/3.0 (+http://overcast.fm/; iOS podcast app)",
+            "ref": "",
+        }
+    )
+
+
+def test_a_file_that_lands_is_counted_and_a_bad_one_fails_its_check_while_readers_read(demo: Demo) -> None:
+    reader = Reader(demo.current)
+    reader.start()
+    before = demo.downloads()
+    edge = demo.data / "landing" / "edge"
+    edge.mkdir()
+    (edge / "good.log").write_text("\n".join(nginx_line(n) for n in range(40)) + "\n")
+    torn = [nginx_line(n, "/torn/1.mp3")[: 60 if n % 3 else None] for n in range(100, 200)]
+    (edge / "torn.log").write_text("\n".join(torn) + "\n")
+    # 40 addresses, one agent, one episode, one day: 40 downloads. The torn file is held back.
+    wait_for(lambda: demo.downloads() == before + 40, 180, demo)
+    checks = demo.ask(
+        "{assetNodes{assetKey{path} assetChecksOrError{... on AssetChecks{checks{name"
+        " executionForLatestMaterialization{status evaluation{description}}}}}}}"
+    )["assetNodes"]
+    failed = {
+        check["name"]: check["executionForLatestMaterialization"]["evaluation"]["description"]
+        for node in checks
+        for check in node["assetChecksOrError"].get("checks", [])
+        if (check["executionForLatestMaterialization"] or {}).get("status") == "FAILED"
+    }
+    assert "edge/torn.log" in failed["nothing_held_back"]
+    reader.ended = True
+    reader.join()
+    assert reader.reads > 20 and not reader.errors
+
+
+def test_the_ui_shows_the_marts_in_a_browser(demo: Demo) -> None:
+    chromium = shutil.which("chromium")
+    if not chromium:
+        pytest.skip("left out: Chromium is not installed")
+    shown = subprocess.run(
+        [
+            chromium,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *("--virtual-time-budget=30000", "--timeout=60000", "--dump-dom"),
+            f"--user-data-dir={demo.data / 'chromium'}",
+            f"http://127.0.0.1:{demo.port}/assets/marts/fct_downloads",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    ).stdout
+    assert "One row a counted download" in shown
+    assert "threshold_source" in shown
+
+
+def test_no_raw_address_is_in_what_dagster_and_dbt_wrote(demo: Demo) -> None:
+    landing = demo.data / "landing"
+    for path in demo.data.rglob("*"):
+        if path.is_file() and landing not in path.parents and "chromium" not in path.parts:
+            assert b"198.51.100." not in path.read_bytes(), path
