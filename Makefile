@@ -46,7 +46,7 @@ validate: setup  ## Dagster definitions, from a clone without a dbt manifest
 	dagster definitions validate -w workspace.yaml
 
 pytest: setup  ## the Python tests on both cores
-	pytest -n 2 -q
+	pytest -n 2 --dist loadfile -q
 
 lock:  ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/python -m pip install --quiet uv
