@@ -46,15 +46,28 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.demo import DemoFailed
     from earshot.pipeline import DbtFailed
     from ingest.catalog import CatalogError
+    from ingest.logs.agents import AgentListError
     from ingest.logs.errors import FileRefused
+    from ingest.logs.ranges import ReferenceListError
     from orchestration.dbt_manifest import ManifestError
     from serving.publish import PublishError
 
-    return DemoFailed, DbtFailed, CatalogError, FileRefused, ManifestError, PublishError
+    return (
+        AgentListError,
+        CatalogError,
+        DbtFailed,
+        DemoFailed,
+        FileRefused,
+        ManifestError,
+        PublishError,
+        ReferenceListError,
+    )
 
 
 def _fail(message: str, code: int) -> None:
-    screen.print(f"[bold red]error:[/] {message}", highlight=False, soft_wrap=True, markup=True)
+    from earshot.show import say
+
+    say(screen, "error", message, "bold red")
     sys.exit(code)
 
 
@@ -78,7 +91,7 @@ def count(
 ) -> None:
     """Count IAB downloads in log files: the whole method, without a server."""
     from earshot import count as counting
-    from earshot.show import count_progress, show_answer, show_explanation
+    from earshot.show import count_progress, say, show_answer, show_explanation
     from ingest.schema import SourceClass
 
     question = counting.Question(
@@ -104,9 +117,9 @@ def count(
     if explain:
         show_explanation(answer.explanation, output)
     for name, reason in answer.notes:
-        screen.print(f"[yellow]note:[/] {name}: {reason}", highlight=False, soft_wrap=True)
+        say(screen, "note", f"{name}: {reason}", "yellow")
     for name, reason in answer.refused:
-        screen.print(f"[red]refused:[/] {name}: {reason}", highlight=False, soft_wrap=True)
+        say(screen, "refused", f"{name}: {reason}", "red")
     if answer.refused:
         raise typer.Exit(PARTLY)
 

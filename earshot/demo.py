@@ -20,7 +20,7 @@ from rich.table import Table
 
 from earshot import world as worlds
 from earshot.pipeline import build_marts, reading, totals
-from earshot.show import bars
+from earshot.show import bars, plain
 from ingest.catalog import take_in_catalog
 from ingest.lake import Lake, write_atomically
 from ingest.logs.intake import find_landing_files, take_in
@@ -246,7 +246,7 @@ def _show(screen: Console, settings: Settings, truth: Truth) -> None:
             [TOP_SHOWS],
         ).fetchall():
             table.add_row(
-                show, f"{downloads:,}", f"{listeners:,}", f"{requests:,}", f"{served_bytes / 1e9:,.1f}"
+                plain(show), f"{downloads:,}", f"{listeners:,}", f"{requests:,}", f"{served_bytes / 1e9:,.1f}"
             )
     screen.print(table)
     counted = _downloads(settings)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from earshot.count import KEYS, MEASURES, Answer, By, Explanation
 from earshot.doctor import Finding, Verdict
@@ -33,6 +34,11 @@ def count_progress(screen: Console) -> Iterator[Callable[[str, int, int], None]]
             progress.update(tasks[step], completed=done, total=of)
 
         yield update
+
+
+def say(screen: Console, what: str, message: str, style: str) -> None:
+    """One message on `screen`: what it is, in its colour, then the text as it is."""
+    screen.print(Text(f"{what}: ", style=style) + plain(message), soft_wrap=True)
 
 
 def bars(screen: Console, transient: bool = True) -> Progress:
@@ -58,7 +64,11 @@ def show_answer(answer: Answer, by: By, output: str) -> None:
         writer.writerows(answer.rows)
     else:
         console = Console()
-        console.print(_table(answer.rows[:TABLE_ROWS], columns))
+        classes = {row["source_class"] for row in answer.rows}
+        title = None
+        if len(classes) == 1:  # no column for what is the same in every row
+            title, columns = f"source class {classes.pop()}", columns[1:]
+        console.print(_table(answer.rows[:TABLE_ROWS], columns, title))
         if len(answer.rows) > TABLE_ROWS:
             console.print(f"… and {len(answer.rows) - TABLE_ROWS:,} more rows; --output csv prints all")
 
@@ -79,7 +89,7 @@ def show_explanation(explanation: Explanation, output: str) -> None:
         *((f"excluded: {reason}", requests) for reason, requests in explanation.excluded.items()),
         ("downloads", explanation.downloads),
     ):
-        table.add_row(name, f"{lines:,}")
+        table.add_row(plain(name), f"{lines:,}")
     table.add_section()
     table.add_row("sum", f"{explanation.accounted_for:,}")
     table.add_row("lines in the files", f"{explanation.lines:,}")
@@ -90,7 +100,7 @@ def show_explanation(explanation: Explanation, output: str) -> None:
         )
     rules = Table(title="Rules and lists", title_justify="left", show_header=False)
     for name, value in explanation.settings.items():
-        rules.add_row(name, value)
+        rules.add_row(plain(name), plain(value))
     console.print(rules)
 
 
@@ -99,9 +109,9 @@ def show_findings(findings: Sequence[Finding]) -> None:
     mark = {Verdict.FINE: "[green]ok[/]", Verdict.ODD: "[yellow]look[/]", Verdict.WRONG: "[red]wrong[/]"}
     table = Table(show_header=False, box=None)
     for finding in findings:
-        table.add_row(mark[finding.verdict], finding.what, finding.found)
+        table.add_row(mark[finding.verdict], plain(finding.what), plain(finding.found))
         if finding.advice:
-            table.add_row("", "", f"[bold]→ {finding.advice}[/]")
+            table.add_row("", "", Text("→ ", style="bold") + plain(finding.advice))
     Console().print(table)
 
 
@@ -111,13 +121,26 @@ def show_markdown(text: str) -> None:
     console.print(Markdown(text)) if console.is_terminal else print(text)
 
 
+def plain(value: object) -> Text:
+    """`value` as text that a terminal cannot take for anything else: names and URLs come from outside."""
+    return Text(
+        "".join(
+            sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode()
+            for sign in str(value)
+        )
+    )
+
+
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str | None = None) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        numeric = bool(rows) and isinstance(rows[0][column], int)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        # Only texts may be folded, where the terminal is narrow: a number in two lines is misread.
+        if rows and isinstance(rows[0][column], int):
+            table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
+        else:
+            table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(_text(row[column]) for column in columns))
+        table.add_row(*(plain(_text(row[column])) for column in columns))
     return table
 
 

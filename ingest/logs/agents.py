@@ -61,9 +61,8 @@ class AgentRules:
     def load(cls, reference_dir: Path | None = None) -> AgentRules:
         """From `<reference_dir>/opawg/<list>.json`, else our own list. Raises AgentListError."""
         theirs = reference_dir / "opawg" if reference_dir else None
-        if theirs is not None and (theirs / "apps.json").is_file():
-            files = {name: (theirs / f"{name}.json").read_bytes() for name in LISTS}
-            raw = {name: orjson.loads(data)["entries"] for name, data in files.items()}
+        if theirs is not None and theirs.is_dir():
+            raw = {name: _entries(theirs / f"{name}.json") for name in LISTS}
         else:
             raw = orjson.loads(resources.files("ingest.reference").joinpath("agents.json").read_bytes())
         return cls.of({name: raw[name] for name in LISTS})
@@ -76,6 +75,17 @@ class AgentRules:
             _refuse_unusable(name, entries)
         content = [(e.name, e.pattern, e.category) for name in LISTS for e in lists[name]]
         return cls(lists, hashlib.sha256(repr(content).encode()).hexdigest()[:12])
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """The entries of one OPAWG file; half a set of lists must not pass for the whole."""
+    try:
+        entries: list[dict[str, Any]] = orjson.loads(path.read_bytes())["entries"]
+    except FileNotFoundError:
+        raise AgentListError(f"{path} is missing; an opawg folder holds {', '.join(LISTS)}") from None
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise AgentListError(f"{path} is no list of agents: {error}") from error
+    return entries
 
 
 def _entry(list_name: str, entry: dict[str, Any]) -> Entry:

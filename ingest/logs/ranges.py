@@ -43,8 +43,7 @@ class AddressRanges:
                 raise ReferenceListError(f"{name}, line {number}: no address range: {text!r}") from error
         ipv4 = _table([(int(n[0]), int(n[-1])) for n in networks if n.version == 4])
         ipv6 = _table([(int(n[0]) >> 64, int(n[-1]) >> 64) for n in networks if n.version == 6])
-        content = repr((ipv4.rows(), ipv6.rows()))
-        return cls(ipv4, ipv6, hashlib.sha256(content.encode()).hexdigest()[:12])
+        return cls(ipv4, ipv6, _version(repr((ipv4.rows(), ipv6.rows())) if networks else ""))
 
     def contain(self, canonical: pl.Series) -> pl.Series:
         """Which of these canonical addresses (String) lie in a range? Boolean, same order."""
@@ -63,6 +62,11 @@ class AddressRanges:
             _within(rows.filter(~is_ipv4).with_columns(value=ipv6), self.ipv6),
         ]
         return rows.select(pl.col("row").is_in(pl.concat(inside).implode())).to_series()
+
+
+def _version(content: str) -> str:
+    """Content hash of a list; "none" for one that is absent or empty."""
+    return hashlib.sha256(content.encode()).hexdigest()[:12] if content else "none"
 
 
 def _table(ranges: list[tuple[int, int]]) -> pl.DataFrame:
@@ -102,7 +106,7 @@ class ReferrerRules:
                 raise ReferenceListError(f"{name}, line {number}: no regular expression: {text!r}") from error
             alternatives.append(f"(?:{text})")
         joined = "|".join(alternatives)
-        return cls(f"(?i){joined}" if joined else None, hashlib.sha256(joined.encode()).hexdigest()[:12])
+        return cls(f"(?i){joined}" if joined else None, _version(joined))
 
     def match(self, referrers: pl.Series) -> pl.Series:
         """Which of these distinct referrers (String) are bogus? Boolean."""
