@@ -85,7 +85,9 @@ def serve(settings: Settings, spec: worlds.WorldSpec, port: int, screen: Console
         screen.print(f"Drop log files   {settings.landing_dir.resolve()}/<source>/  and watch them count")
         screen.print("Ctrl-C ends the demo; the data stays.")
         with contextlib.suppress(KeyboardInterrupt):
-            server.wait()
+            # In short waits: Polars' signal handler makes one long wait deaf to Ctrl-C.
+            while server.poll() is None:
+                time.sleep(0.5)
 
 
 # --- the world
@@ -211,8 +213,11 @@ def _wait_for_marts(
             seen, since = (taken, published), time.monotonic()
             progress.update(intake, completed=taken)
             progress.update(marts, completed=published)
-        if time.monotonic() - since > (30 if taken >= files and published else PATIENCE_S):
+        settled = published > wanted or (taken >= files and published and time.monotonic() - since > 30)
+        if settled:
             return  # other lists or files than the world's own: what is there is shown beside the truth
+        if time.monotonic() - since > PATIENCE_S:
+            raise DemoFailed(f"no progress for {PATIENCE_S} s; see {log}")
         time.sleep(1)
 
 

@@ -13,6 +13,7 @@ killed run left behind is invisible until a rerun completes it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -48,7 +49,11 @@ def write_parquet(frame: pl.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        frame.write_parquet(temporary, compression="zstd", compression_level=3, statistics=True)
+        try:
+            frame.write_parquet(temporary, compression="zstd", compression_level=3, statistics=True)
+        except pl.exceptions.ComputeError as error:  # how Polars tells that the disk is full
+            code = errno.ENOSPC if "No space" in str(error) else errno.EIO
+            raise OSError(code, str(error), str(path)) from error
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)

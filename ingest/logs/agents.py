@@ -17,6 +17,7 @@ import orjson
 import polars as pl
 
 from ingest.logs.prefixes import percent_decode
+from ingest.logs.rejects import MASK
 from ingest.schema import Schema
 
 LISTS = ("bots", "apps", "libraries", "browsers", "devices")
@@ -197,10 +198,8 @@ def _matches(texts: pl.Series, entries: tuple[Entry, ...]) -> pl.Series:
 
 
 _LABEL = re.compile(r"^\s*user-agent\s*:\s*", re.IGNORECASE)
-# A whole agent encoded once more: no space left, but escapes after a slash or around a comment. An app name
-# alone (`BBC%20Sounds/1 CFNetwork/…`) is written so by Apple's own library, and the lists expect it.
-_ENCODED_AGAIN = re.compile(r"^\S*(?:%2f|/\S*%20|%20\()", re.IGNORECASE)
-_PLUS_FOR_SPACE = re.compile(r"^[^\s+]+/[^\s+]*\+\(|;\+")
+# Somebody's address in a comment, as proxies write it; a version stands behind a slash.
+_ADDRESS = re.compile(r"(?<![^\s(\[,;=])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![^\s)\],;])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -213,12 +212,22 @@ def repaired(agent: str | None) -> str | None:
     while len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1].strip()
     if " " not in text:
-        if _ENCODED_AGAIN.match(text):
+        if _is_encoded_again(text):
             text = _CONTROL.sub(" ", percent_decode(text)).strip()
-        if " " not in text and _PLUS_FOR_SPACE.search(text):
+        if " " not in text and ("+(" in text or ";+" in text):
             text = text.replace("+", " ").strip()
-    text = text[:MAX_AGENT_CHARS]
+    text = _ADDRESS.sub(MASK, text[:MAX_AGENT_CHARS])
     return None if text in ("", "-") else text
+
+
+def _is_encoded_again(text: str) -> bool:
+    """A whole agent encoded once more: no space left, but escapes after a slash or around a comment.
+
+    An app name alone (`BBC%20Sounds/1 CFNetwork/…`) is written so by Apple's own library, and the lists
+    expect it. Plain searches: agents come from strangers, and a pattern for this is quadratic.
+    """
+    _, slash, behind = text.partition("/")
+    return "%2f" in text.lower() or "%20(" in text or (bool(slash) and "%20" in behind)
 
 
 @dataclass

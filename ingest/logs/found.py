@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,10 +29,12 @@ class LandingFile:
     def at(cls, source: str, path: Path, name: str | None = None) -> LandingFile:
         """One given file; `name` defaults to the path as given. Raises OSError and SettingError."""
         status = path.stat()
+        # A name need not be UTF-8, the ledger's must.
+        shown = (name or path.as_posix()).encode("utf-8", "backslashreplace").decode()
         return cls(
             safe_name(source),
             path,
-            name or path.as_posix(),
+            shown,
             status.st_size,
             status.st_mtime_ns,
             status.st_ctime_ns,
@@ -57,8 +60,8 @@ def find_landing_files(settings: Settings) -> list[LandingFile]:
         for path in _files_below(folder):
             try:
                 file = LandingFile.at(source, path, path.relative_to(folder).as_posix())
-            except FileNotFoundError:
-                continue  # removed since it was listed
+            except (FileNotFoundError, PermissionError):
+                continue  # removed since it was listed, or in a folder that cannot be read
             # ctime: set when the file was moved here, even with an old modification time.
             if now_ns - max(file.modified_ns, file.changed_ns) >= settings.settle_s * 1e9:
                 found.append(file)
@@ -74,13 +77,24 @@ def misnamed_folders(settings: Settings) -> list[str]:
                 safe_name(folder.name)
             except SettingError as error:
                 wrong.append(str(error))
+            wrong += [f"folder {below} cannot be read" for below in _unreadable(folder)]
     return wrong
 
 
+def _unreadable(folder: Path) -> Iterator[Path]:
+    if not os.access(folder, os.R_OK | os.X_OK):
+        yield folder
+    for path in _visible(folder):
+        if path.is_dir() and not path.is_symlink():
+            yield from _unreadable(path)
+
+
 def _visible(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+    """What lies in `folder`; nothing where it cannot be read, so that it does not stop the others."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -116,20 +116,16 @@ class _Intake:
         self._uncommitted: list[dict[str, object]] = []
         self._markers: list[Path] = []
         self._last_commit = time.monotonic()
-        ledger = lake.ledger()
-        self._unchanged = set(ledger.select("source", "file_name", "size_bytes", "modified_ns").rows())
-        self._taken_in_us = {
-            (source, name, file_id): taken_in_us
-            for source, name, file_id, taken_in_us in ledger.select(
-                "source", "file_name", "file_id", "taken_in_us"
-            ).iter_rows()
-        }
-        originals = ledger.filter(pl.col("status") != FileStatus.DUPLICATE.value).sort("taken_in_us")
+        ledger = lake.ledger().sort("taken_in_us", descending=True)
+        # What was refused or held may be fine under today's settings: only the others are done with.
+        done = ledger.filter(pl.col("status").is_in([FileStatus.TAKEN.value, FileStatus.DUPLICATE.value]))
+        taken = done.filter(pl.col("status") == FileStatus.TAKEN.value)
+        key = ["source", "file_name", "file_id"]
+        self._unchanged = set(done.select("source", "file_name", "size_bytes", "modified_ns").rows())
+        self._done = set(done.select(key).rows())
+        self._taken_in_us = {row[:3]: row[3] for row in ledger.select(*key, "taken_in_us").iter_rows()}
         self._name_of = {
-            (source, file_id): name
-            for source, file_id, name in originals.select("source", "file_id", "file_name")
-            .reverse()
-            .iter_rows()
+            row[:2]: row[2] for row in taken.select("source", "file_id", "file_name").iter_rows()
         }
 
     def take(self, landed: LandingFile) -> None:
@@ -165,7 +161,7 @@ class _Intake:
             reason = f"the same content as '{original}'"
             self._record(landed, opened.file_id, FileStatus.DUPLICATE, reason, Tally(), None, False)
             return
-        if known in self._taken_in_us and not self.force:
+        if known in self._done and not self.force:
             opened.segments.close()
             self.skipped += 1
             return
@@ -300,7 +296,7 @@ class _Intake:
         self._uncommitted.append(row)
         self.recorded.append(row)
         self._unchanged.add(landed.identity)
-        if status is not FileStatus.DUPLICATE:
+        if status is FileStatus.TAKEN:
             self._name_of[(landed.source, file_id)] = landed.name
 
 

@@ -19,7 +19,7 @@ from ingest.logs.errors import FileChanged, FileRefused
 from ingest.logs.unpack import Unpacked, unpack
 from ingest.settings import Settings
 
-HEAD_BYTES = 65_536  # what formats are told by
+HEAD_BYTES, SAMPLES, SAMPLE_BYTES = 65_536, 8, 16_384  # what formats are told by
 TEXT_BYTES = 4_096  # of a line that is not read in full: enough for rejects.py
 BLOCK = 1 << 20
 NUL_SHARE = 0.01  # text has none; a log with a few torn writes has some
@@ -71,8 +71,8 @@ def open_segments(path: Path, settings: Settings) -> OpenFile:
         segments = _checked(handle, path, before, unpacked, opened, settings)
         first = next(segments, None)
         if first is None:
-            raise FileRefused("the file is empty")
-        opened.head = first.body[:HEAD_BYTES]
+            raise FileRefused(unpacked.oddity or "the file is empty")
+        opened.head = _sample(first.body)
         _refuse_binary(opened.head)
     except BaseException as error:
         handle.close()
@@ -81,6 +81,17 @@ def open_segments(path: Path, settings: Settings) -> OpenFile:
         raise
     opened.segments = _prefetched(first, segments)
     return opened
+
+
+def _sample(body: bytes) -> bytes:
+    """The first lines and some of the rest: what stands on top alone must not decide what a file is."""
+    parts = [body[:HEAD_BYTES]]
+    for number in range(1, SAMPLES + 1):
+        start = max(HEAD_BYTES, len(body) * number // (SAMPLES + 1))
+        first = body.find(b"\n", start, start + HEAD_BYTES) + 1
+        if first:
+            parts.append(body[first : first + SAMPLE_BYTES])
+    return b"\n".join(parts)
 
 
 def _open(path: Path) -> tuple[BinaryIO, os.stat_result]:
@@ -127,8 +138,9 @@ def _checked(
                 raise FileChanged("it changed while it was read")
 
 
-def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    # ctime too: a rewrite can set the modification time back, but not that.
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class _Lines:

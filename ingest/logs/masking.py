@@ -43,7 +43,7 @@ def without_own_address(rows: pl.DataFrame) -> pl.DataFrame:
 def _masked(rows: pl.DataFrame, near: pl.DataFrame, name: str) -> pl.DataFrame:
     texts = pl.Series(
         name,
-        [_mask(text, canonical) for text, canonical in near.select(name, "canonical").iter_rows()],
+        [_mask(*row) for row in near.select(name, "canonical", "address").iter_rows()],
         dtype=pl.String,
     )
     changed = near.select("row").with_columns(texts).filter(texts != near[name])
@@ -57,11 +57,14 @@ def _masked(rows: pl.DataFrame, near: pl.DataFrame, name: str) -> pl.DataFrame:
     return rows
 
 
-def _mask(text: str, canonical: str) -> str:
+def _mask(text: str, canonical: str, address: str) -> str:
     def own(token: re.Match[str]) -> str:
         plain = re.sub("%3a", ":", re.sub("%2e", ".", token[0], flags=re.I), flags=re.I)
         return MASK if canonical_address(plain) == canonical else token[0]
 
     masked = _TOKEN.sub(own, text)
-    # An address inside a longer run of digits and dots: rare, and better cut out once too often.
-    return masked.replace(canonical, MASK) if "." in canonical else masked
+    if "." in canonical:
+        # An address inside a longer run of digits and dots: rare, and better cut out once too often.
+        return masked.replace(canonical, MASK)
+    # As logged it may touch other hex digits or colons, so that no token is it alone.
+    return re.sub(re.escape(address), MASK, masked, flags=re.I)

@@ -5,6 +5,7 @@ A packed file that ends early or breaks yields what unpacked before the break an
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
@@ -52,6 +53,7 @@ class _Unpacker(Protocol):
 class _Gzip:
     def __init__(self) -> None:
         self._object = isal_zlib.decompressobj(31)
+        self.fed = self.came = 0
 
     @property
     def eof(self) -> bool:
@@ -62,12 +64,37 @@ class _Gzip:
         return bytes(self._object.unused_data)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        self.fed += len(data)
         while True:
             out: bytes = self._object.decompress(data, GZIP_OUTPUT)
+            self.came += len(out)
             yield out
             data = self._object.unconsumed_tail
             if self._object.eof or (not data and len(out) < GZIP_OUTPUT):
                 return
+
+    def salvage(self, handle: BinaryIO, data: bytes) -> Iterator[bytes]:
+        """After an error in `data`, the piece fed last: what it still holds before the break.
+
+        The fast library throws a whole piece away. zlib can be copied: the member is read again from its
+        start, the last piece byte by byte.
+        """
+        slow, skip = zlib.decompressobj(31), self.came
+        handle.seek(handle.tell() - self.fed)
+        left = self.fed
+        while left > 0:
+            piece = handle.read(min(GZIP_PIECE, left))
+            if not piece:
+                return
+            left -= len(piece)
+            last = left < len(data)
+            for part in (piece[i : i + 1] for i in range(len(piece))) if last else [piece]:
+                try:
+                    out = slow.decompress(part)
+                except zlib.error:
+                    return
+                yield out[skip:]
+                skip = max(0, skip - len(out))
 
 
 class _Zstd:
@@ -139,6 +166,8 @@ def _packed(
         try:
             yield from unpacker.feed(data)
         except (_ISAL_ERROR, zstandard.ZstdError) as error:
+            if isinstance(unpacker, _Gzip):
+                yield from unpacker.salvage(handle, data)
             unpacked.broke(f"corrupt {name} data ({error}): what came before it was read")
             return
         data = b""

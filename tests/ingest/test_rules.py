@@ -372,10 +372,10 @@ def test_a_listener_is_an_address_and_an_agent() -> None:
     assert keys[0] == keys[1] and keys.n_unique() == 4
 
 
-def test_keys_survive_the_change_of_the_secret() -> None:
+def test_keys_survive_the_change_of_the_secret(tmp_path: Path) -> None:
     # Epochs last 30 days: epoch 690 ends at 691 × 30 days.
     border = 691 * 30 * 86_400_000_000
-    cleaner = Cleaner(Rules.load(), KeyRing.ephemeral())
+    cleaner = Cleaner(Rules.load(), KeyRing(tmp_path))
     now = Origin("f" * 32, "cdn", SourceClass.SERVER_LOG, border + 1_000_000)
     found = cleaner.clean(raw({"started_us": border - 1}, {"started_us": border}), now).requests.sort(
         "started_us"

@@ -12,7 +12,7 @@ from ingest.logs.formats.base import Lines, Parsed, as_utf8, finish, no_rejects
 from ingest.logs.rejects import rejects_of
 from ingest.schema import Schema
 
-SNIFFED_LINES = 50
+SNIFFED_LINES = 1000
 # What one bad line costs: so many lines are read one by one. † A whole segment would take 3 times as long.
 BLOCK_LINES = 2_048
 

@@ -27,6 +27,8 @@ NEEDED = {
 }
 _KEYS: Schema = dict.fromkeys([*NEEDED, "id", "range", "content_range", "ref"], pl.String())
 
+REDIRECTS = (301, 302, 303, 307, 308)
+
 CONTENT_RANGE = r"^bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)$"
 
 
@@ -35,14 +37,28 @@ def looks_like_ours(head: bytes) -> bool:
     return any({"ts", "uri"} <= value.keys() for value in first_objects(head))
 
 
-def share_of_prefix_lines(head: bytes) -> float:
-    """Share of the first lines whose uri is a prefix's (`/e/…`)."""
-    uris = [str(value["uri"]) for value in first_objects(head) if "uri" in value]
-    return sum(uri.startswith("/e/") for uri in uris) / max(1, len(uris))
+def is_prefix_log(head: bytes) -> bool:
+    """Whether most lines that were answered with success redirect from a prefix's uri (`/e/…`).
+
+    By the answer, since anyone can ask any server for `/e/…`; only where nothing was answered by the uri.
+    """
+    lines = [value for value in first_objects(head) if "uri" in value]
+    redirects = [v for v in lines if str(v["uri"]).startswith("/e/") and _status(v) in REDIRECTS]
+    served = [v for v in lines if _status(v) in (200, 206)]
+    if redirects or served:
+        return len(redirects) > len(served)
+    return 2 * sum(str(value["uri"]).startswith("/e/") for value in lines) > len(lines)
+
+
+def _status(line: dict[str, object]) -> int:
+    try:
+        return int(str(line.get("status")))
+    except ValueError:
+        return -1
 
 
 def sniff(head: bytes) -> bool:
-    return looks_like_ours(head) and share_of_prefix_lines(head) < 0.5
+    return looks_like_ours(head) and not is_prefix_log(head)
 
 
 def parse(body: bytes, first_line: int, header: Header) -> Parsed:

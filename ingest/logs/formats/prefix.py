@@ -14,7 +14,7 @@ SOURCE_CLASS = SourceClass.PREFIX
 
 
 def sniff(head: bytes) -> bool:
-    return nginx.looks_like_ours(head) and nginx.share_of_prefix_lines(head) >= 0.5
+    return nginx.looks_like_ours(head) and nginx.is_prefix_log(head)
 
 
 def parse(body: bytes, first_line: int, header: Header) -> Parsed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
@@ -38,30 +38,31 @@ def read_tsv(body: bytes, first_line: int, header: Header, choose: Choose, loose
     if newline > 0 and body[newline - 1] == 13:
         body = body.replace(b"\r\n", b"\n")
     parts = []
-    start = 0
-    while start < len(body):
-        header = _header_at(body, start) or header
-        parsed, length = _read_until_next_header(
-            body[start:] if start else body, first_line, header, choose, loosen
-        )
-        parts.append(parsed)
-        start += length
-        first_line += parsed.lines
+    for block, in_force in _blocks(body, header):
+        parts.append(_read_block(block, first_line, in_force, choose, loosen))
+        first_line += parts[-1].lines
+        header = in_force
     return joined(parts, header)
 
 
-def _header_at(body: bytes, start: int) -> Header:
-    """The field names of the last `#Fields` line among the directives that `body[start:]` begins with."""
-    names: Header = ()
-    while body.startswith(b"#", start):
-        end = body.find(b"\n", start)
-        line = body[start : end if end >= 0 else len(body)]
-        if line.startswith(_FIELDS):
+def _blocks(body: bytes, header: Header) -> Iterator[tuple[bytes, Header]]:
+    """`body` cut where a `#Fields` line changes the header, with the header in force in each part.
+
+    Most repeat it unchanged (files that were joined): those cut nothing.
+    """
+    start = found = 0
+    while (found := body.find(_FIELDS, found)) >= 0:
+        if found == 0 or body[found - 1] == 10:
+            end = body.find(b"\n", found)
+            line = body[found : end if end >= 0 else len(body)]
             names = _unique(line[len(_FIELDS) :].decode("utf-8", "replace").split())
-        if end < 0:
-            break
-        start = end + 1
-    return names
+            if names != header:
+                if found > start:
+                    yield body[start:found], header
+                start, header = found, names
+        found += len(_FIELDS)
+    if start < len(body):
+        yield body[start:], header
 
 
 def _unique(names: list[str]) -> Header:
@@ -69,44 +70,25 @@ def _unique(names: list[str]) -> Header:
     return tuple(f"\0{i} {name}" if name in names[:i] else name for i, name in enumerate(names))
 
 
-def _read_until_next_header(
-    body: bytes, first_line: int, header: Header, choose: Choose, loosen: Loosen
-) -> tuple[Parsed, int]:
-    """Read `body` under `header` up to a `#Fields` line behind data; (what was read, its bytes)."""
+def _read_block(body: bytes, first_line: int, header: Header, choose: Choose, loosen: Loosen) -> Parsed:
+    """Read lines that all have the same fields; lines that begin with `#` are directives."""
     lines = Lines(body, first_line)
     if not header:
-        return _without_header(lines, loosen)
+        return _without_header(lines)
     frame = _scan(body, first_line, header, choose(header))
-    first = pl.col(header[0])
-    directives = frame.filter(first.str.starts_with("#"))
-    recurring = directives.filter(first.str.starts_with(_FIELDS.decode()))["line_number"]
-    at_top = _directives_at_top(body)
-    later = recurring.filter(recurring >= first_line + at_top)
-    if later.len():
-        row = later[0] - first_line
-        head = b"".join(line + b"\n" for line in lines.all[:row])
-        return _read_until_next_header(head, first_line, header, choose, loosen)[0], len(head)
-    data = frame.filter(~first.str.starts_with("#").fill_null(False)) if directives.height else frame
-    data, rejects, blank = _without_short_lines(data, header, lines)
-    return finish(loosen(data), lines, rejects, directives.height + blank, header), len(body)
+    is_directive = pl.col(header[0]).str.starts_with("#").fill_null(False)
+    data = frame.filter(~is_directive)
+    directives = frame.height - data.height
+    data, rejects, blank = _without_short_lines(data if directives else frame, header, lines)
+    return finish(loosen(data), lines, rejects, directives + blank, header)
 
 
-def _directives_at_top(body: bytes) -> int:
-    count, start = 0, 0
-    while body.startswith(b"#", start):
-        count += 1
-        start = body.find(b"\n", start) + 1
-        if start == 0:
-            break
-    return count
-
-
-def _without_header(lines: Lines, loosen: Loosen) -> tuple[Parsed, int]:
+def _without_header(lines: Lines) -> Parsed:
     """Directives and blank lines alone; data without field names cannot be read."""
     for line in lines.all:
         if line.strip() and not line.startswith(b"#"):
             raise FileRefused("there is no #Fields line before the first data line")
-    return Parsed(no_requests(), no_rejects(), len(lines.all), ()), len(lines.body)
+    return Parsed(no_requests(), no_rejects(), len(lines.all), ())
 
 
 def _scan(body: bytes, first_line: int, header: Header, chosen: list[str]) -> pl.DataFrame:
