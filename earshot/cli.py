@@ -71,6 +71,23 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"earshot {version('earshot')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Open podcast analytics: log files in, IAB downloads out, every number explainable."""
+
+
 @app.command()
 def count(
     files: Annotated[list[Path], typer.Argument(help="log files: plain, gz or zst", show_default=False)],
@@ -86,12 +103,16 @@ def count(
     by: Annotated[str, typer.Option(help="episode, show, day, app or country")] = "episode",
     output: Annotated[str, typer.Option(help="table, json or csv")] = "table",
     explain: Annotated[
-        bool, typer.Option("--explain", help="where every line went, and by which rules")
+        bool,
+        typer.Option(
+            "--explain", help="where every line went, by which lists (with json, csv: JSON on standard error)"
+        ),
     ] = False,
 ) -> None:
     """Count IAB downloads in log files: the whole method, without a server."""
     from earshot import count as counting
-    from earshot.show import count_progress, say, show_answer, show_explanation
+    from earshot.show import count_progress, say, show_answer, show_explanation, summary
+    from ingest.logs.formats import FORMATS
     from ingest.schema import SourceClass
 
     question = counting.Question(
@@ -104,9 +125,14 @@ def count(
     )
     if output not in ("table", "json", "csv"):
         raise typer.BadParameter(f"{output!r} is not one of table, json, csv", param_hint="--output")
-    missing = [path for path in [*files, *([episodes] if episodes else [])] if not path.is_file()]
-    if missing:
-        raise typer.BadParameter(f"no such file: {', '.join(map(str, missing))}", param_hint="FILES")
+    for path in [*files, *([episodes] if episodes else [])]:
+        if not path.is_file():
+            what = "is a folder: name its files" if path.is_dir() else "no such file"
+            raise typer.BadParameter(f"{what}: {path}", param_hint="FILES")
+    if log_format != "auto" and log_format not in FORMATS:
+        raise typer.BadParameter(
+            f"{log_format!r} is not one of auto, {', '.join(FORMATS)}", param_hint="--format"
+        )
     try:
         with count_progress(screen) as progress:
             answer = counting.count(question, Settings.from_env(), progress)
@@ -116,6 +142,7 @@ def count(
     show_answer(answer, question.by, output)
     if explain:
         show_explanation(answer.explanation, output)
+    say(screen, "lines", summary(answer.explanation, explain), "bold")
     for name, reason in answer.notes:
         say(screen, "note", f"{name}: {reason}", "yellow")
     for name, reason in answer.refused:

@@ -109,7 +109,7 @@ def count(question: Question, settings: Settings, progress: Callable[[str, int, 
         if question.episodes:
             take_in_catalog([question.episodes], lake, PrefixRules.of(mine))
         report = take_in(
-            [LandingFile.at(SOURCE, path, str(path)) for path in question.files],
+            [LandingFile.at(SOURCE, path) for path in dict.fromkeys(question.files)],
             mine,
             lake,
             keyring=KeyRing.ephemeral(),

@@ -48,6 +48,7 @@ def examine(settings: Settings) -> list[Finding]:
         _sources(settings),
         _reference_lists(settings),
         _landing(settings),
+        _not_counted(settings),
         _warehouse(settings),
         _published(settings),
         _port(UI_PORT),
@@ -75,16 +76,35 @@ def _environment() -> Iterator[Finding]:
 
 def _data_folder(settings: Settings) -> Finding:
     what, folder = "data folder", settings.data.resolve()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".doctor-{os.getpid()}"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
+    if not folder.exists():
+        advice = "run `make demo`, or set EARSHOT_DATA to your data folder (default: .earshot, here)"
+        return Finding(what, f"{folder} does not exist", Verdict.ODD, advice)
+    if not os.access(folder, os.W_OK | os.X_OK):
         return Finding(
-            what, f"{folder}: {error.strerror}", Verdict.WRONG, "set EARSHOT_DATA to a folder you may write"
+            what, f"{folder} cannot be written", Verdict.WRONG, "set EARSHOT_DATA to a folder you may write"
         )
     return Finding(what, str(folder))
+
+
+def _not_counted(settings: Settings) -> Finding:
+    """Files whose latest delivery does not count."""
+    from ingest.lake import Lake
+
+    what = "files taken in"
+    if not settings.lake_dir.exists():
+        return Finding(what, "none yet")
+    ledger = Lake(settings.lake_dir).ledger().sort("taken_in_us")
+    latest = ledger.unique(["source", "file_name"], keep="last", maintain_order=True)
+    open_ones = latest.filter(latest["status"].is_in(["held", "rejected"]))
+    if not open_ones.height:
+        return Finding(what, f"{latest.height:,}, all of them count")
+    some = [
+        f"{source}/{name}: {reason}"
+        for source, name, reason in open_ones.head(5).select("source", "file_name", "reason").iter_rows()
+    ]
+    more = f" and {open_ones.height - 5} more" if open_ones.height > 5 else ""
+    advice = "deliver them mended under the same name; the check `nothing_held_back` lists all"
+    return Finding(what, f"{open_ones.height} do not count: {'; '.join(some)}{more}", Verdict.WRONG, advice)
 
 
 def _disk(settings: Settings) -> Finding:

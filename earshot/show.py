@@ -73,6 +73,18 @@ def show_answer(answer: Answer, by: By, output: str) -> None:
             console.print(f"… and {len(answer.rows) - TABLE_ROWS:,} more rows; --output csv prints all")
 
 
+def summary(explanation: Explanation, explained: bool) -> str:
+    """Where the lines went, in one line: nothing is left out unsaid."""
+    data = explanation.lines - explanation.directives
+    share = f" ({explanation.rejects / data:.0%})" if explanation.rejects else ""
+    left_out = sum(explanation.excluded.values())
+    return (
+        f"{data:,} = {explanation.downloads:,} downloads + {left_out:,} requests that do not count"
+        f" + {explanation.redelivered:,} delivered again + {explanation.rejects:,} unreadable{share}"
+        + ("" if explained else "; --explain tells why")
+    )
+
+
 def show_explanation(explanation: Explanation, output: str) -> None:
     """Print where every line went; beside JSON or CSV it goes to standard error as JSON."""
     if output != "table":
