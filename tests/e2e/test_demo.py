@@ -118,7 +118,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         wait_for(lambda: "Ctrl-C ends the demo" in demo.output.read_text(), 240, demo)
         yield demo
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)  # Ctrl-C
         process.wait(60)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0, "Dagster outlived the demo"
