@@ -51,7 +51,10 @@ select
     coalesce(
         enclosures.threshold_bytes,
         -- R14: never more than the file holds, where the log tells its size.
-        least({{ default_threshold_bytes() }}, coalesce(requests.resource_bytes, {{ default_threshold_bytes() }}))
+        least(
+            {{ default_threshold_bytes() }},
+            coalesce(requests.resource_bytes, {{ default_threshold_bytes() }})
+        )
     ) as threshold_bytes,
     coalesce(enclosures.threshold_source, 'default') as threshold_source,
     coalesce(

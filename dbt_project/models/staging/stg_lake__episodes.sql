@@ -21,15 +21,15 @@ renamed as (
         show_title,
         episode_title,
 
-        -- numerics
-        case when file_bytes > 0 then file_bytes end as file_bytes, -- feeds write 0 for "unknown"
+        -- times
+        published_us,
+
+        -- numerics; feeds write 0 for "unknown", and a header that fills the file is none
+        case when file_bytes > 0 then file_bytes end as file_bytes,
         case when duration_s > 0 then duration_s end as duration_s,
         case
             when id3_bytes >= 0 and id3_bytes < coalesce(nullif(file_bytes, 0), id3_bytes + 1) then id3_bytes
-        end as id3_bytes, -- a header that fills the file is none
-
-        -- times
-        published_us
+        end as id3_bytes
 
     from source
 
