@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -201,7 +202,7 @@ def joined(parts: list[Parsed], header: Header) -> Parsed:
     )
 
 
-_INVALID = [(chr(0xDC00 + byte), f"%{byte:02X}") for byte in range(0x80, 0x100)]
+_INVALID = re.compile("[\udc80-\udcff]+")  # how surrogateescape shows bytes that are not UTF-8
 
 
 def as_utf8(body: bytes) -> bytes:
@@ -212,8 +213,9 @@ def as_utf8(body: bytes) -> bytes:
         body.decode("utf-8")
     except UnicodeDecodeError:
         text = body.decode("utf-8", "surrogateescape")
-        for surrogate, escape in _INVALID:
-            if surrogate in text:
-                text = text.replace(surrogate, escape)
-        return text.encode("utf-8")
+        return _INVALID.sub(_percent_encoded, text).encode("utf-8")
     return body
+
+
+def _percent_encoded(run: re.Match[str]) -> str:
+    return "%" + run[0].encode("utf-8", "surrogateescape").hex("%").upper()
