@@ -48,6 +48,13 @@ def test_files_joined_to_one_are_read_under_each_header(tmp_path: Path) -> None:
     assert (row["requests"], row["rejects"], row["directives"]) == (5, 0, 8)
 
 
+def test_a_damaged_header_among_the_data_loses_no_row(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    text = log(1, 2) + "#Fields: date time\n" + cloudfront(x_edge_request_id=3)
+    (row,) = take(settings, land(settings, text)).files.to_dicts()
+    assert (row["status"], row["requests"], row["rejects"]) == ("taken", 3, 0)
+
+
 def test_strangers_asking_for_prefix_urls_do_not_turn_a_server_log_into_a_prefix_log(tmp_path: Path) -> None:
     # 300 × 404 on top, then 20 downloads.
     junk = [nginx(id=f"j{n}", uri="/e/x.example/a.mp3", status=404) for n in range(300)]

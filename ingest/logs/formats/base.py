@@ -205,16 +205,35 @@ def joined(parts: list[Parsed], header: Header) -> Parsed:
 _INVALID = re.compile("[\udc80-\udcff]+")  # how surrogateescape shows bytes that are not UTF-8
 
 
+_BLOCK = 1 << 16
+
+
 def as_utf8(body: bytes) -> bytes:
-    """`body` as valid UTF-8: each byte that is not (a raw 0xE9 in a URL) is percent-encoded."""
-    if body.isascii():
+    """`body` as valid UTF-8: each byte that is not (a raw 0xE9 in a URL) is percent-encoded.
+
+    In blocks of whole lines: a few bad bytes must not cost a pass over the whole segment.
+    """
+    if body.isascii() or _is_utf8(body):
         return body
+    blocks = []
+    start = 0
+    while start < len(body):
+        end = body.find(b"\n", start + _BLOCK) + 1 or len(body)
+        block = body[start:end]
+        if not _is_utf8(block):
+            text = block.decode("utf-8", "surrogateescape")
+            block = _INVALID.sub(_percent_encoded, text).encode("utf-8")
+        blocks.append(block)
+        start = end
+    return b"".join(blocks)
+
+
+def _is_utf8(body: bytes) -> bool:
     try:
         body.decode("utf-8")
     except UnicodeDecodeError:
-        text = body.decode("utf-8", "surrogateescape")
-        return _INVALID.sub(_percent_encoded, text).encode("utf-8")
-    return body
+        return False
+    return True
 
 
 def _percent_encoded(run: re.Match[str]) -> str:

@@ -38,17 +38,18 @@ def read_tsv(body: bytes, first_line: int, header: Header, choose: Choose, loose
     if newline > 0 and body[newline - 1] == 13:
         body = body.replace(b"\r\n", b"\n")
     parts = []
-    for block, in_force in _blocks(body, header):
+    for block, in_force in _blocks(body, header, choose):
         parts.append(_read_block(block, first_line, in_force, choose, loosen))
         first_line += parts[-1].lines
         header = in_force
     return joined(parts, header)
 
 
-def _blocks(body: bytes, header: Header) -> Iterator[tuple[bytes, Header]]:
+def _blocks(body: bytes, header: Header, choose: Choose) -> Iterator[tuple[bytes, Header]]:
     """`body` cut where a `#Fields` line changes the header, with the header in force in each part.
 
-    Most repeat it unchanged (files that were joined): those cut nothing.
+    Most repeat it unchanged (files that were joined): those cut nothing. One behind data that lacks a needed
+    field is a damaged line, not a new header: the one before stays in force.
     """
     start = found = 0
     while (found := body.find(_FIELDS, found)) >= 0:
@@ -56,13 +57,21 @@ def _blocks(body: bytes, header: Header) -> Iterator[tuple[bytes, Header]]:
             end = body.find(b"\n", found)
             line = body[found : end if end >= 0 else len(body)]
             names = _unique(line[len(_FIELDS) :].decode("utf-8", "replace").split())
-            if names != header:
+            if names != header and not (header and _is_damaged(names, choose)):
                 if found > start:
                     yield body[start:found], header
                 start, header = found, names
         found += len(_FIELDS)
     if start < len(body):
         yield body[start:], header
+
+
+def _is_damaged(names: Header, choose: Choose) -> bool:
+    try:
+        choose(names)
+    except FileRefused:
+        return True
+    return False
 
 
 def _unique(names: list[str]) -> Header:
