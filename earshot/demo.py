@@ -22,7 +22,8 @@ from earshot import world as worlds
 from earshot.pipeline import build_marts, reading, totals
 from earshot.show import bars, plain
 from ingest.catalog import take_in_catalog
-from ingest.lake import Lake, write_atomically
+from ingest.durable import write_atomically
+from ingest.lake import Lake
 from ingest.logs.intake import find_landing_files, take_in
 from ingest.logs.prefixes import PrefixRules
 from ingest.settings import PREFIX, Settings

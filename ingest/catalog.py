@@ -17,7 +17,6 @@ from ingest.schema import EPISODES, conform
 
 NEEDED = ("episode_id", "show_id", "enclosure_url")
 SIZES = ("file_bytes", "duration_s", "id3_bytes")
-OPTIONAL = (*SIZES, "show_title", "episode_title", "published_at")
 
 Row = dict[str, object]
 

@@ -12,10 +12,7 @@ killed run left behind is invisible until a rerun completes it.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -23,52 +20,20 @@ from pathlib import Path
 
 import polars as pl
 
+from ingest.durable import locked, replacing
 from ingest.schema import EPISODES, FILES, REJECTS, REQUESTS, Schema, conform
 
 EMPTY = "_empty.parquet"  # carries the schema, so that a glob over an empty table still reads
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Put `data` at `path` whole or not at all (also at power loss). Raises OSError, leaving no trace."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def write_parquet(frame: pl.DataFrame, path: Path) -> None:
-    """Write `frame` as zstd Parquet at `path`, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    """Write `frame` as zstd Parquet at `path`, atomically. Raises OSError, leaving no trace."""
+    with replacing(path) as temporary:
         try:
             frame.write_parquet(temporary, compression="zstd", compression_level=3, statistics=True)
         except pl.exceptions.ComputeError as error:  # how Polars tells that the disk is full
             code = errno.ENOSPC if "No space" in str(error) else errno.EIO
             raise OSError(code, str(error), str(path)) from error
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @dataclass(frozen=True)
@@ -138,7 +103,7 @@ class Lake:
 
     def record(self, files: pl.DataFrame) -> None:
         """Commit ledger rows (columns of FILES): a row of the same source, name and content is replaced."""
-        with self._locked():
+        with locked(self.root / ".ledger.lock"):
             for (source, day), rows in _by_ledger_file(files):
                 path = self.root / "files" / f"day={day.isoformat()}" / f"{source}.parquet"
                 known = pl.read_parquet(path, hive_partitioning=False) if path.exists() else _empty(FILES)
@@ -146,13 +111,6 @@ class Lake:
                     ["source", "file_name", "file_id"], keep="last", maintain_order=True
                 )
                 write_parquet(merged.sort("taken_in_us", "file_name", "file_id"), path)
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One writer of the ledger at a time; the lock dies with its process."""
-        with (self.root / ".ledger.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
 
 def _by_ledger_file(files: pl.DataFrame) -> Iterator[tuple[tuple[str, date], pl.DataFrame]]:

@@ -7,16 +7,13 @@ folder of its own, under a lock, and put it in place in one step.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from ingest.lake import write_atomically
+from ingest.durable import locked, write_atomically
 from ingest.settings import Settings
 from orchestration.dbt_args import dbt_environment, manifest_dir, parse_args, project_dir
 
@@ -34,7 +31,8 @@ def ensure_manifest(settings: Settings) -> Path:
     manifest = folder / "manifest.json"
     if _is_current(folder):
         return manifest
-    with _locked(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / ".lock"):
         if not _is_current(folder):  # another process may have made it while we waited
             _parse(settings, folder)
     return manifest
@@ -89,12 +87,3 @@ def dbt_executable() -> str:
     """The dbt of this Python, whether or not its environment is active."""
     beside = Path(sys.executable).with_name("dbt")
     return str(beside) if beside.exists() else "dbt"
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process prepares at a time; the lock dies with its process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

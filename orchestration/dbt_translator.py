@@ -10,8 +10,6 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
 from orchestration.constants import OWNERS
 
-LAKE_SOURCE = "lake"
-
 
 class WarehouseTranslator(DagsterDbtTranslator):
     """`marts/fct_downloads` for a model, `requests` for the source `lake.requests`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ingest.lake import write_atomically
+from ingest.durable import write_atomically
 from ingest.settings import Settings
 from orchestration.constants import SOURCE_TAG
 

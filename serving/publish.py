@@ -24,6 +24,7 @@ from pathlib import Path
 
 import duckdb
 
+from ingest.durable import locked, sync
 from serving import versions
 
 STORAGE_VERSION = "v1.2.0"  # DuckDB 2 writes a newer format by default, which older BI drivers cannot open
@@ -102,7 +103,7 @@ def publish(
         raise PublishError(f"there is no warehouse at {warehouse}: run `dbt build` (or `earshot demo`) first")
     try:
         published_dir.mkdir(parents=True, exist_ok=True)
-        with versions.only_publisher(published_dir):
+        with locked(published_dir / ".lock"):
             versions.clear_leftovers(published_dir)
             version = versions.next_version(published_dir)
             building = published_dir / f"{versions.LEFTOVER}{versions.folder_name(version)}"
@@ -112,7 +113,7 @@ def publish(
                 versions.flush(building)
                 final = published_dir / versions.folder_name(version)
                 building.replace(final)
-                versions.sync(published_dir)
+                sync(published_dir)
                 versions.switch(published_dir, final.name)
             except BaseException:
                 shutil.rmtree(building, ignore_errors=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+
+from ingest.durable import sync
 
 CURRENT = "current"
 LEFTOVER = ".new-"  # folders and links in the making
@@ -63,23 +61,7 @@ def clear_leftovers(published_dir: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def only_publisher(published_dir: Path) -> Iterator[None]:
-    """One publisher at a time; the lock dies with its process."""
-    with (published_dir / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def flush(folder: Path) -> None:
     for file in folder.iterdir():
         sync(file)
     sync(folder)
-
-
-def sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

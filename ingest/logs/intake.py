@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
+from ingest.durable import locked
 from ingest.lake import Lake, utc_now_us
 from ingest.logs.clean import Cleaner, Origin, Rules
 from ingest.logs.errors import FileChanged, FileRefused
@@ -81,7 +80,8 @@ def take_in(
     rules = Rules.load(settings.reference_dir, own_prefix_hosts(settings))
     cleaner = Cleaner(rules, keyring or KeyRing(settings.keys_dir))
     sources = Sources.load(settings.data)
-    with _alone(lake.root):
+    # One intake a lake at a time: another one's half-written files must not look like a dead one's.
+    with locked(lake.root / ".intake.lock"):
         intake = _Intake(settings, lake, cleaner, sources, utc_now_us() if now_us is None else now_us, force)
         try:
             for done, landed in enumerate(files, 1):
@@ -93,14 +93,6 @@ def take_in(
     recorded = pl.DataFrame(intake.recorded, schema=FILES, orient="row")
     days = sorted(recorded["days"].explode().drop_nulls().unique().to_list())
     return IntakeReport(recorded, intake.skipped, intake.changed, days, intake.preview, rules.versions)
-
-
-@contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """One intake a lake at a time: another one's half-written files must not look like a dead one's."""
-    with (root / ".intake.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 class _Intake:

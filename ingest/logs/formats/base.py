@@ -96,6 +96,14 @@ def seconds_to_us(text: pl.Expr) -> pl.Expr:
     )
 
 
+def as_loose(fields: pl.DataFrame, columns: dict[str, pl.Expr]) -> pl.DataFrame:
+    """`fields` (with line_number) as LOOSE, by what each of its columns is made of; the others are null."""
+    made = {"line_number": pl.col("line_number"), **columns}
+    return fields.select(
+        made.get(name, pl.lit(None)).cast(dtype).alias(name) for name, dtype in LOOSE.items()
+    )
+
+
 def whole_number(text: pl.Expr) -> pl.Expr:
     """A whole number, null for anything else."""
     return text.cast(pl.Int64, strict=False)

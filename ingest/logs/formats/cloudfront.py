@@ -10,7 +10,7 @@ import polars as pl
 
 from ingest.logs.distinct import map_distinct
 from ingest.logs.errors import FileRefused
-from ingest.logs.formats.base import LOOSE, Header, Parsed, seconds_to_us, whole_number, zero_for_dash
+from ingest.logs.formats.base import Header, Parsed, as_loose, seconds_to_us, whole_number, zero_for_dash
 from ingest.logs.formats.json_lines import first_objects, read_json_lines
 from ingest.logs.formats.tsv import read_tsv
 from ingest.logs.urls import percent_decoded
@@ -117,14 +117,7 @@ def _loosen(fields: pl.DataFrame) -> pl.DataFrame:
         "referrer": pl.lit(referrers),
         "request_id": text("x-edge-request-id"),
     }
-    return fields.select(
-        "line_number",
-        *[
-            columns.get(n, pl.lit(None)).cast(dtype).alias(n)
-            for n, dtype in LOOSE.items()
-            if n != "line_number"
-        ],
-    )
+    return as_loose(fields, columns)
 
 
 def _decoded(texts: pl.Series) -> pl.Series:

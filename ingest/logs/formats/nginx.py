@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ingest.logs.formats.base import LOOSE, Header, Parsed, seconds_to_us, whole_number
+from ingest.logs.formats.base import Header, Parsed, as_loose, seconds_to_us, whole_number
 from ingest.logs.formats.json_lines import first_objects, read_json_lines, require_keys
 from ingest.schema import Schema, SourceClass
 
@@ -96,11 +96,4 @@ def _loosen(fields: pl.DataFrame) -> pl.DataFrame:
         "referrer": text("ref"),
         "request_id": text("id"),
     }
-    return fields.select(
-        "line_number",
-        *[
-            columns.get(n, pl.lit(None)).cast(dtype).alias(n)
-            for n, dtype in LOOSE.items()
-            if n != "line_number"
-        ],
-    )
+    return as_loose(fields, columns)
