@@ -46,6 +46,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.demo import DemoFailed
     from earshot.pipeline import DbtFailed
     from ingest.catalog import CatalogError
+    from ingest.lake import LakeFormatError
     from ingest.logs.agents import AgentListError
     from ingest.logs.errors import FileRefused
     from ingest.logs.ranges import ReferenceListError
@@ -58,6 +59,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         DbtFailed,
         DemoFailed,
         FileRefused,
+        LakeFormatError,
         ManifestError,
         PublishError,
         ReferenceListError,

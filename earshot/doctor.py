@@ -132,7 +132,7 @@ def _sources(settings: Settings) -> Finding:
 
 
 def _reference_lists(settings: Settings) -> Finding:
-    from ingest.logs.clean import Rules
+    from ingest.logs.rules import Rules
 
     try:
         versions = Rules.load(settings.reference_dir, ()).versions

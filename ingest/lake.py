@@ -3,7 +3,10 @@
     lake/requests/day=YYYY-MM-DD/<source>.<file_id>.<segment>.parquet
     lake/rejects/<source>.<file_id>.parquet
     lake/files/day=YYYY-MM-DD/<source>.parquet      the ledger, by day of intake
-    lake/catalog/episodes.parquet
+    lake/rules/<rules_version>.parquet              the lists behind each version that judged a request
+    lake/restated/day=YYYY-MM-DD.parquet            which event days were judged again, when
+    lake/networks.parquet  lake/catalog/episodes.parquet
+    lake/FORMAT                                     the layout's version
 
 A landing file's rows lie where its content hash says, so taking it in twice writes the same bytes to the same
 place. The ledger row is the commit: readers use only rows whose file the ledger calls `taken`, so whatever a
@@ -20,9 +23,20 @@ from pathlib import Path
 
 import polars as pl
 
-from ingest.durable import locked, replacing
-from ingest.schema import EPISODES, FILES, REJECTS, REQUESTS, Schema, conform
+from ingest.durable import locked, replacing, write_atomically
+from ingest.schema import (
+    EPISODES,
+    FILES,
+    NETWORKS,
+    REJECTS,
+    REQUESTS,
+    RESTATED,
+    RULES,
+    Schema,
+    conform,
+)
 
+FORMAT = "2"  # raised when a column of a frame below is added or changes its meaning
 EMPTY = "_empty.parquet"  # carries the schema, so that a glob over an empty table still reads
 
 
@@ -36,26 +50,51 @@ def write_parquet(frame: pl.DataFrame, path: Path) -> None:
             raise OSError(code, str(error), str(path)) from error
 
 
+class LakeFormatError(RuntimeError):
+    """The lake has another layout; the message says what to do."""
+
+
 @dataclass(frozen=True)
 class Lake:
-    """The lake below `root`; creates its folders and empty tables on first use."""
+    """The lake below `root`; creates its folders and empty tables on first use. Raises LakeFormatError."""
 
     root: Path
 
     def __post_init__(self) -> None:
+        marker = self.root / "FORMAT"
+        if not marker.exists():
+            if (self.root / "requests").exists():
+                raise LakeFormatError(self._advice("1"))
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(marker, FORMAT.encode())
+        elif (found := marker.read_text().strip()) != FORMAT:
+            raise LakeFormatError(self._advice(found))
         for table, schema in (
             (self.root / "requests" / "day=1970-01-01", REQUESTS),
             (self.root / "rejects", REJECTS),
             (self.root / "files" / "day=1970-01-01", FILES),
+            (self.root / "rules", RULES),
+            (self.root / "restated", RESTATED),
         ):
             if not (table / EMPTY).exists():
                 write_parquet(_empty(schema), table / EMPTY)
-        if not self.episodes_path.exists():
-            write_parquet(_empty(EPISODES), self.episodes_path)
+        for path, schema in ((self.episodes_path, EPISODES), (self.networks_path, NETWORKS)):
+            if not path.exists():
+                write_parquet(_empty(schema), path)
+
+    def _advice(self, found: str) -> str:
+        return (
+            f"the lake in {self.root} has layout {found}, this Earshot writes {FORMAT}: move it and "
+            "warehouse.duckdb away, and the files in the landing folder are taken in again"
+        )
 
     @property
     def episodes_path(self) -> Path:
         return self.root / "catalog" / "episodes.parquet"
+
+    @property
+    def networks_path(self) -> Path:
+        return self.root / "networks.parquet"
 
     def requests_path(self, source: str, file_id: str, day: date, segment: int) -> Path:
         return self.root / "requests" / f"day={day.isoformat()}" / f"{source}.{file_id}.{segment:04d}.parquet"
@@ -83,6 +122,18 @@ class Lake:
             write_parquet(rejects, self.rejects_path(source, file_id))
         else:
             self.rejects_path(source, file_id).unlink(missing_ok=True)
+
+    def write_rules(self, rules: pl.DataFrame) -> None:
+        """Remember the lists behind a version (columns of RULES, one version); the first one stays."""
+        path = self.root / "rules" / f"{rules['rules_version'][0]}.parquet"
+        if not path.exists():
+            write_parquet(conform(rules, RULES).collect(), path)
+
+    def record_restated(self, day: date, rules_version: str, restated_us: int) -> None:
+        """The requests of `day` were all judged again: the marts count that day anew."""
+        row = {"day": day, "rules_version": rules_version, "restated_us": restated_us}
+        path = self.root / "restated" / f"day={day.isoformat()}.parquet"
+        write_parquet(pl.DataFrame([row], schema=RESTATED), path)
 
     def requests(self) -> pl.LazyFrame:
         """All committed requests of files that count, with their `day`."""

@@ -68,6 +68,7 @@ RAW: Schema = {
     "content_type": pl.String,
     "agent": pl.String,  # decoded
     "referrer": pl.String,  # decoded
+    "forwarded_for": pl.String,  # X-Forwarded-For as sent; believed only as far as the source's setting says
     "request_id": pl.String,  # null where the format has none
     "line_hash": pl.Int64,  # xxh3 of the whole line where there is no request_id
 }
@@ -79,6 +80,7 @@ REQUESTS: Schema = {
     "line_number": pl.Int64,
     "source": pl.String,
     "source_class": pl.String,
+    "rules_version": pl.String,  # under which lists it was judged: lake/rules/<rules_version>.parquet
     "request_key": pl.Int64,  # xxh3(source, id or line, who, what, when): the same when delivered again
     "key_epoch": pl.Int32,  # days since 1970 // 30: whose secret made the keys
     "address_key": pl.Int64,  # HMAC-SHA256 of the address cut by R20, first 64 bits
@@ -101,8 +103,17 @@ REQUESTS: Schema = {
     "app": pl.String,
     "device": pl.String,
     "device_category": pl.String,
+    "os": pl.String,  # operating system, null when unknown
     "referrer_host": pl.String,
+    "referrer_app": pl.String,  # the app or site behind the referrer, for browsers only
     "country": pl.String,  # ISO 3166-1 alpha-2, null when unknown
+    "asn": pl.Int64,  # autonomous system the address belongs to, null when unknown
+    "network_kind": pl.String,  # residential | mobile | hosting; null when unknown
+    # evidence of the judgement, kept so that it can be made again without the address
+    "is_media": pl.Boolean,
+    "in_datacenter": pl.Boolean,
+    "is_bogus_referrer": pl.Boolean,
+    "is_excluded_address": pl.Boolean,
     # judgement
     "exclusion_reason": pl.String,  # null: qualifies
 }
@@ -136,8 +147,33 @@ FILES: Schema = {
     "is_truncated": pl.Boolean,
     "first_us": pl.Int64,
     "last_us": pl.Int64,
+    "is_comparable": pl.Boolean,  # false: its addresses are cut short, so its listeners are too few
     "days": pl.List(pl.Date),  # event days with rows in lake/requests
     "taken_in_us": pl.Int64,  # first intake; a rerun keeps it
+}
+
+# lake/rules/<rules_version>.parquet: the lists behind a rules_version, one row a list.
+RULES: Schema = {
+    "rules_version": pl.String,  # first 12 hex digits of the SHA-256 over all (list, list_version)
+    "list": pl.String,  # agents, prefixes, datacenters, …
+    "list_version": pl.String,  # of its content; "none" for an absent list
+    "origin": pl.String,  # where it came from: an address, a folder, "built in"
+    "fetched_us": pl.Int64,  # when; null for what was not fetched
+    "entries": pl.Int64,
+}
+
+# lake/restated/day=YYYY-MM-DD.parquet: one row, an event day whose requests were judged again.
+RESTATED: Schema = {
+    "day": pl.Date,
+    "rules_version": pl.String,
+    "restated_us": pl.Int64,
+}
+
+# lake/networks.parquet: one row an autonomous system met so far.
+NETWORKS: Schema = {
+    "asn": pl.Int64,
+    "network": pl.String,  # its name
+    "network_kind": pl.String,
 }
 
 # lake/catalog/episodes.parquet: one row an enclosure URL of an episode (an episode may have had several).

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 PREFIX = "EARSHOT_"
 
@@ -39,6 +40,10 @@ class Settings(BaseModel):
         default="", description="hosts of our own prefix redirect, comma-separated: /e/… is unwound there"
     )
     window: Window = Field(default=Window.CALENDAR, description="the published download window")
+    time_zone: str = Field(
+        default="UTC",
+        description="IANA name: in which zone a calendar day, and every date in the marts, begins",
+    )
 
     max_line_bytes: Annotated[int, Field(ge=1024)] = Field(
         default=65_536, description="a field longer than this makes its line a reject"
@@ -68,6 +73,14 @@ class Settings(BaseModel):
     keep_versions: Annotated[int, Field(ge=1)] = Field(
         default=3, description="published versions kept for readers that still hold an old one"
     )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        # Not ZoneInfo(name) alone: that opens whatever file the name leads to.
+        if name != "UTC" and name not in available_timezones():
+            raise ValueError("no such time zone; allowed are IANA names such as UTC, Europe/Berlin")
+        return name
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: object) -> Settings:

@@ -37,6 +37,7 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "EARSHOT_LAKE": str(settings.lake_dir.resolve()),
         "EARSHOT_WAREHOUSE": str(settings.warehouse.resolve()),
         "EARSHOT_WINDOW": settings.window.value,
+        "EARSHOT_TIME_ZONE": settings.time_zone,
         "DBT_PROJECT_DIR": project,
         "DBT_PROFILES_DIR": project,
         "DBT_TARGET_PATH": str(target_dir(settings)),

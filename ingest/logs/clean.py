@@ -6,70 +6,28 @@ Pure: frames in, frames out. Each distinct path, agent, referrer and address is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 import xxhash
 
-from ingest.logs.agents import AgentRules, KnownAgents
+from ingest.logs.agents import KnownAgents
+from ingest.logs.judge import exclusion_reason, is_watch_duplicate
 from ingest.logs.listeners import KeyRing, address_keys, canonical_addresses, epoch_of, mixed
 from ingest.logs.masking import without_own_address
-from ingest.logs.prefixes import PrefixRules
-from ingest.logs.ranges import AddressRanges, ReferrerRules
+from ingest.logs.rules import Rules
 from ingest.logs.urls import enclosures
-from ingest.schema import REQUESTS, REQUESTS_ORDER, Exclusion, SourceClass, conform
+from ingest.schema import REQUESTS, REQUESTS_ORDER, SourceClass, conform
 
 EARLIEST_US = 1_262_304_000_000_000  # 2010-01-01: before podcasts were counted, a broken clock
 DAY_US = 86_400_000_000
 MOST_BYTES = 2**50  # more is no size but nonsense; keeps the arithmetic below from overflowing
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND"]
 _SERVED = [200, 206]
-_REDIRECTS = [301, 302, 303, 307, 308]
-_COUNTED_STATUS = {SourceClass.SERVER_LOG: _SERVED, SourceClass.PREFIX: _SERVED + _REDIRECTS}
-# Data-centre lists apply to these only: real apps arrive through VPNs and relays (R10).
-_DATACENTER_TYPES = ["browser", "library", "unknown"]
 
 _REFERRER_HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:@\[\]]{1,253})"
 _IS_IPV4 = r"^[0-9.]+$"
 _FIRST_TWO = r"(?i)^\s*bytes\s*=\s*0-1\s*$"
 _RANGE_START = r"(?i)^\s*bytes\s*=\s*([0-9]{1,15})-"
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The lists in force."""
-
-    agents: AgentRules
-    prefixes: PrefixRules
-    datacenters: AddressRanges
-    excluded_addresses: AddressRanges
-    bogus_referrers: ReferrerRules
-
-    @classmethod
-    def load(cls, reference_dir: Path | None = None, own_prefix_hosts: tuple[str, ...] = ()) -> Rules:
-        """From `reference_dir`, else our own lists (agents, prefixes) or none (addresses, referrers)."""
-
-        def listed(name: str) -> Path | None:
-            return reference_dir / name if reference_dir else None
-
-        return cls(
-            AgentRules.load(reference_dir),
-            PrefixRules.load(reference_dir, own_prefix_hosts),
-            AddressRanges.load(listed("datacenters.txt")),
-            AddressRanges.load(listed("excluded_addresses.txt")),
-            ReferrerRules.load(listed("bogus_referrers.txt")),
-        )
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Content hash of each list, for the methodology statement."""
-        return {
-            "agents": self.agents.version,
-            "prefixes": self.prefixes.version,
-            "datacenters": self.datacenters.version,
-            "excluded_addresses": self.excluded_addresses.version,
-            "bogus_referrers": self.bogus_referrers.version,
-        }
 
 
 @dataclass(frozen=True)
@@ -144,7 +102,7 @@ class Cleaner:
             method=known_method.when(pl.col("method").is_not_null()).then(pl.lit("OTHER"))
         )
         rows = pl.concat([rows, enclosures(rows, self.rules.prefixes, is_prefix)], how="horizontal")
-        agents = self._agents.of(rows["agent"]).with_columns(is_watch_duplicate=_is_watch_duplicate())
+        agents = self._agents.of(rows["agent"]).with_columns(is_watch_duplicate=is_watch_duplicate())
         rows = (
             rows.rename({"agent": "as_logged"})
             .join(agents, on="as_logged", how="left", maintain_order="left")
@@ -156,7 +114,7 @@ class Cleaner:
             is_first_two=_is_first_two(),
         )
         rows = rows.with_columns(
-            range_start=_first_byte(is_prefix), exclusion_reason=_exclusion(origin.source_class)
+            range_start=_first_byte(is_prefix), exclusion_reason=exclusion_reason(origin.source_class)
         )
         rows = rows.with_columns(
             served_bytes=_served_bytes(is_prefix), resource_bytes=_resource_bytes(is_prefix)
@@ -167,6 +125,7 @@ class Cleaner:
             "file_id": origin.file_id,
             "source": origin.source,
             "source_class": origin.source_class.value,
+            "rules_version": self.rules.version,
         }
         stored = [name for name in REQUESTS if name in rows.columns]
         rows = rows.select(stored).sort(in_order)
@@ -226,13 +185,6 @@ def _is_first_two() -> pl.Expr:
     return got.fill_null(False) | asked.fill_null(False)
 
 
-def _is_watch_duplicate() -> pl.Expr:
-    """A watch repeats what its telephone has asked for (R9)."""
-    agent = pl.col("agent").str
-    is_watch = agent.starts_with("atc/") & agent.contains("watchOS", literal=True)
-    return is_watch | agent.contains("(null)/(null) watchOS", literal=True)
-
-
 def _first_byte(is_prefix: bool) -> pl.Expr:
     """First byte served: the response's own word, else for a 206 what was asked for, else the beginning."""
     if is_prefix:
@@ -265,28 +217,3 @@ def _resource_bytes(is_prefix: bool) -> pl.Expr:
     return pl.coalesce(
         _size("resource_bytes"), pl.when(pl.col("status") == 200).then(_size("content_length"))
     )
-
-
-def _exclusion(source_class: SourceClass) -> pl.Expr:
-    """The first reason that applies, in the order of schema.Exclusion (MEASUREMENT §2); null: qualifies."""
-    kind = pl.col("agent_type")
-    # A format without a method (null) logs GET only.
-    cases: dict[Exclusion, pl.Expr] = {
-        Exclusion.METHOD: (pl.col("method") != "GET").fill_null(False),
-        Exclusion.STATUS: ~pl.col("status").is_in(_COUNTED_STATUS[source_class]),
-        Exclusion.NOT_MEDIA: ~pl.col("is_media"),
-        # At a prefix AppleCoreMedia asks for 0-1 only and goes on at the host: kept, as is_first_two.
-        Exclusion.PROBE: pl.lit(source_class is SourceClass.SERVER_LOG) & pl.col("is_first_two"),
-        Exclusion.WATCH_DUPLICATE: pl.col("is_watch_duplicate").fill_null(False),
-        Exclusion.BOT: kind == "bot",
-        Exclusion.BOT_LIBRARY: kind == "bot_library",
-        Exclusion.NO_AGENT: kind == "none",
-        Exclusion.DATACENTER: pl.col("in_datacenter") & kind.is_in(_DATACENTER_TYPES),
-        Exclusion.BOGUS_REFERRER: pl.col("is_bogus_referrer").fill_null(False),
-        Exclusion.EXCLUDED_ADDRESS: pl.col("is_excluded_address"),
-    }
-    assert list(cases) == list(Exclusion)
-    reason = pl.lit(None, pl.String)
-    for exclusion, applies in reversed(cases.items()):
-        reason = pl.when(applies).then(pl.lit(exclusion.value)).otherwise(reason)
-    return reason

@@ -12,7 +12,7 @@ import polars as pl
 
 from ingest.durable import locked
 from ingest.lake import Lake, utc_now_us
-from ingest.logs.clean import Cleaner, Origin, Rules
+from ingest.logs.clean import Cleaner, Origin
 from ingest.logs.errors import FileChanged, FileRefused
 from ingest.logs.formats.base import Format, Header, Lines
 from ingest.logs.found import LandingFile, find_landing_files
@@ -20,6 +20,7 @@ from ingest.logs.landing import OpenFile, Segment, open_segments
 from ingest.logs.listeners import KeyRing
 from ingest.logs.prefixes import own_prefix_hosts
 from ingest.logs.rejects import LINE_REJECTS, rejects_of
+from ingest.logs.rules import Rules
 from ingest.logs.tally import Tally, refused_lines
 from ingest.schema import FILES, REQUESTS, FileStatus
 from ingest.settings import Settings
@@ -80,6 +81,7 @@ def take_in(
     rules = Rules.load(settings.reference_dir, own_prefix_hosts(settings))
     cleaner = Cleaner(rules, keyring or KeyRing(settings.keys_dir))
     sources = Sources.load(settings.data)
+    lake.write_rules(rules.described())
     # One intake a lake at a time: another one's half-written files must not look like a dead one's.
     with locked(lake.root / ".intake.lock"):
         intake = _Intake(settings, lake, cleaner, sources, utc_now_us() if now_us is None else now_us, force)
@@ -280,6 +282,7 @@ class _Intake:
             "requests": tally.requests,
             "rejects": rejects,
             "is_truncated": is_truncated,
+            "is_comparable": True,
             "first_us": tally.first_us,
             "last_us": tally.last_us,
             "days": sorted(tally.days),

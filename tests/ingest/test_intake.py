@@ -65,6 +65,7 @@ def test_a_file_becomes_requests_rejects_and_one_ledger_row(tmp_path: Path) -> N
         "requests": 2,
         "rejects": 2,
         "is_truncated": False,
+        "is_comparable": True,
         "first_us": NOON_US - 2_000_000,
         "last_us": NOON_US - 2_000_000,
         "days": [date(2026, 9, 29)],

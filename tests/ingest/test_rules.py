@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ingest.logs.clean import Cleaner, Origin, Rules
+from ingest.logs.clean import Cleaner, Origin
 from ingest.logs.listeners import KeyRing
+from ingest.logs.rules import Rules
 from ingest.schema import RAW, REQUESTS, REQUESTS_ORDER, Exclusion, SourceClass
 from tests.ingest.samples import ADDRESS, APP, BROWSER, NOON_US, NOW_US
 

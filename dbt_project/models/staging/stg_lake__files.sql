@@ -21,6 +21,7 @@ renamed as (
         status,
         reason,
         is_truncated,
+        is_comparable,
 
         -- numerics
         size_bytes,

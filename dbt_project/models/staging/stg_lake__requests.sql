@@ -7,11 +7,13 @@ with source as (
 -- The ledger is the commit: rows of a killed run, or of a file held back by a blocking check, do not count.
 taken as (
 
-    select distinct
+    select
         source,
-        file_id
+        file_id,
+        bool_and(coalesce(is_comparable, true)) as is_comparable
     from {{ ref('stg_lake__files') }}
     where status = 'taken'
+    group by source, file_id
 
 ),
 
@@ -21,6 +23,8 @@ renamed as (
         -- ids
         source.source,
         source.source_class,
+        source.rules_version,
+        taken.is_comparable,
         source.file_id,
         source.line_number,
         source.request_key,
@@ -48,8 +52,12 @@ renamed as (
         source.app,
         source.device,
         source.device_category,
+        source.os,
         source.referrer_host,
+        source.referrer_app,
         source.country,
+        source.asn,
+        source.network_kind,
 
         -- judgement
         source.exclusion_reason
