@@ -1,20 +1,15 @@
 {#
-  The qualifying requests of the keys whose counting restarts, from their restart on. The days are literals, so
-  that the lake prunes folders. Late keys go in a pass of their own: one old line must not make the whole batch
-  read history.
+  The requests of the keys whose counting restarts, from their restart on. The days are literals, so that the
+  lake prunes folders. Late keys go in a pass of their own: one old line must not make the whole batch read
+  history.
 #}
 {% macro requests_to_recount(restarts) %}
-    {% if window_rule() == 'calendar' %}
-        {% set days = date_literals('select distinct restart_date from ' ~ restarts) %}
-        {{ _recount_pass(restarts, 'requests.day in (' ~ days ~ ')', 'true') }}
-    {% else %}
-        {% set head = _single_date("select max(restart_date) - 1 from " ~ restarts) %}
-        {% set tail = _single_date("select min(restart_date) from " ~ restarts ~ " where restart_date < " ~ head) %}
-        {{ _recount_pass(restarts, 'requests.day >= ' ~ head, 'restarts.restart_date >= ' ~ head) }}
-        {% if tail != "cast('1970-01-01' as date)" %}
-            union all
-            {{ _recount_pass(restarts, 'requests.day >= ' ~ tail, 'restarts.restart_date < ' ~ head) }}
-        {% endif %}
+    {% set head = _single_date("select max(restart_day) - 1 from " ~ restarts) %}
+    {% set tail = _single_date("select min(restart_day) from " ~ restarts ~ " where restart_day < " ~ head) %}
+    {{ _recount_pass(restarts, 'requests.day >= ' ~ head, 'restarts.restart_day >= ' ~ head) }}
+    {% if tail != "cast('1970-01-01' as date)" %}
+        union all
+        {{ _recount_pass(restarts, 'requests.day >= ' ~ tail, 'restarts.restart_day < ' ~ head) }}
     {% endif %}
 {% endmacro %}
 
@@ -25,11 +20,26 @@
         on
             {{ same_key('requests', 'restarts') }}
             and requests.started_us >= restarts.restart_us
-            and requests.started_us < restarts.until_us
     where
-        requests.exclusion_reason is null
-        and {{ days }}
+        {{ days }}
         and {{ keys }}
 {% endmacro %}
 
 {% macro _single_date(sql) %}{{ return(date_literals(sql).split(', ')[0]) }}{% endmacro %}
+
+{# `keys` (a CTE with restart_us) with restart_us moved back to the start of the stored chain that covers it. #}
+{% macro chain_start(keys, windows) %}
+    select
+        {{ keys }}.source_class,
+        {{ keys }}.listener_key,
+        {{ keys }}.episode_key,
+        coalesce(min(windows.first_request_us), min({{ keys }}.restart_us)) as restart_us
+    from {{ keys }}
+    left join {{ windows }} as windows
+        on
+            {{ same_key(keys, 'windows') }}
+            and windows.is_last_touch
+            and {{ keys }}.restart_us >= windows.first_request_us
+            and {{ keys }}.restart_us < windows.last_request_us + {{ window_us() }}
+    group by {{ keys }}.source_class, {{ keys }}.listener_key, {{ keys }}.episode_key
+{% endmacro %}

@@ -1,156 +1,195 @@
 {#
-  Give each qualifying request its window (IAB 2.3 §5.5.1). `requests` names a CTE with source_class,
-  listener_key, episode_key and started_us; the macro continues the `with` list and ends with the CTE
-  `windowed`, which adds window_start_us. Windows are anchored on qualifying requests whatever their bytes.
+  Which runs of a key's requests are windows, under each rule (IAB 2.3 §5.5.1). `requests` names a CTE with
+  source_class, listener_key, episode_key, started_us and date; the macro continues the `with` list and ends
+  with the CTE `runs`: one row a (key, first_request_us, last_request_us) with is_calendar, is_first_touch and
+  is_last_touch. A window is always a run of consecutive requests, so its ends name it, and rules that agree
+  share a row. Windows are anchored on qualifying requests whatever their bytes.
+
+  Needs the CTE `spans`: by key the first and last request and their dates. Nearly every key has all its
+  requests in one day, where the rules cannot differ; only the others are looked at one by one.
 #}
-{% macro assign_windows(requests) %}
-    {% if window_rule() == 'calendar' %}
+{% macro find_runs(requests) %}
+    instants as (
 
-        -- R22: the window is the UTC day.
-        windowed as (
+        select distinct
+            requests.source_class,
+            requests.listener_key,
+            requests.episode_key,
+            requests.started_us,
+            requests.date
+        from {{ requests }} as requests
+        inner join spans
+            on {{ same_key('requests', 'spans') }}
+        where not spans.is_one_window
 
+    ),
+
+    -- R22: the window is the day.
+    calendar as (
+
+        select
+            source_class,
+            listener_key,
+            episode_key,
+            min(started_us) as first_request_us,
+            max(started_us) as last_request_us
+        from instants
+        group by {{ window_key() }}, date
+
+    ),
+
+    -- R24: every request extends its window; a pause of 24 hours ends it.
+    pauses as (
+
+        select
+            *,
+            started_us - lag(started_us) over (
+                partition by {{ window_key() }}
+                order by started_us
+            ) as pause_us
+        from instants
+
+    ),
+
+    chained as (
+
+        select
+            *,
+            sum(case when pause_us >= {{ window_us() }} then 1 else 0 end) over (
+                partition by {{ window_key() }}
+                order by started_us
+                rows between unbounded preceding and current row
+            ) as chain
+        from pauses
+
+    ),
+
+    last_touch as (
+
+        select
+            source_class,
+            listener_key,
+            episode_key,
+            min(started_us) as first_request_us,
+            max(started_us) as last_request_us
+        from chained
+        group by {{ window_key() }}, chain
+
+    ),
+
+    -- R23: 24 hours from the first request; the first one at or after its end opens the next.
+    following as (
+
+        select
+            *,
+            min(started_us) over (
+                partition by {{ window_key() }}
+                order by started_us
+                range between {{ window_us() }} following and unbounded following
+            ) as next_us
+        from instants
+
+    ),
+
+    anchors as (
+
+        select
+            source_class,
+            listener_key,
+            episode_key,
+            first_request_us as anchor_us
+        from spans
+        where not is_one_window
+        union all
+        select
+            anchors.source_class,
+            anchors.listener_key,
+            anchors.episode_key,
+            following.next_us as anchor_us
+        from anchors
+        inner join following
+            on
+                {{ same_key('anchors', 'following') }}
+                and anchors.anchor_us = following.started_us
+        where following.next_us is not null
+
+    ),
+
+    first_touch as (
+
+        select
+            anchors.source_class,
+            anchors.listener_key,
+            anchors.episode_key,
+            anchors.anchor_us as first_request_us,
+            max(instants.started_us) as last_request_us
+        from anchors
+        inner join instants
+            on
+                {{ same_key('anchors', 'instants') }}
+                and instants.started_us >= anchors.anchor_us
+                and instants.started_us < anchors.anchor_us + {{ window_us() }}
+        group by anchors.source_class, anchors.listener_key, anchors.episode_key, anchors.anchor_us
+
+    ),
+
+    by_rule as (
+
+        {% for rule in window_rules() %}
             select
                 *,
-                {{ int_div('started_us', window_us()) }} * {{ window_us() }} as window_start_us
-            from {{ requests }}
+                '{{ rule }}' as rule
+            from {{ rule }}
+            {% if not loop.last %}union all{% endif %}
+        {% endfor %}
 
-        )
+    ),
 
-    {% else %}
+    runs as (
 
-        -- By hash first: nearly every listener has a single window, the span of its requests shows it.
-        spans as (
+        select
+            source_class,
+            listener_key,
+            episode_key,
+            first_request_us,
+            last_request_us,
+            {% for rule in window_rules() %}
+                max(case when rule = '{{ rule }}' then 1 else 0 end) = 1 as is_{{ rule }}
+                {%- if not loop.last %},{% endif %}
+            {% endfor %}
+        from by_rule
+        group by {{ window_key() }}, first_request_us, last_request_us
+        union all
+        select
+            source_class,
+            listener_key,
+            episode_key,
+            first_request_us,
+            last_request_us,
+            true as is_calendar,
+            true as is_first_touch,
+            true as is_last_touch
+        from spans
+        where is_one_window
 
-            select
-                source_class,
-                listener_key,
-                episode_key,
-                min(started_us) as first_us,
-                max(started_us) as last_us
-            from {{ requests }}
-            group by {{ window_key() }}
-
-        ),
-
-        instants as (
-
-            select distinct
-                requests.source_class,
-                requests.listener_key,
-                requests.episode_key,
-                requests.started_us
-            from {{ requests }} as requests
-            inner join spans
-                on {{ same_key('requests', 'spans') }}
-            where spans.last_us >= spans.first_us + {{ window_us() }}
-
-        ),
-
-        {% if window_rule() == 'last_touch' %}
-
-            -- R24: every request extends its window; a pause of 24 hours ends it.
-            pauses as (
-
-                select
-                    *,
-                    started_us - lag(started_us) over (
-                        partition by {{ window_key() }}
-                        order by started_us
-                    ) as pause_us
-                from instants
-
-            ),
-
-            long as (
-
-                select
-                    source_class,
-                    listener_key,
-                    episode_key,
-                    started_us,
-                    max(case when pause_us is null or pause_us >= {{ window_us() }} then started_us end) over (
-                        partition by {{ window_key() }}
-                        order by started_us
-                        rows between unbounded preceding and current row
-                    ) as window_start_us
-                from pauses
-
-            ),
-
-        {% else %}
-
-            -- R23: 24 hours from the first request; the first one at or after its end opens the next.
-            following as (
-
-                select
-                    *,
-                    min(started_us) over (
-                        partition by {{ window_key() }}
-                        order by started_us
-                        range between {{ window_us() }} following and unbounded following
-                    ) as next_us
-                from instants
-
-            ),
-
-            anchors as (
-
-                select
-                    source_class,
-                    listener_key,
-                    episode_key,
-                    first_us as anchor_us
-                from spans
-                where last_us >= first_us + {{ window_us() }}
-                union all
-                select
-                    anchors.source_class,
-                    anchors.listener_key,
-                    anchors.episode_key,
-                    following.next_us as anchor_us
-                from anchors
-                inner join following
-                    on
-                        {{ same_key('anchors', 'following') }}
-                        and anchors.anchor_us = following.started_us
-                where following.next_us is not null
-
-            ),
-
-            long as (
-
-                select
-                    instants.source_class,
-                    instants.listener_key,
-                    instants.episode_key,
-                    instants.started_us,
-                    max(anchors.anchor_us) as window_start_us
-                from instants
-                inner join anchors
-                    on
-                        {{ same_key('instants', 'anchors') }}
-                        and anchors.anchor_us <= instants.started_us
-                group by
-                    instants.source_class, instants.listener_key, instants.episode_key, instants.started_us
-
-            ),
-
-        {% endif %}
-
-        windowed as (
-
-            select
-                requests.*,
-                coalesce(long.window_start_us, spans.first_us) as window_start_us
-            from {{ requests }} as requests
-            inner join spans
-                on {{ same_key('requests', 'spans') }}
-            left join long
-                on
-                    {{ same_key('requests', 'long') }}
-                    and requests.started_us = long.started_us
-
-        )
-
-    {% endif %}
+    )
 {% endmacro %}
+
+{# What a window says of itself, aggregated over its requests. By min(), so that the order of rows is no matter. #}
+{% macro window_facts(requests) %}
+        min({{ requests }}.started_us) as first_request_us,
+        max({{ requests }}.started_us) as last_request_us,
+        min({{ requests }}.date) as date,
+        count(*) as lines,
+        {% for column in [
+            'source', 'rules_version', 'key_epoch', 'address_key', 'enclosure_key', 'unmatched_url', 'show_id',
+            'episode_id', 'agent_type', 'app', 'device', 'device_category', 'os', 'referrer_app', 'country', 'asn',
+            'network_kind', 'threshold_bytes', 'threshold_source',
+        ] %}
+            min({{ requests }}.{{ column }}) as {{ column }},
+        {% endfor %}
+        min(case when {{ requests }}.is_comparable then 1 else 0 end) as only_comparable,
+        min(case when {{ requests }}.is_first_two then 1 else 0 end) as only_first_two,
+        sum({{ requests }}.served_bytes) as served_bytes,
+        sum(greatest({{ requests }}.content_last - {{ requests }}.content_first + 1, 0)) as content_bytes
+{%- endmacro %}

@@ -1,6 +1,6 @@
 {{ config(meta={'dagster': {'ref': {'name': 'fct_exclusions_daily'}}}) }}
 
--- Every logged line is a download, has a reason why not, or came twice: nothing is lost.
+-- Every logged line is a download, has a reason why not, or came twice: nothing is lost, under any window rule.
 -- Sums, not days: a rolling window counts all its requests on its first day.
 with logged as (
 
@@ -11,23 +11,33 @@ with logged as (
 
 excluded as (
 
-    select coalesce(sum(requests), 0) as requests
+    select
+        {% for rule in window_rules() %}
+            coalesce(sum(requests_{{ rule }}), 0) as requests_{{ rule }}{% if not loop.last %},{% endif %}
+        {% endfor %}
     from {{ ref('fct_exclusions_daily') }}
 
 ),
 
 counted as (
 
-    select coalesce(sum(downloads), 0) as downloads
+    select
+        {% for rule in window_rules() %}
+            coalesce(sum(downloads_{{ rule }}), 0) as downloads_{{ rule }}{% if not loop.last %},{% endif %}
+        {% endfor %}
     from {{ ref('fct_episode_daily') }}
 
 )
 
 select
-    logged.lines,
-    excluded.requests,
-    counted.downloads
+    logged.*,
+    excluded.*,
+    counted.*
 from logged
 cross join excluded
 cross join counted
-where logged.lines <> excluded.requests + counted.downloads
+where
+    {% for rule in window_rules() %}
+        logged.lines <> excluded.requests_{{ rule }} + counted.downloads_{{ rule }}
+        {% if not loop.last %}or{% endif %}
+    {% endfor %}

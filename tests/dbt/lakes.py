@@ -133,13 +133,14 @@ def environment(**values: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def dbt(lake: Lake, warehouse: Path, window: str, *arguments: str) -> None:
+def dbt(lake: Lake, warehouse: Path, window: str, *arguments: str, time_zone: str = "UTC") -> None:
     """Run dbt in this process against `lake`; fails with dbt's own messages."""
     target = Path(tempfile.gettempdir()) / f"earshot-dbt-{os.getpid()}"  # shared: parse once
     with environment(
         EARSHOT_LAKE=str(lake.root),
         EARSHOT_WAREHOUSE=str(warehouse),
         EARSHOT_WINDOW=window,
+        EARSHOT_TIME_ZONE=time_zone,
         DBT_PROJECT_DIR=str(PROJECT),
         DBT_PROFILES_DIR=str(PROJECT),
         DBT_TARGET_PATH=str(target),

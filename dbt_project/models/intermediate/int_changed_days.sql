@@ -1,44 +1,60 @@
 {#
-  Event days whose daily marts are built again: those of the new files, those of the counting that restarts,
-  and, for windows that can push each other on, every later day.
+  Dates whose daily marts are built again: those of the new files and of every request of a key whose counting
+  restarts, since windows begin at requests. A superset of what changes, told by the lake alone: so a build that
+  died half-way is simply done again.
 #}
-with restarts as (
+with new_files as (
 
-    select distinct restart_date as day
-    from {{ ref('int_window_restarts') }}
+    select
+        day,
+        is_restated
+    from {{ ref('int_new_files') }}
 
 ),
 
-{% if window_rule() == 'calendar' %}
+-- A day of the lake is a UTC day; the dates of the marts may begin up to 14 hours earlier or later.
+new_days as (
 
-    later as (
+    select new_files.day + neighbours.days as day
+    from new_files
+    cross join (
+        select 0 as days
+        {% if time_zone() != 'UTC' %}
+            union all
+            select -1 as days
+            union all
+            select 1 as days
+        {% endif %}
+    ) as neighbours
 
-        select day from restarts
+),
 
-    ),
+recounted_days as (
 
-{% else %}
+    select date as day
+    from {{ ref('int_recounted_requests') }}
 
-    later as (
+),
 
-        select distinct cast({{ explode('files.days') }} as date) as day
-        from {{ ref('stg_lake__files') }} as files
-        where files.status = 'taken'
+-- Days that were judged again are rare, and requests may have left their keys: all days, then.
+all_days as (
 
-    ),
+    select {{ explode('files.days') }} + neighbours.days as day
+    from {{ ref('stg_lake__files') }} as files
+    cross join (select -1 as days union all select 0 as days union all select 1 as days) as neighbours
+    where files.status = 'taken' and exists (select 1 from new_files where new_files.is_restated)
 
-{% endif %}
+),
 
 changed as (
 
-    select day from {{ ref('int_new_files') }}
+    select day from new_days
     union
-    select day from restarts
+    select day from recounted_days
     union
-    select day
-    from later
-    where day >= (select min(restarts.day) from restarts)
+    select day from all_days
 
 )
 
-select day from changed
+select cast(day as date) as day
+from changed

@@ -14,5 +14,5 @@ with files as (
 select
     source,
     file_id,
-    '{{ window_rule() }}' as window_rule
+    '{{ counted_under() }}' as counted_under
 from files

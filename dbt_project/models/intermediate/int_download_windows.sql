@@ -3,67 +3,81 @@
     incremental_strategy='restart_windows',
     on_schema_change='append_new_columns',
 ) }}
+-- depends_on: {{ ref('int_requests') }}, {{ ref('int_recounted_requests') }}, {{ ref('int_window_restarts') }}
 
-{% set restarts = ref('int_window_restarts') %}
+with recursive qualifying as (
 
-with {% if window_rule() == 'first_touch' %}recursive {% endif %}qualifying as (
-
-    {% if is_incremental() %}
-
-        {{ requests_to_recount(restarts) }}
-
-    {% else %}
-
-        select * from {{ ref('int_requests') }}
-        where exclusion_reason is null
-
-    {% endif %}
+    select *
+    from {% if is_incremental() %}{{ ref('int_recounted_requests') }}{% else %}{{ ref('int_requests') }}{% endif %}
+    where exclusion_reason is null
 
 ),
-
-{{ assign_windows('qualifying') }},
 
 -- One hash aggregate over everything; what needs care (several requests) is looked at again below.
-grouped as (
+by_key as (
 
     select
-        source_class,
-        listener_key,
-        episode_key,
-        window_start_us,
-        count(*) as lines,
-        min(started_us) as first_request_us,
-        max(started_us) as last_request_us,
-        min(key_epoch) as key_epoch,
-        min(address_key) as address_key,
-        min(enclosure_key) as enclosure_key,
-        min(unmatched_url) as unmatched_url,
-        min(show_id) as show_id,
-        min(episode_id) as episode_id,
-        min(agent_type) as agent_type,
-        min(app) as app,
-        min(device) as device,
-        min(device_category) as device_category,
-        min(country) as country,
-        min(case when is_first_two then 1 else 0 end) as only_first_two,
-        sum(served_bytes) as served_bytes,
-        sum(greatest(content_last - content_first + 1, 0)) as content_bytes,
-        min(threshold_bytes) as threshold_bytes,
-        min(threshold_source) as threshold_source
-    from windowed
-    group by {{ window_key() }}, window_start_us
+        qualifying.source_class,
+        qualifying.listener_key,
+        qualifying.episode_key,
+        max(qualifying.date) as last_date,
+        {{ window_facts('qualifying') }}
+    from qualifying
+    group by qualifying.source_class, qualifying.listener_key, qualifying.episode_key
 
 ),
 
-several as (
+spans as (
 
     select
         source_class,
         listener_key,
         episode_key,
-        window_start_us
-    from grouped
-    where lines > 1
+        first_request_us,
+        last_request_us,
+        date = last_date and last_request_us < first_request_us + {{ window_us() }} as is_one_window
+    from by_key
+
+),
+
+{{ find_runs('qualifying') }},
+
+one_window as (
+
+    select by_key.* exclude (last_date)
+    from by_key
+    inner join spans
+        on {{ same_key('by_key', 'spans') }}
+    where spans.is_one_window
+
+),
+
+-- Keys with several windows: the same facts, window by window.
+several_windows as (
+
+    select
+        runs.source_class,
+        runs.listener_key,
+        runs.episode_key,
+        {{ window_facts('qualifying') }}
+    from runs
+    inner join spans
+        on {{ same_key('runs', 'spans') }} and not spans.is_one_window
+    inner join qualifying
+        on
+            {{ same_key('runs', 'qualifying') }}
+            and qualifying.started_us >= runs.first_request_us
+            and qualifying.started_us <= runs.last_request_us
+    group by
+        runs.source_class, runs.listener_key, runs.episode_key, runs.first_request_us, runs.last_request_us
+
+),
+
+grouped as (
+
+    select * from one_window
+    union all
+    select * from several_windows
 
 ),
 
@@ -71,27 +85,29 @@ several as (
 delivered_once as (
 
     select
-        windowed.source_class,
-        windowed.listener_key,
-        windowed.episode_key,
-        windowed.window_start_us,
-        windowed.started_us,
-        windowed.request_key,
-        min(windowed.content_first) as content_first,
-        max(windowed.content_last) as content_last,
-        max(windowed.served_bytes) as served_bytes
-    from windowed
-    inner join several
+        grouped.source_class,
+        grouped.listener_key,
+        grouped.episode_key,
+        grouped.first_request_us,
+        grouped.last_request_us,
+        qualifying.request_key,
+        min(qualifying.content_first) as content_first,
+        max(qualifying.content_last) as content_last,
+        max(qualifying.served_bytes) as served_bytes
+    from grouped
+    inner join qualifying
         on
-            {{ same_key('windowed', 'several') }}
-            and windowed.window_start_us = several.window_start_us
+            {{ same_key('grouped', 'qualifying') }}
+            and qualifying.started_us >= grouped.first_request_us
+            and qualifying.started_us <= grouped.last_request_us
+    where grouped.lines > 1
     group by
-        windowed.source_class,
-        windowed.listener_key,
-        windowed.episode_key,
-        windowed.window_start_us,
-        windowed.started_us,
-        windowed.request_key
+        grouped.source_class,
+        grouped.listener_key,
+        grouped.episode_key,
+        grouped.first_request_us,
+        grouped.last_request_us,
+        qualifying.request_key
 
 ),
 
@@ -101,7 +117,7 @@ reached as (
     select
         *,
         max(content_last) over (
-            partition by {{ window_key() }}, window_start_us
+            partition by {{ window_key() }}, first_request_us, last_request_us
             order by content_first, content_last
             rows between unbounded preceding and 1 preceding
         ) as reached_last
@@ -115,14 +131,15 @@ united as (
         source_class,
         listener_key,
         episode_key,
-        window_start_us,
+        first_request_us,
+        last_request_us,
         count(*) as requests,
         sum(served_bytes) as served_bytes,
         sum(
             greatest(content_last - greatest(content_first, coalesce(reached_last + 1, content_first)) + 1, 0)
         ) as content_bytes
     from reached
-    group by {{ window_key() }}, window_start_us
+    group by {{ window_key() }}, first_request_us, last_request_us
 
 ),
 
@@ -131,6 +148,8 @@ final as (
     select
         -- ids
         grouped.source_class,
+        grouped.source,
+        grouped.rules_version,
         grouped.listener_key,
         grouped.address_key,
         grouped.key_epoch,
@@ -139,25 +158,26 @@ final as (
         grouped.show_id,
         coalesce(grouped.episode_id, grouped.unmatched_url) as episode_id,
         grouped.unmatched_url is null as is_in_catalog,
+        grouped.only_comparable = 1 as is_comparable,
 
         -- window
-        '{{ window_rule() }}' as window_rule,
-        grouped.window_start_us,
-        {% if window_rule() == 'last_touch' %}
-            grouped.last_request_us + {{ window_us() }} as window_end_us,
-        {% else %}
-            grouped.window_start_us + {{ window_us() }} as window_end_us,
-        {% endif %}
+        {% for rule in window_rules() %}
+            runs.is_{{ rule }},
+        {% endfor %}
         grouped.first_request_us,
         grouped.last_request_us,
-        {{ us_to_date('grouped.window_start_us') }} as date,
+        grouped.date,
 
         -- who
         grouped.agent_type,
         grouped.app,
         grouped.device,
         grouped.device_category,
+        grouped.os,
+        grouped.referrer_app,
         grouped.country,
+        grouped.asn,
+        grouped.network_kind,
 
         -- evidence
         cast(coalesce(united.requests, 1) as bigint) as requests,
@@ -167,10 +187,16 @@ final as (
         case when grouped.source_class = 'server_log' then grouped.threshold_bytes end as threshold_bytes,
         case when grouped.source_class = 'server_log' then grouped.threshold_source end as threshold_source
     from grouped
+    inner join runs
+        on
+            {{ same_key('grouped', 'runs') }}
+            and grouped.first_request_us = runs.first_request_us
+            and grouped.last_request_us = runs.last_request_us
     left join united
         on
             {{ same_key('grouped', 'united') }}
-            and grouped.window_start_us = united.window_start_us
+            and grouped.first_request_us = united.first_request_us
+            and grouped.last_request_us = united.last_request_us
 
 )
 

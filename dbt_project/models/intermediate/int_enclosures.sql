@@ -1,6 +1,35 @@
-with episodes as (
+with in_catalog as (
 
     select * from {{ ref('stg_lake__episodes') }}
+
+),
+
+observed as (
+
+    select * from {{ ref('int_observed_sizes') }}
+
+),
+
+episodes as (
+
+    select
+        in_catalog.show_id,
+        in_catalog.episode_id,
+        in_catalog.episode_key,
+        in_catalog.enclosure_key,
+        in_catalog.enclosure_url,
+        in_catalog.published_us,
+        in_catalog.duration_s,
+        in_catalog.file_bytes is null and observed.file_bytes is not null as is_size_observed,
+        coalesce(in_catalog.file_bytes, observed.file_bytes) as file_bytes,
+        -- A header that fills the file is none.
+        case
+            when in_catalog.id3_bytes < coalesce(in_catalog.file_bytes, observed.file_bytes, 9e18)
+                then in_catalog.id3_bytes
+        end as id3_bytes
+    from in_catalog
+    left join observed
+        on in_catalog.enclosure_key = observed.enclosure_key
 
 ),
 
@@ -25,14 +54,13 @@ evidence as (
         episodes.*,
         shows.bytes_per_s as show_bytes_per_s,
         coalesce(episodes.id3_bytes, shows.id3_bytes, 0) as header_bytes,
+        -- Its weakest part.
         case
-            when episodes.file_bytes > 0 and episodes.duration_s > 0 and episodes.id3_bytes is not null
-                then 'episode'
-            when shows.bytes_per_s > 0 and (episodes.file_bytes is null or episodes.duration_s is null)
-                then 'show'
-            when episodes.file_bytes > 0 and episodes.duration_s > 0
-                then 'show'
-            else 'default'
+            when episodes.file_bytes is null or episodes.duration_s is null
+                then case when shows.bytes_per_s > 0 then 'show' else 'default' end
+            when episodes.id3_bytes is null then 'show'
+            when episodes.is_size_observed then 'log'
+            else 'episode'
         end as threshold_source
     from episodes
     inner join shows

@@ -10,6 +10,12 @@ enclosures as (
 
     select * from {{ ref('int_enclosures') }}
 
+),
+
+links as (
+
+    select * from {{ ref('int_listener_links') }}
+
 )
 
 select
@@ -17,10 +23,14 @@ select
     requests.source_class,
     requests.source,
     requests.file_id,
+    requests.rules_version,
+    requests.is_comparable,
     requests.request_key,
     requests.key_epoch,
     requests.address_key,
-    requests.listener_key,
+    requests.listener_key as logged_listener_key,
+    -- One listener under one key, also where a new secret made another (int_listener_updates).
+    coalesce(links.canonical_listener_key, requests.listener_key) as listener_key,
     requests.enclosure_key,
     -- An enclosure the catalogue does not know is an episode of its own, under its canonical URL.
     coalesce(enclosures.episode_key, requests.enclosure_key) as episode_key,
@@ -31,6 +41,7 @@ select
     -- request
     requests.started_us,
     requests.day,
+    {{ us_to_local_date('requests.started_us') }} as date,
     requests.served_bytes,
     requests.is_first_two,
     -- The content served, first to last byte: without the file's header (R13), never beyond its end.
@@ -45,7 +56,11 @@ select
     requests.app,
     requests.device,
     requests.device_category,
+    requests.os,
+    requests.referrer_app,
     requests.country,
+    requests.asn,
+    requests.network_kind,
 
     -- judgement
     coalesce(
@@ -67,3 +82,5 @@ left join enclosures
         requests.enclosure_key = enclosures.enclosure_key
         -- The 64-bit key finds the row, the string proves it.
         and requests.enclosure_url = enclosures.enclosure_url
+left join links
+    on requests.key_epoch = links.key_epoch and requests.listener_key = links.listener_key

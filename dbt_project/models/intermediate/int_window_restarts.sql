@@ -1,11 +1,13 @@
 {#
-  Counting restarts per listener and episode at the stored window that covers the key's earliest new request,
-  else at that request: windows before it cannot change, all from it on are counted again. Equal to a full
-  rebuild, also for files days late. A calendar window stands alone, so there the restart is the day itself.
+  Counting restarts per listener and episode at the start of the chain of requests (pauses under 24 hours) that
+  covers the key's earliest new request, else at that request. Before a chain lies a pause of 24 hours, so no
+  window of any rule reaches over its start: windows before it cannot change, all from it on are counted again.
+  Equal to a full rebuild, also for files days late.
 #}
 {% set windows = remembered('int_download_windows') %}
-{% set from_scratch = builds_from_scratch() %}
 {% set new_days = date_literals('select distinct day from ' ~ ref('int_new_files')) %}
+{% set restated_days = date_literals('select distinct day from ' ~ ref('int_new_files') ~ ' where is_restated') %}
+{% set moved_days = listener_days(ref('int_listener_updates') ~ ' where not is_new') %}
 
 with requests as (
 
@@ -22,12 +24,6 @@ new_files as (
 
 ),
 
-changed_enclosures as (
-
-    select * from {{ ref('int_changed_enclosures') }}
-
-),
-
 new_requests as (
 
     select
@@ -38,22 +34,44 @@ new_requests as (
     from requests
     inner join new_files
         on requests.source = new_files.source and requests.file_id = new_files.file_id
-    where requests.day in ({{ new_days }}) and requests.exclusion_reason is null
+    where
+        requests.day in ({{ new_days }})
+        -- What does not count today may have counted before its day was judged again.
+        and (requests.exclusion_reason is null or requests.day in ({{ restated_days }}))
 
 ),
 
 -- A changed catalogue entry moves or re-weighs requests counted long ago: count both its episodes again.
-moved_requests as (
+moved_episodes as (
 
     select
         requests.source_class,
         requests.listener_key,
-        changed_enclosures.episode_key,
-        changed_enclosures.former_episode_key,
+        changed.episode_key,
+        changed.former_episode_key,
         requests.started_us
     from requests
-    inner join changed_enclosures
-        on requests.enclosure_key = changed_enclosures.enclosure_key
+    inner join {{ ref('int_changed_enclosures') }} as changed
+        on requests.enclosure_key = changed.enclosure_key
+
+),
+
+-- A listener counted under the newer of two keys, whose older one came late: count both again.
+moved_listeners as (
+
+    select
+        requests.source_class,
+        requests.listener_key,
+        updates.former_canonical_key,
+        requests.episode_key,
+        requests.started_us
+    from requests
+    inner join {{ ref('int_listener_updates') }} as updates
+        on
+            requests.key_epoch = updates.key_epoch
+            and requests.logged_listener_key = updates.listener_key
+            and not updates.is_new
+    where requests.day in ({{ moved_days }})
 
 ),
 
@@ -66,77 +84,110 @@ touched as (
         listener_key,
         episode_key,
         started_us
-    from moved_requests
+    from moved_episodes
     union all
     select
         source_class,
         listener_key,
         former_episode_key,
         started_us
-    from moved_requests
-
-),
-
-{% if from_scratch %}
-
-    final as (
-
+    from moved_episodes
+    union all
+    select
+        source_class,
+        listener_key,
+        episode_key,
+        started_us
+    from moved_listeners
+    union all
+    select
+        source_class,
+        former_canonical_key,
+        episode_key,
+        started_us
+    from moved_listeners
+    {% if windows is not none and restated_days != date_literals('select null') %}
+        -- Under other prefix rules a request may have left its episode: what was counted then tells.
+        union all
         select
             source_class,
             listener_key,
             episode_key,
-            started_us as restart_us,
-            started_us as until_us
-        from touched
-        where 1 = 0
+            first_request_us
+        from {{ windows }}
+        where
+            {{ us_to_date('first_request_us') }} <= (select max(day) from {{ ref('int_new_files') }} where is_restated)
+            and {{ us_to_date('last_request_us') }} >= (select min(day) from {{ ref('int_new_files') }} where is_restated)
+    {% endif %}
 
-    )
+),
 
-{% elif window_rule() == 'calendar' %}
+earliest as (
+
+    select
+        source_class,
+        listener_key,
+        episode_key,
+        min(started_us) as restart_us
+    from touched
+    group by {{ window_key() }}
+
+),
+
+{% if builds_from_scratch() %}
 
     final as (
 
-        select distinct
-            source_class,
-            listener_key,
-            episode_key,
-            {{ int_div('started_us', window_us()) }} * {{ window_us() }} as restart_us,
-            ({{ int_div('started_us', window_us()) }} + 1) * {{ window_us() }} as until_us
-        from touched
+        select * from earliest
+        where 1 = 0
 
     )
 
 {% else %}
 
-    earliest as (
+    at_chain as (
 
-        select
-            source_class,
-            listener_key,
-            episode_key,
-            min(started_us) as started_us
-        from touched
-        group by {{ window_key() }}
+        {{ chain_start('earliest', windows) }}
 
     ),
 
-    final as (
+    {% if time_zone() == 'UTC' %}
 
-        select
-            earliest.source_class,
-            earliest.listener_key,
-            earliest.episode_key,
-            9223372036854775807 as until_us,
-            coalesce(min(windows.window_start_us), min(earliest.started_us)) as restart_us
-        from earliest
-        left join {{ windows }} as windows
-            on
-                {{ same_key('earliest', 'windows') }}
-                and earliest.started_us >= windows.window_start_us
-                and earliest.started_us < windows.window_end_us
-        group by earliest.source_class, earliest.listener_key, earliest.episode_key
+        final as (
 
-    )
+            select * from at_chain
+
+        )
+
+    {% else %}
+
+        -- The longest day has 25 hours, so two chains may begin in one: then at the first.
+        same_day as (
+
+            select
+                at_chain.source_class,
+                at_chain.listener_key,
+                at_chain.episode_key,
+                least(
+                    at_chain.restart_us, coalesce(min(windows.first_request_us), at_chain.restart_us)
+                ) as restart_us
+            from at_chain
+            left join {{ windows }} as windows
+                on
+                    {{ same_key('at_chain', 'windows') }}
+                    and windows.is_calendar
+                    and windows.date = {{ us_to_local_date('at_chain.restart_us') }}
+            group by at_chain.source_class, at_chain.listener_key, at_chain.episode_key, at_chain.restart_us
+
+        ),
+
+        final as (
+
+            {{ chain_start('same_day', windows) }}
+
+        )
+
+    {% endif %}
 
 {% endif %}
 
@@ -145,6 +196,5 @@ select
     listener_key,
     episode_key,
     restart_us,
-    until_us,
-    {{ us_to_date('restart_us') }} as restart_date
+    {{ us_to_date('restart_us') }} as restart_day
 from final

@@ -5,6 +5,7 @@
 with windows as (
 
     select * from {{ ref('int_download_windows') }}
+    where is_counted
 
 ),
 
@@ -18,7 +19,6 @@ with windows as (
             on
                 {{ same_key('windows', 'restarts') }}
                 and windows.last_request_us >= restarts.restart_us
-                and windows.first_request_us < restarts.until_us
 
     )
 
@@ -35,6 +35,7 @@ with windows as (
 select
     -- ids
     source_class,
+    source,
     show_id,
     episode_id,
     episode_key,
@@ -42,22 +43,31 @@ select
     address_key,
     key_epoch,
     enclosure_key,
+    rules_version,
 
     -- window
     date,
-    window_rule,
-    {{ us_to_timestamp('window_start_us') }} as window_start_at,
     {{ us_to_timestamp('first_request_us') }} as first_request_at,
     {{ us_to_timestamp('last_request_us') }} as last_request_at,
     first_request_us,
     last_request_us,
+
+    -- measures: one a rule, each a download or none
+    cast(case when {{ published('recounted') }} then 1 else 0 end as integer) as downloads,
+    {% for rule in window_rules() %}
+        cast(case when is_{{ rule }} then 1 else 0 end as integer) as downloads_{{ rule }},
+    {% endfor %}
 
     -- who
     app,
     agent_type,
     device,
     device_category,
+    os,
+    referrer_app,
     country,
+    asn,
+    network_kind,
 
     -- evidence
     requests,
@@ -66,6 +76,6 @@ select
     threshold_bytes,
     threshold_source,
     is_first_two,
-    is_in_catalog
+    is_in_catalog,
+    is_comparable
 from recounted
-where is_counted

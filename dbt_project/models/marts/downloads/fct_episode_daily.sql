@@ -17,11 +17,7 @@ select
     show_id,
     episode_id,
     episode_key,
-    cast(sum(requests) as bigint) as requests,
-    cast(sum(served_bytes) as bigint) as served_bytes,
-    count(case when is_counted then 1 end) as downloads,
-    count(distinct case when is_counted then listener_key end) as listeners,
-    count(case when is_counted and threshold_source <> 'episode' then 1 end) as estimated_downloads
+    {{ download_measures('windows') }}
 from windows
 group by
     date,

@@ -1,12 +1,16 @@
 {{ config(materialized='incremental', incremental_strategy='replace_days') }}
 
 {% set days = date_literals('select day from ' ~ ref('int_changed_days')) %}
+{% set lake_days = date_literals(
+    'select distinct cast(day + days.days as date) from ' ~ ref('int_changed_days')
+    ~ ' cross join (select -1 as days union all select 0 as days union all select 1 as days) as days'
+) %}
 
 with requests as (
 
     select * from {{ ref('int_requests') }}
     {% if is_incremental() %}
-        where day in ({{ days }})
+        where day in ({{ days if time_zone() == 'UTC' else lake_days }}) and date in ({{ days }})
     {% endif %}
 
 ),
@@ -20,29 +24,55 @@ windows as (
 
 ),
 
-by_reason as (
+by_version as (
 
     select
-        day as date,
+        date,
         source_class,
+        source,
+        show_id,
         exclusion_reason as reason,
+        rules_version,
         count(*) as lines,
         count(distinct request_key) as requests
     from requests
-    group by day, source_class, exclusion_reason
+    where exclusion_reason is not null
+    group by date, source_class, source, show_id, exclusion_reason, rules_version
 
 ),
 
--- Requests that do not count by themselves.
+-- A request that qualifies is one request, whatever the versions under which it was delivered again.
+qualifying as (
+
+    select
+        date,
+        source_class,
+        source,
+        show_id,
+        min(rules_version) as rules_version,
+        count(*) as lines,
+        count(distinct request_key) as requests
+    from requests
+    where exclusion_reason is null
+    group by date, source_class, source, show_id
+
+),
+
+-- Requests that do not count by themselves: whatever the window rule.
 request_level as (
 
     select
         date,
         source_class,
+        source,
+        show_id,
         reason,
-        requests
-    from by_reason
-    where reason is not null
+        rules_version,
+        requests,
+        {% for rule in window_rules() %}
+            requests as requests_{{ rule }}{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from by_version
 
 ),
 
@@ -52,18 +82,35 @@ window_level as (
     select
         date,
         source_class,
-        'below_threshold' as reason,
-        sum(case when not is_counted then requests end) as requests
+        source,
+        show_id,
+        rules_version,
+        case when is_counted then 'duplicate' else 'below_threshold' end as reason,
+        -- The first request of a download is the download.
+        case when is_counted then requests - 1 else requests end as left_out,
+        {% for rule in window_rules() %}
+            is_{{ rule }}{% if not loop.last %},{% endif %}
+        {% endfor %}
     from windows
-    group by date, source_class
-    union all
+
+),
+
+by_window as (
+
     select
         date,
         source_class,
-        'duplicate' as reason,
-        sum(case when is_counted then requests - 1 end) as requests
-    from windows
-    group by date, source_class
+        source,
+        show_id,
+        reason,
+        rules_version,
+        sum(case when {{ published('window_level') }} then left_out else 0 end) as requests,
+        {% for rule in window_rules() %}
+            sum(case when is_{{ rule }} then left_out else 0 end) as requests_{{ rule }}
+            {%- if not loop.last %},{% endif %}
+        {% endfor %}
+    from window_level
+    group by date, source_class, source, show_id, reason, rules_version
 
 ),
 
@@ -73,10 +120,38 @@ repeated as (
     select
         date,
         source_class,
+        source,
+        show_id,
+        rules_version,
+        lines - requests as requests
+    from by_version
+    union all
+    select
+        date,
+        source_class,
+        source,
+        show_id,
+        rules_version,
+        lines - requests as requests
+    from qualifying
+
+),
+
+redelivered as (
+
+    select
+        date,
+        source_class,
+        source,
+        show_id,
         'redelivered_line' as reason,
-        sum(lines - requests) as requests
-    from by_reason
-    group by date, source_class
+        rules_version,
+        sum(requests) as requests,
+        {% for rule in window_rules() %}
+            sum(requests) as requests_{{ rule }}{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from repeated
+    group by date, source_class, source, show_id, rules_version
 
 ),
 
@@ -84,16 +159,22 @@ reasons as (
 
     select * from request_level
     union all
-    select * from window_level
+    select * from by_window
     union all
-    select * from repeated
+    select * from redelivered
 
 )
 
 select
     date,
     source_class,
+    source,
+    show_id,
     reason,
-    cast(requests as bigint) as requests
+    rules_version,
+    cast(requests as bigint) as requests,
+    {% for rule in window_rules() %}
+        cast(requests_{{ rule }} as bigint) as requests_{{ rule }}{% if not loop.last %},{% endif %}
+    {% endfor %}
 from reasons
-where requests > 0
+where requests > 0 {% for rule in window_rules() %}or requests_{{ rule }} > 0 {% endfor %}
