@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import polars as pl
@@ -26,14 +27,16 @@ START_US = int(datetime(2026, 9, 1, tzinfo=UTC).timestamp()) * 1_000_000
 Row = dict[str, Any]
 
 
-def random_requests(rng: random.Random, count: int, days: int = 8) -> list[Row]:
+def random_requests(
+    rng: random.Random, count: int, days: int = 8, start_us: int = START_US, listeners: int = 4
+) -> list[Row]:
     """Requests of few listeners and episodes, so that windows meet, touch and chain; some repeated."""
     rows: list[Row] = []
     for number in range(count):
-        listener, episode = rng.randrange(4), rng.randrange(4)
+        listener, episode = rng.randrange(listeners), rng.randrange(4)
         hour_us = DAY_US // 24
         # Whole hours make exact 24-hour distances (and equal times) common.
-        started = START_US + rng.randrange(days * 24) * hour_us + rng.choice([0, 0, 1, 1_800_000_000])
+        started = start_us + rng.randrange(days * 24) * hour_us + rng.choice([0, 0, 1, 1_800_000_000])
         first = rng.choice([0, 0, 100, 300_000, 500_000, 900_000])
         prefix = rng.random() < 0.2
         rows.append(
@@ -58,6 +61,19 @@ def random_requests(rng: random.Random, count: int, days: int = 8) -> list[Row]:
             }
         )
     return rows + rng.sample(rows, count // 20)
+
+
+def keyed_by_epoch(rows: Sequence[Row]) -> list[Row]:
+    """The same requests as cleaning writes them: keys of the 30 days' secret, and of the one before."""
+    return [
+        {
+            **row,
+            "key_epoch": (epoch := row["started_us"] // (30 * DAY_US)),
+            "listener_key": epoch * 1000 + row["listener_key"],
+            "listener_key_prev": (epoch - 1) * 1000 + row["listener_key"],
+        }
+        for row in rows
+    ]
 
 
 def catalog(episodes: Sequence[int] = (0, 1, 2)) -> pl.DataFrame:
@@ -167,23 +183,24 @@ def marts(warehouse: Path) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-def windows(times: Sequence[int], rule: str) -> list[list[int]]:
+def windows(times: Sequence[int], rule: str, zone: str = "UTC") -> list[list[int]]:
     """The windows of one key's request times, one after another (R22 to R24)."""
     opened: list[list[int]] = []
     for time in sorted(times):
-        anchor = {
-            "calendar": lambda w: w[0] - w[0] % DAY_US,
-            "first_touch": lambda w: w[0],
-            "last_touch": lambda w: w[-1],
-        }[rule]
-        if opened and time < anchor(opened[-1]) + DAY_US:
+        if opened and (
+            day_of(time, zone) == day_of(opened[-1][0], zone)
+            if rule == "calendar"
+            else time < opened[-1][0 if rule == "first_touch" else -1] + DAY_US
+        ):
             opened[-1].append(time)
         else:
             opened.append([time])
     return opened
 
 
-def naive_counts(rows: Sequence[Row], episodes: pl.DataFrame, rule: str) -> dict[tuple[str, int], int]:
+def naive_counts(
+    rows: Sequence[Row], episodes: pl.DataFrame, rule: str, zone: str = "UTC"
+) -> dict[tuple[str, int], int]:
     """Downloads per (source class, enclosure), request by request, byte by byte of each interval."""
     evidence = {r["enclosure_key"]: r for r in episodes.iter_rows(named=True)}
     thresholds = {0: 960_000, 1: 450_000, 2: 948_388}
@@ -197,7 +214,7 @@ def naive_counts(rows: Sequence[Row], episodes: pl.DataFrame, rule: str) -> dict
     for (source_class, _, enclosure), requests in keys.items():
         facts = evidence.get(enclosure, {})
         header, size = facts.get("id3_bytes") or (100 if facts else 0), facts.get("file_bytes")
-        for window in windows([r["started_us"] for r in requests.values()], rule):
+        for window in windows([r["started_us"] for r in requests.values()], rule, zone):
             edges: list[tuple[int, int]] = []
             for r in requests.values():
                 if window[0] <= r["started_us"] <= window[-1]:
@@ -213,5 +230,5 @@ def naive_counts(rows: Sequence[Row], episodes: pl.DataFrame, rule: str) -> dict
     return dict(counts)
 
 
-def day_of(us: int) -> date:
-    return datetime.fromtimestamp(us / 1e6, UTC).date()
+def day_of(us: int, zone: str = "UTC") -> date:
+    return datetime.fromtimestamp(us / 1e6, ZoneInfo(zone)).date()
