@@ -122,7 +122,7 @@ def count(question: Question, settings: Settings, progress: Callable[[str, int, 
         run_dbt(mine, ["run", "--select", "+fct_downloads", "+fct_exclusions_daily"])
         progress("counting", 1, 1)
         with reading(mine.warehouse) as con:
-            rows = _rows(con, question.by)
+            rows = _rows(con, question.by, question.window)
             explanation = _explain(con, lake, report, question)
         return Answer(rows, explanation, refused, _notes(report))
 
@@ -134,7 +134,7 @@ def _declare(settings: Settings, question: Question) -> None:
     (settings.data / "sources.toml").write_text("\n".join([f"[{SOURCE}]", *lines]))
 
 
-def _rows(con: duckdb.DuckDBPyConnection, by: By) -> list[dict[str, Any]]:
+def _rows(con: duckdb.DuckDBPyConnection, by: By, window: Window) -> list[dict[str, Any]]:
     keys = KEYS[by]
     named = ", ".join(f"{expression} as {name}" for name, expression in keys.items())
     order = ", ".join(["source_class", *(["day"] if by is By.DAY else ["downloads desc", *keys])])
@@ -147,6 +147,7 @@ def _rows(con: duckdb.DuckDBPyConnection, by: By) -> list[dict[str, Any]]:
             cast(sum(requests) as bigint) as requests,
             cast(sum(served_bytes) as bigint) as bytes
         from intermediate.int_download_windows
+        where is_{window.value}
         group by source_class, {", ".join(str(n) for n in range(2, 2 + len(keys)))}
         order by {order}
         """
@@ -164,7 +165,7 @@ def _explain(
             " group by reason order by 2 desc, 1"
         ).fetchall()
     )
-    downloads = con.execute("select count(*) from marts.fct_downloads").fetchone()
+    downloads = con.execute("select cast(sum(downloads) as bigint) from marts.fct_downloads").fetchone()
     status = pl.col("status")
     taken = report.files.filter(status == FileStatus.TAKEN)
     # The same content given twice is read once: each of its lines came again.
@@ -183,7 +184,7 @@ def _explain(
         rejects=_sum(taken, "rejects"),
         redelivered=reasons.pop("redelivered_line", 0) + _sum(again, "lines"),
         excluded=reasons,
-        downloads=int(downloads[0]) if downloads else 0,
+        downloads=int(downloads[0] or 0) if downloads else 0,
         rejects_by_file=rejects.to_dicts(),
         settings={"window": question.window.value, **report.versions},
     )

@@ -231,7 +231,9 @@ def _downloads(settings: Settings) -> Truth:
         return {}
     with reading(published) as con:
         return dict(
-            con.execute("select source_class, count(*) from fct_downloads group by source_class").fetchall()
+            con.execute(
+                "select source_class, cast(sum(downloads) as bigint) from fct_downloads group by source_class"
+            ).fetchall()
         )
 
 
@@ -246,7 +248,7 @@ def _show(screen: Console, settings: Settings, truth: Truth) -> None:
                 coalesce(any_value(s.show_title), d.show_id, '(not in the catalogue)'),
                 count(*), count(distinct listener_key), sum(requests), sum(served_bytes)
             from fct_downloads as d left join dim_shows as s using (show_id)
-            where source_class = 'server_log'
+            where source_class = 'server_log' and downloads = 1
             group by d.show_id order by 2 desc, 1 limit ?
             """,
             [TOP_SHOWS],

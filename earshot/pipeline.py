@@ -78,11 +78,14 @@ def totals(settings: Settings, published: Path) -> Totals:
     ledger = Lake(settings.lake_dir).ledger()
     with reading(published) as con:
         classes = dict(
-            con.execute("select source_class, count(*) from fct_downloads group by source_class").fetchall()
+            con.execute(
+                "select source_class, cast(sum(downloads) as bigint) from fct_downloads group by source_class"
+            ).fetchall()
         )
         chosen = "server_log" if "server_log" in classes else "prefix"
         row = con.execute(
-            "select count(distinct listener_key) from fct_downloads where source_class = ?", [chosen]
+            "select count(distinct listener_key) from fct_downloads where downloads = 1 and source_class = ?",
+            [chosen],
         ).fetchone()
     return Totals(
         requests=int(ledger["requests"].sum()),

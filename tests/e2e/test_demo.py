@@ -88,7 +88,7 @@ class Demo:
 
     def downloads(self) -> int:
         with duckdb.connect(os.path.realpath(self.current), read_only=True) as con:
-            row = con.execute("select count(*) from fct_downloads").fetchone()
+            row = con.execute("select sum(downloads) from fct_downloads").fetchone()
         return int(row[0]) if row else 0
 
 
