@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -10,6 +11,8 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
+from earshot import lists
+from earshot.explain import command as explain_command
 from ingest.settings import SettingError, Settings, Window
 
 app = typer.Typer(
@@ -44,6 +47,7 @@ def main() -> None:
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Errors that tell the user what to do; imported only when one is at hand, to start fast."""
     from earshot.demo import DemoFailed
+    from earshot.explain.answer import NothingToExplain
     from earshot.pipeline import DbtFailed
     from ingest.catalog import CatalogError
     from ingest.lake import LakeFormatError
@@ -61,6 +65,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         FileRefused,
         LakeFormatError,
         ManifestError,
+        NothingToExplain,
         PublishError,
         ReferenceListError,
     )
@@ -153,6 +158,9 @@ def count(
         raise typer.Exit(PARTLY)
 
 
+app.command()(explain_command.explain)
+
+
 @app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="one process, no servers, then end")] = False,
@@ -174,6 +182,30 @@ def demo(
         demonstration.once(settings, spec, screen)
     else:
         demonstration.serve(settings, spec, port, screen)
+
+
+@app.command()
+def restate(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="first event day, UTC")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="last event day, UTC")],
+    under: Annotated[
+        str | None,
+        typer.Option("--lists", help="a rules version of before (dim_rules); default: those in force"),
+    ] = None,
+    build: Annotated[bool, typer.Option(help="build and publish the marts (Dagster does it, too)")] = True,
+    output: Annotated[str, typer.Option(help="table, json or csv")] = "table",
+) -> None:
+    """Judge the requests of some days again under other lists, and show what that changes."""
+    from earshot.restate import restate as restating
+    from earshot.show import count_progress, show_restated
+
+    if output not in ("table", "json", "csv"):
+        raise typer.BadParameter(f"{output!r} is not one of table, json, csv", param_hint="--output")
+    if first > last:
+        raise typer.BadParameter(f"{first.date()} lies after --to {last.date()}", param_hint="--from")
+    with count_progress(screen) as progress:
+        done = restating(Settings.from_env(), first.date(), last.date(), under, build, progress)
+    show_restated(done, output, screen)
 
 
 @app.command()
@@ -205,6 +237,9 @@ def methodology() -> None:
     from earshot.show import show_markdown
 
     show_markdown((Path(__file__).resolve().parent.parent / "docs" / "methodology.md").read_text())
+
+
+app.add_typer(lists.app, name="lists")
 
 
 def _one_of(option: str, value: str, allowed: type[Choice]) -> Choice:

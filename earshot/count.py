@@ -22,7 +22,7 @@ from ingest.catalog import take_in_catalog
 from ingest.lake import Lake
 from ingest.logs.intake import IntakeReport, LandingFile, take_in
 from ingest.logs.listeners import KeyRing
-from ingest.logs.prefixes import PrefixRules
+from ingest.logs.rules import Rules
 from ingest.schema import FileStatus, SourceClass
 from ingest.settings import Settings, Window
 
@@ -106,13 +106,15 @@ def count(question: Question, settings: Settings, progress: Callable[[str, int, 
         )
         _declare(mine, question)
         lake = Lake(mine.lake_dir)
+        rules = Rules.load(settings)  # of the installation, whose store this leaves alone
         if question.episodes:
-            take_in_catalog([question.episodes], lake, PrefixRules.of(mine))
+            take_in_catalog([question.episodes], lake, rules.prefixes)
         report = take_in(
             [LandingFile.at(SOURCE, path) for path in dict.fromkeys(question.files)],
             mine,
             lake,
             keyring=KeyRing.ephemeral(),
+            rules=rules,
             progress=lambda done, of, _: progress("reading", done, of),
         )
         refused = _refused(report)
@@ -204,4 +206,8 @@ def _refused(report: IntakeReport) -> list[tuple[str, str]]:
 
 def _notes(report: IntakeReport) -> list[tuple[str, str]]:
     odd = report.files.filter((pl.col("status") != FileStatus.REJECTED) & pl.col("reason").is_not_null())
-    return odd.select("file_name", "reason").rows()
+    cut = report.files.filter(~pl.col("is_comparable")).select("file_name").to_series()
+    return [
+        *odd.select("file_name", "reason").rows(),
+        *((name, "its addresses are cut short: listeners and downloads are too few") for name in cut),
+    ]

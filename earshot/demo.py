@@ -25,7 +25,7 @@ from ingest.catalog import take_in_catalog
 from ingest.durable import write_atomically
 from ingest.lake import Lake
 from ingest.logs.intake import find_landing_files, take_in
-from ingest.logs.prefixes import PrefixRules
+from ingest.logs.rules import prefixes_in_force
 from ingest.settings import PREFIX, Settings
 from orchestration.instance import prepare_home
 from serving.publish import publish
@@ -46,7 +46,7 @@ def once(settings: Settings, spec: worlds.WorldSpec, screen: Console) -> None:
         truth = _make_world(settings, spec, progress)
         lake = Lake(settings.lake_dir)
         catalog = sorted((settings.landing_dir / "catalog").glob("*.csv"))
-        take_in_catalog(catalog, lake, PrefixRules.of(settings))
+        take_in_catalog(catalog, lake, prefixes_in_force(settings))
         files = find_landing_files(settings.model_copy(update={"settle_s": 0}))
         reading_files = progress.add_task("taking in log files", total=len(files))
         take_in(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import shutil
 import socket
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -45,8 +48,8 @@ def examine(settings: Settings) -> list[Finding]:
         *_environment(),
         _data_folder(settings),
         _disk(settings),
-        _sources(settings),
-        _reference_lists(settings),
+        *_sources(settings),
+        *_reference_lists(settings),
         _landing(settings),
         _not_counted(settings),
         _warehouse(settings),
@@ -120,47 +123,97 @@ def _disk(settings: Settings) -> Finding:
     return Finding("disk", found)
 
 
-def _sources(settings: Settings) -> Finding:
-    from ingest.sources import Sources
+def _sources(settings: Settings) -> Iterator[Finding]:
+    """Each source as the sensor sees it: what is declared of it, and how many files it has now."""
+    from ingest.logs.found import find_landing_files, landing_folders, out_of_reach
+    from ingest.sources import FILE, Sources, safe_name
 
     try:
-        declared = Sources.load(settings.data).declared
+        sources = Sources.load(settings)
+        here = Counter(file.source for file in find_landing_files(settings))
     except SettingError as error:
-        return Finding("sources", str(error), Verdict.WRONG, "mend sources.toml in the data folder")
-    names = ", ".join(f"{s.name} ({s.source_class or 'class by format'})" for s in declared.values())
-    return Finding("sources", names or "none declared: each landing folder is one, told by its content")
-
-
-def _reference_lists(settings: Settings) -> Finding:
-    from ingest.logs.rules import Rules
-
-    try:
-        versions = Rules.load(settings.reference_dir, ()).versions
-    except (SettingError, ValueError, OSError) as error:
-        return Finding("reference lists", str(error), Verdict.WRONG, "mend or unset EARSHOT_REFERENCE_DIR")
-    named = ", ".join(f"{name} {version}" for name, version in versions.items())
-    if settings.reference_dir is None:
-        return Finding(
-            "reference lists",
-            f"our own small lists: {named}",
-            Verdict.ODD,
-            "set EARSHOT_REFERENCE_DIR to a folder with opawg/*.json for the full public lists",
+        advice = f"mend {settings.data / FILE}: until then nothing is taken in, and nothing is lost"
+        yield Finding("sources", str(error), Verdict.WRONG, advice)
+        return
+    names = {*sources.declared, *here}
+    for folder in landing_folders(settings):
+        with contextlib.suppress(SettingError):  # told under "landing"
+            names.add(safe_name(folder.name))
+    if not names:
+        yield Finding("sources", "none yet: each folder below landing is one, told by its content")
+    unreachable = out_of_reach(sources)
+    for name in sorted(names):
+        source = sources.get(name)
+        place = sources.places.get(name)
+        path = source.path if place else settings.landing_dir / name
+        comparable = "by format" if source.comparable is None else str(source.comparable).lower()
+        found = (
+            f"{here[name]:,} files in {path}: format {source.format}, "
+            f"class {source.source_class or 'by format'}, trusted_proxies {source.trusted_proxies}, "
+            f"time_zone {source.time_zone}, comparable {comparable}"
         )
-    return Finding("reference lists", f"{settings.reference_dir}: {named}")
+        if name in unreachable:
+            advice = f"create it, make it readable, or mend {settings.data / FILE}"
+            yield Finding(f"source {name}", f"{found}; {unreachable[name]}", Verdict.ODD, advice)
+        else:
+            yield Finding(f"source {name}", found)
+
+
+def _reference_lists(settings: Settings) -> Iterator[Finding]:
+    """Which version of each list is in use and where it is from; lists that were refused or are old."""
+    from ingest.lake import utc_now_us
+    from ingest.logs.rules import Rules
+    from ingest.reference import overview
+    from ingest.reference.declared import sources
+    from ingest.reference.in_force import ABSENT, BUILT_IN
+    from ingest.reference.refresh import known_outcome
+    from ingest.reference.store import ListStore
+
+    what = "reference lists"
+    try:
+        rules = Rules.load(settings)
+        store = ListStore.of(settings)
+        looked = [known_outcome(source, store) for source in sources(settings).values()]
+    except (SettingError, ValueError, OSError) as error:
+        advice = "until it is mended nothing is taken in, and nothing is lost"
+        yield Finding(what, str(error), Verdict.WRONG, advice)
+        return
+    used = [found for found in rules.lists.values() if found.version != ABSENT]
+    named = ", ".join(f"{found.spec.name} {found.version} ({found.origin})" for found in used)
+    if rules.lists["agents"].origin == BUILT_IN:
+        advice = "`earshot lists refresh` fetches the full public lists, or set EARSHOT_REFERENCE_DIR"
+        yield Finding(what, f"our own small ones: {named}", Verdict.ODD, advice)
+    else:
+        yield Finding(what, named)
+    now_us = utc_now_us()
+    refreshed = [each for each in looked if each is not None]
+    for told, verdict, advice in (
+        (overview.valid(refreshed), Verdict.WRONG, "`earshot lists refresh` looks again"),
+        (overview.fresh(refreshed, now_us), Verdict.ODD, "`earshot lists refresh` looks again"),
+        (
+            overview.inclusions_validated(
+                rules.included_addresses, datetime.fromtimestamp(now_us / 1e6, UTC).date()
+            ),
+            Verdict.ODD,
+            "then run `earshot lists refresh`",
+        ),
+    ):
+        if not told.passed:
+            yield Finding(what, told.message, verdict, advice)
 
 
 def _landing(settings: Settings) -> Finding:
-    from ingest.logs.found import find_landing_files, misnamed_folders
+    from ingest.logs.found import landing_folders, passed_over
 
     folder: Path = settings.landing_dir
     if not folder.is_dir():
         return Finding(
             "landing", f"{folder}: nothing there yet", Verdict.ODD, f"put log files into {folder}/<source>/"
         )
-    misnamed = misnamed_folders(settings)
-    if misnamed:
-        return Finding("landing", "; ".join(misnamed), Verdict.WRONG, "rename the folder: its files wait")
-    return Finding("landing", f"{len(find_landing_files(settings)):,} files in {folder}")
+    if waiting := passed_over(settings):
+        advice = "rename the folder, or make it readable: its files wait"
+        return Finding("landing", "; ".join(waiting), Verdict.WRONG, advice)
+    return Finding("landing", f"{len(landing_folders(settings))} sources in {folder}")
 
 
 def _warehouse(settings: Settings) -> Finding:

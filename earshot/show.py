@@ -18,6 +18,7 @@ from rich.text import Text
 
 from earshot.count import KEYS, MEASURES, Answer, By, Explanation
 from earshot.doctor import Finding, Verdict
+from earshot.restate import Restated
 
 TABLE_ROWS = 50  # a terminal's worth; JSON and CSV carry all
 
@@ -56,21 +57,28 @@ def bars(screen: Console, transient: bool = True) -> Progress:
 def show_answer(answer: Answer, by: By, output: str) -> None:
     """Print the rows of `earshot count` on standard output."""
     columns = ["source_class", *KEYS[by], *MEASURES]
+    classes = {row["source_class"] for row in answer.rows}
+    title = None
+    if output == "table" and len(classes) == 1:  # no column for what is the same in every row
+        title, columns = f"source class {classes.pop()}", columns[1:]
+    print_rows(answer.rows, columns, output, title)
+
+
+def print_rows(
+    rows: Sequence[dict[str, Any]], columns: Sequence[str], output: str, title: str | None = None
+) -> None:
+    """Rows on standard output as table (a terminal's worth), json or csv (all)."""
     if output == "json":
-        print(json.dumps(answer.rows, indent=2, ensure_ascii=False))
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
     elif output == "csv":
         writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(answer.rows)
+        writer.writerows(rows)
     else:
         console = Console()
-        classes = {row["source_class"] for row in answer.rows}
-        title = None
-        if len(classes) == 1:  # no column for what is the same in every row
-            title, columns = f"source class {classes.pop()}", columns[1:]
-        console.print(_table(answer.rows[:TABLE_ROWS], columns, title))
-        if len(answer.rows) > TABLE_ROWS:
-            console.print(f"… and {len(answer.rows) - TABLE_ROWS:,} more rows; --output csv prints all")
+        console.print(_table(rows[:TABLE_ROWS], columns, title))
+        if len(rows) > TABLE_ROWS:
+            console.print(f"… and {len(rows) - TABLE_ROWS:,} more rows; --output csv prints all")
 
 
 def summary(explanation: Explanation, explained: bool) -> str:
@@ -114,6 +122,27 @@ def show_explanation(explanation: Explanation, output: str) -> None:
     for name, value in explanation.settings.items():
         rules.add_row(plain(name), plain(value))
     console.print(rules)
+
+
+def show_restated(restated: Restated, output: str, screen: Console) -> None:
+    """What a restatement changed on standard output, what it did on `screen`."""
+    report, differences = restated.report, restated.differences
+    if restated.was_built:
+        title = f"Restated under {restated.rules_version}: published figures, by show and reason"
+        print_rows(differences.to_dicts(), differences.columns, output, title)
+    say(
+        screen,
+        "judged again",
+        f"{report.requests:,} requests of {len(report.days)} days, {report.changed:,} of them otherwise; "
+        f"{report.read_again} files from landing, {report.from_lake} from what the lake keeps",
+        "bold",
+    )
+    for note in report.notes:
+        say(screen, "note", note, "yellow")
+    if not report.days:
+        say(screen, "note", "the lake has no requests of these days", "yellow")
+    elif not restated.was_built:
+        say(screen, "note", "the marts are as they were until the next build", "yellow")
 
 
 def show_findings(findings: Sequence[Finding]) -> None:

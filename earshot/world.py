@@ -21,14 +21,13 @@ from random import Random
 import polars as pl
 from isal import igzip
 
+from earshot.world_agents import EXCLUDED_AGENTS
+from earshot.world_damage import DAMAGES, damaged_line
 from earshot.world_formats import (
-    DAMAGES,
     DIRECTIVES,
-    EXCLUDED_AGENTS,
     SERVER_LOG_FORMATS,
     Request,
     Target,
-    damaged_line,
     edge,
     file_name,
     source_name,

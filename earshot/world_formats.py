@@ -1,7 +1,8 @@
-"""What requests look like in logs: agents, the lines of each format, and lines that no reader should accept.
+"""What requests look like in the logs of each format.
 
 A writer is `Request -> line` (without the line feed); the same requests in any CDN format are the same
-downloads. CloudFront alone adds header bytes to the bytes it logs.
+downloads, but for what a format cannot tell (docs/formats.md). CloudFront alone adds header bytes to the
+bytes it logs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import blake2b
-from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ class Request(NamedTuple):
 
 Writer = Callable[[Request], str]
 
-SERVER_LOG_FORMATS = ("cloudfront", "cloudfront_v2", "nginx", "caddy")
+SERVER_LOG_FORMATS = (
+    "cloudfront", "cloudfront_v2", "nginx", "caddy", "fastly", "cloudflare", "akamai", "bunny",
+)  # fmt: skip
 CLOUDFRONT_FIELDS = [
     "date", "time", "x-edge-location", "sc-bytes", "c-ip", "cs-method", "cs(Host)", "cs-uri-stem",
     "sc-status", "cs(Referer)", "cs(User-Agent)", "cs-uri-query", "cs(Cookie)", "x-edge-result-type",
@@ -70,15 +72,15 @@ CLOUDFRONT_FIELDS = [
     "sc-content-type", "sc-content-len", "sc-range-start", "sc-range-end",
 ]  # fmt: skip
 DIRECTIVES = {"cloudfront": ("#Version: 1.0", "#Fields: " + " ".join(CLOUDFRONT_FIELDS))}
-DAMAGES = (
-    "truncated", "garbage", "invalid_utf8", "missing_columns", "status_text", "year_1970", "year_2999",
-    "negative_bytes", "long_line",
-)  # fmt: skip
 _NAMES = {  # {h}: hour of arrival; {t}: eight hex digits
     "cloudfront": "E2EXAMPLE.{h:%Y-%m-%d-%H}.{t}.gz",
     "cloudfront_v2": "E2EXAMPLE.{h:%Y-%m-%d-%H}.{t}.gz",
     "nginx": "access-{h:%Y-%m-%d-%H}.{t}.log.gz",
     "caddy": "access-{h:%Y-%m-%dT%H-%M-%S}.000.{t}.log.gz",
+    "fastly": "{h:%Y-%m-%dT%H:%M:%S}.000-{t}.log.gz",
+    "cloudflare": "{h:%Y%m%dT%H%M%SZ}_{t}.log.gz",
+    "akamai": "ak-{h:%Y%m%d%H}-{t}-ds.gz",
+    "bunny": "{h:%Y-%m-%d-%H}.{t}.log.gz",
     "prefix": "prefix-{h:%Y-%m-%d-%H}.{t}.log.gz",
 }
 _EDGES = tuple(
@@ -86,69 +88,6 @@ _EDGES = tuple(
 )
 # What CloudFront writes as %XX in agents and referrers; a literal % becomes %25.
 _ENCODED = {n: f"%{n:02X}" for n in (*range(33), *range(127, 256), *map(ord, "\"#%'<>[\\]^`{|}~"))}
-
-# Agents. okhttp and Lavf are kept: real apps use them. Other lists may call curl, requests and Wget bots.
-BOTS = (
-    "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
-    "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_5) AppleWebKit/605.1.15 (KHTML, like Gecko) "
-    "Version/13.1.1 Safari/605.1.15 (Applebot/0.1; +http://www.apple.com/go/applebot)",
-    "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)",
-    "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)",
-    "FooCrawler/1.0",
-)
-BOT_LIBRARIES = (
-    "python-requests/2.32.3",
-    "curl/8.5.0",
-    "Wget/1.21.4",
-    "Go-http-client/2.0",
-    "Go-http-client/1.1",
-    "python-httpx/0.27.0",
-    "axios/1.7.2",
-)
-WATCHES = (
-    "atc/1.0 watchOS/10.5 model/Watch6,18 hwp/t8301 build/21T576 (6; dt:233)",
-    "atc/1.1 watchOS/11.0 model/Watch7,5 hwp/t8310 build/22R349 (6; dt:302)",
-    "(null)/(null) watchOS/10.5 model/Watch6,7 hwp/t8301 build/21T576 (6; dt:233)",
-)
-KEPT_LIBRARIES = ("okhttp/4.12.0", "okhttp/5.0.0-alpha.14", "Lavf/60.16.100", "Lavf/58.76.100")
-EXCLUDED_AGENTS = {  # the world's own label, from which truth takes the exclusion reason
-    **dict.fromkeys(WATCHES, "watch_duplicate"),
-    **dict.fromkeys(BOTS, "bot"),
-    **dict.fromkeys(BOT_LIBRARIES, "bot_library"),
-    "": "no_agent",
-}
-SYSTEMS = ("Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X 10_15_7", "X11; Linux x86_64")
-_CHROME = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{}.0.0.0 Safari/537.36"
-BROWSERS = (  # weight, template; {s} system, {n} a version number
-    (6, _CHROME.format("{s}", "{n}")),
-    (2, _CHROME.format("{s}", "{n}") + " Edg/{n}.0.0.0"),
-    (3, "Mozilla/5.0 ({s}; rv:{n}.0) Gecko/20100101 Firefox/{n}.0"),
-    (3, "Mozilla/5.0 (iPhone; CPU iPhone OS 17_{m} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
-        "Version/17.{m} Mobile/15E148 Safari/604.1"),
-)  # fmt: skip
-APPS = (  # weight, template; {m} 0..9, {b} a build number, {n} 90..139
-    (30, "AppleCoreMedia/1.0.0.21G{n} (iPhone; U; CPU OS 17_{m} like Mac OS X; {l})"),
-    (20, "Podcasts/1{b}.1 CFNetwork/1568.{n}.1 Darwin/24.{m}.0"),
-    (14, "Spotify/8.9.{n} Android/34 (SM-G99{m}B)"),
-    (8, "Spotify/8.9.{n} iOS/17.{m} (iPhone15,3)"),
-    (9, "Overcast/3.0 (+http://overcast.fm/; iOS podcast app)"),
-    (5, "Overcast (+http://overcast.fm/; Apple Watch podcast app)"),
-    (7, "Pocket Casts"),
-    (4, "Shifty Jelly Pocket Casts, Android v7.{n}"),
-    (5, "CastBox/11.{m}.{n} (Linux;Android 14)"),
-    (5, "AntennaPod/3.{m}.1"),
-    (4, "Podcast%20Addict/v5 - Dalvik/2.1.0 (Linux; U; Android 13; Pixel {m})"),
-    (4, "PodcastAddict/v5 (+https://podcastaddict.com/; Android podcast app)"),
-    (3, "Castro 2024.{m}/{b}"),
-    (3, "iHeartRadio/10.{n}.0 (iOS 17.{m}; iPhone14,5)"),
-    (2, "TuneIn Radio/32.{m}; iOS 17; iPhone"),
-    (4, "AmazonMusic/24.{m}.{n} Dalvik/2.1.0 (Linux; U; Android 12; KFTRWI)"),
-    (3, "AlexaMediaPlayer/2.1.{b}.0 (Linux;Android 7.1.2) ExoPlayerLib/1.5.9"),
-    (2, "Linux UPnP/1.0 Sonos/78.1-{b}50 (ZPS{m})"),
-    (2, "Downcast/2.11.{n} (iOS; 17.{m})"),
-    (1, 'MyPod "beta" [{m}]/0.3 (100% {l})'),
-)
 
 _quoted = cache(json.dumps)
 
@@ -198,13 +137,26 @@ def _content_range(request: Request) -> str:
     return f"bytes */{request.target.file_bytes}" if request.status == 416 else ""
 
 
+def _length(request: Request) -> str:
+    """Content-Length; an answer that has no body has none."""
+    return "" if request.status in (0, 304) else str(promised_bytes(request))
+
+
+def _id(request: Request, seed: int) -> str:
+    """32 hex digits."""
+    return blake2b(b"%d/%d" % (seed, request.serial), digest_size=16).hexdigest()
+
+
+def _json(line: dict[str, Any]) -> str:
+    return json.dumps(line, separators=(",", ":"))
+
+
 def _cloudfront_fields(r: Request, seed: int) -> str:
     """The values in the order of CLOUDFRONT_FIELDS, tab separated."""
     digest = blake2b(b"%d/%d" % (seed, r.serial), digest_size=40).digest()
     sent = r.body + header_bytes(r) if r.status else 0
-    ranged = f"{r.first}\t{r.last}" if r.status == 206 else "-\t-"
+    ranged = f"{_length(r) or '-'}\t" + (f"{r.first}\t{r.last}" if r.status == 206 else "-\t-")
     result = "Error" if r.status >= 400 or not r.status else "Miss" if r.serial % 9 == 0 else "Hit"
-    length = promised_bytes(r) if r.status not in (0, 304) else "-"
     seconds, ms = divmod(r.dur_ms, 1000)
     return (
         f"{_clock((r.start_ms + r.dur_ms) // 1000)}\t{edge(r)}\t{sent}\t{r.ip}\t{r.method}"
@@ -212,16 +164,15 @@ def _cloudfront_fields(r: Request, seed: int) -> str:
         f"\t{_encoded(r.agent)}\t{r.query or '-'}\t-\t{result}\t{base64.urlsafe_b64encode(digest).decode()}"
         f"\t{r.target.host}\thttps\t{180 + r.serial % 200}\t{seconds}.{ms:03d}\t-\tTLSv1.3"
         f"\tTLS_AES_128_GCM_SHA256\t{result}\tHTTP/2.0\t-\t-\t{1024 + r.serial * 7919 % 64000}"
-        f"\t0.{1 + min(r.dur_ms, r.serial * 31 % 300):03d}\t{result}\t{_content_type(r)}\t{length}\t{ranged}"
+        f"\t0.{1 + min(r.dur_ms, r.serial * 31 % 300):03d}\t{result}\t{_content_type(r)}\t{ranged}"
     )
 
 
 def _nginx(r: Request, seed: int, host: str, uri: str) -> str:
     seconds, ms = divmod(r.start_ms + r.dur_ms, 1000)
     taken, taken_ms = divmod(r.dur_ms, 1000)
-    digest = blake2b(b"%d/%d" % (seed, r.serial), digest_size=16).hexdigest()
     return (
-        f'{{"ts":"{seconds}.{ms:03d}","dur":"{taken}.{taken_ms:03d}","id":"{digest}","ip":"{r.ip}",'
+        f'{{"ts":"{seconds}.{ms:03d}","dur":"{taken}.{taken_ms:03d}","id":"{_id(r, seed)}","ip":"{r.ip}",'
         f'"method":"{r.method}","host":"{host}","uri":{json.dumps(uri)},"status":{r.status or 499},'
         f'"bytes":{r.body},"range":"{r.asked}","content_range":"{_content_range(r)}",'
         f'"ua":{_quoted(r.agent)},"ref":{_quoted(r.referrer)}}}'
@@ -238,8 +189,8 @@ def _caddy(r: Request) -> str:
         if value:
             headers[name] = [value]
     answer = {"Server": ["Caddy"], "Content-Type": [_content_type(r)]}
-    if r.status not in (0, 304):
-        answer["Content-Length"] = [str(promised_bytes(r))]
+    if length := _length(r):
+        answer["Content-Length"] = [length]
     if content_range := _content_range(r):
         answer["Content-Range"] = [content_range]
     request = {
@@ -251,12 +202,66 @@ def _caddy(r: Request) -> str:
         "msg": "handled request", "request": request, "bytes_read": 0, "user_id": "",
         "duration": r.dur_ms / 1000, "size": r.body, "status": r.status, "resp_headers": answer,
     }  # fmt: skip
-    return json.dumps(line, separators=(",", ":"))
+    return _json(line)
+
+
+def _fastly(r: Request, seed: int) -> str:
+    return _json(
+        {
+            "start_ms": str(r.start_ms), "id": _id(r, seed), "ip": r.ip, "method": r.method,
+            "host": r.target.host, "url": _uri(r), "status": str(r.status or 499), "bytes": str(r.body),
+            "range": r.asked, "content_range": _content_range(r), "length": _length(r),
+            "type": _content_type(r), "ua": r.agent, "ref": r.referrer, "xff": "",
+        }
+    )  # fmt: skip
+
+
+def _cloudflare(r: Request, seed: int) -> str:
+    asked = {"range": r.asked} if r.asked else {}
+    answer = {"content-range": _content_range(r), "content-length": _length(r)}
+    return _json(
+        {
+            "RayID": _id(r, seed)[:16], "ClientIP": r.ip, "ClientRequestHost": r.target.host,
+            "ClientRequestMethod": r.method, "ClientRequestURI": _uri(r),
+            "ClientRequestUserAgent": r.agent, "ClientRequestReferer": r.referrer,
+            "EdgeStartTimestamp": r.start_ms * 10**6, "EdgeEndTimestamp": (r.start_ms + r.dur_ms) * 10**6,
+            "EdgeResponseStatus": r.status or 499, "EdgeResponseBodyBytes": r.body,
+            "EdgeResponseBytes": r.body + header_bytes(r), "EdgeResponseContentType": _content_type(r),
+            "RequestHeaders": asked, "ResponseHeaders": {k: v for k, v in answer.items() if v},
+        }
+    )  # fmt: skip
+
+
+def _akamai(r: Request, seed: int) -> str:
+    is_cut = r.status == 206 and r.body < promised_bytes(r)  # written as 000, as is one without an answer
+    line = {
+        "version": 1, "cp": "123456", "reqId": _id(r, seed)[:12],
+        "reqTimeSec": f"{r.start_ms // 1000}.{r.start_ms % 1000:03d}", "bytes": str(r.body), "cliIP": r.ip,
+        "statusCode": "000" if is_cut else f"{r.status:03d}", "reqHost": r.target.host,
+        "reqMethod": r.method, "reqPath": r.target.path, "queryStr": r.query, "rspContentLen": _length(r),
+        "rspContentType": _content_type(r), "objSize": str(r.target.file_bytes), "UA": _encoded(r.agent),
+        "range": r.asked.removeprefix("bytes="), "referer": _encoded(r.referrer),
+    }  # fmt: skip
+    return _json({key: value for key, value in line.items() if value not in ("", "-")})
+
+
+def bunny_address(ip: str) -> str:
+    """`ip` as Bunny anonymises it: the last block is 0."""
+    sign = "." if "." in ip else ":"
+    return ip.rpartition(sign)[0] + sign + "0"
+
+
+def _bunny(r: Request, seed: int) -> str:
+    values = (
+        "HIT", r.status or 499, r.start_ms + r.dur_ms, r.body, 390, bunny_address(r.ip), r.referrer or "-",
+        f"https://{r.target.host}{_uri(r)}", edge(r)[:2], r.agent or "-", _id(r, seed), "DE",
+    )  # fmt: skip
+    return "|".join(map(str, values))
 
 
 def _cloudfront_v2(r: Request, seed: int) -> str:
     values = dict(zip(CLOUDFRONT_FIELDS, _cloudfront_fields(r, seed).split("\t"), strict=True))
-    return json.dumps({"timestamp(ms)": str(r.start_ms + r.dur_ms), **values}, separators=(",", ":"))
+    return _json({"timestamp(ms)": str(r.start_ms + r.dur_ms), **values})
 
 
 def writer(log_format: str, seed: int) -> Writer:
@@ -266,6 +271,10 @@ def writer(log_format: str, seed: int) -> Writer:
         "cloudfront_v2": lambda r: _cloudfront_v2(r, seed),
         "nginx": lambda r: _nginx(r, seed, r.target.host, _uri(r)),
         "caddy": _caddy,
+        "fastly": lambda r: _fastly(r, seed),
+        "cloudflare": lambda r: _cloudflare(r, seed),
+        "akamai": lambda r: _akamai(r, seed),
+        "bunny": lambda r: _bunny(r, seed),
         "prefix": lambda r: _nginx(r, seed + 1, "prefix.example", r.query),
     }
     return writers[log_format]
@@ -276,58 +285,3 @@ def request_lines(world: World, log_format: str) -> Iterator[str]:
     yield from DIRECTIVES.get(log_format, ())
     write = writer(log_format, world.spec.seed)
     yield from map(write, world.prefix if log_format == "prefix" else world.cdn)
-
-
-def damaged_line(log_format: str, damage: str, line: str, rng: Random) -> bytes:
-    """`line` spoilt in one of the ways of DAMAGES, so that nothing can be counted from it."""
-    if damage == "garbage":
-        noise = rng.randbytes(rng.randrange(40, 200)).translate(None, b"\0\r\n\t")
-        return b"\x00\xfe" + noise
-    if log_format == "cloudfront":
-        return _damaged_tsv(damage, line, rng)
-    if damage == "truncated":
-        return line[: rng.randrange(20, len(line) - 2)].encode()
-    if damage == "invalid_utf8":
-        return line[: rng.randrange(20, len(line) // 2)].encode() + b"\xff\xfe\xc3"
-    return _damaged_json(log_format, damage, json.loads(line))
-
-
-def _damaged_tsv(damage: str, line: str, rng: Random) -> bytes:
-    columns = line.split("\t")
-    before_status = "\t".join(columns[:7])
-    if damage == "truncated":
-        return before_status[: rng.randrange(12, len(before_status))].encode()
-    if damage == "invalid_utf8":
-        return before_status.encode() + b"/\xff\xfe\xc3"
-    if damage == "missing_columns":
-        return "\t".join(columns[: rng.randrange(3, 8)]).encode()
-    position, value = {
-        "status_text": (8, "abc"),
-        "year_1970": (0, "1970-01-01"),
-        "year_2999": (0, "2999-01-01"),
-        "negative_bytes": (3, "-5"),
-        "long_line": (7, columns[7] + "/" + "a" * 70_000),
-    }[damage]
-    columns[position] = value
-    return "\t".join(columns).encode()
-
-
-def _damaged_json(log_format: str, damage: str, line: dict[str, Any]) -> bytes:
-    caddy, v2 = log_format == "caddy", log_format == "cloudfront_v2"
-    if damage == "missing_columns":
-        line = dict(list(line.items())[:3])
-    elif damage == "status_text":
-        line["sc-status" if v2 else "status"] = "abc"
-    elif damage == "negative_bytes":
-        line["sc-bytes" if v2 else "size" if caddy else "bytes"] = "-5" if v2 else -5
-    elif damage == "long_line":
-        inner, key = (line["request"], "uri") if caddy else (line, "cs-uri-stem" if v2 else "uri")
-        inner[key] += "/" + "a" * 70_000
-    else:
-        second = 86_400 if damage == "year_1970" else 32_472_144_000
-        day, time = _clock(second).split("\t")
-        if v2:
-            line.update({"timestamp(ms)": f"{second}000", "date": day, "time": time})
-        else:
-            line["ts"] = float(second) if caddy else f"{second}.000"
-    return json.dumps(line, separators=(",", ":")).encode()

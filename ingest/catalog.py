@@ -36,7 +36,7 @@ def read_episodes(path: Path, prefixes: PrefixRules | None = None) -> pl.DataFra
     frame = pl.DataFrame([row for _, row in numbered], schema_overrides=_TYPES, infer_schema_length=None)
     if not numbered:
         return pl.DataFrame(schema=EPISODES)
-    canonical = canonical_urls(urls, prefixes or PrefixRules.load())
+    canonical = canonical_urls(urls, prefixes or PrefixRules.built_in())
     frame = frame.with_columns(canonical["enclosure_url"], canonical["enclosure_key"])
     claimed: dict[str, tuple[int, object, object]] = {}
     for (line, row), url in zip(numbered, frame["enclosure_url"], strict=True):
@@ -160,7 +160,7 @@ def merge(catalogues: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 def take_in_catalog(paths: Sequence[Path], lake: Lake, prefixes: PrefixRules | None = None) -> pl.DataFrame:
     """Merge CSV files into the lake's catalogue, which they replace; returns it. Raises CatalogError."""
-    rules = prefixes or PrefixRules.load()
+    rules = prefixes or PrefixRules.built_in()
     episodes = merge(read_episodes(path, rules) for path in paths)
     write_parquet(episodes, lake.episodes_path)
     return episodes

@@ -5,7 +5,8 @@
     lake/files/day=YYYY-MM-DD/<source>.parquet      the ledger, by day of intake
     lake/rules/<rules_version>.parquet              the lists behind each version that judged a request
     lake/restated/day=YYYY-MM-DD.parquet            which event days were judged again, when
-    lake/networks.parquet  lake/catalog/episodes.parquet
+    lake/restatements/<restated_us>.parquet         the figures published before each restatement
+    lake/networks.parquet  lake/address_lists.parquet  lake/catalog/episodes.parquet
     lake/FORMAT                                     the layout's version
 
 A landing file's rows lie where its content hash says, so taking it in twice writes the same bytes to the same
@@ -25,8 +26,10 @@ import polars as pl
 
 from ingest.durable import locked, replacing, write_atomically
 from ingest.schema import (
+    ADDRESS_LISTS,
     EPISODES,
     FILES,
+    FORMER_FIGURES,
     NETWORKS,
     REJECTS,
     REQUESTS,
@@ -37,6 +40,9 @@ from ingest.schema import (
 )
 
 FORMAT = "2"  # raised when a column of a frame below is added or changes its meaning
+# Last in the glob: DuckDB guesses a table's size by its first file, and joins the wrong way round after an
+# empty one (twice the memory, a fifth more CPU).
+LAST = "day=9999-12-31"
 EMPTY = "_empty.parquet"  # carries the schema, so that a glob over an empty table still reads
 
 
@@ -70,15 +76,20 @@ class Lake:
         elif (found := marker.read_text().strip()) != FORMAT:
             raise LakeFormatError(self._advice(found))
         for table, schema in (
-            (self.root / "requests" / "day=1970-01-01", REQUESTS),
+            (self.root / "requests" / LAST, REQUESTS),
             (self.root / "rejects", REJECTS),
-            (self.root / "files" / "day=1970-01-01", FILES),
+            (self.root / "files" / LAST, FILES),
             (self.root / "rules", RULES),
             (self.root / "restated", RESTATED),
+            (self.root / "restatements", FORMER_FIGURES),
         ):
             if not (table / EMPTY).exists():
                 write_parquet(_empty(schema), table / EMPTY)
-        for path, schema in ((self.episodes_path, EPISODES), (self.networks_path, NETWORKS)):
+        for path, schema in (
+            (self.episodes_path, EPISODES),
+            (self.networks_path, NETWORKS),
+            (self.address_lists_path, ADDRESS_LISTS),
+        ):
             if not path.exists():
                 write_parquet(_empty(schema), path)
 
@@ -95,6 +106,10 @@ class Lake:
     @property
     def networks_path(self) -> Path:
         return self.root / "networks.parquet"
+
+    @property
+    def address_lists_path(self) -> Path:
+        return self.root / "address_lists.parquet"
 
     def requests_path(self, source: str, file_id: str, day: date, segment: int) -> Path:
         return self.root / "requests" / f"day={day.isoformat()}" / f"{source}.{file_id}.{segment:04d}.parquet"
@@ -134,6 +149,11 @@ class Lake:
         row = {"day": day, "rules_version": rules_version, "restated_us": restated_us}
         path = self.root / "restated" / f"day={day.isoformat()}.parquet"
         write_parquet(pl.DataFrame([row], schema=RESTATED), path)
+
+    def write_former_figures(self, figures: pl.DataFrame) -> None:
+        """Keep what was published before a restatement (columns of FORMER_FIGURES, one restatement)."""
+        path = self.root / "restatements" / f"{figures['restated_us'][0]}.parquet"
+        write_parquet(conform(figures, FORMER_FIGURES).collect(), path)
 
     def requests(self) -> pl.LazyFrame:
         """All committed requests of files that count, with their `day`."""

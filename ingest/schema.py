@@ -113,7 +113,8 @@ REQUESTS: Schema = {
     "is_media": pl.Boolean,
     "in_datacenter": pl.Boolean,
     "is_bogus_referrer": pl.Boolean,
-    "is_excluded_address": pl.Boolean,
+    "is_excluded_address": pl.Boolean,  # by its network; by its key is told anew
+    "referrer_match": pl.String,  # what the referrer would be called if a browser sent it
     # judgement
     "exclusion_reason": pl.String,  # null: qualifies
 }
@@ -169,11 +170,38 @@ RESTATED: Schema = {
     "restated_us": pl.Int64,
 }
 
+# lake/restatements/<restated_us>.parquet: the figures that were published before a restatement, one row a
+# (date, source class, show, reason); reason null: downloads.
+FORMER_FIGURES: Schema = {
+    "restated_us": pl.Int64,
+    "first_day": pl.Date,  # the event days judged again, first and last
+    "last_day": pl.Date,
+    "rules_version": pl.String,  # under which they were judged again
+    "date": pl.Date,
+    "source_class": pl.String,
+    "show_id": pl.String,
+    "reason": pl.String,
+    "published": pl.Int64,  # downloads, or requests of the reason, under the published window rule
+    "calendar": pl.Int64,
+    "first_touch": pl.Int64,
+    "last_touch": pl.Int64,
+}
+
 # lake/networks.parquet: one row an autonomous system met so far.
 NETWORKS: Schema = {
     "asn": pl.Int64,
     "network": pl.String,  # its name
     "network_kind": pl.String,
+}
+
+# lake/address_lists.parquet: one row an address of the operator's lists by one of its keys. It acts on
+# requests with that address_key or address_key_prev; networks of more than 1,024 addresses are not here.
+ADDRESS_LISTS: Schema = {
+    "list": pl.String,  # excluded_addresses | included_addresses
+    "address_key": pl.Int64,
+    "validated_on": pl.Date,
+    "expires_on": pl.Date,  # an inclusion: the last day it acts; null: acts until it is taken off the list
+    "reason": pl.String,  # as its author wrote it
 }
 
 # lake/catalog/episodes.parquet: one row an enclosure URL of an episode (an episode may have had several).

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "EARSHOT_"
 
@@ -26,6 +26,16 @@ class SettingError(ValueError):
     """A setting that cannot be used; the message names it, its value and what is allowed."""
 
 
+def _known_zone(name: str) -> str:
+    # Not ZoneInfo(name) alone: that opens whatever file the name leads to. Two names stand for no place.
+    if name != "UTC" and name not in available_timezones() - {"Factory", "localtime"}:
+        raise ValueError("no such time zone; allowed are IANA names such as UTC, Europe/Berlin")
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
 class Settings(BaseModel):
     """The settings of one installation; frozen, so that a run cannot change its own rules."""
 
@@ -36,11 +46,17 @@ class Settings(BaseModel):
     reference_dir: Path | None = Field(
         default=None, description="folder with reference lists, for example opawg/"
     )
+    country_db: Path | None = Field(
+        default=None, description="address database that tells countries (.mmdb, or a table of ranges)"
+    )
+    network_db: Path | None = Field(
+        default=None, description="address database that tells networks; may be the same file"
+    )
     prefix_hosts: str = Field(
         default="", description="hosts of our own prefix redirect, comma-separated: /e/… is unwound there"
     )
     window: Window = Field(default=Window.CALENDAR, description="the published download window")
-    time_zone: str = Field(
+    time_zone: TimeZone = Field(
         default="UTC",
         description="IANA name: in which zone a calendar day, and every date in the marts, begins",
     )
@@ -73,14 +89,6 @@ class Settings(BaseModel):
     keep_versions: Annotated[int, Field(ge=1)] = Field(
         default=3, description="published versions kept for readers that still hold an old one"
     )
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        # Not ZoneInfo(name) alone: that opens whatever file the name leads to.
-        if name != "UTC" and name not in available_timezones():
-            raise ValueError("no such time zone; allowed are IANA names such as UTC, Europe/Berlin")
-        return name
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: object) -> Settings:

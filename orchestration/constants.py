@@ -13,10 +13,15 @@ REJECTS = "rejects"
 FILES = "files"
 CATALOG_EPISODES = "catalog_episodes"
 PUBLISHED_MARTS = "published_marts"
+REFERENCE_LISTS = "reference_lists"
+ADDRESS_LISTS = "address_lists"
+RESTATED_DAYS = "restated_days"
 
 INGEST_JOB = "ingest_logs"
 CATALOG_JOB = "ingest_catalog"
 MARTS_JOB = "marts"
+LISTS_JOB = "refresh_lists"
+RESTATE_JOB = "restate"
 
 # The warehouse has one writer, and in DuckDB a reader blocks it too: dbt and the publisher take turns.
 WAREHOUSE_POOL = "warehouse"
@@ -24,6 +29,12 @@ WAREHOUSE_POOL = "warehouse"
 # The month of the first release: no log was taken in before, and every earlier hour would only be another
 # empty partition in the UI. 93,000 hours (ten years) list in under a second.
 FIRST_ARRIVAL_HOUR = "2026-11-01-00:00"
+
+# Days that can be judged again: those with requests, which no partition list could know when code is loaded.
+FIRST_EVENT_DAY = "2020-01-01"
+
+# The public lists change a few times a week. Not on the hour, when everybody asks.
+LISTS_CRON = "17 4 * * *"
 
 EVENT_DAYS = "event_days"  # metadata of `requests`: the event days an intake changed
 

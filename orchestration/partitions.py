@@ -1,4 +1,4 @@
-"""Partitions: log files by the hour in which they were taken in."""
+"""Partitions: log files by the hour in which they were taken in, restatements by the day of the requests."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from orchestration.constants import FIRST_ARRIVAL_HOUR
+from orchestration.constants import FIRST_ARRIVAL_HOUR, FIRST_EVENT_DAY
 
 # Arrival, not event time: a file holds many event hours, arrives once, and may arrive days late.
 # `end_offset=1` gives the hour in progress a partition, which is where files go.
 arrival_hours = dg.HourlyPartitionsDefinition(start_date=FIRST_ARRIVAL_HOUR, timezone="UTC", end_offset=1)
+
+event_days = dg.DailyPartitionsDefinition(start_date=FIRST_EVENT_DAY, timezone="UTC", end_offset=1)
 
 _KEY_FORMAT = "%Y-%m-%d-%H:%M"
 

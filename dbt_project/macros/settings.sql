@@ -28,3 +28,30 @@
 {% macro counted_under() -%}
     {{ window_rule() }} {{ time_zone() }}
 {%- endmacro %}
+
+{# R35: within this share of the larger count, two sources agree. #}
+{% macro reconciliation_tolerance() -%}
+    {{ _positive('EARSHOT_RECONCILIATION_TOLERANCE', '0.05') }}
+{%- endmacro %}
+
+{# Below so many downloads a difference is chance. #}
+{% macro reconciliation_min_downloads() %}20{% endmacro %}
+
+{# R12: how far above the median of the day (in scaled MADs), and from how many downloads on, to flag. #}
+{% macro flag_mads() -%}
+    {{ _positive('EARSHOT_FLAG_MADS', '6') }}
+{%- endmacro %}
+{% macro flag_min_downloads() -%}
+    {{ _positive('EARSHOT_FLAG_MIN_DOWNLOADS', '50', at_least=least_flagged_downloads()) }}
+{%- endmacro %}
+{% macro least_flagged_downloads() %}10{% endmacro %}
+
+{% macro _positive(setting, default, at_least='0') -%}
+    {%- set value = env_var(setting, default) -%}
+    {%- if not (value | float(0) > 0 and value | float(0) >= at_least | float) -%}
+        {{ exceptions.raise_compiler_error(
+            setting ~ " is '" ~ value ~ "'; allowed: numbers above 0" ~ (", from " ~ at_least ~ " on" if at_least != '0' else '')
+        ) }}
+    {%- endif -%}
+    {{ value | float }}
+{%- endmacro %}

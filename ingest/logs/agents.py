@@ -1,26 +1,24 @@
 """Who asked: user agents by ordered lists, first match wins.
 
-Bots → apps → libraries → browsers; then devices. Source of the semantics: OPAWG user-agents-v2. Patterns run
-in Rust (linear time on any agent text).
+Bots → apps → libraries → browsers; then devices and operating systems; referrers for browsers only. Source
+of the semantics: OPAWG user-agents-v2; the operating systems are our own. Patterns run in Rust (linear time
+on any agent text).
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-import orjson
 import polars as pl
 
-from ingest.logs.prefixes import percent_decode
-from ingest.logs.rejects import MASK
+from ingest.logs.ranges import MAX_REFERRER_CHARS
 from ingest.schema import Schema
 
-LISTS = ("bots", "apps", "libraries", "browsers", "devices")
+OPAWG_LISTS = ("bots", "apps", "libraries", "browsers", "devices", "referrers")
+OPERATING_SYSTEMS = "operating_systems"
+LISTS = (*OPAWG_LISTS, OPERATING_SYSTEMS)
 TYPES = {"bots": "bot", "apps": "app", "libraries": "library", "browsers": "browser"}
 
 CLASSIFIED: Schema = {
@@ -29,10 +27,19 @@ CLASSIFIED: Schema = {
     "app": pl.String,
     "device": pl.String,
     "device_category": pl.String,
+    "os": pl.String,  # one of the names in reference/operating_systems.json, null when unknown
 }
 
-MAX_AGENT_CHARS = 1_024
-_GENERIC_BOT = r"(?i)bot|crawler|spider"
+REFERRED: Schema = {
+    "referrer": pl.String,
+    "referrer_app": pl.String,
+    "referrer_category": pl.String,  # app | host; null: another site
+}
+
+# SEI Robotics makes television sets.
+_GENERIC_BOT = r"(?i)bot(?:[^i]|i[^c]|i?$)|crawler|spider"
+# Apple's own library, on telephones and computers alike: a device that only it tells says no system.
+_TELLS_NO_SYSTEM = "CFNetwork"
 # Patterns joined before they are tried one by one: most agents then meet ~60 regexes instead of ~900.
 _GROUP = 32
 
@@ -56,37 +63,18 @@ class AgentRules:
     """The lists in force, each in matching order."""
 
     lists: dict[str, tuple[Entry, ...]]
-    version: str  # first 12 hex of the SHA-256 of their content
-
-    @classmethod
-    def load(cls, reference_dir: Path | None = None) -> AgentRules:
-        """From `<reference_dir>/opawg/<list>.json`, else our own list. Raises AgentListError."""
-        theirs = reference_dir / "opawg" if reference_dir else None
-        if theirs is not None and theirs.is_dir():
-            raw = {name: _entries(theirs / f"{name}.json") for name in LISTS}
-        else:
-            raw = orjson.loads(resources.files("ingest.reference").joinpath("agents.json").read_bytes())
-        return cls.of({name: raw[name] for name in LISTS})
 
     @classmethod
     def of(cls, raw: dict[str, list[dict[str, Any]]]) -> AgentRules:
-        """From entries with `name`, `pattern` and optionally `category` and `examples`."""
+        """From entries with `name`, `pattern` and optionally `category` and `examples`.
+
+        Raises AgentListError.
+        """
         lists = {name: tuple(_entry(name, entry) for entry in raw.get(name, [])) for name in LISTS}
         for name, entries in lists.items():
             _refuse_unusable(name, entries)
-        content = [(e.name, e.pattern, e.category) for name in LISTS for e in lists[name]]
-        return cls(lists, hashlib.sha256(repr(content).encode()).hexdigest()[:12])
-
-
-def _entries(path: Path) -> list[dict[str, Any]]:
-    """The entries of one OPAWG file; half a set of lists must not pass for the whole."""
-    try:
-        entries: list[dict[str, Any]] = orjson.loads(path.read_bytes())["entries"]
-    except FileNotFoundError:
-        raise AgentListError(f"{path} is missing; an opawg folder holds {', '.join(LISTS)}") from None
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise AgentListError(f"{path} is no list of agents: {error}") from error
-    return entries
+        lists["devices"] = _by_their_examples(lists["devices"])
+        return cls(lists)
 
 
 def _entry(list_name: str, entry: dict[str, Any]) -> Entry:
@@ -120,6 +108,22 @@ def _refuse_unusable(list_name: str, entries: tuple[Entry, ...]) -> None:
                     ) from error
 
 
+def _by_their_examples(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Entries in their order; but one that another keeps from its own example goes before that.
+
+    OPAWG tests the order of agents, not of devices: Apple's CFNetwork makes a telephone of its watch.
+    """
+    examples = [(entry, example) for entry in entries for example in entry.examples]
+    found = dict(first_matches(pl.Series([example for _, example in examples], dtype=pl.String), entries))
+    ordered = list(entries)
+    for row, (entry, _) in enumerate(examples):
+        winner = found.get(row, entry)
+        if ordered.index(winner) < ordered.index(entry):
+            ordered.remove(entry)
+            ordered.insert(ordered.index(winner), entry)
+    return tuple(ordered)
+
+
 def _union(entries: tuple[Entry, ...]) -> str:
     return "|".join(f"(?:{entry.pattern})" for entry in entries)
 
@@ -128,7 +132,7 @@ def classify(agents: pl.DataFrame, rules: AgentRules) -> pl.DataFrame:
     """Distinct agents (column agent, String) → CLASSIFIED, in the same order.
 
     agent_type: app | browser | library | bot | bot_library | unknown | none. `app` is the name of whatever
-    entry matched. Bots have no device.
+    entry matched. Bots have no device and no operating system.
     """
     text = agents["agent"].fill_null("")
     types: list[str | None] = [None] * len(text)
@@ -155,8 +159,41 @@ def classify(agents: pl.DataFrame, rules: AgentRules) -> pl.DataFrame:
             "app": names,
             "device": [device.name if device else None for device in devices],
             "device_category": [device.category if device else None for device in devices],
+            "os": _systems(text, has_device, devices, rules),
         },
         schema=CLASSIFIED,
+    )
+
+
+def _systems(
+    text: pl.Series, rows: pl.Series, devices: list[Entry | None], rules: AgentRules
+) -> list[str | None]:
+    """Operating system of these rows of `text`, by what the agent says, else by its device's name."""
+    entries = rules.lists[OPERATING_SYSTEMS]
+    systems: list[str | None] = [None] * len(text)
+    for row, entry in first_matches(text.gather(rows), entries):
+        systems[rows[row]] = entry.name
+    by_device = [i for i in rows if systems[i] is None and devices[i] and _TELLS_NO_SYSTEM not in text[i]]
+    names = pl.Series([device.name for i in by_device if (device := devices[i])], dtype=pl.String)
+    for row, entry in first_matches(names, entries):
+        systems[by_device[row]] = entry.name
+    return systems
+
+
+def classify_referrers(referrers: pl.Series, rules: AgentRules) -> pl.DataFrame:
+    """Distinct referrers of browsers (String, as logged) → REFERRED, in the same order; null: not listed."""
+    entries: list[Entry | None] = [None] * len(referrers)
+    for row, entry in first_matches(
+        referrers.fill_null("").str.slice(0, MAX_REFERRER_CHARS), rules.lists["referrers"]
+    ):
+        entries[row] = entry
+    return pl.DataFrame(
+        {
+            "referrer": referrers,
+            "referrer_app": [entry.name if entry else None for entry in entries],
+            "referrer_category": [entry.category if entry else None for entry in entries],
+        },
+        schema=REFERRED,
     )
 
 
@@ -195,63 +232,3 @@ def _matches(texts: pl.Series, entries: tuple[Entry, ...]) -> pl.Series:
         for entry in entries:
             hits = hits | _matches(texts, (entry,))
         return hits
-
-
-_LABEL = re.compile(r"^\s*user-agent\s*:\s*", re.IGNORECASE)
-# Somebody's address in a comment, as proxies write it; a version stands behind a slash.
-_ADDRESS = re.compile(r"(?<![^\s(\[,;=])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![^\s)\],;])")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-
-
-def repaired(agent: str | None) -> str | None:
-    """A malformed agent put right where the intent is clear (R11); null for empty and `-`."""
-    if agent is None:
-        return None
-    text = _CONTROL.sub(" ", agent[: 4 * MAX_AGENT_CHARS]).strip()
-    text = _LABEL.sub("", text)
-    while len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
-        text = text[1:-1].strip()
-    if " " not in text:
-        if _is_encoded_again(text):
-            text = _CONTROL.sub(" ", percent_decode(text)).strip()
-        if " " not in text and ("+(" in text or ";+" in text):
-            text = text.replace("+", " ").strip()
-    text = _ADDRESS.sub(MASK, text[:MAX_AGENT_CHARS])
-    return None if text in ("", "-") else text
-
-
-def _is_encoded_again(text: str) -> bool:
-    """A whole agent encoded once more: no space left, but escapes after a slash or around a comment.
-
-    An app name alone (`BBC%20Sounds/1 CFNetwork/…`) is written so by Apple's own library, and the lists
-    expect it. Plain searches: agents come from strangers, and a pattern for this is quadratic.
-    """
-    _, slash, behind = text.partition("/")
-    return "%2f" in text.lower() or "%20(" in text or (bool(slash) and "%20" in behind)
-
-
-@dataclass
-class KnownAgents:
-    """Agents classified so far, over segments and files; bounded, since agents come from strangers."""
-
-    rules: AgentRules
-    limit: int = 200_000
-
-    def __post_init__(self) -> None:
-        self._known = pl.DataFrame(schema={"as_logged": pl.String, **CLASSIFIED})
-
-    def of(self, as_logged: pl.Series) -> pl.DataFrame:
-        """Agents as logged (decoded) → as_logged and CLASSIFIED of the repaired text, one row each."""
-        distinct = as_logged.drop_nulls().unique().to_frame("as_logged")
-        new = distinct.join(self._known, on="as_logged", how="anti")
-        if new.height:
-            new = new.with_columns(
-                agent=pl.Series([repaired(text) for text in new["as_logged"]], dtype=pl.String)
-            )
-            classified = classify(new.select(pl.col("agent").unique(maintain_order=True)), self.rules)
-            new = new.join(classified, on="agent", how="left", nulls_equal=True).select(self._known.columns)
-            if self._known.height + new.height > self.limit:
-                self._known = self._known.clear()
-                return self.of(as_logged) if new.height < distinct.height else new
-            self._known = pl.concat([self._known, new])
-        return distinct.join(self._known, on="as_logged", how="inner")

@@ -6,14 +6,18 @@ Pure: frames in, frames out. Each distinct path, agent, referrer and address is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 import polars as pl
 import xxhash
 
-from ingest.logs.agents import KnownAgents
-from ingest.logs.judge import exclusion_reason, is_watch_duplicate
+from ingest.logs.agents import classify_referrers
+from ingest.logs.distinct import Remembered
+from ingest.logs.judge import exclusion_reason, referrer_app
+from ingest.logs.known_agents import KnownAgents
 from ingest.logs.listeners import KeyRing, address_keys, canonical_addresses, epoch_of, mixed
 from ingest.logs.masking import without_own_address
+from ingest.logs.numbers import Numbers
 from ingest.logs.rules import Rules
 from ingest.logs.urls import enclosures
 from ingest.schema import REQUESTS, REQUESTS_ORDER, SourceClass, conform
@@ -40,6 +44,11 @@ class Origin:
     taken_in_us: int  # of the file's first intake: a rerun then decides alike
     max_future_h: float = 48
 
+    @property
+    def intake_day(self) -> date:
+        """On which day entries of dated lists must act."""
+        return datetime.fromtimestamp(self.taken_in_us / 1e6, UTC).date()
+
 
 @dataclass(frozen=True)
 class Cleaned:
@@ -58,6 +67,7 @@ class Cleaner:
 
     def __post_init__(self) -> None:
         self._agents = KnownAgents(self.rules.agents)
+        self._referrers = Remembered(self._judged_referrers)
 
     def clean(self, raw: pl.DataFrame, origin: Origin) -> Cleaned:
         """RAW → REQUESTS; a row without a usable time or address is refused."""
@@ -71,13 +81,13 @@ class Cleaner:
             .then(pl.lit(too_late))
         )
         rows, refused = _refuse(rows, wrong_time)
-        addresses, on = self._addresses(rows)
+        addresses, on = self._addresses(rows, origin.intake_day)
         rows = rows.join(addresses, on=on, how="left", maintain_order="left")
         unreadable = pl.when(pl.col("canonical").is_null()).then(pl.lit("client address is unreadable"))
         rows, without_address = _refuse(rows, unreadable)
         return Cleaned(self._requests(rows, origin), pl.concat([refused, without_address]))
 
-    def _addresses(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    def _addresses(self, rows: pl.DataFrame, intake_day: date) -> tuple[pl.DataFrame, list[str]]:
         """Distinct addresses with canonical form, keys and the lists they are in; and how to join them."""
         epochs = rows["key_epoch"].unique()
         if epochs.len() == 1:  # but for one segment a month
@@ -90,10 +100,11 @@ class Cleaner:
             on = ["address", "key_epoch"]
         canonical = canonical_addresses(distinct["address"]).alias("canonical")
         distinct = address_keys(distinct.with_columns(canonical), self.keys)
-        return distinct.with_columns(
-            self.rules.datacenters.contain(distinct["canonical"]).alias("in_datacenter"),
-            self.rules.excluded_addresses.contain(distinct["canonical"]).alias("is_excluded_address"),
-        ).drop("key_epoch" if on == ["address"] else []), on
+        numbers = Numbers(distinct["canonical"])
+        found = distinct.with_columns(
+            *self.rules.address_evidence(numbers, intake_day), *self.rules.networks.of(numbers)
+        )
+        return found.drop("key_epoch" if on == ["address"] else []), on
 
     def _requests(self, rows: pl.DataFrame, origin: Origin) -> pl.DataFrame:
         is_prefix = origin.source_class is SourceClass.PREFIX
@@ -102,19 +113,22 @@ class Cleaner:
             method=known_method.when(pl.col("method").is_not_null()).then(pl.lit("OTHER"))
         )
         rows = pl.concat([rows, enclosures(rows, self.rules.prefixes, is_prefix)], how="horizontal")
-        agents = self._agents.of(rows["agent"]).with_columns(is_watch_duplicate=is_watch_duplicate())
+        agents = self._agents.of(rows["agent"])
         rows = (
             rows.rename({"agent": "as_logged"})
             .join(agents, on="as_logged", how="left", maintain_order="left")
-            .join(self._referrers(rows["referrer"]), on="referrer", how="left", maintain_order="left")
+            .join(self._referrers.of(rows["referrer"]), on="referrer", how="left", maintain_order="left")
         )
-        rows = without_own_address(rows).with_columns(
+        rows = self._masked(rows).with_columns(
             *_keys(origin.source),
             agent_type=pl.col("agent_type").fill_null("none"),
             is_first_two=_is_first_two(),
         )
+        by_key = self.rules.listed_by_key(origin.intake_day)
         rows = rows.with_columns(
-            range_start=_first_byte(is_prefix), exclusion_reason=exclusion_reason(origin.source_class)
+            range_start=_first_byte(is_prefix),
+            referrer_app=referrer_app(),
+            exclusion_reason=exclusion_reason(origin.source_class, by_key),
         )
         rows = rows.with_columns(
             served_bytes=_served_bytes(is_prefix), resource_bytes=_resource_bytes(is_prefix)
@@ -133,13 +147,30 @@ class Cleaner:
             rows.with_columns(pl.lit(v).alias(k) for k, v in constants.items()), REQUESTS
         ).collect()
 
-    def _referrers(self, referrers: pl.Series) -> pl.DataFrame:
-        """Distinct referrers with their host (null for an address) and whether they are bogus."""
-        distinct = referrers.drop_nulls().unique().alias("referrer")
+    def _masked(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """`rows` without their own address in a text; an agent is judged as the lake keeps it."""
+        masked = without_own_address(rows)
+        changed = masked["agent"].ne_missing(rows["agent"])
+        if not changed.any():
+            return masked
+        as_stored = self._agents.of_stored(masked["agent"].filter(changed))
+        return pl.concat(
+            [
+                masked.filter(~changed),
+                masked.filter(changed)
+                .drop(set(as_stored.columns) - {"agent"})
+                .join(as_stored, on="agent", how="left")
+                .select(masked.columns),
+            ]
+        )
+
+    def _judged_referrers(self, distinct: pl.Series) -> pl.DataFrame:
+        """Distinct referrers with their host (null for an address), their name, whether they are bogus."""
         host = pl.col("referrer").str.extract(_REFERRER_HOST).str.to_lowercase().str.strip_chars_end(".")
         return distinct.to_frame().with_columns(
             pl.when(~host.str.contains(_IS_IPV4)).then(host).alias("referrer_host"),
             self.rules.bogus_referrers.match(distinct).alias("is_bogus_referrer"),
+            classify_referrers(distinct, self.rules.agents)["referrer_app"].alias("referrer_match"),
         )
 
 

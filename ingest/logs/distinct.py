@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -15,3 +16,27 @@ def map_distinct(values: pl.Series, function: Callable[[pl.Series], pl.Series]) 
     table = pl.DataFrame({"value": distinct, "result": function(distinct)})
     rows = values.to_frame("value").join(table, on="value", how="left", maintain_order="left")
     return rows["result"].alias(values.name)
+
+
+@dataclass
+class Remembered:
+    """What was found out of texts, kept over segments and files; bounded, since texts come from strangers."""
+
+    judge: Callable[[pl.Series], pl.DataFrame]  # distinct texts → one row each, the text under their name
+    limit: int = 200_000
+    _known: pl.DataFrame | None = field(default=None, repr=False)
+
+    def of(self, texts: pl.Series) -> pl.DataFrame:
+        """One row a distinct text that is not null."""
+        distinct = texts.drop_nulls().unique().to_frame()
+        if self._known is None:
+            self._known = self.judge(distinct.to_series().clear())
+        new = distinct.join(self._known, on=texts.name, how="anti").to_series()
+        if new.len():
+            if self._known.height + new.len() > self.limit:
+                self._known, new = self._known.clear(), distinct.to_series()
+            judged = pl.concat([self._known, self.judge(new)])
+            if judged.height <= self.limit:
+                self._known = judged
+            return distinct.join(judged, on=texts.name, how="inner")
+        return distinct.join(self._known, on=texts.name, how="inner")

@@ -1,4 +1,4 @@
-"""Which files lie in landing/, oldest first; hidden, half-copied and still-growing ones are left alone."""
+"""Which files the sources have, oldest first; hidden, half-copied and still-growing ones are left alone."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.places import files_below, visible
 from ingest.settings import SettingError, Settings
-from ingest.sources import CATALOG, safe_name
-
-UNFINISHED = (".tmp", ".part", ".partial", ".swp", ".crdownload", ".filepart")
+from ingest.sources import CATALOG, FILE, Sources, safe_name
 
 
 @dataclass(frozen=True)
 class LandingFile:
-    """A file to take in. `name` is its path below the source's folder."""
+    """A file to take in. `name` is its path below the source's folder, or below its pattern's fixed part."""
 
     source: str
     path: Path
@@ -47,60 +46,66 @@ class LandingFile:
 
 
 def find_landing_files(settings: Settings) -> list[LandingFile]:
-    """All files ready to be taken in, oldest arrival first."""
+    """All files ready to be taken in, oldest arrival first. Raises SettingError (sources.toml)."""
     now_ns = time.time_ns()
     found = []
-    for folder in _visible(settings.landing_dir):
-        if not folder.is_dir() or folder.name == CATALOG:
-            continue
+    for source, path, name in _files(settings, Sources.load(settings)):
         try:
-            source = safe_name(folder.name)
-        except SettingError:
-            continue  # see misnamed_folders: one such folder must not stop the others
-        for path in _files_below(folder):
-            try:
-                file = LandingFile.at(source, path, path.relative_to(folder).as_posix())
-            except (FileNotFoundError, PermissionError):
-                continue  # removed since it was listed, or in a folder that cannot be read
-            # ctime: set when the file was moved here, even with an old modification time.
-            if now_ns - max(file.modified_ns, file.changed_ns) >= settings.settle_s * 1e9:
-                found.append(file)
+            file = LandingFile.at(source, path, name)
+        except (FileNotFoundError, PermissionError):
+            continue  # removed since it was listed, or in a folder that cannot be read
+        # ctime: set when the file was moved here, even with an old modification time.
+        if now_ns - max(file.modified_ns, file.changed_ns) >= settings.settle_s * 1e9:
+            found.append(file)
     return sorted(found, key=lambda file: (file.changed_ns, file.source, file.name))
 
 
-def misnamed_folders(settings: Settings) -> list[str]:
+def _files(settings: Settings, sources: Sources) -> Iterator[tuple[str, Path, str]]:
+    """(source, path, name) of every file: in landing folders, then where sources.toml says."""
+    for folder in landing_folders(settings):
+        try:
+            source = safe_name(folder.name)
+        except SettingError:
+            continue  # see passed_over: one such folder must not stop the others
+        if source not in sources.places:
+            for path in files_below(folder):
+                yield source, path, path.relative_to(folder).as_posix()
+    for source, place in sources.places.items():
+        for path, name in place.files():
+            yield source, path, name
+
+
+def landing_folders(settings: Settings) -> list[Path]:
+    """The folders below landing/, each a source but for the one of the catalogue."""
+    return [path for path in visible(settings.landing_dir) if path.is_dir() and path.name != CATALOG]
+
+
+def passed_over(settings: Settings) -> list[str]:
     """What is wrong with landing folders whose files are passed over, one message each."""
     wrong = []
-    for folder in _visible(settings.landing_dir):
-        if folder.is_dir() and folder.name != CATALOG:
-            try:
-                safe_name(folder.name)
-            except SettingError as error:
-                wrong.append(str(error))
-            wrong += [f"folder {below} cannot be read" for below in _unreadable(folder)]
+    for folder in landing_folders(settings):
+        try:
+            safe_name(folder.name)
+        except SettingError as error:
+            wrong.append(str(error))
+        wrong += [f"folder {below} cannot be read" for below in _unreadable(folder)]
+    return wrong
+
+
+def out_of_reach(sources: Sources) -> dict[str, str]:
+    """Sources whose declared path has nothing to read, with the reason."""
+    wrong = {}
+    for source, place in sources.places.items():
+        if not place.root.exists():
+            wrong[source] = f"{place.root} does not exist (setting path in {FILE})"
+        elif blocked := next(_unreadable(place.root), None):
+            wrong[source] = f"{blocked} cannot be read"
     return wrong
 
 
 def _unreadable(folder: Path) -> Iterator[Path]:
-    if not os.access(folder, os.R_OK | os.X_OK):
+    if not os.access(folder, os.R_OK | os.X_OK if folder.is_dir() else os.R_OK):
         yield folder
-    for path in _visible(folder):
+    for path in visible(folder):
         if path.is_dir() and not path.is_symlink():
             yield from _unreadable(path)
-
-
-def _visible(folder: Path) -> list[Path]:
-    """What lies in `folder`; nothing where it cannot be read, so that it does not stop the others."""
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return []
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    for path in _visible(folder):
-        if path.is_dir():
-            if not path.is_symlink():  # a link to a folder above would never end
-                yield from _files_below(path)
-        elif path.is_file() and not path.name.lower().endswith(UNFINISHED):
-            yield path

@@ -14,11 +14,12 @@ from ingest.durable import locked
 from ingest.lake import Lake, utc_now_us
 from ingest.logs.clean import Cleaner, Origin
 from ingest.logs.errors import FileChanged, FileRefused
-from ingest.logs.formats.base import Format, Header, Lines
+from ingest.logs.formats.base import Format, Lines
 from ingest.logs.found import LandingFile, find_landing_files
-from ingest.logs.landing import OpenFile, Segment, open_segments
+from ingest.logs.landing import OpenFile, open_segments
 from ingest.logs.listeners import KeyRing
-from ingest.logs.prefixes import own_prefix_hosts
+from ingest.logs.networks import record_networks
+from ingest.logs.read import Part, read
 from ingest.logs.rejects import LINE_REJECTS, rejects_of
 from ingest.logs.rules import Rules
 from ingest.logs.tally import Tally, refused_lines
@@ -70,18 +71,21 @@ def take_in(
     progress: Progress | None = None,
     keyring: KeyRing | None = None,
     force: bool = False,
+    rules: Rules | None = None,
 ) -> IntakeReport:
     """Take `files` into `lake`, each at most once.
 
     A file known under the same name and content is skipped (unless `force`, which writes the same bytes
     again); the same content under another name is recorded as a duplicate. progress: called with (files done,
-    all, the last one). Raises OSError (disk full …) after the files before it were committed; nothing of the
-    failed one is visible.
+    all, the last one). rules: the lists to judge by, else those of `settings`. Raises OSError (disk full …)
+    after the files before it were committed; nothing of the failed one is visible.
     """
-    rules = Rules.load(settings.reference_dir, own_prefix_hosts(settings))
-    cleaner = Cleaner(rules, keyring or KeyRing(settings.keys_dir))
-    sources = Sources.load(settings.data)
-    lake.write_rules(rules.described())
+    sources = Sources.load(settings)
+    rules = rules or Rules.load(settings)
+    keyring = keyring or KeyRing(settings.keys_dir)
+    cleaner = Cleaner(rules, keyring)
+    rules.remember(settings, lake)
+    rules.write_address_lists(lake, keyring)
     # One intake a lake at a time: another one's half-written files must not look like a dead one's.
     with locked(lake.root / ".intake.lock"):
         intake = _Intake(settings, lake, cleaner, sources, utc_now_us() if now_us is None else now_us, force)
@@ -109,6 +113,7 @@ class _Intake:
         self.preview = pl.DataFrame()
         self._uncommitted: list[dict[str, object]] = []
         self._markers: list[Path] = []
+        self._asns: set[int] = set()
         self._last_commit = time.monotonic()
         ledger = lake.ledger().sort("taken_in_us", descending=True)
         # What was refused or held may be fine under today's settings: only the others are done with.
@@ -134,6 +139,8 @@ class _Intake:
             self.commit()
 
     def commit(self) -> None:
+        record_networks(self.lake, self.cleaner.rules.networks, self._asns)
+        self._asns.clear()
         if self._uncommitted:
             self.lake.record(pl.DataFrame(self._uncommitted, schema=FILES, orient="row"))
         for marker in self._markers:
@@ -178,9 +185,8 @@ class _Intake:
                 taken_in_us,
                 self.settings.max_future_h,
             )
-            header: Header = ()
-            for segment in opened.segments:
-                header = self._clean_segment(segment, header, log_format, origin, tally)
+            for part in read(opened.segments, log_format, self.sources.get(landed.source)):
+                self._clean(part, origin, tally)
             rejects = tally.stored_rejects(opened.file_id, landed.source, landed.name)
             self.lake.write_rejects(rejects, landed.source, opened.file_id)
         except FileRefused as error:
@@ -195,21 +201,10 @@ class _Intake:
             opened.segments.close()
         _remove(earlier - tally.written)
         self._markers.append(marker)
-        lines = tally.lines
-        status, reason = FileStatus.TAKEN, opened.oddity
-        share = rejects.height / max(lines, 1)
-        if lines != tally.requests + rejects.height:
-            status = FileStatus.HELD
-            reason = (
-                f"{lines} lines became {tally.requests} requests and {rejects.height} rejects: "
-                f"a fault in the reader of {log_format.NAME}, please report it"
-            )
-        if rejects.height >= self.settings.min_rejects_to_hold and share > self.settings.max_reject_share:
-            status = FileStatus.HELD
-            reason = (
-                f"{rejects.height} of {lines} lines could not be read, "
-                f"more than a share of {self.settings.max_reject_share:g} (setting max_reject_share)"
-            )
+        status, reason = tally.verdict(rejects.height, log_format.NAME, self.settings)
+        reason = reason or opened.oddity
+        if self.sources.get(landed.source).trusted_proxies and tally.requests and not tally.forwarded:
+            reason = reason or "no line has X-Forwarded-For: all listeners are its proxies (trusted_proxies)"
         self._record(
             landed,
             opened.file_id,
@@ -222,14 +217,11 @@ class _Intake:
             taken_in_us,
         )
 
-    def _clean_segment(
-        self, segment: Segment, header: Header, log_format: Format, origin: Origin, tally: Tally
-    ) -> Header:
-        first_line = tally.next_line
-        parsed = log_format.parse(segment.body, first_line, header)
-        # Counted apart from the reader, so that a line it lost is noticed below.
-        tally.next_line += segment.body.count(b"\n") + (not segment.body.endswith(b"\n"))
-        cleaned = self.cleaner.clean(parsed.requests, origin)
+    def _clean(self, part: Part, origin: Origin, tally: Tally) -> None:
+        segment, first_line, parsed = part.segment, part.first_line, part.parsed
+        tally.next_line = part.next_line
+        tally.forwarded += part.requests.height - part.requests["forwarded_for"].null_count()
+        cleaned = self.cleaner.clean(part.requests, origin)
         bad_lines = rejects_of((first_line + bad.row, bad.reason, bad.text) for bad in segment.bad_lines)
         refused = refused_lines(cleaned.refused, Lines(segment.body, first_line))
         tally.rejects += [parsed.rejects, bad_lines, refused]
@@ -240,7 +232,7 @@ class _Intake:
             tally.written.add(self.lake.requests_path(origin.source, origin.file_id, day, segment.index))
         if cleaned.requests.height and not self.preview.height:
             self.preview = _preview(cleaned.requests)
-        return parsed.header
+        self._asns.update(cleaned.requests["asn"].drop_nulls().unique())
 
     def _all_of(self, opened: OpenFile, landed: LandingFile) -> set[Path]:
         pattern = f"day=*/{landed.source}.{opened.file_id}.*.parquet"
@@ -282,7 +274,7 @@ class _Intake:
             "requests": tally.requests,
             "rejects": rejects,
             "is_truncated": is_truncated,
-            "is_comparable": True,
+            "is_comparable": self.sources.get(landed.source).is_comparable(log_format),
             "first_us": tally.first_us,
             "last_us": tally.last_us,
             "days": sorted(tally.days),

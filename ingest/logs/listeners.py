@@ -63,6 +63,10 @@ class KeyRing:
         """One secret that dies with this process: nothing rotates, no listener is cut at an epoch's end."""
         return cls(None)
 
+    def has(self, epoch: int) -> bool:
+        """Is there a secret of this epoch already?"""
+        return self._folder is None or (self._folder / f"epoch-{epoch}.key").exists()
+
     def secret(self, epoch: int) -> str:
         """The epoch's secret, 64 hex digits; made on first use, the same for every process."""
         if self._folder is None:
@@ -116,6 +120,13 @@ def address_keys(addresses: pl.DataFrame, keys: KeyRing) -> pl.DataFrame:
             address_key=pl.lit(None, pl.Int64), address_key_prev=pl.lit(None, pl.Int64)
         )
     return pl.concat(parts)
+
+
+def keys_in_epoch(canonical: pl.Series, epoch: int, keys: KeyRing) -> pl.Series:
+    """The address_key (Int64) that requests of an epoch carry for these canonical addresses (String)."""
+    message = pl.concat_str(pl.lit(_DOMAIN), "canonical")
+    rows = canonical.alias("canonical").to_frame()
+    return rows.select(_first_64_bits(message, keys.secret(epoch)).alias("address_key")).to_series()
 
 
 def _first_64_bits(message: pl.Expr, secret: str) -> pl.Expr:

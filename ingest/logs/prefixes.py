@@ -6,15 +6,14 @@ Forms: `prefix/e/host/path`, `prefix/e/https://host/path`, `prefix/e/https%3A%2F
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import orjson
 
+from ingest.logs.ranges import ReferenceListError
 from ingest.settings import Settings
 
 # Hostile chains: beyond either bound nothing is unwound at all, so that unwinding twice changes nothing.
@@ -32,6 +31,7 @@ _TARGET = re.compile(
     r"(?P<slash>/|%2F)",
     re.IGNORECASE,
 )
+_HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)+[a-z][a-z0-9-]{1,62}")
 _LONE = re.compile("[\udc80-\udcff]")
 _HOST_TAIL = re.compile(r"(?:\.|:443|:80|:)+$")
 
@@ -47,32 +47,47 @@ def own_prefix_hosts(settings: Settings) -> tuple[str, ...]:
     return tuple(host.strip() for host in settings.prefix_hosts.split(",") if host.strip())
 
 
+def _prefix(number: int, entry: object) -> tuple[str, str]:
+    pattern = entry.get("prefixpattern") if isinstance(entry, dict) else None
+    if not isinstance(pattern, str):
+        raise ReferenceListError(f"entry {number} has no prefixpattern")
+    host, slash, path = pattern.strip().lower().partition("/")
+    # A top-level domain alone would unwind every enclosure there is.
+    if not _HOST.fullmatch(host.strip(".")):
+        raise ReferenceListError(
+            f"entry {number}: prefixpattern {pattern!r} does not begin with a host"[:300]
+        )
+    return host.strip("."), (slash + path).rstrip("/")
+
+
 @dataclass(frozen=True)
 class PrefixRules:
     """Known prefixes as (host, start of path): also every host below that host."""
 
     known: tuple[tuple[str, str], ...]
-    version: str
 
     @classmethod
-    def load(cls, reference_dir: Path | None = None, own_hosts: tuple[str, ...] = ()) -> PrefixRules:
-        """From `<reference_dir>/opawg/prefixes.json`, else our own list; `own_hosts` redirect below `/e/`."""
-        theirs = reference_dir / "opawg" / "prefixes.json" if reference_dir else None
-        if theirs is not None and theirs.is_file():
-            data = theirs.read_bytes()
-        else:
-            data = resources.files("ingest.reference").joinpath("prefixes.json").read_bytes()
-        known = []
-        for entry in orjson.loads(data):
-            host, slash, path = entry["prefixpattern"].lower().partition("/")
-            known.append((host.strip("."), (slash + path).rstrip("/")))
-        known += [(host.lower().strip("."), "/e") for host in own_hosts]
-        return cls(tuple(known), hashlib.sha256(repr(known).encode()).hexdigest()[:12])
+    def of(cls, entries: object, own_hosts: tuple[str, ...] = ()) -> PrefixRules:
+        """From OPAWG's list: objects with `prefixpattern`. `own_hosts` redirect below `/e/`.
+
+        Raises ReferenceListError naming the entry.
+        """
+        if not isinstance(entries, list) or not entries:
+            raise ReferenceListError(
+                "there are no prefixes: wanted is a list of objects with 'prefixpattern'"
+            )
+        known = [_prefix(number, entry) for number, entry in enumerate(entries, 1)]
+        return cls(tuple(known)).with_hosts(own_hosts)
 
     @classmethod
-    def of(cls, settings: Settings) -> PrefixRules:
-        """The rules of this installation: the same for its logs and its catalogue."""
-        return cls.load(settings.reference_dir, own_prefix_hosts(settings))
+    def built_in(cls, own_hosts: tuple[str, ...] = ()) -> PrefixRules:
+        """Our own list."""
+        data = resources.files("ingest.reference").joinpath("prefixes.json").read_bytes()
+        return cls.of(orjson.loads(data), own_hosts)
+
+    def with_hosts(self, own_hosts: tuple[str, ...]) -> PrefixRules:
+        """These rules and a redirect of our own on `own_hosts`."""
+        return PrefixRules(self.known + tuple((host.lower().strip("."), "/e") for host in own_hosts))
 
     @property
     def host_pattern(self) -> str:

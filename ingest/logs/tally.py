@@ -10,7 +10,8 @@ import polars as pl
 
 from ingest.logs.formats.base import Lines
 from ingest.logs.rejects import LINE_REJECTS, MASK, line_rejects
-from ingest.schema import REJECTS, conform
+from ingest.schema import REJECTS, FileStatus, conform
+from ingest.settings import Settings
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Tally:
     next_line: int = 1
     requests: int = 0
     directives: int = 0
+    forwarded: int = 0  # requests that came with X-Forwarded-For
     rejects: list[pl.DataFrame] = field(default_factory=list)  # LINE_REJECTS
     first_us: int | None = None
     last_us: int | None = None
@@ -39,6 +41,20 @@ class Tally:
             assert isinstance(first, int) and isinstance(last, int)
             self.first_us = first if self.first_us is None else min(first, self.first_us)
             self.last_us = last if self.last_us is None else max(last, self.last_us)
+
+    def verdict(self, rejects: int, format_name: str, settings: Settings) -> tuple[FileStatus, str | None]:
+        """Whether what was read counts, and if not, why."""
+        if rejects >= settings.min_rejects_to_hold and rejects > settings.max_reject_share * self.lines:
+            return FileStatus.HELD, (
+                f"{rejects} of {self.lines} lines could not be read, "
+                f"more than a share of {settings.max_reject_share:g} (setting max_reject_share)"
+            )
+        if self.lines != self.requests + rejects:
+            return FileStatus.HELD, (
+                f"{self.lines} lines became {self.requests} requests and {rejects} rejects: "
+                f"a fault in the reader of {format_name}, please report it"
+            )
+        return FileStatus.TAKEN, None
 
     def stored_rejects(self, file_id: str, source: str, file_name: str) -> pl.DataFrame:
         """All rejects of the file as REJECTS, by line."""

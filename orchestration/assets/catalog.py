@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from ingest.catalog import take_in_catalog
-from ingest.logs.prefixes import PrefixRules
+from ingest.logs.rules import prefixes_in_force
 from ingest.settings import Settings
 from ingest.sources import CATALOG
 from orchestration.constants import CATALOG_EPISODES, CATALOG_JOB, INGEST_GROUP, OWNERS
@@ -32,7 +32,7 @@ def catalog_files(settings: Settings) -> list[Path]:
 def catalog_episodes(installation: Installation) -> dg.MaterializeResult[None]:
     settings, lake = installation.settings(), installation.lake()
     files = catalog_files(settings)
-    take_in_catalog(files, lake, PrefixRules.of(settings))
+    take_in_catalog(files, lake, prefixes_in_force(settings))
     episodes = pl.read_parquet(lake.episodes_path)
     preview = episodes.select("show_title", "episode_title", "enclosure_url", "file_bytes")
     return dg.MaterializeResult(

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from ingest.logs.found import misnamed_folders
+from ingest.logs.found import out_of_reach, passed_over
 from ingest.logs.intake import LandingFile, find_landing_files
-from ingest.settings import Settings
+from ingest.settings import SettingError, Settings
+from ingest.sources import Sources
 from orchestration.assets.ingest import ingest_job, intake_config
 from orchestration.constants import (
     ATTEMPT_TAG,
@@ -38,12 +39,18 @@ _BLOCK = 1 << 20
 )
 def landing_sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.SensorResult:
     settings = installation.settings()
-    if not settings.landing_dir.is_dir():
+    try:
+        sources = Sources.load(settings)
+        files = find_landing_files(settings)
+    except SettingError as error:
+        # The cursor stays: what lands meanwhile is asked for once sources.toml is mended.
+        return dg.SensorResult(skip_reason=f"nothing is taken in: {error}")
+    if not settings.landing_dir.is_dir() and not sources.places:
         return dg.SensorResult(skip_reason=f"there is no landing folder {settings.landing_dir} yet")
     for run_id in report_dead_runs(context.instance, INGEST_JOB, settings):
         context.log.warning(f"run {run_id} has lost its process; its files are asked for again")
     plan = make_plan(
-        find_landing_files(settings),
+        files,
         read_cursor(context.cursor),
         busy=sources_under_way(context.instance),
         read_ledger=lambda: installation.lake().ledger(),
@@ -56,7 +63,7 @@ def landing_sensor(context: dg.SensorEvaluationContext, installation: Installati
     requests = [run_request(batch, hour) for batch in plan.batches]
     return dg.SensorResult(
         run_requests=requests,
-        skip_reason=None if requests else why_nothing(plan, settings),
+        skip_reason=None if requests else why_nothing(plan, settings, sources),
         cursor=plan.cursor.model_dump_json(),
     )
 
@@ -76,7 +83,7 @@ def run_request(batch: Batch, hour: str) -> dg.RunRequest:
     )
 
 
-def why_nothing(plan: Plan, settings: Settings) -> str:
+def why_nothing(plan: Plan, settings: Settings, sources: Sources) -> str:
     """Why this tick asks for no run, in words."""
     reasons = [
         f"{count} file{'s' if count > 1 else ''} of {source} wait for its run to end"
@@ -93,7 +100,8 @@ def why_nothing(plan: Plan, settings: Settings) -> str:
             f"given up after {MAX_FILE_ATTEMPTS} runs: {_some(plan.given_up)}."
             " Mend what the failed runs tell, then materialise `requests` for the current hour"
         )
-    reasons += misnamed_folders(settings)
+    reasons += passed_over(settings)
+    reasons += [f"source {name}: {reason}" for name, reason in out_of_reach(sources).items()]
     return "; ".join(reasons) or f"no new log files in {settings.landing_dir}"
 
 

@@ -17,6 +17,7 @@ from orchestration.constants import (
     MARTS_JOB,
     MAX_EVENTS_PER_TICK,
     REQUESTS,
+    RESTATED_DAYS,
     SENSOR_INTERVAL_S,
     UP_TO_TAG,
 )
@@ -62,9 +63,9 @@ def marts_due_sensor(context: dg.SensorEvaluationContext, installation: Installa
 
 
 def changes_since(instance: dg.DagsterInstance, storage_id: int) -> list[Change]:
-    """Materialisations of requests and catalogue after `storage_id`, oldest first."""
+    """Materialisations of requests, catalogue and restated days after `storage_id`, oldest first."""
     changes = []
-    for asset in (REQUESTS, CATALOG_EPISODES):
+    for asset in (REQUESTS, CATALOG_EPISODES, RESTATED_DAYS):
         found = instance.fetch_materializations(
             dg.AssetRecordsFilter(dg.AssetKey(asset), after_storage_id=storage_id),
             limit=MAX_EVENTS_PER_TICK,

@@ -105,8 +105,10 @@ def catalog(episodes: Sequence[int] = (0, 1, 2)) -> pl.DataFrame:
     ).collect()
 
 
-def add_file(lake: Lake, file_id: str, rows: Sequence[Row], lines_from: int = 1) -> None:
-    """Put `rows` into the lake as one landing file a source."""
+def add_file(
+    lake: Lake, file_id: str, rows: Sequence[Row], lines_from: int = 1, cut: Sequence[str] = ()
+) -> None:
+    """Put `rows` into the lake as one landing file a source; those in `cut` have addresses cut short."""
     by_source: dict[str, list[Row]] = defaultdict(list)
     for number, row in enumerate(rows, lines_from):
         by_source[row["source"]].append({**row, "file_id": file_id, "line_number": number})
@@ -124,6 +126,9 @@ def add_file(lake: Lake, file_id: str, rows: Sequence[Row], lines_from: int = 1)
                 "lines": len(mine),
                 "requests": len(mine),
                 "rejects": 0,
+                "first_us": min(row["started_us"] for row in mine),
+                "last_us": max(row["started_us"] for row in mine),
+                "is_comparable": source not in cut,
                 "days": days,
                 "taken_in_us": START_US,
             }

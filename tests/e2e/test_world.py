@@ -29,9 +29,9 @@ from earshot.world import (
     write_catalog,
     write_truth,
 )
+from earshot.world_damage import DAMAGES
 from earshot.world_formats import (
     CLOUDFRONT_FIELDS,
-    DAMAGES,
     SERVER_LOG_FORMATS,
     Request,
     Target,
@@ -150,7 +150,7 @@ def test_line_counts_match_the_files(world: World, tmp_path: Path) -> None:
         assert len(read_lines(path)) == file.lines
         lines[file.source] += file.lines
     assert lines == world.truth.lines
-    assert set(lines) == {"cdn", "cdn-cloudfront_v2", "cdn-nginx", "cdn-caddy", "prefix"}
+    assert set(lines) == {"cdn", "prefix"} | {f"cdn-{name}" for name in SERVER_LOG_FORMATS[1:]}
 
 
 def test_lines_less_rejects_and_redelivered_ones_are_the_requests(world: World) -> None:
@@ -208,6 +208,20 @@ def test_switches_leave_things_out() -> None:
     assert len(world.cdn) == world.truth.lines["cdn"]
 
 
+def test_bunny_tells_the_end_alone_and_addresses_cut_short(world: World) -> None:
+    lines = [line.split("|") for line in request_lines(world, "bunny")]
+    assert [int(line[2]) for line in lines] == [r.start_ms + r.dur_ms for r in world.cdn]
+    assert all(line[5].endswith((".0", ":0")) for line in lines)
+    assert {len(line) for line in lines} == {12}
+
+
+def test_akamai_writes_000_for_what_was_cut_and_for_what_got_no_answer(world: World) -> None:
+    lines = [json.loads(line) for line in request_lines(world, "akamai")]
+    odd = [r for line, r in zip(lines, world.cdn, strict=True) if line["statusCode"] == "000"]
+    assert {r.status for r in odd} == {0, 206}
+    assert all(r.status == 0 or r.body < r.last - r.first + 1 for r in odd)
+
+
 def test_every_format_tells_the_same_start_to_the_millisecond(world: World) -> None:
     truth = [request.start_ms for request in world.cdn]
     cloudfront = [line.split("\t") for line in request_lines(world, "cloudfront") if not line.startswith("#")]
@@ -217,10 +231,17 @@ def test_every_format_tells_the_same_start_to_the_millisecond(world: World) -> N
         - round(float(line[at["time-taken"]]) * 1000)
         for line in cloudfront
     ]
-    v2, nginx, caddy = (list(map(json.loads, request_lines(world, name))) for name in SERVER_LOG_FORMATS[1:])
+    v2, nginx, caddy, fastly, cloudflare, akamai = (
+        list(map(json.loads, request_lines(world, name)))
+        for name in SERVER_LOG_FORMATS
+        if name not in ("cloudfront", "bunny")
+    )
     assert truth == [int(line["timestamp(ms)"]) - round(float(line["time-taken"]) * 1000) for line in v2]
     assert truth == [round(float(line["ts"]) * 1000) - round(float(line["dur"]) * 1000) for line in nginx]
     assert truth == [round(line["ts"] * 1000) - round(line["duration"] * 1000) for line in caddy]
+    assert truth == [int(line["start_ms"]) for line in fastly]
+    assert truth == [line["EdgeStartTimestamp"] // 10**6 for line in cloudflare]
+    assert truth == [round(float(line["reqTimeSec"]) * 1000) for line in akamai]
     assert [line["ua"] for line in nginx] == [request.agent for request in world.cdn]
     assert [unquote(line[at["cs(User-Agent)"]]) for line in cloudfront] == [r.agent or "-" for r in world.cdn]
     assert len({line[at["x-edge-request-id"]] for line in cloudfront}) == len(truth)
@@ -286,5 +307,5 @@ def test_truth_files_repeat_the_truth_and_name_no_address(world: World, tmp_path
 
 
 def test_an_unknown_format_is_named_in_the_error() -> None:
-    with pytest.raises(ValueError, match="akamai"):
-        WorldSpec(formats=("akamai",))
+    with pytest.raises(ValueError, match="apache"):
+        WorldSpec(formats=("apache",))

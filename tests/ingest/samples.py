@@ -13,6 +13,7 @@ import polars as pl
 from ingest.lake import Lake
 from ingest.logs.intake import IntakeReport, LandingFile, take_in
 from ingest.logs.listeners import KeyRing
+from ingest.logs.rules import Rules
 from ingest.settings import Settings
 
 # 2026-09-29 12:00:00 UTC; date -u -d 2026-09-29T12:00:00 +%s
@@ -107,6 +108,91 @@ def caddy(headers: dict[str, str] | None = None, resp: dict[str, str] | None = N
         "resp_headers": {name: [value] for name, value in (resp or {}).items()},
     }
     return json.dumps(line | {k: v for k, v in values.items() if not k.startswith("request_")}) + "\n"
+
+
+def fastly(**values: object) -> str:
+    """One line of our Fastly format."""
+    line: dict[str, object] = {
+        "start_ms": f"{NOON_S}500",
+        "id": "id-1",
+        "ip": ADDRESS,
+        "method": "GET",
+        "host": "media.example.fm",
+        "url": "/show/1.mp3",
+        "status": "200",
+        "bytes": "2000000",
+        "range": "",
+        "content_range": "",
+        "length": "2000000",
+        "type": "audio/mpeg",
+        "ua": APP,
+        "ref": "",
+        "xff": "",
+    }
+    return json.dumps(line | values) + "\n"
+
+
+def cloudflare(**values: object) -> str:
+    """One line of Logpush's http_requests; custom fields by `RequestHeaders`, `ResponseHeaders`."""
+    line: dict[str, object] = {
+        "ClientIP": ADDRESS,
+        "ClientRequestHost": "media.example.fm",
+        "ClientRequestMethod": "GET",
+        "ClientRequestURI": "/show/1.mp3",
+        "ClientRequestReferer": "",
+        "ClientRequestUserAgent": APP,
+        "EdgeStartTimestamp": NOON_S * 10**9 + 500_000_000,
+        "EdgeEndTimestamp": NOON_S * 10**9 + 2_500_000_000,
+        "EdgeResponseStatus": 200,
+        "EdgeResponseBodyBytes": 2000000,
+        "EdgeResponseBytes": 2000420,
+        "EdgeResponseContentType": "audio/mpeg",
+        "RayID": "id-1",
+    }
+    return json.dumps(line | values) + "\n"
+
+
+def akamai(**values: object) -> str:
+    """One line of DataStream 2; a value of None is left out, as Akamai does with `-`."""
+    line: dict[str, object] = {
+        "version": 1,
+        "reqId": "id-1",
+        "reqTimeSec": f"{NOON_S}.500",
+        "bytes": "2000000",
+        "cliIP": ADDRESS,
+        "statusCode": "200",
+        "reqHost": "media.example.fm",
+        "reqMethod": "GET",
+        "reqPath": "/show/1.mp3",
+        "rspContentLen": "2000000",
+        "rspContentType": "audio/mpeg",
+        "UA": APP,
+    }
+    return json.dumps({key: value for key, value in (line | values).items() if value is not None}) + "\n"
+
+
+def bunny(*further: object, **values: object) -> str:
+    """One line of Bunny's; `further` fields stand behind the twelve."""
+    line: dict[str, object] = {
+        "cache_status": "HIT",
+        "status": 200,
+        "time_ms": f"{NOON_S}500",
+        "bytes_sent": 2000000,
+        "pull_zone": 390,
+        "address": "203.0.113.0",
+        "referrer": "-",
+        "url": "https://media.example.fm/show/1.mp3",
+        "edge": "WA",
+        "agent": APP,
+        "request_id": "322b688bd63fb63f2babe9de30a5d262",
+        "country": "DE",
+    }
+    return "|".join(map(str, [*(line | values).values(), *further])) + "\n"
+
+
+def rules_of(reference: Path | None = None) -> Rules:
+    """The lists of a local folder, else our own; never those of a data folder that happens to be here."""
+    return Rules.load(Settings(data=Path("no-such-folder"), reference_dir=reference))
 
 
 def settings_of(tmp_path: Path, **values: Any) -> Settings:

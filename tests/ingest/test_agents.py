@@ -10,14 +10,16 @@ import polars as pl
 import pytest
 
 from ingest.logs.agents import (
+    OPERATING_SYSTEMS,
     TYPES,
     AgentListError,
     AgentRules,
-    KnownAgents,
     classify,
+    classify_referrers,
     first_matches,
-    repaired,
 )
+from ingest.logs.known_agents import KnownAgents, repaired
+from tests.ingest.samples import rules_of
 
 _NAMED = os.environ.get("EARSHOT_REFERENCE_DIR")
 REFERENCE = Path(_NAMED) if _NAMED else Path(__file__).parents[2].parent / "shared" / "reference"
@@ -34,7 +36,7 @@ def entry(name: str, pattern: str, **more: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("reference", LISTS, ids=["ours", "public"])
 def test_every_example_is_classified_as_listed(reference: Path | None) -> None:
-    rules = AgentRules.load(reference)
+    rules = rules_of(reference).agents
     missed = []
     for list_name, type_ in TYPES.items():
         wanted = [(entry, example) for entry in rules.lists[list_name] for example in entry.examples]
@@ -49,14 +51,83 @@ def test_every_example_is_classified_as_listed(reference: Path | None) -> None:
 
 @pytest.mark.parametrize("reference", LISTS, ids=["ours", "public"])
 def test_every_device_example_is_found(reference: Path | None) -> None:
-    devices = AgentRules.load(reference).lists["devices"]
+    devices = rules_of(reference).agents.lists["devices"]
     wanted = [(entry, example) for entry in devices for example in entry.examples]
     found = dict(first_matches(pl.Series([example for _, example in wanted]), devices))
     for row, (entry_, example) in enumerate(wanted):
-        # One public example contradicts its own list: an earlier entry matches it. First match wins.
         by_hand = next(e for e in devices if re.search(e.pattern, example))
-        assert found[row] == by_hand, example
-        assert by_hand == entry_ or (entry_.name, by_hand.name) == ("Apple Watch", "Apple iPhone"), example
+        assert found[row] == by_hand == entry_, example
+
+
+def test_a_device_that_another_keeps_from_its_example_is_tried_before_that() -> None:
+    """OPAWG's telephone matches CFNetwork, and stands before the watch whose example has it."""
+    listed = [
+        entry("Tablet", "tablet"),
+        entry("Phone", "phone|Net", examples=["phone Net"]),
+        entry("Watch", "^Watch/|watch", examples=["Watch/1 Net"]),
+        entry("Player", "play|Net"),
+    ]
+    devices = AgentRules.of({"devices": listed}).lists["devices"]
+    assert [device.name for device in devices] == ["Tablet", "Watch", "Phone", "Player"]
+
+
+def test_robotics_is_no_bot() -> None:
+    agents = ["SEIRobotics;yes", "FooBot", "foobot/1", "aBots", "ro-boti", "robotic", "Bottle crawler"]
+    found = classify(pl.DataFrame({"agent": agents}), rules_of().agents)["agent_type"].to_list()
+    assert found == ["unknown", "bot", "bot", "bot", "bot", "unknown", "bot"]
+
+
+def test_every_operating_system_is_found_in_its_examples() -> None:
+    systems = rules_of().agents.lists[OPERATING_SYSTEMS]
+    wanted = [(entry, example) for entry in systems for example in entry.examples]
+    assert all(entry.examples for entry in systems)
+    found = dict(first_matches(pl.Series([example for _, example in wanted]), systems))
+    assert [found[row] for row in range(len(wanted))] == [entry for entry, _ in wanted]
+
+
+@pytest.mark.parametrize("reference", LISTS, ids=["ours", "public"])
+def test_every_referrer_is_named_as_listed(reference: Path | None) -> None:
+    rules = AgentRules.load(reference)
+    wanted = [(entry, example) for entry in rules.lists["referrers"] for example in entry.examples]
+    assert wanted
+    found = classify_referrers(pl.Series([example for _, example in wanted]), rules)
+    assert found["referrer_app"].to_list() == [entry.name for entry, _ in wanted]
+
+
+def systems_of(*agents: str, reference: Path | None = None) -> list[str | None]:
+    found = classify(pl.DataFrame({"agent": agents}), rules_of(reference).agents)
+    return found["os"].to_list()
+
+
+@pytest.mark.parametrize("reference", LISTS, ids=["ours", "public"])
+def test_darwin_alone_tells_no_operating_system(reference: Path | None) -> None:
+    assert systems_of(
+        "Podcasts/1575.1.2 CFNetwork/1568.100.1 Darwin/24.0.0",
+        "Podcasts/1410.53 CFNetwork/1111 Darwin/19.0.0 (x86_64)",  # no telephone has that processor
+        "AmazonMusic/24.3.0 iPhone15,2 CFNetwork/1410.1 Darwin/22.6.0",
+        reference=reference,
+    ) == [None, "macos", "ios"]
+
+
+@pytest.mark.parametrize("reference", LISTS, ids=["ours", "public"])
+def test_bots_have_no_operating_system(reference: Path | None) -> None:
+    bot = "Mozilla/5.0 (Linux; Android 6.0.1; Nexus 5X) AppleWebKit/537.36 (compatible; Googlebot/2.1)"
+    assert systems_of(bot, "", "-", "NobodyKnowsThis/1", reference=reference) == [None] * 4
+
+
+@needs_reference
+def test_the_device_tells_the_system_that_the_agent_does_not() -> None:
+    assert systems_of("AntennaPod/3.4.0", reference=REFERENCE) == ["android"]  # an Android phone, says OPAWG
+
+
+def test_a_device_of_the_same_name_tells_its_system() -> None:
+    phone = entry("Android Phone", "^AnApp", category="mobile")
+    rules = AgentRules.of(
+        {"devices": [phone], OPERATING_SYSTEMS: [entry("android", "[Aa]ndroid"), entry("linux", "Linux")]}
+    )
+    agents = ["AnApp/1", "AnApp/1 (Linux)", "AnApp/1 CFNetwork/1410 Darwin/22", "Other/1"]
+    found = classify(pl.DataFrame({"agent": agents}), rules)
+    assert found["os"].to_list() == ["android", "linux", None, None]
 
 
 def test_bots_come_first_then_the_order_of_the_list() -> None:
@@ -92,19 +163,13 @@ def test_a_list_whose_pattern_compiles_nowhere_is_refused_naming_it() -> None:
         AgentRules.of({"bots": [{"name": "X"}]})
 
 
-def test_the_version_follows_the_content() -> None:
-    one, two = AgentRules.of({"apps": [entry("A", "a")]}), AgentRules.of({"apps": [entry("A", "b")]})
-    assert one.version != two.version
-    assert one.version == AgentRules.of({"apps": [entry("A", "a", examples=["a"])]}).version
-
-
 def test_a_hostile_agent_takes_linear_time() -> None:
     agents = ["a" * 60_000, "(" * 60_000, "Mozilla/5.0 " * 5_000, "\0" * 1000]
-    assert classify(pl.DataFrame({"agent": agents}), AgentRules.load()).height == 4
+    assert classify(pl.DataFrame({"agent": agents}), rules_of().agents).height == 4
 
 
 def test_known_agents_are_bounded_and_complete() -> None:
-    known = KnownAgents(AgentRules.load(), limit=10)
+    known = KnownAgents(rules_of().agents, limit=10)
     for start in range(0, 60, 5):
         agents = pl.Series([f"Agent/{i}" for i in range(start, start + 8)])
         assert set(known.of(agents)["as_logged"]) == set(agents)

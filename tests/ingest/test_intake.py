@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from ingest.lake import Lake
 from ingest.logs import intake
-from ingest.logs.found import misnamed_folders
+from ingest.logs.found import passed_over
 from ingest.logs.intake import LandingFile, find_landing_files
 from ingest.logs.listeners import KeyRing
 from ingest.schema import FILES, REJECTS, REQUESTS, REQUESTS_ORDER
@@ -22,9 +22,13 @@ from tests.ingest.samples import (
     ADDRESS,
     NOON_US,
     NOW_US,
+    akamai,
+    bunny,
     caddy,
+    cloudflare,
     cloudfront,
     cloudfront_header,
+    fastly,
     gz,
     land,
     nginx,
@@ -374,12 +378,22 @@ def test_an_unsafe_source_name_is_passed_over_and_told_with_what_is_allowed(tmp_
     (settings.landing_dir / "My CDN").mkdir(parents=True)
     (settings.landing_dir / "My CDN" / "a.log").write_text(log(1))
     assert [file.path for file in find_landing_files(settings)] == [good.path]
-    (wrong,) = misnamed_folders(settings)
+    (wrong,) = passed_over(settings)
     assert "'My CDN'" in wrong and "allowed are a-z, 0-9" in wrong
 
 
 @pytest.mark.parametrize(
-    "line", [cloudfront_header() + cloudfront(), nginx(), caddy()], ids=["cloudfront", "nginx", "caddy"]
+    "line",
+    [
+        cloudfront_header() + cloudfront(),
+        nginx(),
+        caddy(),
+        fastly(),
+        cloudflare(),
+        akamai(),
+        bunny(address=ADDRESS),
+    ],
+    ids=["cloudfront", "nginx", "caddy", "fastly", "cloudflare", "akamai", "bunny"],
 )
 def test_no_raw_address_is_in_any_written_file(tmp_path: Path, line: str) -> None:
     settings = settings_of(tmp_path)

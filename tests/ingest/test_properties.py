@@ -15,10 +15,23 @@ from ingest.lake import Lake
 from ingest.logs.errors import FileRefused
 from ingest.logs.formats import FORMATS
 from ingest.logs.listeners import KeyRing
-from tests.ingest.samples import caddy, cloudfront, cloudfront_header, land, nginx, settings_of, take
+from tests.ingest.samples import (
+    akamai,
+    bunny,
+    caddy,
+    cloudflare,
+    cloudfront,
+    cloudfront_header,
+    fastly,
+    land,
+    nginx,
+    settings_of,
+    take,
+)
 
 HEADER = cloudfront_header().encode()
-GOOD = {"cloudfront": cloudfront().encode(), "nginx": nginx().encode(), "caddy": caddy().encode()}
+BUILDERS = (cloudfront, fastly, cloudflare, akamai, bunny, nginx, caddy)
+GOOD = {build.__name__: build().encode() for build in BUILDERS}
 GOOD["prefix"] = nginx(uri="/e/media.example.fm/1.mp3", status=302).encode()
 
 JUNK = st.one_of(
@@ -47,6 +60,13 @@ JUNK = st.one_of(
                 b'{"ts":"\\ud800"}',
             ),
             *(b'{"ts":1e999}', b'{"ts":NaN}', b"[" * 3000, b'{"ip":' * 2000, b'"' * 5, b"\r", b"\0", b"\x01"),
+            *(b"|" * 30, b"HIT|200|1790683200500|1|", b"a|b", b"#|" * 12),
+            *(b'{"RequestHeaders":[],"RayID":{}}', b'{"ResponseHeaders":{"content-range":{"x":1}}}'),
+            *(
+                b'{"EdgeStartTimestamp":"9e18"}',
+                b'{"reqTimeSec":"1e11","UA":"%"}',
+                b'{"start_ms":"9' + b"9" * 30 + b'"}',
+            ),
             b'{"ts":1,"ts":2,"status":"9223372036854775808","bytes":-1}',
         ]
     ),

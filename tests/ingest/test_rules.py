@@ -9,9 +9,8 @@ import pytest
 
 from ingest.logs.clean import Cleaner, Origin
 from ingest.logs.listeners import KeyRing
-from ingest.logs.rules import Rules
 from ingest.schema import RAW, REQUESTS, REQUESTS_ORDER, Exclusion, SourceClass
-from tests.ingest.samples import ADDRESS, APP, BROWSER, NOON_US, NOW_US
+from tests.ingest.samples import ADDRESS, APP, BROWSER, NOON_US, NOW_US, rules_of
 
 MB = 1_000_000
 
@@ -41,7 +40,7 @@ def clean(
     source_class: SourceClass = SourceClass.SERVER_LOG,
     reference: Path | None = None,
 ) -> pl.DataFrame:
-    cleaned = Cleaner(Rules.load(reference), KeyRing.ephemeral()).clean(raw(*rows), origin(source_class))
+    cleaned = Cleaner(rules_of(reference), KeyRing.ephemeral()).clean(raw(*rows), origin(source_class))
     assert cleaned.requests.schema == REQUESTS
     assert cleaned.requests.height + cleaned.refused.height == len(rows)
     return cleaned.requests.sort("line_number")
@@ -208,7 +207,7 @@ def test_r20_mapped_ipv4_is_ipv4_and_ipv4_is_whole() -> None:
 
 
 def test_r20_an_unreadable_address_is_refused_without_echoing_it() -> None:
-    cleaned = Cleaner(Rules.load(), KeyRing.ephemeral()).clean(
+    cleaned = Cleaner(rules_of(), KeyRing.ephemeral()).clean(
         raw({"address": "203.0.113.256"}, {"address": None}, {"address": "-"}, {"address": "1.2.3.4"}),
         origin(),
     )
@@ -297,7 +296,7 @@ def test_a_prefix_path_that_leads_nowhere_is_no_media() -> None:
 
 
 def test_impossible_times_are_refused() -> None:
-    cleaned = Cleaner(Rules.load(), KeyRing.ephemeral()).clean(
+    cleaned = Cleaner(rules_of(), KeyRing.ephemeral()).clean(
         raw(
             {"started_us": 1_262_303_999_999_999},  # the last microsecond of 2009
             {"started_us": NOW_US + 48 * 3_600_000_000 + 1},
@@ -316,7 +315,7 @@ def test_rows_are_sorted_for_the_lake() -> None:
         {"path": f"/{i % 3}.mp3", "address": f"203.0.113.{i % 5}", "started_us": NOON_US - i}
         for i in range(40)
     ]
-    found = Cleaner(Rules.load(), KeyRing.ephemeral()).clean(raw(*rows), origin()).requests
+    found = Cleaner(rules_of(), KeyRing.ephemeral()).clean(raw(*rows), origin()).requests
     assert found.equals(found.sort(REQUESTS_ORDER))
 
 
@@ -376,7 +375,7 @@ def test_a_listener_is_an_address_and_an_agent() -> None:
 def test_keys_survive_the_change_of_the_secret(tmp_path: Path) -> None:
     # Epochs last 30 days: epoch 690 ends at 691 × 30 days.
     border = 691 * 30 * 86_400_000_000
-    cleaner = Cleaner(Rules.load(), KeyRing(tmp_path))
+    cleaner = Cleaner(rules_of(), KeyRing(tmp_path))
     now = Origin("f" * 32, "cdn", SourceClass.SERVER_LOG, border + 1_000_000)
     found = cleaner.clean(raw({"started_us": border - 1}, {"started_us": border}), now).requests.sort(
         "started_us"

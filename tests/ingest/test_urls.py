@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingest.logs.prefixes import PrefixRules
 from ingest.logs.urls import canonical_url, canonical_urls, enclosure_key, enclosures
 
-RULES = PrefixRules.load(None, ("prefix.example",))
+RULES = PrefixRules.built_in(("prefix.example",))
 TARGET = "https://media.example.fm/show/1.mp3"
 
 

@@ -15,6 +15,7 @@ import pytest
 from ingest.logs.intake import LandingFile, find_landing_files
 from ingest.schema import FILES, conform
 from ingest.settings import Settings
+from ingest.sources import Sources
 from orchestration.constants import MAX_FILE_ATTEMPTS, MAX_FILES_PER_RUN, SWEEP_INTERVAL_S
 from orchestration.sensors.landing import HashBudget, why_nothing
 from orchestration.sensors.landing_plan import Cursor, Plan, batch_size, label, make_plan
@@ -84,7 +85,7 @@ def names(plan: Plan) -> list[list[str]]:
 def test_an_empty_landing_folder_asks_for_nothing(house: House) -> None:
     plan = house.look()
     assert plan.batches == []
-    assert why_nothing(plan, house.settings).startswith("no new log files in ")
+    assert why_nothing(plan, house.settings, Sources({})).startswith("no new log files in ")
 
 
 def test_all_new_files_of_a_source_go_into_one_run(house: House) -> None:
@@ -99,7 +100,7 @@ def test_files_asked_for_are_not_asked_for_again_while_their_run_is_under_way(ho
     house.look()
     plan = house.look(busy=["cdn"])
     assert plan.batches == []
-    assert why_nothing(plan, house.settings) == "1 file of cdn wait for its run to end"
+    assert why_nothing(plan, house.settings, Sources({})) == "1 file of cdn wait for its run to end"
 
 
 def test_files_that_land_during_a_run_gather_for_the_next(house: House) -> None:
@@ -143,7 +144,7 @@ def test_files_are_given_up_after_their_last_attempt_and_named(house: House) -> 
         assert house.look(later_s=600).batches[0].attempt == attempt
     plan = house.look(later_s=600)
     assert plan.batches == []
-    assert "given up after 4 runs: cdn/a.log" in why_nothing(plan, house.settings)
+    assert "given up after 4 runs: cdn/a.log" in why_nothing(plan, house.settings, Sources({}))
 
 
 def test_the_second_attempt_comes_at_once_and_further_ones_give_time_to_mend(house: House) -> None:
@@ -152,7 +153,7 @@ def test_the_second_attempt_comes_at_once_and_further_ones_give_time_to_mend(hou
     assert len(house.look().batches) == 1
     plan = house.look()
     assert plan.batches == []
-    assert why_nothing(plan, house.settings) == "1 file of cdn wait for another attempt"
+    assert why_nothing(plan, house.settings, Sources({})) == "1 file of cdn wait for another attempt"
     assert len(house.look(later_s=60).batches) == 1
 
 

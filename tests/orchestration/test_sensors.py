@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from orchestration.assets.ingest import OP
 from orchestration.constants import DEAD_RUN_GRACE_S, INGEST_JOB, MARTS_JOB, SOURCE_TAG
 from orchestration.partitions import hour_key
 from orchestration.resources import Installation
@@ -83,6 +85,42 @@ def test_new_files_make_one_run_a_source_in_the_current_hour(house: House, landi
     assert requests[0].tags["earshot/files"] == "2"
     assert requests[0].partition_key == hour_key(datetime.now(UTC))
     assert requests[0].run_key and requests[0].run_key.startswith("edge:")
+
+
+def test_files_of_a_declared_path_are_asked_for_although_nothing_lands(house: House, landing: Ticks) -> None:
+    logs = house.settings.data / "incoming"
+    house.land("a.log", source="elsewhere").rename(house.settings.data / "a.log")
+    logs.mkdir()
+    (house.settings.data / "a.log").rename(logs / "a.log")
+    shutil.rmtree(house.settings.landing_dir)
+    (house.settings.data / "sources.toml").write_text('[cdn]\npath = "incoming/*.log"\n')
+    (request,), _ = landing()
+    assert request.run_config == {"ops": {"take_in_logs": {"config": {"files": ["cdn/a.log"]}}}}
+
+
+def test_while_sources_toml_is_broken_the_sensor_says_so_and_later_misses_nothing(
+    house: House, landing: Ticks
+) -> None:
+    house.land("a.log")
+    assert len(landing()[0]) == 1
+    cursor = landing.cursor
+    declared = house.settings.data / "sources.toml"
+    declared.write_text('[edge]\nclass = "server_logs"\n')
+    house.land("b.log", first=100)
+    requests, reason = landing()
+    assert requests == [] and landing.cursor == cursor
+    assert reason == (
+        "nothing is taken in: sources.toml [edge]: class = 'server_logs' cannot be used; "
+        "allowed are server_log, prefix"
+    )
+    declared.write_text('[edge]\nclass = "server_log"\n')
+    asked = [name for request in landing()[0] for name in request.run_config["ops"][OP]["config"]["files"]]
+    assert "edge/b.log" in asked
+
+
+def test_a_path_that_is_not_there_is_told(house: House, landing: Ticks) -> None:
+    (house.settings.data / "sources.toml").write_text('[cdn]\npath = "/nowhere/at/all"\n')
+    assert landing() == ([], "source cdn: /nowhere/at/all does not exist (setting path in sources.toml)")
 
 
 def test_a_source_with_a_run_under_way_waits(

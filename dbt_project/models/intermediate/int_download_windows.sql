@@ -81,67 +81,9 @@ grouped as (
 
 ),
 
--- A log line delivered twice is one request.
-delivered_once as (
+{{ each_request_once('grouped', 'qualifying', 'grouped.lines > 1') }},
 
-    select
-        grouped.source_class,
-        grouped.listener_key,
-        grouped.episode_key,
-        grouped.first_request_us,
-        grouped.last_request_us,
-        qualifying.request_key,
-        min(qualifying.content_first) as content_first,
-        max(qualifying.content_last) as content_last,
-        max(qualifying.served_bytes) as served_bytes
-    from grouped
-    inner join qualifying
-        on
-            {{ same_key('grouped', 'qualifying') }}
-            and qualifying.started_us >= grouped.first_request_us
-            and qualifying.started_us <= grouped.last_request_us
-    where grouped.lines > 1
-    group by
-        grouped.source_class,
-        grouped.listener_key,
-        grouped.episode_key,
-        grouped.first_request_us,
-        grouped.last_request_us,
-        qualifying.request_key
-
-),
-
--- Union of byte ranges: what of each range lies beyond all that begin before it.
-reached as (
-
-    select
-        *,
-        max(content_last) over (
-            partition by {{ window_key() }}, first_request_us, last_request_us
-            order by content_first, content_last
-            rows between unbounded preceding and 1 preceding
-        ) as reached_last
-    from delivered_once
-
-),
-
-united as (
-
-    select
-        source_class,
-        listener_key,
-        episode_key,
-        first_request_us,
-        last_request_us,
-        count(*) as requests,
-        sum(served_bytes) as served_bytes,
-        sum(
-            greatest(content_last - greatest(content_first, coalesce(reached_last + 1, content_first)) + 1, 0)
-        ) as content_bytes
-    from reached
-    group by {{ window_key() }}, first_request_us, last_request_us
-
-),
+{{ unite_ranges('delivered_once', window_key() ~ ', first_request_us, last_request_us') }},
 
 final as (
 

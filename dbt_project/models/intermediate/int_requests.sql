@@ -23,6 +23,7 @@ select
     requests.source_class,
     requests.source,
     requests.file_id,
+    requests.line_number,
     requests.rules_version,
     requests.is_comparable,
     requests.request_key,

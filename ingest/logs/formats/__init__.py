@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ingest.logs.errors import FileRefused
-from ingest.logs.formats import caddy, cloudfront, nginx, prefix
+from ingest.logs.formats import akamai, bunny, caddy, cloudflare, cloudfront, fastly, nginx, prefix
 from ingest.logs.formats.base import Format
 
-FORMATS: dict[str, Format] = {module.NAME: module for module in (cloudfront, nginx, caddy, prefix)}
+FORMATS: dict[str, Format] = {
+    module.NAME: module for module in (cloudfront, fastly, cloudflare, akamai, bunny, nginx, caddy, prefix)
+}
 
 
 def detect(head: bytes) -> Format:

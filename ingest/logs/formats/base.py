@@ -13,6 +13,7 @@ from ingest.logs.rejects import LINE_REJECTS, line_rejects
 from ingest.schema import RAW, Schema, SourceClass
 
 Header = tuple[str, ...]  # field names in force; () where each line names its own
+UTC = "UTC"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,15 @@ class Parsed:
         return self.requests.height + self.rejects.height + self.directives
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What the lines of a format can carry, which decides what may be declared of its sources."""
+
+    forwarded_for: bool = True  # X-Forwarded-For
+    local_times: bool = False  # times may be written without a zone
+    whole_addresses: bool = True  # false: cut short by the CDN unless its operator switched that off
+
+
 class Format(Protocol):
     """A log format; each module of this folder is one."""
 
@@ -39,12 +49,18 @@ class Format(Protocol):
     @property
     def SOURCE_CLASS(self) -> SourceClass: ...
 
+    @property
+    def TRAITS(self) -> Traits: ...
+
     def sniff(self, head: bytes) -> bool:
         """Is this the format of a file that begins with `head`?"""
         ...
 
-    def parse(self, body: bytes, first_line: int, header: Header) -> Parsed:
-        """Read whole lines. Raises FileRefused when a needed field is in no line of such a file."""
+    def parse(self, body: bytes, first_line: int, header: Header, zone: str = UTC) -> Parsed:
+        """Read whole lines; times without a zone are of `zone` (only where TRAITS.local_times).
+
+        Raises FileRefused when a needed field is in no line of such a file.
+        """
         ...
 
 
@@ -102,6 +118,27 @@ def as_loose(fields: pl.DataFrame, columns: dict[str, pl.Expr]) -> pl.DataFrame:
     return fields.select(
         made.get(name, pl.lit(None)).cast(dtype).alias(name) for name, dtype in LOOSE.items()
     )
+
+
+def given(name: str) -> pl.Expr:
+    """The text of a field (String), null where it says that there is none."""
+    return pl.when(~pl.col(name).is_in(["", "-"])).then(pl.col(name))
+
+
+def url_parts(url: pl.Expr) -> dict[str, pl.Expr]:
+    """path and query of a request's URL (`/path?query`), as on the wire."""
+    parts = url.str.splitn("?", 2).struct
+    return {"path": parts.field("field_0"), "query": parts.field("field_1")}
+
+
+_CONTENT_RANGE = r"^bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)$"
+
+
+def served_range(content_range: pl.Expr) -> dict[str, pl.Expr]:
+    """range_start, range_end and resource_bytes as a response's Content-Range tells them."""
+    groups = content_range.str.extract_groups(_CONTENT_RANGE).struct
+    names = {"range_start": "1", "range_end": "2", "resource_bytes": "3"}
+    return {name: whole_number(groups.field(group)) for name, group in names.items()}
 
 
 def whole_number(text: pl.Expr) -> pl.Expr:

@@ -1,22 +1,37 @@
 """Caddy's JSON access log, its default encoder.
 
-Source: Caddy docs, "How logging works". `ts` is the END of the response (float seconds by default),
-`duration` seconds; headers are arrays; `size` is the body bytes written; there is no request id.
+Source: Caddy docs, "How logging works". `ts` is the END of the response (float seconds by default, else
+as `time_format` says), `duration` seconds; headers are arrays; `size` is the body bytes written; there is no
+request id.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import polars as pl
 
-from ingest.logs.formats.base import Header, Parsed, as_loose, seconds_to_us, whole_number
+from ingest.logs.formats.base import (
+    UTC,
+    Header,
+    Parsed,
+    Traits,
+    as_loose,
+    seconds_to_us,
+    served_range,
+    url_parts,
+    whole_number,
+)
 from ingest.logs.formats.json_lines import first_objects, read_json_lines
-from ingest.logs.formats.nginx import CONTENT_RANGE
+from ingest.logs.formats.times import instants_us
 from ingest.schema import Schema, SourceClass
 
 NAME = "caddy"
 SOURCE_CLASS = SourceClass.SERVER_LOG
+TRAITS = Traits(local_times=True)  # `time_format wall` with `time_local`
 
-_REQUEST_HEADERS = ("User-Agent", "Referer", "Range")
+_FORWARDED = "X-Forwarded-For"
+_REQUEST_HEADERS = ("User-Agent", "Referer", "Range", _FORWARDED)
 _RESPONSE_HEADERS = ("Content-Range", "Content-Length", "Content-Type")
 
 
@@ -48,30 +63,9 @@ def sniff(head: bytes) -> bool:
     return any(isinstance(value.get("request"), dict) and "ts" in value for value in first_objects(head))
 
 
-def parse(body: bytes, first_line: int, header: Header) -> Parsed:
+def parse(body: bytes, first_line: int, header: Header, zone: str = UTC) -> Parsed:
     """One segment → RAW."""
-    return read_json_lines(body, first_line, _SCHEMA, _loosen)
-
-
-def _ended_us() -> pl.Expr:
-    """`ts` as Caddy may be told to write it: seconds, ms or ns since 1970 as a number, or RFC 3339."""
-    ts = pl.col("ts")
-    number = ts.cast(pl.Float64, strict=False)
-    # The magnitude tells the unit: 1e11 seconds is the year 5138, 1e11 milliseconds was 1973.
-    from_number = (
-        pl.when(number.abs() < 1e11)
-        .then(seconds_to_us(ts))
-        .when(number.abs() < 1e14)
-        .then((number * 1e3).round().cast(pl.Int64, strict=False))
-        .when(number.abs() < 1e19)
-        .then(ts.cast(pl.Int64, strict=False) // 1_000)
-    )
-    # 2026-09-29T12:00:00.123Z, …+02:00, …+0200
-    stamp = ts.str.replace(r"Z$", "+00:00").str.replace(r"([+-]\d\d)(\d\d)$", "$1:$2")
-    from_text = stamp.str.to_datetime(
-        "%Y-%m-%dT%H:%M:%S%.f%:z", strict=False, time_unit="us", time_zone="UTC"
-    )
-    return pl.coalesce(from_number, from_text.cast(pl.Int64))
+    return read_json_lines(body, first_line, _SCHEMA, partial(_loosen, zone=zone))
 
 
 def _took_us() -> pl.Expr:
@@ -95,7 +89,13 @@ def _first_of(name: str) -> pl.Expr:
     return pl.when(pl.col(name) != "[]").then(first.str.replace_all('\\"', '"', literal=True)).alias(name)
 
 
-def _loosen(fields: pl.DataFrame) -> pl.DataFrame:
+def _all_of(name: str) -> pl.Expr:
+    """Every value of each array: a list in several headers of one name is one list (RFC 9110 §5.3)."""
+    inner = pl.col(name).str.strip_prefix('["').str.strip_suffix('"]')
+    return pl.when(pl.col(name) != "[]").then(inner.str.replace_all('", "', ", ", literal=True)).alias(name)
+
+
+def _loosen(fields: pl.DataFrame, zone: str) -> pl.DataFrame:
     """Caddy's keys → LOOSE."""
     request = pl.col("request").struct
     fields = fields.with_columns(
@@ -103,9 +103,8 @@ def _loosen(fields: pl.DataFrame) -> pl.DataFrame:
         *[request.field("headers").struct.field(name) for name in _REQUEST_HEADERS],
         *[pl.col("resp_headers").struct.field(name) for name in _RESPONSE_HEADERS],
     )
-    fields = fields.with_columns(_first_of(name) for name in (*_REQUEST_HEADERS, *_RESPONSE_HEADERS))
-    uri = pl.col("uri").str.splitn("?", 2)
-    content_range = pl.col("Content-Range").str.extract_groups(CONTENT_RANGE)
+    headers = (*_REQUEST_HEADERS, *_RESPONSE_HEADERS)
+    fields = fields.with_columns(_all_of(name) if name == _FORWARDED else _first_of(name) for name in headers)
     no_access_line = pl.col("request").is_null()
 
     def text(name: str) -> pl.Expr:
@@ -113,23 +112,21 @@ def _loosen(fields: pl.DataFrame) -> pl.DataFrame:
 
     columns = {
         "time_text": pl.col("ts"),
-        "ended_us": _ended_us(),
+        "ended_us": pl.lit(instants_us(fields["ts"], zone)),
         "took_us": _took_us(),
         "took_text": pl.col("duration"),
         "address": pl.coalesce(text("client_ip"), text("remote_ip")),
         "method": text("method"),
         "host": pl.col("host"),
-        "path": uri.struct.field("field_0"),
-        "query": uri.struct.field("field_1"),
+        **url_parts(pl.col("uri")),
         "status": pl.when(~no_access_line).then("status"),
         "bytes_sent": pl.col("size"),
         "content_length": whole_number(pl.col("Content-Length")),
-        "range_start": whole_number(content_range.struct.field("1")),
-        "range_end": whole_number(content_range.struct.field("2")),
-        "resource_bytes": whole_number(content_range.struct.field("3")),
+        **served_range(pl.col("Content-Range")),
         "request_range": text("Range"),
         "content_type": text("Content-Type"),
         "agent": text("User-Agent"),
         "referrer": text("Referer"),
+        "forwarded_for": text(_FORWARDED),
     }
     return as_loose(fields, columns)

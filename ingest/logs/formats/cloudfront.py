@@ -10,7 +10,17 @@ import polars as pl
 
 from ingest.logs.distinct import map_distinct
 from ingest.logs.errors import FileRefused
-from ingest.logs.formats.base import Header, Parsed, as_loose, seconds_to_us, whole_number, zero_for_dash
+from ingest.logs.formats.base import (
+    UTC,
+    Header,
+    Parsed,
+    Traits,
+    as_loose,
+    given,
+    seconds_to_us,
+    whole_number,
+    zero_for_dash,
+)
 from ingest.logs.formats.json_lines import first_objects, read_json_lines
 from ingest.logs.formats.tsv import read_tsv
 from ingest.logs.urls import percent_decoded
@@ -18,6 +28,7 @@ from ingest.schema import Schema, SourceClass
 
 NAME = "cloudfront"
 SOURCE_CLASS = SourceClass.SERVER_LOG
+TRAITS = Traits()
 
 _MS = "timestamp(ms)"
 _NEEDED = {
@@ -34,6 +45,7 @@ _HOSTS = ("x-host-header", "cs(Host)")  # the host the listener asked for, else 
 _OPTIONAL = (
     "cs(Referer)",
     "cs-uri-query",
+    "x-forwarded-for",
     "x-edge-request-id",
     "sc-content-type",
     "sc-content-len",
@@ -60,7 +72,7 @@ def _is_json(head: bytes) -> bool:
     )
 
 
-def parse(body: bytes, first_line: int, header: Header) -> Parsed:
+def parse(body: bytes, first_line: int, header: Header, zone: str = UTC) -> Parsed:
     """One segment → RAW."""
     if not header and _is_json(body[:65_536]):
         if first_line == 1:
@@ -89,12 +101,9 @@ def _loosen(fields: pl.DataFrame) -> pl.DataFrame:
     """CloudFront's fields (String) → LOOSE."""
     absent = [name for name in _ALL if name not in fields.columns]
     fields = fields.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
-    agents = map_distinct(fields["cs(User-Agent)"], _decoded)
-    referrers = map_distinct(fields["cs(Referer)"], _decoded)
-
-    def text(name: str) -> pl.Expr:
-        return pl.when(pl.col(name) != "-").then(pl.col(name))
-
+    agents, referrers, forwarded = (
+        map_distinct(fields[name], _decoded) for name in ("cs(User-Agent)", "cs(Referer)", "x-forwarded-for")
+    )
     stamp = pl.concat_str("date", "time", separator=" ")
     end_of_second = stamp.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
     columns = {
@@ -103,19 +112,20 @@ def _loosen(fields: pl.DataFrame) -> pl.DataFrame:
         "took_us": seconds_to_us(zero_for_dash(pl.col("time-taken"))),
         "took_text": pl.col("time-taken"),
         "address": pl.col("c-ip"),
-        "method": text("cs-method"),
-        "host": pl.coalesce(text("x-host-header"), text("cs(Host)")),
-        "path": text("cs-uri-stem"),
-        "query": text("cs-uri-query"),
+        "method": given("cs-method"),
+        "host": pl.coalesce(given("x-host-header"), given("cs(Host)")),
+        "path": given("cs-uri-stem"),
+        "query": given("cs-uri-query"),
         "status": zero_for_dash(pl.col("sc-status")),
         "bytes_sent": zero_for_dash(pl.col("sc-bytes")),
         "content_length": whole_number(pl.col("sc-content-len")),
         "range_start": whole_number(pl.col("sc-range-start")),
         "range_end": whole_number(pl.col("sc-range-end")),
-        "content_type": text("sc-content-type"),
+        "content_type": given("sc-content-type"),
         "agent": pl.lit(agents),
         "referrer": pl.lit(referrers),
-        "request_id": text("x-edge-request-id"),
+        "forwarded_for": pl.lit(forwarded),
+        "request_id": given("x-edge-request-id"),
     }
     return as_loose(fields, columns)
 

@@ -1,18 +1,30 @@
-"""Our nginx access log as JSON lines (MEASUREMENT §3 has the `log_format`).
+"""Our nginx access log as JSON lines (README and MEASUREMENT §3 have the `log_format`).
 
-`ts` is the END of the response in seconds with milliseconds, `dur` the seconds it took.
+`ts` is the END of the response in seconds with milliseconds, `dur` the seconds it took; `xff`
+($http_x_forwarded_for) is wanted only behind a proxy of one's own.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from ingest.logs.formats.base import Header, Parsed, as_loose, seconds_to_us, whole_number
+from ingest.logs.formats.base import (
+    UTC,
+    Header,
+    Parsed,
+    Traits,
+    as_loose,
+    given,
+    seconds_to_us,
+    served_range,
+    url_parts,
+)
 from ingest.logs.formats.json_lines import first_objects, read_json_lines, require_keys
 from ingest.schema import Schema, SourceClass
 
 NAME = "nginx"
 SOURCE_CLASS = SourceClass.SERVER_LOG
+TRAITS = Traits()
 
 NEEDED = {
     "ts": "end of the response, epoch seconds",
@@ -25,11 +37,9 @@ NEEDED = {
     "bytes": "body bytes sent",
     "ua": "user agent",
 }
-_KEYS: Schema = dict.fromkeys([*NEEDED, "id", "range", "content_range", "ref"], pl.String())
+_KEYS: Schema = dict.fromkeys([*NEEDED, "id", "range", "content_range", "ref", "xff"], pl.String())
 
 REDIRECTS = (301, 302, 303, 307, 308)
-
-CONTENT_RANGE = r"^bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)$"
 
 
 def looks_like_ours(head: bytes) -> bool:
@@ -61,7 +71,7 @@ def sniff(head: bytes) -> bool:
     return looks_like_ours(head) and not is_prefix_log(head)
 
 
-def parse(body: bytes, first_line: int, header: Header) -> Parsed:
+def parse(body: bytes, first_line: int, header: Header, zone: str = UTC) -> Parsed:
     """One segment → RAW."""
     if first_line == 1:
         require_keys(body[:65_536], NEEDED)
@@ -70,30 +80,22 @@ def parse(body: bytes, first_line: int, header: Header) -> Parsed:
 
 def _loosen(fields: pl.DataFrame) -> pl.DataFrame:
     """Our keys (String) → LOOSE."""
-    uri = pl.col("uri").str.splitn("?", 2)
-    content_range = pl.col("content_range").str.extract_groups(CONTENT_RANGE)
-
-    def text(name: str) -> pl.Expr:
-        return pl.when(~pl.col(name).is_in(["", "-"])).then(pl.col(name))
-
     columns = {
         "time_text": pl.col("ts"),
         "ended_us": seconds_to_us(pl.col("ts")),
         "took_us": seconds_to_us(pl.when(pl.col("dur").is_in(["", "-"])).then(pl.lit("0")).otherwise("dur")),
         "took_text": pl.col("dur"),
         "address": pl.col("ip"),
-        "method": text("method"),
+        "method": given("method"),
         "host": pl.col("host"),
-        "path": uri.struct.field("field_0"),
-        "query": uri.struct.field("field_1"),
+        **url_parts(pl.col("uri")),
         "status": pl.col("status"),
         "bytes_sent": pl.col("bytes"),
-        "range_start": whole_number(content_range.struct.field("1")),
-        "range_end": whole_number(content_range.struct.field("2")),
-        "resource_bytes": whole_number(content_range.struct.field("3")),
-        "request_range": text("range"),
-        "agent": text("ua"),
-        "referrer": text("ref"),
-        "request_id": text("id"),
+        **served_range(pl.col("content_range")),
+        "request_range": given("range"),
+        "agent": given("ua"),
+        "referrer": given("ref"),
+        "forwarded_for": given("xff"),
+        "request_id": given("id"),
     }
     return as_loose(fields, columns)

@@ -1,8 +1,9 @@
-"""Reads tab-separated W3C logs by their `#Fields` line: any order, unknown fields ignored."""
+"""Reads separated fields: by a W3C `#Fields` line in any order, or, where a log names none, by position."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -20,11 +21,21 @@ from ingest.logs.formats.base import (
 from ingest.logs.rejects import line_rejects
 
 _FIELDS = b"#Fields:"
-_EXTRA = "\0extra"  # where surplus fields go; no log field has this name
+EXTRA = "\0extra"  # where surplus fields go; no log field has this name
 
 
 Choose = Callable[[Header], list[str]]
 Loosen = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the lines of a block are cut: the field names in order, those to read, and what is between."""
+
+    names: Header
+    chosen: list[str]
+    separator: str = "\t"
+    misread: pl.Expr | None = None  # over the chosen fields: this line cannot have been cut right
 
 
 def read_tsv(body: bytes, first_line: int, header: Header, choose: Choose, loosen: Loosen) -> Parsed:
@@ -33,16 +44,26 @@ def read_tsv(body: bytes, first_line: int, header: Header, choose: Choose, loose
     `choose` names the fields to read under a header (FileRefused when a needed one is missing); `loosen`
     turns them (all String, null where empty, plus line_number) into LOOSE.
     """
-    body = as_utf8(body)
-    newline = body.find(b"\n")
-    if newline > 0 and body[newline - 1] == 13:
-        body = body.replace(b"\r\n", b"\n")
+    body = _normal(body)
     parts = []
     for block, in_force in _blocks(body, header, choose):
-        parts.append(_read_block(block, first_line, in_force, choose, loosen))
+        layout = Layout(in_force, choose(in_force)) if in_force else None
+        parts.append(_read_block(block, first_line, layout, loosen))
         first_line += parts[-1].lines
         header = in_force
     return joined(parts, header)
+
+
+def read_fixed(body: bytes, first_line: int, layout: Layout, loosen: Loosen) -> Parsed:
+    """Read `body`, whose lines all have the fields of `layout` and name none of them."""
+    return _read_block(_normal(body), first_line, layout, loosen)
+
+
+def _normal(body: bytes) -> bytes:
+    """Valid UTF-8 with plain line ends."""
+    body = as_utf8(body)
+    newline = body.find(b"\n")
+    return body.replace(b"\r\n", b"\n") if newline > 0 and body[newline - 1] == 13 else body
 
 
 def _blocks(body: bytes, header: Header, choose: Choose) -> Iterator[tuple[bytes, Header]]:
@@ -79,17 +100,20 @@ def _unique(names: list[str]) -> Header:
     return tuple(f"\0{i} {name}" if name in names[:i] else name for i, name in enumerate(names))
 
 
-def _read_block(body: bytes, first_line: int, header: Header, choose: Choose, loosen: Loosen) -> Parsed:
+def _read_block(body: bytes, first_line: int, layout: Layout | None, loosen: Loosen) -> Parsed:
     """Read lines that all have the same fields; lines that begin with `#` are directives."""
     lines = Lines(body, first_line)
-    if not header:
+    if layout is None:
         return _without_header(lines)
-    frame = _scan(body, first_line, header, choose(header))
-    is_directive = pl.col(header[0]).str.starts_with("#").fill_null(False)
+    frame = _scan(body, first_line, layout)
+    is_directive = pl.col(layout.names[0]).str.starts_with("#").fill_null(False)
     data = frame.filter(~is_directive)
     directives = frame.height - data.height
-    data, rejects, blank = _without_short_lines(data if directives else frame, header, lines)
-    return finish(loosen(data), lines, rejects, directives + blank, header)
+    data, rejects, blank = _without_short_lines(data if directives else frame, layout, lines)
+    if layout.misread is not None:
+        data, misread = _without_misread_lines(data, layout, lines)
+        rejects = pl.concat([rejects, misread])
+    return finish(loosen(data), lines, rejects, directives + blank, layout.names)
 
 
 def _without_header(lines: Lines) -> Parsed:
@@ -100,15 +124,15 @@ def _without_header(lines: Lines) -> Parsed:
     return Parsed(no_requests(), no_rejects(), len(lines.all), ())
 
 
-def _scan(body: bytes, first_line: int, header: Header, chosen: list[str]) -> pl.DataFrame:
+def _scan(body: bytes, first_line: int, layout: Layout) -> pl.DataFrame:
     """line_number, the chosen fields and the first and last one: a row a line, also for blank ones."""
     frame = (
         pl.scan_csv(
             body,
             has_header=False,
-            separator="\t",
+            separator=layout.separator,
             quote_char=None,
-            schema=dict.fromkeys([*header, _EXTRA], pl.String),
+            schema=dict.fromkeys([*layout.names, EXTRA], pl.String),
             missing_columns="insert",
             extra_columns="ignore",
             truncate_ragged_lines=True,
@@ -118,7 +142,7 @@ def _scan(body: bytes, first_line: int, header: Header, chosen: list[str]) -> pl
         )
         .select(
             pl.col("line_number").cast(pl.Int64) + first_line,
-            *dict.fromkeys([*chosen, header[0], header[-1]]),
+            *dict.fromkeys([*layout.chosen, layout.names[0], layout.names[-1]]),
         )
         .collect()
     )
@@ -126,20 +150,35 @@ def _scan(body: bytes, first_line: int, header: Header, chosen: list[str]) -> pl
 
 
 def _without_short_lines(
-    data: pl.DataFrame, header: Header, lines: Lines
+    data: pl.DataFrame, layout: Layout, lines: Lines
 ) -> tuple[pl.DataFrame, pl.DataFrame, int]:
     """(whole lines, rejects, number of blank lines). Only a line without first or last field is either."""
-    is_suspect = data.select(pl.col(header[0]).is_null() | pl.col(header[-1]).is_null()).to_series()
+    first, last, wanted = layout.names[0], layout.names[-1], len(layout.names)
+    is_suspect = data.select(pl.col(first).is_null() | pl.col(last).is_null()).to_series()
     if not is_suspect.any():
         return data, no_rejects(), 0
     suspects = data.filter(is_suspect)["line_number"]
     judged = pl.DataFrame([suspects, lines.texts(suspects)]).with_columns(
         is_blank=pl.col("text").str.strip_chars() == "",
-        fields=pl.col("text").str.count_matches("\t", literal=True) + 1,
+        fields=pl.col("text").str.count_matches(layout.separator, literal=True) + 1,
     )
-    short = judged.filter(~pl.col("is_blank"), pl.col("fields") < len(header))
-    reason = pl.format("too few fields: {} of {}", "fields", pl.lit(len(header)))
+    short = judged.filter(~pl.col("is_blank"), pl.col("fields") < wanted)
+    reason = pl.format("too few fields: {} of {}", "fields", pl.lit(wanted))
     blank = judged.filter("is_blank")
     left_out = pl.concat([blank["line_number"], short["line_number"]])
     whole = data.filter(~pl.col("line_number").is_in(left_out.implode()))
     return whole, line_rejects(short.select("line_number", reason.alias("reason"), "text")), blank.height
+
+
+def _without_misread_lines(
+    data: pl.DataFrame, layout: Layout, lines: Lines
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(lines that were cut right, rejects)."""
+    assert layout.misread is not None
+    is_misread = data.select(layout.misread.fill_null(False)).to_series()
+    if not is_misread.any():
+        return data, no_rejects()
+    numbers = data.filter(is_misread)["line_number"]
+    reason = pl.lit(f"a value contains '{layout.separator}': the fields cannot be told apart")
+    rejects = pl.DataFrame([numbers, lines.texts(numbers)]).with_columns(reason=reason)
+    return data.filter(~is_misread), line_rejects(rejects)

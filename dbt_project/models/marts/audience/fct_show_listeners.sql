@@ -1,0 +1,1 @@
+{{ listeners_by_period(['show_id']) }}

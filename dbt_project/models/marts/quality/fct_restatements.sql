@@ -1,0 +1,150 @@
+{# What each restatement changed: the figures before it against those after, up to the next one of that date. #}
+with former as (
+
+    select * from {{ ref('stg_lake__restatements') }}
+
+),
+
+present as (
+
+    select
+        date,
+        source_class,
+        show_id,
+        cast(null as varchar) as reason,
+        downloads as published,
+        downloads_calendar as calendar,
+        downloads_first_touch as first_touch,
+        downloads_last_touch as last_touch
+    from {{ ref('fct_show_daily') }}
+    union all
+    select
+        date,
+        source_class,
+        show_id,
+        reason,
+        sum(requests) as published,
+        sum(requests_calendar) as calendar,
+        sum(requests_first_touch) as first_touch,
+        sum(requests_last_touch) as last_touch
+    from {{ ref('fct_exclusions_daily') }}
+    group by date, source_class, show_id, reason
+
+),
+
+-- Which dates each restatement remembers; a figure it does not name was 0 then.
+covered as (
+
+    select
+        restated_us,
+        date,
+        min(first_day) as first_day,
+        min(last_day) as last_day,
+        min(rules_version) as rules_version
+    from former
+    group by restated_us, date
+
+),
+
+followed as (
+
+    select
+        *,
+        lead(restated_us) over (
+            partition by date
+            order by restated_us
+        ) as next_us
+    from covered
+
+),
+
+latest_dates as (
+
+    select * from followed
+    where next_us is null
+
+),
+
+-- Everything that was there before a restatement, after it, or both.
+named as (
+
+    select
+        restated_us,
+        date,
+        source_class,
+        show_id,
+        reason
+    from former
+    union
+    select
+        followed.restated_us,
+        later.date,
+        later.source_class,
+        later.show_id,
+        later.reason
+    from followed
+    inner join former as later
+        on followed.next_us = later.restated_us and followed.date = later.date
+    union
+    select
+        latest_dates.restated_us,
+        present.date,
+        present.source_class,
+        present.show_id,
+        present.reason
+    from latest_dates
+    inner join present
+        on latest_dates.date = present.date
+
+),
+
+compared as (
+
+    select
+        named.restated_us,
+        followed.first_day,
+        followed.last_day,
+        followed.rules_version,
+        named.date,
+        named.source_class,
+        named.show_id,
+        named.reason,
+        {% for measure in ['published'] + window_rules() %}
+            coalesce(former.{{ measure }}, 0) as former_{{ measure }},
+            coalesce(case when followed.next_us is null then present.{{ measure }} else later.{{ measure }} end, 0)
+                as restated_{{ measure }},
+        {% endfor %}
+        followed.next_us
+    from named
+    inner join followed
+        on named.restated_us = followed.restated_us and named.date = followed.date
+    left join former
+        on
+            named.restated_us = former.restated_us
+            and {{ same_figure('named', 'former') }}
+    left join former as later
+        on
+            followed.next_us = later.restated_us
+            and {{ same_figure('named', 'later') }}
+    left join present
+        on {{ same_figure('named', 'present') }}
+
+)
+
+select
+    {{ us_to_timestamp('restated_us') }} as restated_at,
+    first_day,
+    last_day,
+    rules_version,
+    date,
+    source_class,
+    show_id,
+    reason,
+    {% for measure in ['published'] + window_rules() %}
+        cast(former_{{ measure }} as bigint) as former_{{ measure }},
+        cast(restated_{{ measure }} as bigint) as restated_{{ measure }}{% if not loop.last %},{% endif %}
+    {% endfor %}
+from compared
+where {% for measure in ['published'] + window_rules() %}
+    former_{{ measure }} <> restated_{{ measure }}{% if not loop.last %} or{% endif %}
+{% endfor %}

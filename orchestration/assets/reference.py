@@ -1,0 +1,120 @@
+"""The reference lists, fetched once a day: the last good one stays wherever that fails."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+
+from ingest.lake import utc_now_us
+from ingest.logs.listeners import KeyRing
+from ingest.logs.rules import Rules
+from ingest.reference import overview
+from ingest.reference.refresh import Outcome, refresh
+from ingest.reference.store import ListStore
+from orchestration.constants import (
+    ADDRESS_LISTS,
+    INGEST_GROUP,
+    LISTS_CRON,
+    LISTS_JOB,
+    OWNERS,
+    REFERENCE_LISTS,
+)
+from orchestration.previews import markdown
+from orchestration.resources import Installation
+
+_SPECS = {
+    REFERENCE_LISTS: (
+        "Lists the rules need: user agents, prefixes, data centres, referrers, excluded and included "
+        "addresses. Fetched where they changed, validated, kept in versions by content."
+    ),
+    ADDRESS_LISTS: "One row an excluded or included address by its key, so that the marts can know of it.",
+}
+_CHECKS = {  # name: (description, severity of a failure)
+    "lists_valid": ("No list was refused; the last good one stays.", dg.AssetCheckSeverity.ERROR),
+    "lists_fresh": ("Every list was confirmed within its max_age_days.", dg.AssetCheckSeverity.WARN),
+    "inclusions_validated": (
+        "No included address is past its 90 days (R12); one that is no longer acts.",
+        dg.AssetCheckSeverity.WARN,
+    ),
+}
+
+
+@dg.multi_asset(
+    name=REFERENCE_LISTS,
+    specs=[
+        dg.AssetSpec(
+            name, description=description, group_name=INGEST_GROUP, owners=OWNERS, kinds={"polars", "parquet"}
+        )
+        for name, description in _SPECS.items()
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(name, asset=REFERENCE_LISTS, description=description)
+        for name, (description, _) in _CHECKS.items()
+    ],
+)
+def reference_lists(
+    context: dg.AssetExecutionContext, installation: Installation
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    settings, lake = installation.settings(), installation.lake()
+    now_us = utc_now_us()
+    refreshed = refresh(settings, now_us=now_us)
+    for each in refreshed:
+        if each.reason:
+            context.log.warning(f"{each.name} {each.outcome}: {each.reason}")
+    rules = Rules.load(settings)
+    rules.remember(settings, lake)
+    rules.write_address_lists(lake, KeyRing(settings.keys_dir))
+    shown = overview.listed(rules.lists.values(), refreshed, ListStore.of(settings))
+    outcomes = [each.outcome for each in refreshed]
+    yield dg.MaterializeResult(
+        asset_key=REFERENCE_LISTS,
+        metadata={
+            "dagster/row_count": int(shown.filter("in_use")["entries"].sum()),
+            "rules_version": rules.version,
+            **{outcome.value: outcomes.count(outcome) for outcome in Outcome},
+            "lists": dg.MetadataValue.md(markdown(shown, rows=50)),
+        },
+    )
+    keyed = pl.read_parquet(lake.address_lists_path)
+    yield dg.MaterializeResult(
+        asset_key=ADDRESS_LISTS,
+        metadata={
+            "dagster/row_count": keyed.height,
+            "lists": dg.MetadataValue.md(markdown(keyed.group_by("list").len("keys").sort("list"))),
+        },
+    )
+    told = {
+        "lists_valid": overview.valid(refreshed),
+        "lists_fresh": overview.fresh(refreshed, now_us),
+        "inclusions_validated": overview.inclusions_validated(
+            rules.included_addresses, datetime.fromtimestamp(now_us / 1e6, UTC).date()
+        ),
+    }
+    for name, verdict in told.items():
+        yield dg.AssetCheckResult(
+            check_name=name,
+            asset_key=REFERENCE_LISTS,
+            passed=verdict.passed,
+            severity=_CHECKS[name][1],
+            description=verdict.message,
+            metadata={"failing": dg.MetadataValue.md(markdown(verdict.failing, rows=50))}
+            if verdict.failing.height
+            else {},
+        )
+
+
+lists_job = dg.define_asset_job(
+    LISTS_JOB,
+    selection=list(_SPECS),
+    description="Look for newer reference lists.",
+)
+
+lists_schedule = dg.ScheduleDefinition(
+    name=LISTS_JOB,
+    job=lists_job,
+    cron_schedule=LISTS_CRON,
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Look for newer reference lists once a day.",
+)

@@ -1,0 +1,63 @@
+"""Days judged again under other lists: materialise the days (a backfill is one run), the marts follow."""
+
+from datetime import date
+
+import dagster as dg
+from pydantic import Field
+
+from ingest.logs.rules import Rules
+from orchestration.constants import EVENT_DAYS, INGEST_GROUP, OWNERS, RESTATE_JOB, RESTATED_DAYS
+from orchestration.liveness import hold
+from orchestration.partitions import event_days
+from orchestration.previews import markdown
+from orchestration.resources import Installation
+from orchestration.restating import judge_again
+
+
+class RestateConfig(dg.Config):
+    """Under which lists to judge again: a rules_version of dim_rules; none: the lists in force."""
+
+    lists: str = Field(default="")
+
+
+@dg.asset(
+    name=RESTATED_DAYS,
+    group_name=INGEST_GROUP,
+    owners=OWNERS,
+    kinds={"polars", "parquet"},
+    partitions_def=event_days,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    description=(
+        "Event days (UTC) whose requests were judged again, from the landing files where they still lie, "
+        "else from the evidence in the lake. The figures published before stay in `fct_restatements`."
+    ),
+)
+def restated_days(
+    context: dg.AssetExecutionContext, config: RestateConfig, installation: Installation
+) -> dg.MaterializeResult[None]:
+    settings, lake = installation.settings(), installation.lake()
+    hold(context.run_id, settings)
+    rules = Rules.load(settings, version=config.lists or None)
+    days = sorted(date.fromisoformat(key) for key in context.partition_keys)
+    report, _ = judge_again(
+        settings, lake, days, rules, lambda step, done, of: context.log.info(f"{step}: {done} of {of}")
+    )
+    return dg.MaterializeResult(
+        metadata={
+            EVENT_DAYS: [day.isoformat() for day in days],
+            "rules_version": rules.version,
+            "requests": report.requests,
+            "changed": report.changed,
+            "files_read_again": report.read_again,
+            "files_judged_from_the_lake": report.from_lake,
+            "moved": dg.MetadataValue.md(markdown(report.moved, rows=30)),
+            **({"notes": "\n".join(report.notes)} if report.notes else {}),
+        }
+    )
+
+
+restate_job = dg.define_asset_job(
+    RESTATE_JOB,
+    selection=[RESTATED_DAYS],
+    description="Judge the requests of some event days again under other lists.",
+)

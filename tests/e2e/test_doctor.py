@@ -1,0 +1,57 @@
+"""What `earshot doctor` says of sources: each as the sensor sees it, and what is wrong with sources.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from earshot.doctor import Finding, Verdict, examine
+from ingest.settings import Settings
+from tests.ingest.samples import bunny, land, nginx, settings_of
+
+
+def found(settings: Settings) -> dict[str, Finding]:
+    return {finding.what: finding for finding in examine(settings)}
+
+
+def test_each_source_is_listed_with_what_is_declared_of_it_and_its_files(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    land(settings, nginx(), "edge")
+    land(settings, bunny(), "edge", "b.log")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.json").write_text(nginx())
+    (settings.data / "sources.toml").write_text(
+        f'[cdn]\nclass = "server_log"\nformat = "nginx"\npath = "{tmp_path}/logs/*.json"\n'
+        "trusted_proxies = 2\ncomparable = false\n"
+    )
+    findings = found(settings)
+    assert findings["source cdn"].found == (
+        f"1 files in {tmp_path}/logs/*.json: format nginx, class server_log, trusted_proxies 2, "
+        "time_zone UTC, comparable false"
+    )
+    assert findings["source edge"].found == (
+        f"2 files in {settings.landing_dir}/edge: format auto, class by format, trusted_proxies 0, "
+        "time_zone UTC, comparable by format"
+    )
+    assert {findings[f"source {name}"].verdict for name in ("cdn", "edge")} == {Verdict.FINE}
+
+
+def test_a_path_that_does_not_exist_is_odd_and_says_what_to_do(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    settings.data.mkdir()
+    (settings.data / "sources.toml").write_text('[cdn]\npath = "/nowhere/x/*.log"\n')
+    finding = found(settings)["source cdn"]
+    assert finding.verdict is Verdict.ODD
+    assert "/nowhere/x does not exist" in finding.found and "create it" in finding.advice
+
+
+def test_a_broken_declaration_is_told_with_what_is_allowed_and_the_rest_is_looked_at(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    land(settings, nginx())
+    (settings.data / "sources.toml").write_text('[cdn]\nformat = "apache"\n')
+    findings = found(settings)
+    assert findings["sources"].verdict is Verdict.WRONG
+    assert (
+        "[cdn]: format = 'apache' cannot be used; allowed are auto, cloudfront" in findings["sources"].found
+    )
+    assert "nothing is lost" in findings["sources"].advice
+    assert "disk" in findings and findings["landing"].verdict is Verdict.FINE
