@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 
 from earshot import lists
-from earshot.explain import command as explain_command
 from ingest.settings import SettingError, Settings, Window
 
 app = typer.Typer(
@@ -158,7 +157,8 @@ def count(
         raise typer.Exit(PARTLY)
 
 
-app.command()(explain_command.explain)
+for answer in (commands.explain, commands.report, commands.methodology):
+    app.command()(answer)
 
 
 @app.command()

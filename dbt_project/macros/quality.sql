@@ -44,7 +44,12 @@
 
         select
             *,
-            difference_share <= {{ reconciliation_tolerance() }} as is_within_tolerance
+            difference_share <= {{ reconciliation_tolerance() }} as is_within_tolerance,
+            greatest(
+                abs(difference)
+                - case when difference > 0 then below_threshold_windows + first_two_downloads else 0 end,
+                0
+            ) as unaccounted_downloads
         from compared
 
     )

@@ -34,7 +34,7 @@
     {{ _positive('EARSHOT_RECONCILIATION_TOLERANCE', '0.05') }}
 {%- endmacro %}
 
-{# Below so many downloads a difference is chance. #}
+{# A difference in fewer downloads than these is chance. #}
 {% macro reconciliation_min_downloads() %}20{% endmacro %}
 
 {# R12: how far above the median of the day (in scaled MADs), and from how many downloads on, to flag. #}

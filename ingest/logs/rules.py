@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from ingest.lake import Lake, utc_now_us, write_parquet
-from ingest.logs.agents import AgentRules
+from ingest.logs.agents import OPERATING_SYSTEMS, AgentRules
 from ingest.logs.judge import ListedByKey
 from ingest.logs.listeners import KeyRing
 from ingest.logs.networks import Networks
@@ -31,6 +31,7 @@ from ingest.reference.lists import (
     INCLUDED,
     LISTS,
     PREFIXES,
+    built_in,
     version_of,
 )
 from ingest.reference.refresh import keep
@@ -129,13 +130,20 @@ class Rules:
     def _of_settings(self) -> list[dict[str, Any]]:
         """What acts like a list and is none: columns of schema.RULES but the first."""
         hosts = "\n".join(self.prefix_hosts).encode()
+        systems = f"{OPERATING_SYSTEMS}.json"
+        own = {
+            "list": OPERATING_SYSTEMS,
+            "list_version": version_of({systems: built_in(systems)}),
+            "origin": BUILT_IN,
+            "entries": len(self.agents.lists[OPERATING_SYSTEMS]),
+        }
         row = {
             "list": PREFIX_HOSTS,
             "list_version": version_of({PREFIX_HOSTS: hosts}) if hosts else ABSENT,
             "origin": "setting EARSHOT_PREFIX_HOSTS" if hosts else None,
             "entries": len(self.prefix_hosts),
         }
-        return [row, *self.networks.described()]
+        return [row, own, *self.networks.described()]
 
     def described(self) -> pl.DataFrame:
         """One row a list, columns of schema.RULES."""

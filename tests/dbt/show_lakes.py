@@ -61,7 +61,7 @@ class Built:
         ]
 
     def last_event_us(self, source_class: str) -> int:
-        return max(r["started_us"] for r in self.rows if r["source_class"] == source_class)
+        return max(int(r["started_us"]) for r in self.rows if r["source_class"] == source_class)
 
     def last_date(self, source_class: str) -> date:
         return day_of(self.last_event_us(source_class), self.zone)

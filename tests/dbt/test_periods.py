@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
 
 from tests.dbt import lakes
@@ -29,7 +30,7 @@ def compiled(folder: Path, sql: str) -> str:
         DBT_SEND_ANONYMOUS_USAGE_STATS="false",
     ):
         done = dbtRunner().invoke(["compile", "--quiet", "--no-populate-cache", "--inline", sql])
-        lakes.DuckDBConnectionManager.close_all_connections()
+        DuckDBConnectionManager.close_all_connections()
     assert done.success, done.exception
     return str(done.result.results[0].node.compiled_code)  # type: ignore[union-attr]
 
@@ -83,7 +84,7 @@ def test_the_hour_that_comes_twice_is_two_hours_in_utc(tmp_path: Path) -> None:
         " order by moment",
     )
     local = datetime(2026, 10, 25, 2)
-    found = duckdb.sql(sql).fetchall()
+    found = duckdb.connect().execute(sql).fetchall()
     assert found == [(local, datetime(2026, 10, 25, 0)), (local, datetime(2026, 10, 25, 1))]
 
 

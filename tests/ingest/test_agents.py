@@ -15,7 +15,6 @@ from ingest.logs.agents import (
     AgentListError,
     AgentRules,
     classify,
-    classify_referrers,
     first_matches,
 )
 from ingest.logs.known_agents import KnownAgents, repaired
@@ -83,15 +82,6 @@ def test_every_operating_system_is_found_in_its_examples() -> None:
     assert all(entry.examples for entry in systems)
     found = dict(first_matches(pl.Series([example for _, example in wanted]), systems))
     assert [found[row] for row in range(len(wanted))] == [entry for entry, _ in wanted]
-
-
-@pytest.mark.parametrize("reference", LISTS, ids=["ours", "public"])
-def test_every_referrer_is_named_as_listed(reference: Path | None) -> None:
-    rules = AgentRules.load(reference)
-    wanted = [(entry, example) for entry in rules.lists["referrers"] for example in entry.examples]
-    assert wanted
-    found = classify_referrers(pl.Series([example for _, example in wanted]), rules)
-    assert found["referrer_app"].to_list() == [entry.name for entry, _ in wanted]
 
 
 def systems_of(*agents: str, reference: Path | None = None) -> list[str | None]:

@@ -227,6 +227,7 @@ select
     cast(server_log_downloads as bigint) as server_log_downloads,
     cast(difference as bigint) as difference,
     difference_share,
+    cast(unaccounted_downloads as bigint) as unaccounted_downloads,
     is_within_tolerance,
     {{ likely_cause() }} as likely_cause,
     is_complete,

@@ -37,6 +37,7 @@ select
     server_log_downloads,
     difference,
     difference_share,
+    unaccounted_downloads,
     is_within_tolerance,
     {{ likely_cause() }} as likely_cause,
     is_complete,

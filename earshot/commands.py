@@ -1,0 +1,128 @@
+"""The commands that answer for the counts: explain, report, methodology. They change nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from ingest.settings import Settings, Window
+
+Class = Literal["server_log", "prefix"]
+_DAY = ["%Y-%m-%d"]
+
+
+def explain(
+    episode: Annotated[str, typer.Option(help="episode_id, or the URL of its enclosure", show_default=False)],
+    day: Annotated[
+        datetime, typer.Option(formats=_DAY, help="a date in EARSHOT_TIME_ZONE", show_default=False)
+    ],
+    show: Annotated[
+        str | None, typer.Option(help="show_id, where several shows have the episode_id", show_default=False)
+    ] = None,
+    listener: Annotated[
+        str | None,
+        typer.Option(help="a listener key, or its first digits: shows every request", show_default=False),
+    ] = None,
+    window: Annotated[
+        Window | None, typer.Option(help="under one window rule only", show_default=False)
+    ] = None,
+    source_class: Annotated[
+        Class | None, typer.Option("--class", help="of one source class only", show_default=False)
+    ] = None,
+    output: Annotated[Literal["table", "json"], typer.Option()] = "table",
+) -> None:
+    """Show why an episode has the downloads it has on a day: by listener, window, request and log line."""
+    from earshot.explain.answer import Question
+    from earshot.explain.answer import explain as answer
+    from earshot.explain.show import show_explanation
+    from ingest.schema import SourceClass
+
+    question = Question(
+        episode, day.date(), show, listener, SourceClass(source_class) if source_class else None
+    )
+    with Console(stderr=True).status("") as status:
+        explanation = answer(question, Settings.from_env(), status.update)
+    show_explanation(explanation, window, output)
+
+
+def report(
+    by: Annotated[
+        Literal[
+            "hour", "day", "week", "month",
+            "episode", "show", "app", "country", "device_category", "os", "source",
+        ],
+        typer.Option(help="what a row stands for"),
+    ] = "day",
+    show: Annotated[str | None, typer.Option(help="a show_id", show_default=False)] = None,
+    episode: Annotated[str | None, typer.Option(help="an episode_id", show_default=False)] = None,
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=_DAY, help="first date", show_default=False)
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=_DAY, help="last date, inclusive", show_default=False)
+    ] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="in which periods begin; EARSHOT_TIME_ZONE", show_default=False)
+    ] = None,
+    source_class: Annotated[
+        Class | None, typer.Option("--class", help="server_log where there is any", show_default=False)
+    ] = None,
+    window: Annotated[
+        Window | None, typer.Option(help="the published rule where none is given", show_default=False)
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare-windows", help="downloads under all three rules, as alternatives")
+    ] = False,
+    output: Annotated[Literal["table", "json", "csv"], typer.Option()] = "table",
+) -> None:  # fmt: skip
+    """Count the published downloads over any period: by hour, day, week, month, or by what they have in common."""
+    from earshot.report import By, Question
+    from earshot.report import report as answer
+    from earshot.show import print_rows, say
+    from ingest.schema import SourceClass
+
+    settings = Settings.from_env(time_zone=time_zone) if time_zone else Settings.from_env()
+    question = Question(
+        By(by),
+        show,
+        episode,
+        first.date() if first else None,
+        last.date() if last else None,
+        settings.time_zone,
+        SourceClass(source_class) if source_class else None,
+        window,
+        compare,
+    )
+    found = answer(question, Settings.from_env())
+    same = ["source_class", "window"]  # in every row: in a table's title
+    title = f"{found.source_class}, {found.window} window, {question.time_zone}"
+    columns = [name for name in found.columns if output != "table" or name not in same]
+    print_rows(found.rows, columns, output, title)
+    screen = Console(stderr=True)
+    figures = ", ".join(f"{name} {value:,}" for name, value in found.total.items() if value is not None)
+    say(screen, "over all rows", f"{figures}; listeners are distinct ones, never a sum of rows", "bold")
+    for note in found.notes:
+        say(screen, "note", note, "yellow")
+
+
+def methodology(
+    form: Annotated[Literal["markdown", "html"], typer.Option("--format")] = "markdown",
+    output: Annotated[Path | None, typer.Option(help="a file, else the screen", show_default=False)] = None,
+) -> None:
+    """Print what is counted and by which rules, as the guideline asks it to be disclosed."""
+    from earshot.methodology import as_page, statement
+    from earshot.show import show_markdown
+    from ingest.durable import write_atomically
+
+    text = statement(Settings.from_env())
+    page = as_page(text) if form == "html" else text
+    if output is not None:
+        write_atomically(output, page.encode())
+    elif form == "html":
+        print(page)
+    else:
+        show_markdown(page)
