@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DAGSTER_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup demo test lint types sql unit validate pytest lock clean
+.PHONY: help setup demo test lint types sql unit validate pytest docs lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ validate: setup  ## Dagster definitions, from a clone without a dbt manifest
 
 pytest: setup  ## the Python tests on both cores
 	pytest -n 2 --dist loadfile -q
+
+docs: setup  ## render docs/methodology.md: the statement under default settings
+	env -i PATH="$$PATH" EARSHOT_DATA=/nowhere earshot methodology --output docs/methodology.md
 
 lock:  ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/python -m pip install --quiet uv

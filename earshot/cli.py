@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from earshot import lists
+from earshot import commands, lists
 from ingest.settings import SettingError, Settings, Window
 
 app = typer.Typer(
@@ -48,6 +48,8 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.demo import DemoFailed
     from earshot.explain.answer import NothingToExplain
     from earshot.pipeline import DbtFailed
+    from earshot.published import NothingPublished
+    from earshot.report import ReportError
     from ingest.catalog import CatalogError
     from ingest.lake import LakeFormatError
     from ingest.logs.agents import AgentListError
@@ -64,9 +66,11 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         FileRefused,
         LakeFormatError,
         ManifestError,
+        NothingPublished,
         NothingToExplain,
         PublishError,
         ReferenceListError,
+        ReportError,
     )
 
 
@@ -157,8 +161,8 @@ def count(
         raise typer.Exit(PARTLY)
 
 
-for answer in (commands.explain, commands.report, commands.methodology):
-    app.command()(answer)
+for command in (commands.explain, commands.report, commands.methodology):
+    app.command()(command)
 
 
 @app.command()
@@ -229,14 +233,6 @@ def home() -> None:
 
     for name, value in server_environment(Settings.from_env()).items():
         print(f"export {name}={shlex.quote(value)}")
-
-
-@app.command()
-def methodology() -> None:
-    """Print what is counted and by which rules."""
-    from earshot.show import show_markdown
-
-    show_markdown((Path(__file__).resolve().parent.parent / "docs" / "methodology.md").read_text())
 
 
 app.add_typer(lists.app, name="lists")

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from ingest.settings import Settings, Window
+from ingest.settings import SettingError, Settings, Window
 
 Class = Literal["server_log", "prefix"]
 _DAY = ["%Y-%m-%d"]
@@ -79,34 +79,30 @@ def report(
     ] = False,
     output: Annotated[Literal["table", "json", "csv"], typer.Option()] = "table",
 ) -> None:  # fmt: skip
-    """Count the published downloads over any period: by hour, day, week, month, or by what they have in common."""
+    """Count the published downloads over any period: by hour, day, week, month, episode, app and more."""
     from earshot.report import By, Question
     from earshot.report import report as answer
-    from earshot.show import print_rows, say
+    from earshot.show_report import show_report
     from ingest.schema import SourceClass
 
-    settings = Settings.from_env(time_zone=time_zone) if time_zone else Settings.from_env()
+    try:
+        zone = Settings.from_env(time_zone=time_zone).time_zone
+    except SettingError as error:
+        if time_zone is None:
+            raise
+        raise typer.BadParameter(str(error), param_hint="--time-zone") from None
     question = Question(
         By(by),
         show,
         episode,
         first.date() if first else None,
         last.date() if last else None,
-        settings.time_zone,
+        zone,
         SourceClass(source_class) if source_class else None,
         window,
         compare,
     )
-    found = answer(question, Settings.from_env())
-    same = ["source_class", "window"]  # in every row: in a table's title
-    title = f"{found.source_class}, {found.window} window, {question.time_zone}"
-    columns = [name for name in found.columns if output != "table" or name not in same]
-    print_rows(found.rows, columns, output, title)
-    screen = Console(stderr=True)
-    figures = ", ".join(f"{name} {value:,}" for name, value in found.total.items() if value is not None)
-    say(screen, "over all rows", f"{figures}; listeners are distinct ones, never a sum of rows", "bold")
-    for note in found.notes:
-        say(screen, "note", note, "yellow")
+    show_report(answer(question, Settings.from_env()), question, output)
 
 
 def methodology(

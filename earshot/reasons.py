@@ -59,7 +59,7 @@ _LATER: dict[str, Reason] = {
     BEFORE_PUBLICATION: Reason("ours", "earlier than the episode's publication time"),
     BELOW_THRESHOLD: Reason("R5, R13, R14", "its window holds less than one minute of content"),
     DUPLICATE: Reason("R17", "a further request of a window that is a download"),
-    REDELIVERED: Reason("§3", "a log line that was delivered twice: no request of its own"),
+    REDELIVERED: Reason("ours", "a log line that was delivered twice: no request of its own"),
 }
 
 REASONS: dict[str, Reason] = {**{str(name): OF_REQUESTS[name] for name in Exclusion}, **_LATER}

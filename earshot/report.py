@@ -105,18 +105,21 @@ def report(question: Question, settings: Settings) -> Report:
 
 def _measures(window: Window, compare: bool) -> dict[str, str]:
     of_rule = f"filter (downloads_{window} = 1)"
-    downloads = (
-        {f"downloads_{rule}": f"cast(sum(downloads_{rule}) as bigint)" for rule in Window}
-        if compare
-        else {"downloads": f"count(*) {of_rule}"}
-    )
-    return downloads | {
-        "listeners": f"count(distinct listener_key) {of_rule}",
+    listeners = {"listeners": f"count(distinct listener_key) {of_rule}"}
+    # A prefix sees no bytes and needs no threshold: null.
+    estimated = {
+        "estimated_share": "round(avg(case when threshold_source <> 'episode' then 1 "
+        f"when threshold_source is not null then 0 end) {of_rule}, 4)"
+    }
+    if compare:
+        downloads = {f"downloads_{rule}": f"cast(sum(downloads_{rule}) as bigint)" for rule in Window}
+        return downloads | listeners | estimated
+    return {
+        "downloads": f"count(*) {of_rule}",
+        **listeners,
         "requests": f"coalesce(cast(sum(requests) {of_rule} as bigint), 0)",
         "bytes": f"coalesce(cast(sum(served_bytes) {of_rule} as bigint), 0)",
-        # A prefix sees no bytes and needs no threshold: null.
-        "estimated_share": f"round(avg(case when threshold_source <> 'episode' then 1 "
-        f"when threshold_source is not null then 0 end) {of_rule}, 4)",
+        **estimated,
     }
 
 
@@ -253,7 +256,9 @@ def _source_class(con: duckdb.DuckDBPyConnection, question: Question) -> tuple[S
 def _compare_notes(question: Question, window: Window) -> list[str]:
     if not question.compare:
         return []
-    return [f"the three window rules are alternatives, never to be summed; all but downloads is under {window}"]
+    return [
+        f"the three rules are alternatives, never to be summed; listeners and estimated are those of {window}"
+    ]
 
 
 def _zone_notes(question: Question, settings: Settings) -> list[str]:

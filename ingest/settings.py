@@ -61,6 +61,20 @@ class Settings(BaseModel):
         description="IANA name: in which zone a calendar day, and every date in the marts, begins",
     )
 
+    flag_mads: Annotated[float, Field(gt=0)] = Field(
+        default=6,
+        description="R12: how many scaled MADs above the day's median an address or agent is flagged",
+    )
+    flag_min_downloads: Annotated[int, Field(ge=10)] = Field(
+        default=50, description="R12: nobody with fewer downloads a day is flagged"
+    )
+    reconciliation_tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.05, description="R35: within this share of the larger count two sources agree"
+    )
+    publisher_contact: str = Field(
+        default="", description="whom to ask about the methodology; stands in its statement"
+    )
+
     max_line_bytes: Annotated[int, Field(ge=1024)] = Field(
         default=65_536, description="a field longer than this makes its line a reject"
     )

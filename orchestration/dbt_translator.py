@@ -8,19 +8,33 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
-from orchestration.constants import OWNERS
+from orchestration.constants import OWNERS, REQUESTS, RESTATED_DAYS
+
+# Tables of the lake that an asset of another name writes beside its own.
+_WRITTEN_BY = {
+    "networks": REQUESTS,
+    "rules": REQUESTS,
+    "restated": RESTATED_DAYS,
+    "restatements": RESTATED_DAYS,
+}
 
 
 class WarehouseTranslator(DagsterDbtTranslator):
     """`marts/fct_downloads` for a model, `requests` for the source `lake.requests`."""
 
     def __init__(self) -> None:
-        super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
+        super().__init__(
+            DagsterDbtTranslatorSettings(
+                enable_source_tests_as_checks=False,
+                enable_duplicate_source_asset_keys=True,  # one asset may write several tables
+            )
+        )
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
             # What ingest writes: the same asset, so that the graph joins up over the two code locations.
-            return dg.AssetKey(dbt_resource_props["name"])
+            name = dbt_resource_props["name"]
+            return dg.AssetKey(_WRITTEN_BY.get(name, name))
         return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:

@@ -6,7 +6,6 @@ import contextlib
 from datetime import date, timedelta
 from pathlib import Path
 
-import duckdb
 import polars as pl
 
 # A rolling window that begins before the first restated day, or ends after the last, changes figures of its
@@ -20,6 +19,8 @@ def former_figures(database: Path, first_day: date, last_day: date) -> pl.DataFr
     Columns date, source_class, show_id, reason (null: downloads), published, calendar, first_touch,
     last_touch. `database`: a published marts.duckdb; empty frame when there is none yet.
     """
+    import duckdb  # here: ingestion, whose code location needs this, starts without
+
     if not database.exists():
         return _EMPTY
     span = {"first": first_day - MARGIN, "last": last_day + MARGIN}

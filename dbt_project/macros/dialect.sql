@@ -14,12 +14,7 @@
 {% macro us_to_date(column) %}cast({{ us_to_timestamp(column) }} as date){% endmacro %}
 
 {# UTC timestamp without zone to that of EARSHOT_TIME_ZONE. #}
-{% macro local_time(column) %}
-    {%- if time_zone() == 'UTC' -%}{{ return(column) }}{%- endif -%}
-    {{ return(adapter.dispatch('local_time', 'earshot')(column)) }}
-{% endmacro %}
-{% macro default__local_time(column) %}from_utc_timestamp({{ column }}, '{{ time_zone() }}'){% endmacro %}
-{% macro duckdb__local_time(column) %}timezone('{{ time_zone() }}', timezone('UTC', {{ column }})){% endmacro %}
+{% macro local_time(column) %}{{ at_zone(column, time_zone()) }}{% endmacro %}
 
 {# Epoch microseconds to the date in EARSHOT_TIME_ZONE. #}
 {% macro us_to_local_date(column) %}cast({{ local_time(us_to_timestamp(column)) }} as date){% endmacro %}

@@ -1,17 +1,17 @@
 {# The published download window (IAB 2.3 §5.5.1): calendar, first_touch or last_touch. #}
 {% macro window_rule() -%}
     {%- set rule = env_var('EARSHOT_WINDOW', 'calendar') -%}
-    {%- if rule not in window_rules() -%}
-        {{ exceptions.raise_compiler_error("EARSHOT_WINDOW is '" ~ rule ~ "'; allowed: " ~ window_rules() | join(', ')) }}
+    {%- if rule not in window_rules().split() -%}
+        {{ exceptions.raise_compiler_error("EARSHOT_WINDOW is '" ~ rule ~ "'; allowed: " ~ window_rules().split() | join(', ')) }}
     {%- endif -%}
     {{ rule }}
 {%- endmacro %}
 
-{# All of them: the marts hold a measure for each (R22 to R24). #}
-{% macro window_rules() %}{{ return(['calendar', 'first_touch', 'last_touch']) }}{% endmacro %}
+{# All of them, to be split: the marts hold a measure for each (R22 to R24). #}
+{% macro window_rules() -%}calendar first_touch last_touch{%- endmacro %}
 
 {# Is this row of int_download_windows a window under the published rule? #}
-{% macro published(relation) %}{{ relation }}.is_{{ window_rule() }}{% endmacro %}
+{% macro published() %}is_{{ window_rule() }}{% endmacro %}
 
 {# Where a calendar day, and every date of the marts, begins. #}
 {% macro time_zone() -%}

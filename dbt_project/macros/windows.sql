@@ -135,7 +135,7 @@
 
     by_rule as (
 
-        {% for rule in window_rules() %}
+        {% for rule in window_rules().split() %}
             select
                 *,
                 '{{ rule }}' as rule
@@ -153,7 +153,7 @@
             episode_key,
             first_request_us,
             last_request_us,
-            {% for rule in window_rules() %}
+            {% for rule in window_rules().split() %}
                 max(case when rule = '{{ rule }}' then 1 else 0 end) = 1 as is_{{ rule }}
                 {%- if not loop.last %},{% endif %}
             {% endfor %}

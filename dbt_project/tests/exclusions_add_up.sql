@@ -1,6 +1,6 @@
 {{ config(meta={'dagster': {'ref': {'name': 'fct_exclusions_daily'}}}) }}
 
--- Every logged line is a download, has a reason why not, or came twice: nothing is lost, under any window rule.
+-- Every logged line is a download, has a reason why not, or came twice: nothing is lost, whatever the rule.
 -- Sums, not days: a rolling window counts all its requests on its first day.
 with logged as (
 
@@ -12,7 +12,7 @@ with logged as (
 excluded as (
 
     select
-        {% for rule in window_rules() %}
+        {% for rule in window_rules().split() %}
             coalesce(sum(requests_{{ rule }}), 0) as requests_{{ rule }}{% if not loop.last %},{% endif %}
         {% endfor %}
     from {{ ref('fct_exclusions_daily') }}
@@ -22,7 +22,7 @@ excluded as (
 counted as (
 
     select
-        {% for rule in window_rules() %}
+        {% for rule in window_rules().split() %}
             coalesce(sum(downloads_{{ rule }}), 0) as downloads_{{ rule }}{% if not loop.last %},{% endif %}
         {% endfor %}
     from {{ ref('fct_episode_daily') }}
@@ -37,7 +37,7 @@ from logged
 cross join excluded
 cross join counted
 where
-    {% for rule in window_rules() %}
+    {% for rule in window_rules().split() %}
         logged.lines <> excluded.requests_{{ rule }} + counted.downloads_{{ rule }}
         {% if not loop.last %}or{% endif %}
     {% endfor %}

@@ -20,17 +20,22 @@ class RestateConfig(dg.Config):
     lists: str = Field(default="")
 
 
-@dg.asset(
+@dg.multi_asset(
     name=RESTATED_DAYS,
-    group_name=INGEST_GROUP,
-    owners=OWNERS,
-    kinds={"polars", "parquet"},
+    specs=[
+        dg.AssetSpec(
+            RESTATED_DAYS,
+            group_name=INGEST_GROUP,
+            owners=OWNERS,
+            kinds={"polars", "parquet"},
+            description=(
+                "Event days (UTC) whose requests were judged again, from the landing files that are there, "
+                "else from the evidence in the lake. The figures published before stay in `fct_restatements`."
+            ),
+        )
+    ],
     partitions_def=event_days,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    description=(
-        "Event days (UTC) whose requests were judged again, from the landing files where they still lie, "
-        "else from the evidence in the lake. The figures published before stay in `fct_restatements`."
-    ),
+    backfill_policy=dg.BackfillPolicy.single_run(),  # a month is one restatement, not thirty
 )
 def restated_days(
     context: dg.AssetExecutionContext, config: RestateConfig, installation: Installation

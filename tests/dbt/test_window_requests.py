@@ -27,7 +27,7 @@ def built(folder: Path, rows: list[Row]) -> duckdb.DuckDBPyConnection:
 
 
 def request(number: int, hour: float, first: int, last: int) -> Row:
-    """A request of one listener for bytes first to last of the episode without any evidence (960,000 bytes)."""
+    """One listener asks for bytes first to last of the episode without any evidence (960,000 bytes)."""
     return {
         "source": "cdn",
         "source_class": "server_log",

@@ -12,20 +12,30 @@ with new_files as (
 
 ),
 
--- A day of the lake is a UTC day; the dates of the marts may begin up to 14 hours earlier or later.
-new_days as (
+files as (
 
-    select new_files.day + neighbours.days as day
+    select
+        status,
+        days
+    from {{ ref('stg_lake__files') }}
+
+),
+
+restated as (
+
+    select count(*) as days
     from new_files
-    cross join (
-        select 0 as days
-        {% if time_zone() != 'UTC' %}
-            union all
-            select -1 as days
-            union all
-            select 1 as days
-        {% endif %}
-    ) as neighbours
+    where is_restated
+
+),
+
+-- Days that were judged again are rare, and requests may have left their keys: all days, then.
+all_days as (
+
+    select cast({{ explode('files.days') }} as date) as day
+    from files
+    cross join restated
+    where files.status = 'taken' and restated.days > 0
 
 ),
 
@@ -36,23 +46,28 @@ recounted_days as (
 
 ),
 
--- Days that were judged again are rare, and requests may have left their keys: all days, then.
-all_days as (
+lake_days as (
 
-    select {{ explode('files.days') }} + neighbours.days as day
-    from {{ ref('stg_lake__files') }} as files
-    cross join (select -1 as days union all select 0 as days union all select 1 as days) as neighbours
-    where files.status = 'taken' and exists (select 1 from new_files where new_files.is_restated)
+    select day from new_files
+    union
+    select day from all_days
 
 ),
 
 changed as (
 
-    select day from new_days
-    union
     select day from recounted_days
     union
-    select day from all_days
+    select day from lake_days
+    {% if time_zone() != 'UTC' %}
+        -- A day of the lake is a UTC day: a date of the marts may begin the day before, or end the day after.
+        union
+        select day - 1 as day
+        from lake_days
+        union
+        select day + 1 as day
+        from lake_days
+    {% endif %}
 
 )
 

@@ -3,12 +3,16 @@
     incremental_strategy='restart_windows',
     on_schema_change='append_new_columns',
 ) }}
--- depends_on: {{ ref('int_requests') }}, {{ ref('int_recounted_requests') }}, {{ ref('int_window_restarts') }}
+-- depends_on: {{ ref('int_requests') }}, {{ ref('int_recounted_requests') }}
+-- depends_on: {{ ref('int_window_restarts') }}
 
 with recursive qualifying as (
 
-    select *
-    from {% if is_incremental() %}{{ ref('int_recounted_requests') }}{% else %}{{ ref('int_requests') }}{% endif %}
+    {% if is_incremental() %}
+        select * from {{ ref('int_recounted_requests') }}
+    {% else %}
+        select * from {{ ref('int_requests') }}
+    {% endif %}
     where exclusion_reason is null
 
 ),
@@ -44,7 +48,7 @@ spans as (
 
 one_window as (
 
-    select by_key.* exclude (last_date)
+    select by_key.* exclude (by_key.last_date)
     from by_key
     inner join spans
         on {{ same_key('by_key', 'spans') }}
@@ -66,8 +70,8 @@ several_windows as (
     inner join qualifying
         on
             {{ same_key('runs', 'qualifying') }}
-            and qualifying.started_us >= runs.first_request_us
-            and qualifying.started_us <= runs.last_request_us
+            and runs.first_request_us <= qualifying.started_us
+            and runs.last_request_us >= qualifying.started_us
     group by
         runs.source_class, runs.listener_key, runs.episode_key, runs.first_request_us, runs.last_request_us
 
@@ -103,7 +107,7 @@ final as (
         grouped.only_comparable = 1 as is_comparable,
 
         -- window
-        {% for rule in window_rules() %}
+        {% for rule in window_rules().split() %}
             runs.is_{{ rule }},
         {% endfor %}
         grouped.first_request_us,

@@ -6,19 +6,11 @@
   chain: the canonical one. So windows and listeners survive the change, and nothing is compared across it but
   neighbours (DESIGN, Privacy).
 #}
+-- depends_on: {{ ref('int_new_files') }}
 {% set counted = remembered('int_counted_listeners') %}
 {% set from_scratch = counted is none or flags.FULL_REFRESH %}
 
-with recursive new_files as (
-
-    select distinct
-        source,
-        file_id
-    from {{ ref('int_new_files') }}
-
-),
-
-requests as (
+with recursive requests as (
 
     select
         requests.key_epoch,
@@ -26,8 +18,11 @@ requests as (
         requests.listener_key_prev
     from {{ ref('stg_lake__requests') }} as requests
     {% if not from_scratch %}
-        inner join new_files
-            on requests.source = new_files.source and requests.file_id = new_files.file_id
+        inner join {{ ref('int_new_files') }} as new_files
+            on
+                requests.source = new_files.source
+                and requests.file_id = new_files.file_id
+                and requests.day = new_files.day
         where requests.day in ({{ date_literals('select distinct day from ' ~ ref('int_new_files')) }})
     {% endif %}
 
@@ -140,8 +135,8 @@ select
     followed.listener_key,
     followed.listener_key_prev,
     followed.canonical_listener_key,
-    coalesce(counted.canonical_listener_key, followed.listener_key) as former_canonical_key,
-    followed.is_new
+    followed.is_new,
+    coalesce(counted.canonical_listener_key, followed.listener_key) as former_canonical_key
 from followed
 left join counted
     on followed.key_epoch = counted.key_epoch and followed.listener_key = counted.listener_key

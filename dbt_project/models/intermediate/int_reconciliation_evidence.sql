@@ -4,11 +4,11 @@
 
 with windows as (
 
-    select * from {{ ref('int_download_windows') }} as windows
+    select * from {{ ref('int_download_windows') }}
     where
-        {{ published('windows') }}
+        {{ published() }}
         {% if is_incremental() %}
-            and windows.date in ({{ date_literals('select day from ' ~ changed_days) }})
+            and date in ({{ date_literals('select day from ' ~ changed_days) }})
         {% endif %}
 
 )

@@ -5,7 +5,7 @@
 {% set restarts = ref('int_window_restarts') %}
 
 {% if builds_from_scratch() %}
-    select * from {{ ref('int_requests') }}
+    select requests.* from {{ ref('int_requests') }} as requests -- noqa: AM04
     where 1 = 0
     -- depends_on: {{ restarts }}
 {% else %}

@@ -4,12 +4,12 @@
 
 with downloads as (
 
-    select * from {{ ref('int_download_windows') }} as windows
+    select * from {{ ref('int_download_windows') }}
     where
-        {{ published('windows') }}
-        and windows.is_counted
+        {{ published() }}
+        and is_counted
         {% if is_incremental() %}
-            and windows.date in ({{ date_literals('select day from ' ~ changed_days) }})
+            and date in ({{ date_literals('select day from ' ~ changed_days) }})
         {% endif %}
 
 ),

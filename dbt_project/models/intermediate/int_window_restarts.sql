@@ -6,7 +6,9 @@
 #}
 {% set windows = remembered('int_download_windows') %}
 {% set new_days = date_literals('select distinct day from ' ~ ref('int_new_files')) %}
-{% set restated_days = date_literals('select distinct day from ' ~ ref('int_new_files') ~ ' where is_restated') %}
+{% set restated = ref('int_new_files') ~ ' where is_restated' %}
+{% set restated_days = date_literals('select distinct day from ' ~ restated) %}
+{% set has_restated = windows is not none and restated_days != date_literals('select null') %}
 {% set moved_days = listener_days(ref('int_listener_updates') ~ ' where not is_new') %}
 
 with requests as (
@@ -23,6 +25,20 @@ new_files as (
     from {{ ref('int_new_files') }}
 
 ),
+
+{% if has_restated %}
+
+    restated_span as ( -- noqa: ST03
+
+        select
+            min(day) as first_day,
+            max(day) as last_day
+        from {{ ref('int_new_files') }}
+        where is_restated
+
+    ),
+
+{% endif %}
 
 new_requests as (
 
@@ -106,18 +122,19 @@ touched as (
         episode_key,
         started_us
     from moved_listeners
-    {% if windows is not none and restated_days != date_literals('select null') %}
+    {% if has_restated %}
         -- Under other prefix rules a request may have left its episode: what was counted then tells.
         union all
         select
-            source_class,
-            listener_key,
-            episode_key,
-            first_request_us
-        from {{ windows }}
-        where
-            {{ us_to_date('first_request_us') }} <= (select max(day) from {{ ref('int_new_files') }} where is_restated)
-            and {{ us_to_date('last_request_us') }} >= (select min(day) from {{ ref('int_new_files') }} where is_restated)
+            windows.source_class,
+            windows.listener_key,
+            windows.episode_key,
+            windows.first_request_us
+        from {{ windows }} as windows
+        inner join restated_span
+            on
+                {{ us_to_date('windows.first_request_us') }} <= restated_span.last_day
+                and {{ us_to_date('windows.last_request_us') }} >= restated_span.first_day
     {% endif %}
 
 ),

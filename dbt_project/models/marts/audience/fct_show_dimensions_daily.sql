@@ -56,7 +56,7 @@ by_value as (
             '{{ dimension }}' as dimension,
             coalesce({{ dimension }}, 'unknown') as value,
             sum(downloads) as downloads,
-            {% for rule in window_rules() %}
+            {% for rule in window_rules().split() %}
                 sum(downloads_{{ rule }}) as downloads_{{ rule }},
             {% endfor %}
             sum(once) as listeners
@@ -70,7 +70,7 @@ by_value as (
             '{{ dimension }}' as dimension,
             coalesce({{ dimension }}, 'unknown') as value,
             0 as downloads,
-            {% for rule in window_rules() %}
+            {% for rule in window_rules().split() %}
                 0 as downloads_{{ rule }},
             {% endfor %}
             count(distinct repeated_listener) as listeners
@@ -88,7 +88,7 @@ select
     show_id,
     dimension,
     value,
-    {% for rule in window_rules() %}
+    {% for rule in window_rules().split() %}
         cast(sum(downloads_{{ rule }}) as bigint) as downloads_{{ rule }},
     {% endfor %}
     cast(sum(downloads) as bigint) as downloads,

@@ -53,8 +53,8 @@ select
     last_request_us,
 
     -- measures: one a rule, each a download or none
-    cast(case when {{ published('recounted') }} then 1 else 0 end as integer) as downloads,
-    {% for rule in window_rules() %}
+    cast(case when {{ published() }} then 1 else 0 end as integer) as downloads,
+    {% for rule in window_rules().split() %}
         cast(case when is_{{ rule }} then 1 else 0 end as integer) as downloads_{{ rule }},
     {% endfor %}
 

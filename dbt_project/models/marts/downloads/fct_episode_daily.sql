@@ -17,7 +17,7 @@ select
     show_id,
     episode_id,
     episode_key,
-    {{ download_measures('windows') }}
+    {{ download_measures() }}
 from windows
 group by
     date,

@@ -21,7 +21,7 @@ select
     show_id,
     episode_key,
     cast(sum(downloads) as bigint) as downloads,
-    {% for rule in window_rules() %}
+    {% for rule in window_rules().split() %}
         cast(sum(downloads_{{ rule }}) as bigint) as downloads_{{ rule }}{% if not loop.last %},{% endif %}
     {% endfor %}
 from downloads

@@ -69,7 +69,7 @@ request_level as (
         reason,
         rules_version,
         requests,
-        {% for rule in window_rules() %}
+        {% for rule in window_rules().split() %}
             requests as requests_{{ rule }}{% if not loop.last %},{% endif %}
         {% endfor %}
     from by_version
@@ -88,7 +88,7 @@ window_level as (
         case when is_counted then 'duplicate' else 'below_threshold' end as reason,
         -- The first request of a download is the download.
         case when is_counted then requests - 1 else requests end as left_out,
-        {% for rule in window_rules() %}
+        {% for rule in window_rules().split() %}
             is_{{ rule }}{% if not loop.last %},{% endif %}
         {% endfor %}
     from windows
@@ -104,8 +104,8 @@ by_window as (
         show_id,
         reason,
         rules_version,
-        sum(case when {{ published('window_level') }} then left_out else 0 end) as requests,
-        {% for rule in window_rules() %}
+        sum(case when {{ published() }} then left_out else 0 end) as requests,
+        {% for rule in window_rules().split() %}
             sum(case when is_{{ rule }} then left_out else 0 end) as requests_{{ rule }}
             {%- if not loop.last %},{% endif %}
         {% endfor %}
@@ -147,7 +147,7 @@ redelivered as (
         'redelivered_line' as reason,
         rules_version,
         sum(requests) as requests,
-        {% for rule in window_rules() %}
+        {% for rule in window_rules().split() %}
             sum(requests) as requests_{{ rule }}{% if not loop.last %},{% endif %}
         {% endfor %}
     from repeated
@@ -173,8 +173,12 @@ select
     reason,
     rules_version,
     cast(requests as bigint) as requests,
-    {% for rule in window_rules() %}
+    {% for rule in window_rules().split() %}
         cast(requests_{{ rule }} as bigint) as requests_{{ rule }}{% if not loop.last %},{% endif %}
     {% endfor %}
 from reasons
-where requests > 0 {% for rule in window_rules() %}or requests_{{ rule }} > 0 {% endfor %}
+where
+    requests > 0
+    {% for rule in window_rules().split() %}
+        or requests_{{ rule }} > 0
+    {% endfor %}

@@ -15,7 +15,7 @@ select
     date,
     source_class,
     show_id,
-    {{ download_measures('windows') }}
+    {{ download_measures() }}
 from windows
 group by
     date,

@@ -1,4 +1,7 @@
-{# What each restatement changed: the figures before it against those after, up to the next one of that date. #}
+{#
+  What each restatement changed: the figures before it against those after it, which are today's, or those
+  before the next restatement of that date.
+#}
 with former as (
 
     select * from {{ ref('stg_lake__restatements') }}
@@ -109,12 +112,12 @@ compared as (
         named.source_class,
         named.show_id,
         named.reason,
-        {% for measure in ['published'] + window_rules() %}
+        {% for measure in ['published'] + window_rules().split() %}
             coalesce(former.{{ measure }}, 0) as former_{{ measure }},
-            coalesce(case when followed.next_us is null then present.{{ measure }} else later.{{ measure }} end, 0)
-                as restated_{{ measure }},
+            coalesce(
+                case when followed.next_us is null then present.{{ measure }} else later.{{ measure }} end, 0
+            ) as restated_{{ measure }}{% if not loop.last %},{% endif %}
         {% endfor %}
-        followed.next_us
     from named
     inner join followed
         on named.restated_us = followed.restated_us and named.date = followed.date
@@ -140,11 +143,13 @@ select
     source_class,
     show_id,
     reason,
-    {% for measure in ['published'] + window_rules() %}
+    {% for measure in ['published'] + window_rules().split() %}
         cast(former_{{ measure }} as bigint) as former_{{ measure }},
         cast(restated_{{ measure }} as bigint) as restated_{{ measure }}{% if not loop.last %},{% endif %}
     {% endfor %}
 from compared
-where {% for measure in ['published'] + window_rules() %}
-    former_{{ measure }} <> restated_{{ measure }}{% if not loop.last %} or{% endif %}
-{% endfor %}
+where
+    {% for measure in ['published'] + window_rules().split() %}
+        former_{{ measure }} <> restated_{{ measure }}
+        {% if not loop.last %}or{% endif %}
+    {% endfor %}
