@@ -112,12 +112,11 @@ def methodology(
     """Print what is counted and by which rules, as the guideline asks it to be disclosed."""
     from earshot.methodology import as_page, statement
     from earshot.show import show_markdown
-    from ingest.durable import write_atomically
 
     text = statement(Settings.from_env())
     page = as_page(text) if form == "html" else text
     if output is not None:
-        write_atomically(output, page.encode())
+        output.write_text(page, "utf-8")
     elif form == "html":
         print(page)
     else:

@@ -71,7 +71,8 @@ def rows_of(con: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, A
 
 
 def figures(con: duckdb.DuckDBPyConnection, scope: Scope) -> list[Figures]:
-    """The marts' figures, one a source class that has any."""
+    """The marts' figures, one a source class that has any. The warehouse must hold this one episode only:
+    fct_exclusions_daily is by show."""
     not_counted: dict[str, list[Row]] = defaultdict(list)
     for row in rows_of(
         con,

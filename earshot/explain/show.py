@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -168,19 +169,25 @@ def _show_window(console: Console, explanation: Explanation, seen: Seen, title: 
     for name in ("", "start", "request", *weighed):
         table.add_column(name, justify="right" if name in weighed else "left", no_wrap=True)
     table.add_column("line", no_wrap=True)
-    files = Files()
+    files, day = Files(), explanation.day
     for told in seen.told:
+        started_at = at(told.started_us, explanation)
+        if started_at.date() != day:
+            day = started_at.date()
+            table.add_row("", str(day))
         bytes_ = (_range(told), f"+{told.contributed_bytes:,}", f"{told.running_bytes:,}")
         table.add_row(
             str(told.request_number),
-            _clock(told, explanation),
+            _clock(started_at),
             plain(_request(told)),
             *(bytes_ if sees_bytes else ()),
             files.short(told),
         )
     if seen.requests > len(seen.told):
         table.add_row("…", f"{seen.requests - len(seen.told):,} more")
-    console.print(table)
+    # As wide as it is: the terminal may wrap a row, but a number cut short is misread.
+    wanted = console.measure(table, options=console.options.update_width(1000)).maximum
+    Console(width=wanted).print(table)
     files.show(console)
     console.print(Text(verdict(seen), style="green" if seen.is_counted else "yellow"), soft_wrap=True)
 
@@ -195,7 +202,7 @@ def _show_excluded(console: Console, explanation: Explanation, story: Story) -> 
     for told in story.excluded:
         reason = why(str(told.exclusion_reason), told.rules_version, explanation)
         table.add_row(
-            _clock(told, explanation),
+            _clock(at(told.started_us, explanation)),
             plain(_request(told)),
             _range(told) if story.source_class == SourceClass.SERVER_LOG else "-",
             plain(f"{reason['reason']}: {_in_words(reason)}"),
@@ -208,7 +215,7 @@ def _show_excluded(console: Console, explanation: Explanation, story: Story) -> 
 
 
 def _compact(title: str | None = None) -> Table:
-    """A table that fits a terminal of 80 columns: a number cut short is misread."""
+    """A table without lines, which fits a terminal of 80 columns."""
     return Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
 
 
@@ -231,7 +238,5 @@ def _range(told: Told) -> str:
     return f"{told.range_start:,}-{end:,}" if told.served_bytes else "none"
 
 
-def _clock(told: Told, explanation: Explanation) -> str:
-    started_at = at(told.started_us, explanation)
-    clock = started_at.time().isoformat("milliseconds")
-    return clock if started_at.date() == explanation.day else f"{started_at.date()} {clock}"
+def _clock(started_at: datetime) -> str:
+    return started_at.time().isoformat("milliseconds")
