@@ -105,6 +105,10 @@ def count(
     source_class: Annotated[
         str | None, typer.Option("--class", help="server_log or prefix; by default told by the format")
     ] = None,
+    trusted_proxies: Annotated[
+        int,
+        typer.Option(min=0, help="your own proxies before the server: the client is that far back in xff"),
+    ] = 0,
     episodes: Annotated[
         Path | None,
         typer.Option(help="CSV: episode_id,show_id,enclosure_url,file_bytes,duration_s,id3_bytes"),
@@ -132,6 +136,7 @@ def count(
         log_format=log_format,
         source_class=_one_of("--class", source_class, SourceClass) if source_class else None,
         episodes=episodes,
+        trusted_proxies=trusted_proxies,
     )
     if output not in ("table", "json", "csv"):
         raise typer.BadParameter(f"{output!r} is not one of table, json, csv", param_hint="--output")

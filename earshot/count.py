@@ -93,6 +93,7 @@ class Question:
     log_format: str = "auto"
     source_class: SourceClass | None = None
     episodes: Path | None = None
+    trusted_proxies: int = 0  # of our own, in front of the server that wrote the log
 
 
 def count(question: Question, settings: Settings, progress: Callable[[str, int, int], None]) -> Answer:
@@ -131,7 +132,11 @@ def count(question: Question, settings: Settings, progress: Callable[[str, int, 
 
 def _declare(settings: Settings, question: Question) -> None:
     """Tell ingest what the user said of the files, as an operator would."""
-    declaration = {"format": question.log_format, "class": question.source_class}
+    declaration = {
+        "format": question.log_format,
+        "class": question.source_class,
+        "trusted_proxies": question.trusted_proxies,
+    }
     lines = [f"{name} = {json.dumps(value)}" for name, value in declaration.items() if value]
     (settings.data / "sources.toml").write_text("\n".join([f"[{SOURCE}]", *lines]))
 

@@ -64,8 +64,13 @@ def refresh(
     rules.remember(settings, lake)
     rules.write_address_lists(lake, KeyRing(settings.keys_dir))
     _show(settings, refreshed, False)
-    if any(each.outcome == "refused" for each in refreshed):
+    outcomes = {each.outcome for each in refreshed}
+    if "refused" in outcomes or outcomes == {"unreachable"}:
         raise typer.Exit(FAILED)
+
+
+def _is_local(settings: Settings, row: dict[str, object]) -> bool:
+    return settings.reference_dir is not None and str(settings.reference_dir) in str(row["origin"])
 
 
 def _show(settings: Settings, refreshed: Sequence[Refreshed], all_versions: bool) -> None:
@@ -104,8 +109,10 @@ def _show(settings: Settings, refreshed: Sequence[Refreshed], all_versions: bool
     if not refreshed:
         say(screen, "note", "nobody has looked for newer ones yet: `earshot lists refresh`", "yellow")
     now_us = utc_now_us()
+    # What EARSHOT_REFERENCE_DIR holds is used as it is, however old the fetched one is.
+    local = {row["list"] for row in frame.iter_rows(named=True) if row["in_use"] and _is_local(settings, row)}
     told = [
-        overview.fresh(refreshed, now_us),
+        overview.fresh([each for each in refreshed if each.name not in local], now_us),
         overview.inclusions_validated(
             rules.included_addresses, datetime.fromtimestamp(now_us / 1e6, UTC).date()
         ),

@@ -123,6 +123,7 @@ def _of_marts(settings: Settings) -> Row:
             "marts_line": "none published yet",
             "estimates_intro": "Their share of the published downloads is stated here once there are marts.",
             "estimates": [],
+            "judged_under": [],
             "restatements": [],
         }
     with reading(published.database) as con:
@@ -133,6 +134,7 @@ def _of_marts(settings: Settings) -> Row:
             "marts_line": _marts_line(published, span, settings),
             "estimates_intro": f"Of the downloads published as version {published.version}:",
             "estimates": [_estimates(row) for row in rows(_ESTIMATES)],
+            "judged_under": rows(_JUDGED_UNDER),
             "restatements": [_restatement(row) for row in rows(_RESTATEMENTS)] if can_be_restated else [],
         }
 
@@ -148,6 +150,13 @@ _ESTIMATES = f"""
     where downloads = 1
     group by source_class
     order by source_class
+"""
+_JUDGED_UNDER = """
+    select source_class, coalesce(rules_version, 'unknown') as rules_version, count(*) as downloads
+    from fct_downloads
+    where downloads = 1
+    group by source_class, rules_version
+    order by source_class, downloads desc, rules_version
 """
 _RESTATEMENTS = """
     select

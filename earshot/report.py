@@ -117,8 +117,8 @@ def _measures(window: Window, compare: bool) -> dict[str, str]:
     return {
         "downloads": f"count(*) {of_rule}",
         **listeners,
-        "requests": f"coalesce(cast(sum(requests) {of_rule} as bigint), 0)",
-        "bytes": f"coalesce(cast(sum(served_bytes) {of_rule} as bigint), 0)",
+        "download_requests": f"coalesce(cast(sum(requests) {of_rule} as bigint), 0)",
+        "download_bytes": f"coalesce(cast(sum(served_bytes) {of_rule} as bigint), 0)",
         **estimated,
     }
 

@@ -62,5 +62,10 @@ _DIFFERENCES = """
     where epoch_us(restated_at) = ?
     group by source_class, show_id, reason
     having sum(restated_published) <> sum(former_published)
-    order by reason is not null, abs(difference) desc, show_id, figure
+    -- A show's downloads first, then why, the most changed shows before the others.
+    order by
+        source_class,
+        max(case when reason is null then abs(sum(restated_published) - sum(former_published)) end)
+            over (partition by source_class, show_id) desc nulls last,
+        show_id, reason is not null, abs(difference) desc, figure
 """

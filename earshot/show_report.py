@@ -16,7 +16,7 @@ _HEADINGS = {
     "downloads_first_touch": "first_touch",
     "downloads_last_touch": "last_touch",
     "estimated_share": "estimated",
-    "bytes": "served",
+    "download_bytes": "served",
     "show_id": "show",
     "episode_id": "episode",
     "show_title": "title",
@@ -74,6 +74,6 @@ def _text(name: str, value: Any) -> str:
         return "-"
     if name == "estimated_share":
         return f"{value * 100:.1f} %"
-    if name == "bytes":
+    if name == "download_bytes":
         return f"{value / 1e9:,.2f} GB"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -255,7 +255,8 @@ select
     periods.period,
     periods.period_start,
     periods.period_end,
-    periods.period_end < data_ends.last_date as is_complete,
+    periods.period_start >= data_ends.first_date
+    and periods.period_end < data_ends.last_date as is_complete,
     {% for column in keys %}
     periods.{{ column }},
     {% endfor %}

@@ -93,8 +93,8 @@ def test_periods_are_exact_in_every_zone(
         mine = wanted[row[by]]
         assert row["downloads"] == len(mine)
         assert row["listeners"] == len({one["listener_key"] for one in mine})
-        assert row["requests"] == sum(one["requests"] for one in mine)
-        assert row["bytes"] == sum(one["served_bytes"] for one in mine)
+        assert row["download_requests"] == sum(one["requests"] for one in mine)
+        assert row["download_bytes"] == sum(one["served_bytes"] for one in mine)
         share = sum(one["threshold_source"] != "episode" for one in mine) / len(mine)
         assert row["estimated_share"] == pytest.approx(share, abs=1e-4)
     everything = [row for rows in wanted.values() for row in rows]

@@ -81,7 +81,8 @@ select
     by_value.value,
     by_value.downloads,
     by_value.listeners,
-    by_value.period_end < data_ends.last_date as is_complete
+    by_value.period_start >= data_ends.first_date
+    and by_value.period_end < data_ends.last_date as is_complete
 from by_value
 inner join data_ends
     on by_value.source_class = data_ends.source_class

@@ -148,8 +148,9 @@ select
         cast(restated_{{ measure }} as bigint) as restated_{{ measure }}{% if not loop.last %},{% endif %}
     {% endfor %}
 from compared
+-- The restated days whole, so that sums over them are what was published; around them what changed.
 where
+    date between first_day and last_day
     {% for measure in ['published'] + window_rules().split() %}
-        former_{{ measure }} <> restated_{{ measure }}
-        {% if not loop.last %}or{% endif %}
+        or former_{{ measure }} <> restated_{{ measure }}
     {% endfor %}
