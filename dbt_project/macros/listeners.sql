@@ -7,7 +7,17 @@
     )) }}
 {% endmacro %}
 
-{#
-  Keys a chain of 30-day secrets follows at most: 210 days (DESIGN, Privacy), however long a listener stays.
-#}
-{% macro max_key_epochs() %}7{% endmacro %}
+{# The keys of the next epoch that carry those of `chain` as their older ones: counted under the same key. #}
+{% macro next_in_chain(chain) %}
+    select
+        known_keys.key_epoch,
+        known_keys.listener_key,
+        known_keys.listener_key_prev,
+        {{ chain }}.canonical_listener_key,
+        known_keys.is_new
+    from {{ chain }}
+    inner join known_keys
+        on
+            {{ chain }}.key_epoch + 1 = known_keys.key_epoch
+            and {{ chain }}.listener_key = known_keys.listener_key_prev
+{% endmacro %}

@@ -4,11 +4,23 @@
 #}
 
 {# The relation in which `model` remembers the last complete build, or none before the first one. #}
-{% macro remembered(model) %}
+{% macro remembered(model, schema='intermediate') %}
     {% if execute %}
-        {{ return(adapter.get_relation(this.database, 'intermediate', model)) }}
+        {{ return(adapter.get_relation(this.database, schema, model)) }}
     {% endif %}
     {{ return(none) }}
+{% endmacro %}
+
+{# Has a build under other settings counted last, or begun to and died? #}
+{% macro is_under_other_settings() %}
+    {% for model in ['int_counted_files', 'int_started_under'] if execute %}
+        {% set known = remembered(model) %}
+        {% if known is not none %}
+            {% set others = run_query("select count(*) from " ~ known ~ " where counted_under <> '" ~ counted_under() ~ "'") %}
+            {% if others.rows[0][0] > 0 %}{{ return(true) }}{% endif %}
+        {% endif %}
+    {% endfor %}
+    {{ return(false) }}
 {% endmacro %}
 
 {# True when this build starts from nothing, so that reading "what is new" would only copy everything. #}

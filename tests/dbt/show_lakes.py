@@ -63,6 +63,10 @@ class Built:
     def last_event_us(self, source_class: str) -> int:
         return max(int(r["started_us"]) for r in self.rows if r["source_class"] == source_class)
 
+    def first_date(self, source_class: str) -> date:
+        first_us = min(int(r["started_us"]) for r in self.rows if r["source_class"] == source_class)
+        return day_of(first_us, self.zone)
+
     def last_date(self, source_class: str) -> date:
         return day_of(self.last_event_us(source_class), self.zone)
 

@@ -50,7 +50,7 @@ def naive_listeners(built: Built, entity: Callable[[Download], Key]) -> set[Key]
                 period,
                 start,
                 end,
-                end < built.last_date(str(source_class)),
+                start >= built.first_date(str(source_class)) and end < built.last_date(str(source_class)),
                 source_class,
                 *names,
                 len(listeners),

@@ -128,8 +128,8 @@ def test_the_world_goes_through_the_sensors_and_every_asset_is_materialised(demo
     assert demo.output.read_text().count("equal to the world's own truth") == 2
     nodes = demo.ask("{assetNodes{assetKey{path} assetMaterializations(limit:1){timestamp}}}")["assetNodes"]
     assert len(nodes) >= 20
-    missing = [node["assetKey"]["path"] for node in nodes if not node["assetMaterializations"]]
-    assert not missing
+    missing = {node["assetKey"]["path"][-1] for node in nodes if not node["assetMaterializations"]}
+    assert missing == {"address_lists", "reference_lists", "restated_days"}  # on a schedule, and on demand
 
 
 def nginx_line(number: int, uri: str = "/new/1.mp3") -> str:
@@ -197,7 +197,7 @@ def test_the_ui_shows_the_marts_in_a_browser(demo: Demo) -> None:
         timeout=120,
         check=False,
     ).stdout
-    assert "One row a counted download" in shown
+    assert "One row a run of requests" in shown
     assert "threshold_source" in shown
 
 

@@ -276,7 +276,7 @@ def test_a_listeners_requests_are_told_line_by_line(
         name, _, number = place.rpartition(":")
         line = (
             gzip.decompress((data.landing_dir / source / name).read_bytes())
-            .decode()
+            .decode("utf-8", "replace")
             .split("\n")[int(number) - 1]
         )
         at = datetime.fromisoformat(told["started_at"]).astimezone(UTC)

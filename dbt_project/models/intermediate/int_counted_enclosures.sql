@@ -1,4 +1,4 @@
-{# Written last: the catalogue under which this build counted. #}
+{# Written after all marts: the catalogue under which this build counted. #}
 -- depends_on: {{ ref('dim_episodes') }}, {{ ref('dim_networks') }}
 -- depends_on: {{ ref('dim_rules') }}, {{ ref('dim_shows') }}
 -- depends_on: {{ ref('dim_sources') }}, {{ ref('fct_downloads') }}

@@ -1,14 +1,6 @@
-{# Written last: what this build counted. A build that died before this is simply done again. #}
--- depends_on: {{ ref('dim_episodes') }}, {{ ref('dim_networks') }}
--- depends_on: {{ ref('dim_rules') }}, {{ ref('dim_shows') }}
--- depends_on: {{ ref('dim_sources') }}, {{ ref('fct_downloads') }}
--- depends_on: {{ ref('fct_episode_daily') }}, {{ ref('fct_episode_hourly') }}
--- depends_on: {{ ref('fct_episode_listeners') }}, {{ ref('fct_episode_pacing') }}
--- depends_on: {{ ref('fct_exclusions_daily') }}, {{ ref('fct_reconciliation_daily') }}
--- depends_on: {{ ref('fct_restatements') }}, {{ ref('fct_show_daily') }}
--- depends_on: {{ ref('fct_show_dimensions') }}, {{ ref('fct_show_dimensions_daily') }}
--- depends_on: {{ ref('fct_show_listeners') }}, {{ ref('fct_show_pacing') }}
--- depends_on: {{ ref('fct_show_reconciliation_daily') }}, {{ ref('fct_volume_flags') }}
+{# Written last of all: what this build counted. A build that died before this is simply done again. #}
+-- depends_on: {{ ref('int_counted_enclosures') }}, {{ ref('int_counted_listeners') }}
+-- depends_on: {{ ref('int_counted_restatements') }}
 with files as (
 
     select distinct

@@ -72,28 +72,6 @@ new_keys as (
 
 ),
 
--- New keys whose older one is not new itself.
-roots as (
-
-    select
-        new_keys.key_epoch,
-        new_keys.listener_key,
-        new_keys.listener_key_prev,
-        coalesce(older.canonical_listener_key, new_keys.listener_key) as canonical_listener_key,
-        true as is_new
-    from new_keys
-    left join counted as older
-        on
-            new_keys.key_epoch = older.key_epoch + 1
-            and new_keys.listener_key_prev = older.listener_key
-    left join new_keys as new_older
-        on
-            new_keys.key_epoch = new_older.key_epoch + 1
-            and new_keys.listener_key_prev = new_older.listener_key
-    where new_older.listener_key is null
-
-),
-
 known_keys as (
 
     select
@@ -112,21 +90,67 @@ known_keys as (
 
 ),
 
-followed as (
+-- New keys whose older one nobody met: they are canonical themselves.
+roots as (
+
+    select
+        new_keys.key_epoch,
+        new_keys.listener_key,
+        new_keys.listener_key_prev,
+        new_keys.listener_key as canonical_listener_key,
+        new_keys.is_new
+    from known_keys as new_keys
+    left join known_keys as older
+        on
+            new_keys.key_epoch = older.key_epoch + 1
+            and new_keys.listener_key_prev = older.listener_key
+    where new_keys.is_new and older.listener_key is null
+
+),
+
+from_roots as (
 
     select * from roots
     union all
+    {{ next_in_chain('from_roots') }}
+
+),
+
+-- New keys whose older one was counted and stays as it was.
+heirs as (
+
     select
-        known_keys.key_epoch,
-        known_keys.listener_key,
-        known_keys.listener_key_prev,
-        followed.canonical_listener_key,
-        known_keys.is_new
-    from followed
-    inner join known_keys
+        new_keys.key_epoch,
+        new_keys.listener_key,
+        new_keys.listener_key_prev,
+        older.canonical_listener_key,
+        true as is_new
+    from new_keys
+    inner join counted as older
         on
-            followed.key_epoch + 1 = known_keys.key_epoch
-            and followed.listener_key = known_keys.listener_key_prev
+            new_keys.key_epoch = older.key_epoch + 1
+            and new_keys.listener_key_prev = older.listener_key
+    left join from_roots
+        on
+            new_keys.key_epoch = from_roots.key_epoch
+            and new_keys.listener_key = from_roots.listener_key
+    where from_roots.listener_key is null
+
+),
+
+from_heirs as (
+
+    select * from heirs
+    union all
+    {{ next_in_chain('from_heirs') }}
+
+),
+
+followed as (
+
+    select * from from_roots
+    union all
+    select * from from_heirs
 
 )
 

@@ -1,9 +1,11 @@
 {#
   What this build must count: the files the last complete one had not counted, and those with requests on days
-  that were judged again since.
+  that were judged again since. Under other settings than the last build, complete or killed, that is all of
+  them, as if every day had been judged again.
 #}
 {% set counted = remembered('int_counted_files') %}
 {% set counted_days = remembered('int_counted_restatements') %}
+{% set is_other = counted is not none and is_under_other_settings() %}
 
 with files as (
 
@@ -32,17 +34,14 @@ select
     files.source,
     files.file_id,
     files.day,
-    {% if counted is none %}false{% else %}bool_or(counted.file_id is not null){% endif %} as is_restated
+    {% if counted is none %}false{% elif is_other %}true{% else %}bool_or(restated.day is not null){% endif %}
+        as is_restated
 from files
-left join restated
+left join restated -- noqa: ST11
     on files.day = restated.day
-{% if counted is not none %}
+{% if counted is not none and not is_other %}
     left join {{ counted }} as counted
-        on
-            files.source = counted.source
-            and files.file_id = counted.file_id
-            -- Other settings make every file new again.
-            and counted.counted_under = '{{ counted_under() }}'
+        on files.source = counted.source and files.file_id = counted.file_id
     where counted.file_id is null or restated.day is not null
 {% endif %}
 group by files.source, files.file_id, files.day

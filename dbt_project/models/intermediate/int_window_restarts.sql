@@ -5,12 +5,14 @@
   Equal to a full rebuild, also for files days late.
 #}
 {% set windows = remembered('int_download_windows') %}
+{% set downloads = remembered('fct_downloads', 'marts') %}
 {% set new_days = date_literals('select distinct day from ' ~ ref('int_new_files')) %}
 {% set restated = ref('int_new_files') ~ ' where is_restated' %}
 {% set restated_days = date_literals('select distinct day from ' ~ restated) %}
 {% set has_restated = windows is not none and restated_days != date_literals('select null') %}
 {% set moved_days = listener_days(ref('int_listener_updates') ~ ' where not is_new') %}
 
+-- depends_on: {{ ref('int_started_under') }}
 with requests as (
 
     select * from {{ ref('int_requests') }}
@@ -57,29 +59,35 @@ new_requests as (
 
 ),
 
--- A changed catalogue entry moves or re-weighs requests counted long ago: count both its episodes again.
+-- A changed catalogue entry moves or re-weighs requests counted long ago. A listener may have been counted
+-- under the newer of two keys, whose older one came late. Both at once leave four keys to count again.
 moved_episodes as (
 
     select
         requests.source_class,
         requests.listener_key,
+        coalesce(updates.former_canonical_key, requests.listener_key) as former_listener_key,
         changed.episode_key,
         changed.former_episode_key,
         requests.started_us
     from requests
     inner join {{ ref('int_changed_enclosures') }} as changed
         on requests.enclosure_key = changed.enclosure_key
+    left join {{ ref('int_listener_updates') }} as updates
+        on
+            requests.key_epoch = updates.key_epoch
+            and requests.logged_listener_key = updates.listener_key
 
 ),
 
--- A listener counted under the newer of two keys, whose older one came late: count both again.
 moved_listeners as (
 
     select
         requests.source_class,
         requests.listener_key,
-        updates.former_canonical_key,
+        updates.former_canonical_key as former_listener_key,
         requests.episode_key,
+        coalesce(changed.former_episode_key, requests.episode_key) as former_episode_key,
         requests.started_us
     from requests
     inner join {{ ref('int_listener_updates') }} as updates
@@ -87,54 +95,50 @@ moved_listeners as (
             requests.key_epoch = updates.key_epoch
             and requests.logged_listener_key = updates.listener_key
             and not updates.is_new
+    left join {{ ref('int_changed_enclosures') }} as changed
+        on requests.enclosure_key = changed.enclosure_key
     where requests.day in ({{ moved_days }})
+
+),
+
+moved as (
+
+    select * from moved_episodes
+    union all
+    select * from moved_listeners
 
 ),
 
 touched as (
 
     select * from new_requests
-    union all
-    select
-        source_class,
-        listener_key,
-        episode_key,
-        started_us
-    from moved_episodes
-    union all
-    select
-        source_class,
-        listener_key,
-        former_episode_key,
-        started_us
-    from moved_episodes
-    union all
-    select
-        source_class,
-        listener_key,
-        episode_key,
-        started_us
-    from moved_listeners
-    union all
-    select
-        source_class,
-        former_canonical_key,
-        episode_key,
-        started_us
-    from moved_listeners
+    {% for listener in ['listener_key', 'former_listener_key'] %}
+        {% for episode in ['episode_key', 'former_episode_key'] %}
+            union all
+            select
+                source_class,
+                {{ listener }},
+                {{ episode }},
+                started_us
+            from moved
+        {% endfor %}
+    {% endfor %}
     {% if has_restated %}
-        -- Under other prefix rules a request may have left its episode: what was counted then tells.
-        union all
-        select
-            windows.source_class,
-            windows.listener_key,
-            windows.episode_key,
-            windows.first_request_us
-        from {{ windows }} as windows
-        inner join restated_span
-            on
-                {{ us_to_date('windows.first_request_us') }} <= restated_span.last_day
-                and {{ us_to_date('windows.last_request_us') }} >= restated_span.first_day
+        -- Under other prefix rules a request may have left its episode: what was counted then tells. In both
+        -- tables, since a killed build may have mended the first alone.
+        {% for counted in [windows, downloads] if counted is not none %}
+            union all
+            select
+                counted.source_class,
+                counted.listener_key,
+                counted.episode_key,
+                counted.first_request_us
+            from {{ counted }} as counted
+            inner join restated_span
+                on
+                    {{ us_to_date('counted.first_request_us') }} <= restated_span.last_day
+                    and {{ us_to_date('counted.last_request_us') }} >= restated_span.first_day
+        {% endfor %}
     {% endif %}
 
 ),
