@@ -50,6 +50,9 @@ class ReportError(ValueError):
     """A question the marts cannot answer; the message names what there is."""
 
 
+_ZONES = timedelta(days=2)  # they differ by 26 hours at most
+
+
 @dataclass(frozen=True)
 class Question:
     """What to count, and over what."""
@@ -159,7 +162,7 @@ def _rows(
                 d.source_class = $class
                 and d.show_id is not distinct from coalesce($show, d.show_id)
                 and d.episode_id = coalesce($episode, d.episode_id)
-                -- So that whole blocks of the file are passed over: zones differ by 26 hours at most.
+                -- So that whole blocks of the file are passed over.
                 and d.date between $around_first and $around_last
         )
         select {", ".join(f"{expression} as {name}" for name, expression in (keys | measures).items())}
@@ -174,8 +177,8 @@ def _rows(
             "episode": question.episode,
             "first": first,
             "last": last,
-            "around_first": first if first == date.min else first - timedelta(days=2),
-            "around_last": last if last == date.max else last + timedelta(days=2),
+            "around_first": max(first, date.min + _ZONES) - _ZONES,
+            "around_last": min(last, date.max - _ZONES) + _ZONES,
         },
     )
     names = [column[0] for column in cursor.description or []]

@@ -6,7 +6,7 @@ Imports no Dagster.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
@@ -16,6 +16,9 @@ from ingest.logs.rules import Rules
 from ingest.settings import Settings
 from serving.former_figures import former_figures
 
+# No log is older, and no request later than an intake allows: a span may be open at both ends.
+EARLIEST = date(2010, 1, 1)
+
 Progress = Callable[[str, int, int], None]  # (step, done, of)
 
 
@@ -23,6 +26,8 @@ def days_between(first: date, last: date) -> list[date]:
     """The UTC days from `first` to `last`, both included. Raises ValueError for the wrong way round."""
     if first > last:
         raise ValueError(f"--from {first} lies after --to {last}")
+    first = max(first, EARLIEST)
+    last = min(last, datetime.now(UTC).date() + timedelta(days=2))
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 

@@ -23,7 +23,10 @@ def former_figures(database: Path, first_day: date, last_day: date) -> pl.DataFr
 
     if not database.exists():
         return _EMPTY
-    span = {"first": first_day - MARGIN, "last": last_day + MARGIN}
+    span = {
+        "first": max(first_day, date.min + MARGIN) - MARGIN,
+        "last": min(last_day, date.max - MARGIN) + MARGIN,
+    }
     with contextlib.closing(duckdb.connect(str(database.resolve()), read_only=True)) as con:
         rows = con.execute(_QUERY, span).fetchall()
     return pl.DataFrame(rows, schema=_EMPTY.schema, orient="row")

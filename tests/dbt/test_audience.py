@@ -117,7 +117,7 @@ def test_listeners_by_value_are_distinct_by_day_month_and_28_days(built: Built) 
     by_day: dict[Key, list[int]] = defaultdict(list)
     by_period: dict[Key, list[int]] = defaultdict(list)
     for d in built.downloads():
-        last = built.last_date(d.source_class)
+        begun, last = built.first_date(d.source_class), built.last_date(d.source_class)
         month = periods_of(d.date)[2]
         trailing = [("trailing_28", end - timedelta(27), end) for end in (last, last - timedelta(1))]
         for dimension in ("app", "device_category", "country"):
@@ -125,7 +125,8 @@ def test_listeners_by_value_are_distinct_by_day_month_and_28_days(built: Built) 
             by_day[d.date, d.source_class, d.show_id, dimension, value].append(d.listener_key)
             for period, start, end in (month, *trailing):
                 if start <= d.date <= end:
-                    key = (period, start, end, end < last, d.source_class, d.show_id, dimension, value)
+                    is_complete = start >= begun and end < last
+                    key = (period, start, end, is_complete, d.source_class, d.show_id, dimension, value)
                     by_period[key].append(d.listener_key)
     daily = built.query(
         "select date, source_class, show_id, dimension, value, downloads, listeners"

@@ -1,10 +1,19 @@
 {#
-  What each restatement changed: the figures before it against those after it, which are today's, or those
-  before the next restatement of that date.
+  What each restatement changed: the figures before it against those of the first build after it, which are kept,
+  so that what arrives later is not told as its effect. Of restatements that no build lay between, the earlier
+  one's are those before the later.
 #}
+{{ config(materialized='incremental', incremental_strategy='append') }}
+
 with former as (
 
-    select * from {{ ref('stg_lake__restatements') }}
+    select former.*
+    from {{ ref('stg_lake__restatements') }} as former
+    {% if is_incremental() %}
+        left join (select distinct restated_at from {{ this }}) as told -- noqa: ST05
+            on {{ us_to_timestamp('former.restated_us') }} = told.restated_at
+        where told.restated_at is null
+    {% endif %}
 
 ),
 
