@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from re import _constants, _parser  # type: ignore[attr-defined]
+from typing import Any
 
 import polars as pl
 
@@ -21,6 +23,7 @@ TRIED_CHARS = 2_048
 # What Rust can search it searches in linear time. A pattern that is exponential elsewhere is refused all the
 # same, as a slip or an attack, and this many characters show it: 2 to the 64th steps.
 LINEAR_CHARS = 64
+MAX_REPEATED_CHOICES = 8  # 2 to the 8th readings are no danger
 _RUST_BUDGET_S = 0.2  # for all texts of a pattern; an ordinary one needs 50 µs
 _TRIAL_S = 120  # the whole trial of Python patterns; each of them has its own budget far below
 _UNLIKE_ANYTHING = ["", "\N{SNOWMAN}"]
@@ -43,6 +46,8 @@ def refuse_unusable(patterns: Sequence[tuple[str, str]]) -> None:
                 raise ReferenceListError(_catastrophic(where, pattern))
         else:
             compiled = _compiled(where, pattern)
+            if _repeats_a_choice(_parser.parse(pattern)):
+                raise ReferenceListError(_catastrophic(where, pattern))
             matches_anything = all(compiled.search(text) for text in _UNLIKE_ANYTHING)
         if matches_anything:
             raise ReferenceListError(f"{where} matches everything: {_shown(pattern)}")
@@ -90,6 +95,41 @@ def _refuse_catastrophic(patterns: Sequence[tuple[str, str, int]]) -> None:
     for (where, pattern, _), is_too_slow in zip(patterns, too_slow, strict=True):
         if is_too_slow:
             raise ReferenceListError(_catastrophic(where, pattern))
+
+
+def _repeats_a_choice(parsed: Any) -> bool:
+    """Is something repeated without bound that can itself be read in several ways, as in `(?:a+)+`?
+
+    Where Python backtracks, such a pattern may be exponential on text that no trial happens to hold.
+    """
+    for kind, value in parsed:
+        if kind in (_constants.MAX_REPEAT, _constants.MIN_REPEAT):
+            _, most, inner = value
+            if most > MAX_REPEATED_CHOICES and _has_choice(inner):
+                return True
+        if any(_repeats_a_choice(part) for part in _parts(value)):
+            return True
+    return False
+
+
+def _has_choice(parsed: Any) -> bool:
+    for kind, value in parsed:
+        if kind is _constants.BRANCH:
+            return True
+        if kind in (_constants.MAX_REPEAT, _constants.MIN_REPEAT) and value[0] != value[1]:
+            return True
+        if any(_has_choice(part) for part in _parts(value)):
+            return True
+    return False
+
+
+def _parts(value: Any) -> list[Any]:
+    """The patterns inside one element of a parsed pattern."""
+    if isinstance(value, _parser.SubPattern):
+        return [value]
+    if isinstance(value, tuple | list):
+        return [part for each in value for part in _parts(each)]
+    return []
 
 
 def _catastrophic(where: str, pattern: str) -> str:
