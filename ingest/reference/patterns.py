@@ -46,11 +46,11 @@ def refuse_unusable(patterns: Sequence[tuple[str, str]]) -> None:
                 raise ReferenceListError(_catastrophic(where, pattern))
         else:
             compiled = _compiled(where, pattern)
-            if _repeats_a_choice(_parser.parse(pattern)):
-                raise ReferenceListError(_catastrophic(where, pattern))
             matches_anything = all(compiled.search(text) for text in _UNLIKE_ANYTHING)
         if matches_anything:
             raise ReferenceListError(f"{where} matches everything: {_shown(pattern)}")
+        if not is_rust and _repeats_a_choice(_parser.parse(pattern)):
+            raise ReferenceListError(_catastrophic(where, pattern))
         tried.append((where, pattern, LINEAR_CHARS if is_rust else TRIED_CHARS))
     _refuse_catastrophic(tried)
 
