@@ -23,6 +23,7 @@ class LandingFile:
     size_bytes: int = -1
     modified_ns: int = -1
     changed_ns: int = -1
+    inode: tuple[int, int] = (-1, -1)  # device and number: the same wherever a link stands
 
     @classmethod
     def at(cls, source: str, path: Path, name: str | None = None) -> LandingFile:
@@ -37,6 +38,7 @@ class LandingFile:
             status.st_size,
             status.st_mtime_ns,
             status.st_ctime_ns,
+            (status.st_dev, status.st_ino),
         )
 
     @property
@@ -46,14 +48,25 @@ class LandingFile:
 
 
 def find_landing_files(settings: Settings) -> list[LandingFile]:
-    """All files ready to be taken in, oldest arrival first. Raises SettingError (sources.toml)."""
+    """All files ready to be taken in, oldest arrival first.
+
+    Raises SettingError: sources.toml, or one file that two sources reach.
+    """
     now_ns = time.time_ns()
     found = []
+    reached: dict[tuple[int, ...], LandingFile] = {}
     for source, path, name in _files(settings, Sources.load(settings)):
         try:
             file = LandingFile.at(source, path, name)
         except (FileNotFoundError, PermissionError):
             continue  # removed since it was listed, or in a folder that cannot be read
+        # With size and time, since not every network file system numbers its files uniquely.
+        other = reached.setdefault((*file.inode, file.size_bytes, file.modified_ns), file)
+        if other.source != source:
+            raise SettingError(
+                f"{file.path} of source '{source}' and {other.path} of source '{other.source}' are one file, "
+                "which would count twice; allowed is a file of one source: remove the link or mend the path"
+            )
         # ctime: set when the file was moved here, even with an old modification time.
         if now_ns - max(file.modified_ns, file.changed_ns) >= settings.settle_s * 1e9:
             found.append(file)

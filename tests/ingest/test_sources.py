@@ -274,6 +274,23 @@ def test_a_path_for_a_source_that_also_has_files_in_landing_is_refused(tmp_path:
         Sources.load(settings)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "link", "target"), [("b/**/*.log", "x.log", "a/eu/x.log"), ("b/*/*.log", "linked", "a/eu")]
+)
+def test_a_file_that_two_sources_reach_through_a_link_is_refused(
+    tmp_path: Path, pattern: str, link: str, target: str
+) -> None:
+    settings = settings_of(tmp_path)
+    declare(settings, f'[one]\npath = "a/**/*.log"\n[two]\npath = "{pattern}"\n')
+    put(settings.data / "a" / "eu" / "x.log", nginx())
+    own = put(settings.data / "b" / "own" / "x.log", nginx(id="2"))
+    (settings.data / "b" / link).symlink_to(settings.data / target)
+    with pytest.raises(SettingError, match=r"/b/.*x\.log of source 'two' and .*/a/eu/x\.log of source 'one'"):
+        find_landing_files(settings)
+    (settings.data / "b" / link).unlink()
+    assert own in [file.path for file in find_landing_files(settings)]
+
+
 def test_while_sources_toml_is_broken_nothing_is_taken_in_and_afterwards_everything(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     before = land(settings, nginx(id="1"), name="before.log")
