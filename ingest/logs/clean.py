@@ -13,7 +13,7 @@ import xxhash
 
 from ingest.logs.agents import classify_referrers
 from ingest.logs.distinct import Remembered
-from ingest.logs.judge import exclusion_reason, referrer_app
+from ingest.logs.judge import SERVED, exclusion_reason, referrer_app
 from ingest.logs.known_agents import KnownAgents
 from ingest.logs.listeners import KeyRing, address_keys, canonical_addresses, epoch_of, mixed
 from ingest.logs.masking import without_own_address
@@ -26,7 +26,6 @@ EARLIEST_US = 1_262_304_000_000_000  # 2010-01-01: before podcasts were counted,
 DAY_US = 86_400_000_000
 MOST_BYTES = 2**50  # more is no size but nonsense; keeps the arithmetic below from overflowing
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND"]
-_SERVED = [200, 206]
 
 _REFERRER_HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:@\[\]]{1,253})"
 _IS_IPV4 = r"^[0-9.]+$"
@@ -237,7 +236,7 @@ def _served_bytes(is_prefix: bool) -> pl.Expr:
         _size("resource_bytes") - pl.col("range_start"),
     )
     # A HEAD answer has no body whatever its length says, and an error page is no part of the enclosure.
-    has_body = pl.col("status").is_in(_SERVED) & (pl.col("method") != "HEAD").fill_null(True)
+    has_body = pl.col("status").is_in(SERVED) & (pl.col("method") != "HEAD").fill_null(True)
     return pl.when(has_body).then(promised.clip(lower_bound=0)).otherwise(0)
 
 

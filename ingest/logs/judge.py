@@ -8,9 +8,9 @@ import polars as pl
 
 from ingest.schema import Exclusion, SourceClass
 
-_SERVED = [200, 206]
-_REDIRECTS = [301, 302, 303, 307, 308]
-_COUNTED_STATUS = {SourceClass.SERVER_LOG: _SERVED, SourceClass.PREFIX: _SERVED + _REDIRECTS}
+SERVED = [200, 206]
+REDIRECTS = [301, 302, 303, 307, 308]
+_COUNTED_STATUS = {SourceClass.SERVER_LOG: SERVED, SourceClass.PREFIX: SERVED + REDIRECTS}
 # Data-centre lists apply to these only: real apps arrive through VPNs and relays (R10).
 _DATACENTER_TYPES = ["browser", "library", "unknown"]
 

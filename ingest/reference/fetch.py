@@ -18,7 +18,6 @@ from ingest.settings import SettingError
 TIMEOUT = httpx.Timeout(30, connect=10)  # seconds, for each wait
 WHOLE_S = 120  # a server that sends a byte a second would never run into a timeout
 MAX_REDIRECTS = 5
-_REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # the server's trouble of today
 
 
@@ -65,7 +64,7 @@ def get(url: str, known: Known, http: httpx.Client) -> Answer:
     try:
         for _ in range(MAX_REDIRECTS + 1):
             with http.stream("GET", url, headers=_conditions(known)) as response:
-                if response.status_code in _REDIRECTS:
+                if response.has_redirect_location:
                     url = _target(url, response)
                     continue
                 return _answer(response, known, until)

@@ -20,6 +20,7 @@ from ingest.logs.formats.base import (
     url_parts,
 )
 from ingest.logs.formats.json_lines import first_objects, read_json_lines, require_keys
+from ingest.logs.judge import REDIRECTS, SERVED
 from ingest.schema import Schema, SourceClass
 
 NAME = "nginx"
@@ -39,8 +40,6 @@ NEEDED = {
 }
 _KEYS: Schema = dict.fromkeys([*NEEDED, "id", "range", "content_range", "ref", "xff"], pl.String())
 
-REDIRECTS = (301, 302, 303, 307, 308)
-
 
 def looks_like_ours(head: bytes) -> bool:
     """Do the first lines have the keys of our log format?"""
@@ -54,7 +53,7 @@ def is_prefix_log(head: bytes) -> bool:
     """
     lines = [value for value in first_objects(head) if "uri" in value]
     redirects = [v for v in lines if str(v["uri"]).startswith("/e/") and _status(v) in REDIRECTS]
-    served = [v for v in lines if _status(v) in (200, 206)]
+    served = [v for v in lines if _status(v) in SERVED]
     if redirects or served:
         return len(redirects) > len(served)
     return 2 * sum(str(value["uri"]).startswith("/e/") for value in lines) > len(lines)
