@@ -1,0 +1,48 @@
+"""`python -m bench NAME`: the one way to a figure."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from bench.measure import CommandFailed
+from bench.report import finish
+
+BENCHES = {
+    "logs": "CloudFront gz and JSON gz to the downloads mart",
+    "peers": "the same files through other tools",
+    "incremental": "head batches and a late file on a growing history",
+    "count": "`earshot count` as a user types it",
+    "freshness": "from a landed file to the published mart, Dagster running",
+}
+
+
+def main() -> None:
+    """Runs one bench. Each module has `run(rows, repeats) -> figures`."""
+    benches = "\n".join(f"  {name:12} {what}" for name, what in BENCHES.items())
+    parser = argparse.ArgumentParser(
+        "python -m bench",
+        description=f"{__doc__}\n\n{benches}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=BENCHES, metavar="NAME")
+    parser.add_argument("--rows", type=int, help="log lines to measure with (each bench has its own default)")
+    parser.add_argument("--repeats", type=int, default=3, help="medians are of so many (3)")
+    parser.add_argument("--json", action="store_true", help="the line of JSON alone: no table, no progress")
+    asked = parser.parse_args()
+    if asked.rows is not None and asked.rows < 1 or asked.repeats < 1:
+        parser.error("--rows and --repeats must be at least 1")
+    if asked.json:
+        from bench.report import console
+
+        console.quiet = True
+    try:
+        figures = importlib.import_module(f"bench.{asked.name}").run(asked.rows, asked.repeats)
+    except CommandFailed as error:
+        sys.exit(f"bench {asked.name}: {error}")
+    finish(asked.name, figures)
+
+
+if __name__ == "__main__":
+    main()

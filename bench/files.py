@@ -1,0 +1,73 @@
+"""The files the benches read: simulated worlds with their truth, written once and kept.
+
+They lie under `.bench/` (or EARSHOT_BENCH_CACHE), one folder a spec; `rm -rf .bench` makes room.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import polars as pl
+
+import earshot.world
+from bench.report import say
+from earshot.world import WorldSpec, build, write, write_catalog, write_truth
+
+
+@dataclass(frozen=True)
+class Files:
+    """One world on disk."""
+
+    folder: Path
+
+    @property
+    def landing(self) -> Path:
+        """One folder a source."""
+        return self.folder / "landing"
+
+    @property
+    def catalog(self) -> Path:
+        return self.folder / "episodes.csv"
+
+    def of(self, source: str) -> list[Path]:
+        """The log files of one source, by name."""
+        return sorted((self.landing / source).iterdir())
+
+    def lines(self, source: str) -> int:
+        """Data lines of a source."""
+        return int(json.loads((self.folder / "truth" / "truth.json").read_text())["lines"][source])
+
+    def downloads(self, source_class: str, window: str = "calendar") -> dict[str, int]:
+        """The truth: downloads by episode."""
+        truth = pl.read_parquet(self.folder / "truth" / "downloads.parquet").filter(
+            pl.col("source_class") == source_class, pl.col("window") == window
+        )
+        return dict(truth.select("episode_id", "downloads").iter_rows())
+
+
+def cache() -> Path:
+    """Where worlds and results lie."""
+    beside = Path(__file__).resolve().parent.parent / ".bench"
+    return Path(os.environ.get("EARSHOT_BENCH_CACHE", beside))
+
+
+def world(spec: WorldSpec) -> Files:
+    """The files of `spec`, simulated when they are not there yet."""
+    made_by = "".join(path.read_text() for path in sorted(Path(earshot.world.__file__).parent.glob("world*.py")))
+    key = hashlib.sha256((repr(sorted(asdict(spec).items())) + made_by).encode()).hexdigest()[:12]
+    folder = cache() / f"world-{spec.lines}-{key}"
+    if not folder.exists():
+        say(f"simulating {spec.lines:,} lines over {spec.days} days ({', '.join(spec.formats)}), once ...")
+        half_made = folder.with_suffix(".part")
+        shutil.rmtree(half_made, ignore_errors=True)
+        made = build(spec)
+        write(made, half_made / "landing")
+        write_catalog(made, half_made / "episodes.csv")
+        write_truth(made, half_made / "truth")
+        half_made.rename(folder)
+    return Files(folder)

@@ -1,0 +1,114 @@
+"""CloudFront gz and JSON gz to the downloads mart: cleaning and counting, dbt's start included."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from bench.files import Files, world
+from bench.measure import measured, median, python
+from bench.report import Figures, say, show
+from earshot.pipeline import reading
+from earshot.world import SERVER_LOG, WorldSpec
+from earshot.world_formats import source_name
+
+ROWS = 2_000_000
+ROWS_A_DAY = 2_000_000
+JSON = "nginx"
+DOWNLOADS = "+fct_downloads"
+
+
+def run(rows: int | None, repeats: int) -> Figures:
+    """The figures of both kinds of files, and that every episode's downloads are those of the truth."""
+    rows = rows or ROWS
+    files = world(
+        WorldSpec(days=max(1, rows // ROWS_A_DAY), lines=rows, formats=("cloudfront", JSON), prefix=False)
+    )
+    tsv = _measure(files, source_name("cloudfront"), repeats)
+    json = _measure(files, source_name(JSON), repeats)
+    show(
+        f"{rows:,} lines to the downloads mart, medians of {repeats}",
+        ["", "krows/cpu-s", "krows/s wall", "floor cpu-s", "clean", "count", "dbt alone", "clean MB", "count MB"],
+        [
+            [
+                name, m["krows_per_cpu_s"], m["wall_krows_per_s"], m["floor_cpu_s"], m["clean_cpu_s"],
+                m["count_cpu_s"], m["dbt_start_cpu_s"], m["clean_peak_mb"], m["count_peak_mb"],
+            ]
+            for name, m in (("CloudFront gz", tsv), (f"{JSON} JSON gz", json))
+        ],
+    )  # fmt: skip
+    return {
+        "rows": rows,
+        "repeats": repeats,
+        "krows_per_cpu_s": tsv["krows_per_cpu_s"],
+        "json_krows_per_cpu_s": json["krows_per_cpu_s"],
+        "floor_ratio": tsv["floor_ratio"],
+        "json_floor_ratio": json["floor_ratio"],
+        "wall_krows_per_s": tsv["wall_krows_per_s"],
+        "peak_mb": max(tsv["clean_peak_mb"], tsv["count_peak_mb"], json["clean_peak_mb"], json["count_peak_mb"]),
+        "correct": True,
+        "stages": {"cloudfront": tsv, JSON: json},
+    }
+
+
+def _measure(files: Files, source: str, repeats: int) -> dict[str, float]:
+    lines = files.lines(source)
+    floors, cleanings, countings, starts = [], [], [], []
+    with tempfile.TemporaryDirectory(prefix="earshot-bench-") as room:
+        landing = Path(room) / "landing"
+        landing.mkdir()
+        (landing / source).symlink_to(files.landing / source)
+        for n in range(repeats):
+            data = Path(room) / "data"
+            floor, counted = measured(python("-m", "bench.stages", "floor", *map(str, files.of(source))))
+            floors.append(floor)
+            cleanings.append(
+                measured(
+                    python("-m", "bench.stages", "clean", str(data), str(landing), str(files.catalog))
+                )[0]
+            )
+            countings.append(measured(python("-m", "bench.stages", "count", str(data), DOWNLOADS))[0])
+            _must_be_true(data, files)
+            # Nothing new: what remains is dbt itself.
+            starts.append(measured(python("-m", "bench.stages", "count", str(data), DOWNLOADS))[0])
+            whole = cleanings[-1] + countings[-1]
+            say(
+                f"{source} {n + 1}/{repeats}: {lines / whole.cpu_s / 1e3:.0f} krows/cpu-s "
+                f"({int(counted):,} lines; clean {cleanings[-1].cpu_s:.1f}, count {countings[-1].cpu_s:.1f}, "
+                f"floor {floor.cpu_s:.1f} cpu-s)"
+            )
+            shutil.rmtree(data)
+    whole = median([a + b for a, b in zip(cleanings, countings, strict=True)])
+    floor, clean, count, start = (median(each) for each in (floors, cleanings, countings, starts))
+    return _rounded(
+        krows_per_cpu_s=lines / whole.cpu_s / 1e3,
+        wall_krows_per_s=lines / whole.wall_s / 1e3,
+        floor_ratio=whole.cpu_s / floor.cpu_s,
+        lines=lines,
+        floor_cpu_s=floor.cpu_s,
+        clean_cpu_s=clean.cpu_s,
+        clean_wall_s=clean.wall_s,
+        count_cpu_s=count.cpu_s,
+        count_wall_s=count.wall_s,
+        dbt_start_cpu_s=start.cpu_s,
+        clean_peak_mb=clean.peak_mb,
+        count_peak_mb=count.peak_mb,
+    )
+
+
+def _must_be_true(data: Path, files: Files) -> None:
+    """A fast wrong count is no figure. Raises AssertionError."""
+    with reading(data / "warehouse.duckdb") as con:
+        found = dict(
+            con.execute(
+                "select episode_id, sum(downloads_calendar) from marts.fct_downloads group by 1 having sum(downloads_calendar) > 0"
+            ).fetchall()
+        )
+    assert found == files.downloads(SERVER_LOG), "the downloads are not those of the simulated world"
+
+
+def _rounded(**figures: float) -> dict[str, float]:
+    return {name: round(value, 2) for name, value in figures.items()}
+
+

@@ -1,0 +1,59 @@
+"""What a bench says: progress on stderr, a table, and last one line of JSON."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+console = Console(stderr=True)
+
+Figures = dict[str, object]
+
+
+def say(text: str) -> None:
+    """Progress, for people."""
+    console.print(f"[dim]{text}[/]" if sys.stderr.isatty() else text, highlight=False)
+
+
+def show(title: str, columns: list[str], rows: list[list[object]]) -> None:
+    """A table for people, on stderr."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="left" if column == columns[0] else "right")
+    for row in rows:
+        table.add_row(*(f"{cell:,.2f}" if isinstance(cell, float) else str(cell) for cell in row))
+    console.print(table)
+
+
+def finish(name: str, figures: Figures) -> None:
+    """The last line."""
+    print(orjson.dumps({"bench": name, **figures, "machine": machine()}).decode(), flush=True)
+
+
+def machine() -> Figures:
+    """What the figures were measured on."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    return {
+        "cpu": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "load_before": round(_LOAD[0], 2),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("polars", "duckdb", "dbt-core", "dagster")},
+    }
+
+
+_LOAD = os.getloadavg()

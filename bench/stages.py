@@ -1,0 +1,55 @@
+"""The stages the benches measure, each a process of its own: `python -m bench.stages STAGE DATA [LANDING]`.
+
+They call what the assets call in production (earshot.pipeline); settings come from the environment.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from isal import igzip
+
+BLOCK = 1 << 20
+
+
+def floor(*paths: str) -> None:
+    """Unpack gzip files and find their lines: what no reader of logs can do without."""
+    lines = 0
+    for path in paths:
+        with igzip.open(path) as unpacked:
+            while block := unpacked.read(BLOCK):
+                lines += block.count(b"\n")
+    print(lines)
+
+
+def clean(data: str, landing: str, catalog: str) -> None:
+    """Landing files → lake."""
+    from ingest.catalog import take_in_catalog
+    from ingest.lake import Lake
+    from ingest.logs.intake import find_landing_files, take_in
+    from ingest.settings import Settings
+
+    settings = Settings(data=Path(data), landing=Path(landing), settle_s=0)
+    lake = Lake(settings.lake_dir)
+    take_in_catalog([Path(catalog)], lake)
+    report = take_in(find_landing_files(settings), settings, lake)
+    print(report.requests)
+
+
+def count(data: str, *select: str) -> None:
+    """Lake → marts; `select` as in dbt."""
+    from earshot.pipeline import run_dbt
+    from ingest.settings import Settings
+
+    run_dbt(Settings(data=Path(data)), ["run", *(["--select", *select] if select else [])])
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs one stage."""
+    {"floor": floor, "clean": clean, "count": count}[arguments[0]](*arguments[1:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
