@@ -44,6 +44,7 @@ FILES_TAG = "earshot/files"
 ATTEMPT_TAG = "earshot/attempt"
 UP_TO_TAG = "earshot/up_to"  # the newest materialisation a build of the marts covers
 DAYS_TAG = "earshot/days"  # event days that changed
+SCOPE_TAG = "earshot/scope"  # what a build of the marts covers: `whole` or `new`
 
 # --- landing sensor
 # The sensor daemon looks at a sensor every 5 s at best; asking for less changes nothing.
@@ -67,6 +68,13 @@ SWEEP_INTERVAL_S = 60
 # A build costs about 10 CPU-s however little is new, so builds are at least this far apart. Well inside the
 # gate of 60 s from file to published mart.
 MARTS_INTERVAL_S = 15
+# Marts that are made anew as a whole (audience, pacing, reconciliation) and the tests of all models cost the
+# more the longer the history is. So most builds leave them out, and one takes all: this often, or once new
+# requests have stopped for a while.
+WHOLE_INTERVAL_S = 3600
+QUIET_S = 120
+# dbt's tag of those marts.
+WHOLE_TAG = "whole"
 # Materialisations read a tick; more wait for the next one.
 MAX_EVENTS_PER_TICK = 1000
 MAX_MARTS_ATTEMPTS = 3

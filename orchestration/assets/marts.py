@@ -15,6 +15,7 @@ from orchestration.constants import (
     PUBLISHED_GROUP,
     PUBLISHED_MARTS,
     WAREHOUSE_POOL,
+    WHOLE_TAG,
 )
 from orchestration.dbt_args import build_args, dbt_environment, target_dir
 from orchestration.dbt_manifest import ensure_manifest
@@ -31,9 +32,10 @@ manifest = ensure_manifest(Settings.from_env())
 
 
 class BuildConfig(dg.Config):
-    """How to build: only what is new (always right), or everything from the lake."""
+    """How to build: what is new (always right), or everything from the lake; with or without dbt's tests."""
 
     full_refresh: bool = False
+    is_whole: bool = True
 
 
 @dbt_assets(
@@ -52,7 +54,9 @@ def dbt_models(
     failure: Exception | None = None
     with environment(dbt_environment(settings)):
         stream = dbt.cli(
-            build_args(full_refresh=config.full_refresh), context=context, target_path=target
+            build_args(full_refresh=config.full_refresh, tests=config.is_whole),
+            context=context,
+            target_path=target,
         ).stream()
         try:
             # To the end first: only then has dbt let go of the warehouse, and rows can be counted.
@@ -122,6 +126,25 @@ def published_marts(
 def markdown_tables(tables: list[tuple[str, int, int]]) -> str:
     """Name, rows and Parquet bytes of each mart as Markdown."""
     return markdown(pl.DataFrame(tables, schema=["mart", "rows", "parquet_bytes"], orient="row"), rows=100)
+
+
+# What a build leaves alone that is not whole, and what it builds.
+MADE_ANEW = [
+    key
+    for key in dbt_models.keys
+    if WHOLE_TAG in dbt_models.specs_by_key[key].tags and key.path[0] == MARTS_SCHEMA
+]
+NEW_ONLY = [*(key for key in dbt_models.keys if key not in MADE_ANEW), published_marts.key]
+
+
+def scope(is_whole: bool) -> str:
+    """The tag of a build."""
+    return "whole" if is_whole else "new"
+
+
+def build_config(is_whole: bool) -> dict[str, Any]:
+    """Run config of a build."""
+    return {"ops": {"dbt_models": {"config": {"is_whole": is_whole}}}}
 
 
 marts_job = dg.define_asset_job(

@@ -8,7 +8,7 @@ import time
 
 import dagster as dg
 
-from orchestration.assets.marts import marts_job
+from orchestration.assets.marts import NEW_ONLY, build_config, marts_job, scope
 from orchestration.constants import (
     ATTEMPT_TAG,
     CATALOG_EPISODES,
@@ -18,6 +18,7 @@ from orchestration.constants import (
     MAX_EVENTS_PER_TICK,
     REQUESTS,
     RESTATED_DAYS,
+    SCOPE_TAG,
     SENSOR_INTERVAL_S,
     UP_TO_TAG,
 )
@@ -46,13 +47,17 @@ def marts_due_sensor(context: dg.SensorEvaluationContext, installation: Installa
             instance.get_runs(dg.RunsFilter(job_name=MARTS_JOB, statuses=UNDER_WAY), limit=1)
         ),
         since_last_s=seconds_since_last_build(instance),
+        now=time.time(),
     )
     text = plan.cursor.model_dump_json()
     if not plan.is_due:
         return dg.SensorResult(skip_reason=plan.reason, cursor=text)
     request = dg.RunRequest(
-        run_key=f"marts:{plan.cursor.asked}:{plan.cursor.attempt}",
+        run_key=f"marts:{plan.cursor.asked}:{plan.cursor.attempt}:{scope(plan.cursor.is_whole)}",
+        run_config=build_config(plan.cursor.is_whole),
+        asset_selection=None if plan.cursor.is_whole else NEW_ONLY,
         tags={
+            SCOPE_TAG: scope(plan.cursor.is_whole),
             UP_TO_TAG: str(plan.cursor.asked),
             ATTEMPT_TAG: str(plan.cursor.attempt),
             DAYS_TAG: days_tag(plan.cursor.days),
@@ -82,7 +87,11 @@ def outcome_of(instance: dg.DagsterInstance, cursor: Cursor) -> Outcome:
     """How the build asked for last went; a later run of the job, say one launched by hand, speaks for it."""
     if not cursor.attempt:
         return Outcome.NONE
-    ours = {UP_TO_TAG: str(cursor.asked), ATTEMPT_TAG: str(cursor.attempt)}
+    ours = {
+        UP_TO_TAG: str(cursor.asked),
+        ATTEMPT_TAG: str(cursor.attempt),
+        SCOPE_TAG: scope(cursor.is_whole),
+    }
     if not instance.get_runs(dg.RunsFilter(job_name=MARTS_JOB, tags=ours), limit=1):
         return Outcome.NONE
     newest = instance.get_runs(dg.RunsFilter(job_name=MARTS_JOB), limit=1)[0]

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
-from orchestration.constants import MARTS_INTERVAL_S, MAX_MARTS_ATTEMPTS
+from orchestration.constants import MARTS_INTERVAL_S, MAX_MARTS_ATTEMPTS, QUIET_S, WHOLE_INTERVAL_S
 
 _DAYS_IN_TAG = 10
 
@@ -31,12 +31,18 @@ class Change:
 
 
 class Cursor(BaseModel):
-    """`built` is covered by a successful build; `asked` is what the last requested build covers."""
+    """`built` is covered by a successful build; `asked` is what the last requested build covers.
+
+    A whole build also makes the marts anew that take the whole history, and tests every model.
+    """
 
     built: int = 0
     asked: int = 0
     attempt: int = 0  # of the build up to `asked`
     days: list[str] = []  # event days between `built` and `asked`
+    is_whole: bool = True  # the build up to `asked`
+    whole: int = 0  # what the last successful whole build covers
+    whole_at: float = 0.0  # when it was asked for
 
 
 @dataclass(frozen=True)
@@ -54,20 +60,27 @@ def make_plan(
     outcome: Outcome,
     is_any_under_way: bool,
     since_last_s: float | None,
+    now: float,
 ) -> Plan:
     """Ask for one build that covers all changes since the last successful one.
 
     `changes` are those after `cursor.asked`, oldest first; `outcome` is that of the build asked for last;
     `since_last_s` is the time since any build was requested. A build counts only once it has succeeded, so
-    work is never lost; a failing one is tried again, 3 times, until something new arrives.
+    work is never lost; a failing one is tried again, 3 times, until something new arrives. It is whole when
+    the last whole one is an hour old, or when nothing new has come for two minutes.
     """
     if is_any_under_way:
         waiting = f"; {len(changes)} changes wait for it" if changes else ""
         return Plan(cursor, False, f"the marts are being built{waiting}")
     if outcome is Outcome.SUCCEEDED:
-        cursor = Cursor(built=cursor.asked, asked=cursor.asked)
-    if not changes and cursor.asked == cursor.built:
+        whole = cursor.asked if cursor.is_whole else cursor.whole
+        cursor = Cursor(built=cursor.asked, asked=cursor.asked, whole=whole, whole_at=cursor.whole_at)
+    is_idle = not changes and cursor.asked == cursor.built
+    if is_idle and cursor.whole == cursor.built:
         return Plan(cursor, False, "nothing new since the last build")
+    is_whole = now - cursor.whole_at >= WHOLE_INTERVAL_S or (is_idle and (since_last_s or QUIET_S) >= QUIET_S)
+    if is_idle and not is_whole:
+        return Plan(cursor, False, "nothing new since the last build; the whole one waits for a quiet moment")
     if not changes and cursor.attempt >= MAX_MARTS_ATTEMPTS:
         return Plan(
             cursor,
@@ -80,13 +93,17 @@ def make_plan(
             cursor, False, f"the last build is {since_last_s:.0f} s old; wait for {MARTS_INTERVAL_S} s"
         )
     days = sorted({*cursor.days, *(day for change in changes for day in change.days)})
-    asked = changes[-1].storage_id if changes else cursor.asked
     attempt = 1 if changes else cursor.attempt + 1
-    return Plan(
-        Cursor(built=cursor.built, asked=asked, attempt=attempt, days=days),
-        True,
-        f"{len(changes)} changes" if changes else f"attempt {attempt}",
+    asked = Cursor(
+        built=cursor.built,
+        asked=changes[-1].storage_id if changes else cursor.asked,
+        attempt=attempt,
+        days=days,
+        is_whole=is_whole,
+        whole=cursor.whole,
+        whole_at=now if is_whole else cursor.whole_at,
     )
+    return Plan(asked, True, f"{len(changes)} changes" if changes else f"attempt {attempt}")
 
 
 def days_tag(days: Sequence[str]) -> str:

@@ -181,7 +181,7 @@ def test_new_requests_make_one_build_with_the_changed_days(
     materialized(instance, "catalog_episodes", [])
     (request,), _ = marts()
     assert request.tags["earshot/days"] == "2026-01-01, 2026-01-03"
-    assert request.run_key == f"marts:{request.tags['earshot/up_to']}:1"
+    assert request.run_key == f"marts:{request.tags['earshot/up_to']}:1:whole"
 
 
 def test_a_build_under_way_holds_back_the_next(marts: Ticks, instance: dg.DagsterInstance) -> None:
@@ -213,7 +213,8 @@ def test_a_failed_build_is_asked_for_again_and_then_given_up(
     assert "failed 3 times" in reason
 
     run_of(instance, MARTS_JOB, dg.DagsterRunStatus.SUCCESS)  # someone mended it and launched it by hand
-    assert marts() == ([], "nothing new since the last build")
+    requests, reason = marts()
+    assert (requests, reason.split(";")[0]) == ([], "nothing new since the last build")
 
 
 @pytest.mark.usefixtures("no_distance")
@@ -225,7 +226,12 @@ def test_what_arrives_during_a_build_makes_the_next_one(marts: Ticks, instance: 
     (second,), _ = marts()
     assert second.tags["earshot/days"] == "2026-01-02"
     ended(instance, second, dg.DagsterRunStatus.SUCCESS)
-    assert marts() == ([], "nothing new since the last build")
+    assert (first.tags["earshot/scope"], second.tags["earshot/scope"]) == ("whole", "new")
+    requests, reason = marts()
+    assert (requests, reason) == (
+        [],
+        "nothing new since the last build; the whole one waits for a quiet moment",
+    )
 
 
 @pytest.mark.usefixtures("no_distance")
