@@ -76,7 +76,7 @@ def serve(settings: Settings, spec: worlds.WorldSpec, port: int, screen: Console
     with bars(screen) as progress:
         truth = _make_world(settings, spec, progress)
     log = settings.data.resolve() / "dagster" / "dev.log"
-    with _dagster(settings, port, log) as server:
+    with running_dagster(settings, port, log) as server:
         screen.print(f"Dagster is starting; its output goes to {log}")
         with bars(screen) as progress:
             _wait_for_marts(settings, truth, server, log, progress)
@@ -160,7 +160,7 @@ def server_environment(settings: Settings) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _dagster(settings: Settings, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running_dagster(settings: Settings, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`dagster dev` over this data folder; ends with all its processes."""
     environment = server_environment(settings)
     with log.open("ab") as output:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ import duckdb
 import xxhash
 
 from ingest.durable import write_atomically
+from ingest.lake import reading as reading_lake
 from ingest.settings import Settings
 from orchestration.dbt_args import build_args, dbt_environment, project_dir, target_dir
 from orchestration.dbt_manifest import dbt_executable
@@ -30,12 +31,20 @@ class DbtFailed(RuntimeError):
 
 
 def run_dbt(
-    settings: Settings, arguments: Sequence[str], on_line: Callable[[str], None] | None = None
+    settings: Settings,
+    arguments: Sequence[str],
+    on_line: Callable[[str], None] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> None:
-    """Run dbt as its own process, so that it lets go of the warehouse when it ends. Raises DbtFailed."""
+    """Run dbt as its own process, so that it lets go of the warehouse when it ends. Raises DbtFailed.
+
+    variables: of the environment, beside those of `settings`.
+    """
     said: list[str] = []
     # dbt parses anew under another path of the warehouse: so in its folder, under its name.
-    environment = dbt_environment(settings) | {"EARSHOT_WAREHOUSE": settings.warehouse.name}
+    environment = (
+        dbt_environment(settings) | {"EARSHOT_WAREHOUSE": settings.warehouse.name} | dict(variables or {})
+    )
     settings.warehouse.parent.mkdir(parents=True, exist_ok=True)
     parsed = target_dir(settings) / PARSED
     remembered = _parse_cache(arguments)
@@ -43,14 +52,17 @@ def run_dbt(
         parsed.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(remembered, parsed)
     before = parsed.stat().st_mtime_ns if parsed.exists() else 0
-    with subprocess.Popen(
-        [dbt_executable(), "--no-use-colors", *arguments],
-        env={"DBT_WRITE_JSON": "false", **os.environ, **environment},
-        cwd=settings.warehouse.parent,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    with (
+        reading_lake(settings.lake_dir),
+        subprocess.Popen(
+            [dbt_executable(), "--no-use-colors", *arguments],
+            env={"DBT_WRITE_JSON": "false", **os.environ, **environment},
+            cwd=settings.warehouse.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         for line in process.stdout:
             said.append(line.rstrip())

@@ -1,0 +1,126 @@
+"""`earshot rebuild`: all marts from the lake again, beside the warehouse in use, which they replace at last.
+
+Day by day, so that memory is bounded by a few days and not by the history, and so that the windows lie in
+order of time. What a killed rebuild had counted is not counted again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from earshot.pipeline import build_marts, reading, run_dbt
+from ingest.durable import sync
+from ingest.lake import Lake
+from ingest.settings import Settings
+from orchestration.constants import WHOLE_TAG
+from serving.publish import publish
+
+DAY_US = 86_400_000_000
+REQUESTS_A_STEP = 2_000_000  # about 1.5 GB of memory
+FOLDER = "rebuild"
+
+Progress = Callable[[int, int], None]  # requests counted, of all
+
+
+class WarehouseInUse(RuntimeError):
+    """Somebody has the warehouse open; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a rebuild did."""
+
+    requests: int
+    steps: int
+    resumed: int  # requests that an earlier, killed rebuild had counted
+    version: int  # published
+
+
+def rebuild(settings: Settings, progress: Progress, afresh: bool = False) -> Rebuilt:
+    """Build the marts of the whole lake anew and publish them.
+
+    afresh: throw away what a killed rebuild has left. Raises DbtFailed, WarehouseInUse.
+    """
+    beside = settings.data / FOLDER
+    if afresh:
+        shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True, exist_ok=True)
+    lake = Lake(settings.lake_dir)
+    mine = settings.model_copy(update={"data": beside})
+    lake_here = beside / settings.lake_dir.name
+    if not lake_here.is_symlink():
+        lake_here.symlink_to(settings.lake_dir.resolve(), target_is_directory=True)
+
+    files = lake.ledger().filter(pl.col("status") == "taken").unique(["source", "file_id"])
+    total = int(files["requests"].sum())
+    resumed = counted = _counted(mine.warehouse, files)
+    progress(counted, total)
+    steps = 0
+    for before_us, requests in _steps(files):
+        if requests <= counted:
+            continue
+        run_dbt(
+            mine,
+            ["run", "--exclude", f"tag:{WHOLE_TAG}"],
+            variables={"EARSHOT_COUNT_BEFORE_US": str(before_us)},
+        )
+        steps, counted = steps + 1, requests
+        progress(counted, total)
+    build_marts(mine)
+    _replace(settings.warehouse, mine.warehouse)
+    shutil.rmtree(beside)
+    done = publish(
+        settings.warehouse, settings.published_dir, settings.keep_versions, window=settings.window.value
+    )
+    return Rebuilt(total, steps + 1, resumed, done.version)
+
+
+def _steps(files: pl.DataFrame) -> list[tuple[int, int]]:
+    """(instant before which files begin, requests so far) by step: ends of days, without the last one."""
+    days = (
+        files.drop_nulls("first_us")
+        .group_by(day=pl.col("first_us") // DAY_US)
+        .agg(pl.col("requests").sum())
+        .sort("day")
+        .with_columns(so_far=pl.col("requests").cum_sum())
+    )
+    steps, done = [], 0
+    for day, _, so_far in days.iter_rows():
+        if so_far - done >= REQUESTS_A_STEP:
+            steps.append(((day + 1) * DAY_US, int(so_far)))
+            done = so_far
+    return steps[:-1] if steps and steps[-1][1] == files["requests"].sum() else steps
+
+
+def _counted(warehouse: Path, files: pl.DataFrame) -> int:
+    """Requests of the files that a rebuild begun earlier has counted."""
+    if not warehouse.exists():
+        return 0
+    with reading(warehouse) as con:
+        if not con.execute("from duckdb_tables() where table_name = 'int_counted_files'").fetchall():
+            return 0
+        known = pl.DataFrame(con.sql("select source, file_id from intermediate.int_counted_files"))
+    return int(files.join(known.unique(), on=["source", "file_id"], how="semi")["requests"].sum())
+
+
+def _replace(warehouse: Path, by: Path) -> None:
+    """Put `by` in the place of `warehouse`, while nobody has it open. Raises WarehouseInUse."""
+    try:
+        held = duckdb.connect(str(warehouse.resolve())) if warehouse.exists() else None
+    except duckdb.IOException as error:
+        raise WarehouseInUse(
+            f"the new marts are ready, but somebody has {warehouse} open: run the command again when "
+            "no build is under way; it goes on where it stopped"
+        ) from error
+    try:
+        by.replace(warehouse)
+        sync(warehouse.parent)
+    finally:
+        if held:
+            held.close()

@@ -1,0 +1,78 @@
+"""The marts rebuilt step by step, killed on the way, are those of one build."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from earshot import rebuild as rebuilding
+from earshot.pipeline import build_marts, reading
+from earshot.rebuild import WarehouseInUse, rebuild
+from earshot.world import WorldSpec, build, write, write_catalog
+from ingest.catalog import take_in_catalog
+from ingest.lake import Lake
+from ingest.logs.intake import find_landing_files, take_in
+from ingest.settings import Settings
+from tests.dbt.lakes import marts
+
+
+class Killed(Exception):
+    """Stands for a process that ends between two steps."""
+
+
+@contextlib.contextmanager
+def held_open(warehouse: Path) -> Iterator[None]:
+    """Another process has the warehouse open."""
+    hold = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print(); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(warehouse)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        yield
+        other.communicate()
+
+
+def test_a_rebuild_killed_on_the_way_goes_on_and_ends_with_the_marts_of_one_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data=tmp_path, settle_s=0)
+    world = build(WorldSpec(shows=4, days=4, lines=3_000))
+    write(world, settings.landing_dir)
+    write_catalog(world, tmp_path / "episodes.csv")
+    take_in_catalog([tmp_path / "episodes.csv"], Lake(settings.lake_dir))
+    take_in(find_landing_files(settings), settings, Lake(settings.lake_dir))
+    build_marts(settings)
+    in_one_piece = marts(settings.warehouse)
+    monkeypatch.setattr(rebuilding, "REQUESTS_A_STEP", 700)
+
+    def killed_after_a_step(counted: int, of: int) -> None:
+        if counted:
+            raise Killed(f"{counted} of {of}")
+
+    with pytest.raises(Killed):
+        rebuild(settings, killed_after_a_step)
+    assert marts(settings.warehouse) == in_one_piece, "the warehouse in use is left alone until the end"
+
+    said: list[tuple[int, int]] = []
+    with (
+        held_open(settings.warehouse),
+        pytest.raises(WarehouseInUse, match="run the command again"),
+    ):
+        rebuild(settings, lambda counted, of: said.append((counted, of)))
+    assert 0 < said[0][0] < said[0][1]
+    assert said[-1][0] > said[0][0]
+
+    done = rebuild(settings, lambda counted, of: None)
+    assert done.resumed == done.requests
+    assert marts(settings.warehouse) == in_one_piece
+    assert not (tmp_path / "rebuild").exists()
+    with reading(settings.published_dir / "current" / "marts.duckdb") as published:
+        assert published.execute("select count(*) from fct_downloads").fetchone() == (
+            len(in_one_piece["fct_downloads"]),
+        )
