@@ -269,7 +269,7 @@ def joined(parts: list[Parsed], header: Header) -> Parsed:
 _INVALID = re.compile("[\udc80-\udcff]+")  # how surrogateescape shows bytes that are not UTF-8
 
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 14
 
 
 def as_utf8(body: bytes) -> bytes:
