@@ -209,7 +209,8 @@ def first_matches(texts: pl.Series, entries: tuple[Entry, ...]) -> list[tuple[in
         if is_hit.any():
             hits = rows.filter(is_hit)
             found += [
-                (row, group[at]) for row, at in zip(hits["row"], _first_match(hits["text"], group), strict=True)
+                (row, group[at])
+                for row, at in zip(hits["row"], _first_match(hits["text"], group), strict=True)
             ]
             rows = rows.filter(~is_hit)
     return found

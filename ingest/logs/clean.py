@@ -92,9 +92,7 @@ class Cleaner:
             if len(places) == 1:
                 cleaned[places[0]] = self.clean(*files[places[0]])
                 continue
-            raws = [
-                files[at][0].with_columns(part=pl.lit(part, pl.UInt32)) for part, at in enumerate(places)
-            ]
+            raws = [files[at][0].with_columns(part=pl.lit(part, pl.UInt32)) for part, at in enumerate(places)]
             together = self.clean(pl.concat(raws, rechunk=True), files[places[0]][1])
             for at, part in zip(places, together.parts(len(places)), strict=True):
                 file_id = pl.lit(files[at][1].file_id).alias("file_id")
@@ -167,7 +165,8 @@ class Cleaner:
         )
         # By day first: the lake keeps a file a day, and cutting is cheaper than gathering.
         part = PART if "part" in rows.columns else {}
-        in_order = [*part, pl.col("started_us") // DAY_US, *REQUESTS_ORDER]
+        days = rows.select((pl.col("started_us") // DAY_US).unique()).height
+        in_order = [*part, *([pl.col("started_us") // DAY_US] if days > 1 else []), *REQUESTS_ORDER]
         constants = {
             "file_id": origin.file_id,
             "source": origin.source,

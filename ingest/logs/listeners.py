@@ -54,7 +54,9 @@ def canonical_addresses(addresses: pl.Series) -> pl.Series:
     """`canonical_address` of each address (String). † Usual forms without Python: a regex proves them."""
     text = pl.col("address")
     groups = text.str.splitn(":", 5).struct
-    first_64_bits = pl.concat_str(groups.field(f"field_{i}").str.zfill(4) for i in range(4)).str.to_lowercase()
+    first_64_bits = pl.concat_str(
+        groups.field(f"field_{i}").str.zfill(4) for i in range(4)
+    ).str.to_lowercase()
     usual = pl.when(text.str.contains(_IPV4)).then(text).when(text.str.contains(_IPV6)).then(first_64_bits)
     rows = addresses.to_frame("address").select("address", canonical=usual)
     odd = rows.filter(text.is_not_null(), pl.col("canonical").is_null())["address"].unique()
