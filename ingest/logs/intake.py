@@ -18,6 +18,7 @@ from ingest.logs.formats.base import Format, Lines
 from ingest.logs.found import LandingFile, find_landing_files
 from ingest.logs.landing import OpenFile, open_segments
 from ingest.logs.listeners import KeyRing
+from ingest.logs.memory import keep_freed_memory
 from ingest.logs.networks import record_networks
 from ingest.logs.read import Part, read
 from ingest.logs.rejects import LINE_REJECTS, rejects_of
@@ -89,6 +90,7 @@ def take_in(
     rules.remember(settings, lake)
     rules.write_address_lists(lake, keyring)
     # One intake a lake at a time: another one's half-written files must not look like a dead one's.
+    keep_freed_memory()
     with locked(lake.root / ".intake.lock"):
         intake = _Intake(settings, lake, cleaner, sources, utc_now_us() if now_us is None else now_us, force)
         try:
