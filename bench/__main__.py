@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="medians are of so many (3)")
     parser.add_argument("--json", action="store_true", help="the line of JSON alone: no table, no progress")
     asked = parser.parse_args()
-    if asked.rows is not None and asked.rows < 1 or asked.repeats < 1:
+    if (asked.rows or 1) < 1 or asked.repeats < 1:
         parser.error("--rows and --repeats must be at least 1")
     if asked.json:
         from bench.report import console

@@ -58,7 +58,9 @@ def cache() -> Path:
 
 def world(spec: WorldSpec) -> Files:
     """The files of `spec`, simulated when they are not there yet."""
-    made_by = "".join(path.read_text() for path in sorted(Path(earshot.world.__file__).parent.glob("world*.py")))
+    made_by = "".join(
+        path.read_text() for path in sorted(Path(earshot.world.__file__).parent.glob("world*.py"))
+    )
     key = hashlib.sha256((repr(sorted(asdict(spec).items())) + made_by).encode()).hexdigest()[:12]
     folder = cache() / f"world-{spec.lines}-{key}"
     if not folder.exists():

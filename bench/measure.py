@@ -32,9 +32,7 @@ class Cost:
 
     def __add__(self, later: Cost) -> Cost:
         """Of both, one after the other."""
-        return Cost(
-            self.cpu_s + later.cpu_s, self.wall_s + later.wall_s, max(self.peak_mb, later.peak_mb)
-        )
+        return Cost(self.cpu_s + later.cpu_s, self.wall_s + later.wall_s, max(self.peak_mb, later.peak_mb))
 
 
 def measured(command: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[Cost, str]:

@@ -6,7 +6,7 @@ They call what the assets call in production (earshot.pipeline); settings come f
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from isal import igzip
@@ -18,7 +18,7 @@ def floor(*paths: str) -> None:
     """Unpack gzip files and find their lines: what no reader of logs can do without."""
     lines = 0
     for path in paths:
-        with igzip.open(path) as unpacked:
+        with igzip.open(path) as unpacked:  # type: ignore[no-untyped-call]
             while block := unpacked.read(BLOCK):
                 lines += block.count(b"\n")
     print(lines)
@@ -48,7 +48,8 @@ def count(data: str, *select: str) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Runs one stage."""
-    {"floor": floor, "clean": clean, "count": count}[arguments[0]](*arguments[1:])
+    stages: dict[str, Callable[..., None]] = {"floor": floor, "clean": clean, "count": count}
+    stages[arguments[0]](*arguments[1:])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ screen = Console(stderr=True)  # progress and messages; answers alone go to stan
 Choice = TypeVar("Choice", bound=StrEnum)
 
 # Exit codes, stated in the README.
-FAILED, USAGE, PARTLY = 1, 2, 3
+FAILED, USAGE, PARTLY = lists.FAILED, 2, 3
 
 
 def main() -> None:
@@ -115,7 +115,7 @@ def count(
     ] = None,
     window: Annotated[Window | None, typer.Option(help="how repeated requests become one download")] = None,
     by: Annotated[str, typer.Option(help="episode, show, day, app or country")] = "episode",
-    output: Annotated[str, typer.Option(help="table, json or csv")] = "table",
+    output: commands.Output = "table",
     explain: Annotated[
         bool,
         typer.Option(
@@ -125,7 +125,7 @@ def count(
 ) -> None:
     """Count IAB downloads in log files: the whole method, without a server."""
     from earshot import count as counting
-    from earshot.show import count_progress, say, show_answer, show_explanation, summary
+    from earshot.show import count_progress, say, say_where_lines_went, show_answer, show_explanation
     from ingest.logs.formats import FORMATS
     from ingest.schema import SourceClass
 
@@ -138,8 +138,6 @@ def count(
         episodes=episodes,
         trusted_proxies=trusted_proxies,
     )
-    if output not in ("table", "json", "csv"):
-        raise typer.BadParameter(f"{output!r} is not one of table, json, csv", param_hint="--output")
     for path in [*files, *([episodes] if episodes else [])]:
         if not path.is_file():
             what = "is a folder: name its files" if path.is_dir() else "no such file"
@@ -157,7 +155,7 @@ def count(
     show_answer(answer, question.by, output)
     if explain:
         show_explanation(answer.explanation, output)
-    say(screen, "lines", summary(answer.explanation, explain), "bold")
+    say_where_lines_went(screen, answer.explanation, explain)
     for name, reason in answer.notes:
         say(screen, "note", f"{name}: {reason}", "yellow")
     for name, reason in answer.refused:
@@ -202,19 +200,25 @@ def restate(
         typer.Option("--lists", help="a rules version of before (dim_rules); default: those in force"),
     ] = None,
     build: Annotated[bool, typer.Option(help="build and publish the marts (Dagster does it, too)")] = True,
-    output: Annotated[str, typer.Option(help="table, json or csv")] = "table",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say which days, files and lists it would be; write nothing")
+    ] = False,
+    output: commands.Output = "table",
 ) -> None:
     """Judge the requests of some days again under other lists, and show what that changes."""
+    from earshot.restate import plan
     from earshot.restate import restate as restating
-    from earshot.show import count_progress, show_restated
+    from earshot.show import count_progress, show_plan, show_restated
 
-    if output not in ("table", "json", "csv"):
-        raise typer.BadParameter(f"{output!r} is not one of table, json, csv", param_hint="--output")
     if first > last:
         raise typer.BadParameter(f"{first.date()} lies after --to {last.date()}", param_hint="--from")
+    settings = Settings.from_env()
+    if dry_run:
+        show_plan(plan(settings, first.date(), last.date(), under), output, screen)
+        return
     with count_progress(screen) as progress:
-        done = restating(Settings.from_env(), first.date(), last.date(), under, build, progress)
-    show_restated(done, output, screen)
+        done = restating(settings, first.date(), last.date(), under, build, progress)
+    show_restated(done, settings.window, output, screen)
 
 
 @app.command()

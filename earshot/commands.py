@@ -12,6 +12,7 @@ from rich.console import Console
 from ingest.settings import SettingError, Settings, Window
 
 Class = Literal["server_log", "prefix"]
+Output = Annotated[Literal["table", "json", "csv"], typer.Option()]
 _DAY = ["%Y-%m-%d"]
 
 
@@ -53,7 +54,8 @@ def report(
     by: Annotated[
         Literal[
             "hour", "day", "week", "month",
-            "episode", "show", "app", "country", "device_category", "os", "source",
+            "episode", "show", "app", "country", "device", "device_category", "os",
+            "network_kind", "asn", "source",
         ],
         typer.Option(help="what a row stands for"),
     ] = "day",
@@ -77,7 +79,7 @@ def report(
     compare: Annotated[
         bool, typer.Option("--compare-windows", help="downloads under all three rules, as alternatives")
     ] = False,
-    output: Annotated[Literal["table", "json", "csv"], typer.Option()] = "table",
+    output: Output = "table",
 ) -> None:  # fmt: skip
     """Count the published downloads over any period: by hour, day, week, month, episode, app and more."""
     from earshot.report import By, Question

@@ -18,6 +18,7 @@ import duckdb
 import polars as pl
 
 from earshot.pipeline import reading, run_dbt
+from earshot.reasons import REDELIVERED
 from ingest.catalog import take_in_catalog
 from ingest.lake import Lake
 from ingest.logs.intake import IntakeReport, LandingFile, take_in
@@ -54,23 +55,36 @@ class NothingCounted(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """Where every line went: `lines` = directives + rejects + redelivered + excluded + downloads."""
+class Lines:
+    """Where the lines of one source class went, but for files that are copies of another.
+
+    `lines` = directives + rejects + redelivered + excluded + downloads.
+    """
 
     lines: int
     directives: int
     rejects: int
     redelivered: int
-    excluded: dict[str, int]  # requests by reason, in the order of the rules
+    excluded: dict[str, int]  # requests by reason, most first
     downloads: int
-    rejects_by_file: list[dict[str, Any]]  # file, reason, lines, first line number
-    settings: dict[str, str]
 
     @property
     def accounted_for(self) -> int:
         return (
             self.directives + self.rejects + self.redelivered + sum(self.excluded.values()) + self.downloads
         )
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where every line went, by source class (two see the same listening, so nothing is added over them)."""
+
+    by_class: dict[str, Lines]
+    copies: list[dict[str, Any]]  # file_name and reason of files that repeat another, which is counted once
+    copied_lines: int  # in them, with header and blank lines
+    rejects_by_file: list[dict[str, Any]]  # file_name, reason, lines, first_line
+    window: str
+    lists: list[dict[str, Any]]  # list, version, entries, origin, fetched_on
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,7 @@ def count(question: Question, settings: Settings, progress: Callable[[str, int, 
         progress("counting", 1, 1)
         with reading(mine.warehouse) as con:
             rows = _rows(con, question.by, question.window)
-            explanation = _explain(con, lake, report, question)
+            explanation = _explain(con, lake, report, rules, question.window)
         return Answer(rows, explanation, refused, _notes(report))
 
 
@@ -164,19 +178,13 @@ def _rows(con: duckdb.DuckDBPyConnection, by: By, window: Window) -> list[dict[s
 
 
 def _explain(
-    con: duckdb.DuckDBPyConnection, lake: Lake, report: IntakeReport, question: Question
+    con: duckdb.DuckDBPyConnection, lake: Lake, report: IntakeReport, rules: Rules, window: Window
 ) -> Explanation:
-    reasons: dict[str, int] = dict(
-        con.execute(
-            "select reason, cast(sum(requests) as bigint) from marts.fct_exclusions_daily"
-            " group by reason order by 2 desc, 1"
-        ).fetchall()
-    )
-    downloads = con.execute("select cast(sum(downloads) as bigint) from marts.fct_downloads").fetchone()
     status = pl.col("status")
     taken = report.files.filter(status == FileStatus.TAKEN)
-    # The same content given twice is read once: each of its lines came again.
-    again = report.files.filter(status == FileStatus.DUPLICATE).select("file_id").join(taken, on="file_id")
+    # The same content given twice is read once.
+    copies = report.files.filter(status == FileStatus.DUPLICATE).select("file_id", "file_name", "reason")
+    copied = copies.select("file_id").join(taken, on="file_id")
     rejects = (
         lake.rejects()
         .group_by("file_name", "reason")
@@ -186,15 +194,48 @@ def _explain(
         .collect()
     )
     return Explanation(
-        lines=sum(_sum(files, column) for files in (taken, again) for column in ("lines", "directives")),
-        directives=_sum(taken, "directives") + _sum(again, "directives"),
-        rejects=_sum(taken, "rejects"),
-        redelivered=reasons.pop("redelivered_line", 0) + _sum(again, "lines"),
-        excluded=reasons,
-        downloads=int(downloads[0] or 0) if downloads else 0,
+        by_class={
+            str(name): _lines(con, str(name), files)
+            for (name,), files in sorted(taken.partition_by("source_class", as_dict=True).items())
+        },
+        copies=copies.drop("file_id").to_dicts(),
+        copied_lines=_sum(copied, "lines") + _sum(copied, "directives"),
         rejects_by_file=rejects.to_dicts(),
-        settings={"window": question.window.value, **report.versions},
+        window=window.value,
+        lists=described(rules),
     )
+
+
+def _lines(con: duckdb.DuckDBPyConnection, source_class: str, files: pl.DataFrame) -> Lines:
+    """Where the lines of these files went, all there are of the class."""
+    reasons: dict[str, int] = dict(
+        con.execute(
+            "select reason, cast(sum(requests) as bigint) from marts.fct_exclusions_daily"
+            " where source_class = ? group by reason order by 2 desc, 1",
+            [source_class],
+        ).fetchall()
+    )
+    downloads = con.execute(
+        "select cast(coalesce(sum(downloads), 0) as bigint) from marts.fct_downloads where source_class = ?",
+        [source_class],
+    ).fetchall()
+    return Lines(
+        lines=_sum(files, "lines") + _sum(files, "directives"),
+        directives=_sum(files, "directives"),
+        rejects=_sum(files, "rejects"),
+        redelivered=reasons.pop(REDELIVERED, 0),
+        excluded=reasons,
+        downloads=downloads[0][0],
+    )
+
+
+def described(rules: Rules) -> list[dict[str, Any]]:
+    """The lists that judge, as people and JSON want them: list, version, entries, origin, fetched_on."""
+    fetched = pl.from_epoch("fetched_us", time_unit="us").dt.date().cast(pl.String)
+    lists = rules.described().select(
+        "list", pl.col("list_version").alias("version"), "entries", "origin", fetched.alias("fetched_on")
+    )
+    return lists.to_dicts()
 
 
 def _sum(files: pl.DataFrame, column: str) -> int:
@@ -210,7 +251,8 @@ def _refused(report: IntakeReport) -> list[tuple[str, str]]:
 
 
 def _notes(report: IntakeReport) -> list[tuple[str, str]]:
-    odd = report.files.filter((pl.col("status") != FileStatus.REJECTED) & pl.col("reason").is_not_null())
+    told_elsewhere = [FileStatus.REJECTED.value, FileStatus.DUPLICATE.value]
+    odd = report.files.filter(~pl.col("status").is_in(told_elsewhere) & pl.col("reason").is_not_null())
     cut = report.files.filter(~pl.col("is_comparable")).select("file_name").to_series()
     return [
         *odd.select("file_name", "reason").rows(),

@@ -130,7 +130,10 @@ def _sources(settings: Settings) -> Iterator[Finding]:
 
     try:
         sources = Sources.load(settings)
-        here = Counter(file.source for file in find_landing_files(settings))
+        ready = Counter(file.source for file in find_landing_files(settings))
+        here = Counter(
+            file.source for file in find_landing_files(settings.model_copy(update={"settle_s": 0}))
+        )
     except SettingError as error:
         advice = f"mend {settings.data / FILE}: until then nothing is taken in, and nothing is lost"
         yield Finding("sources", str(error), Verdict.WRONG, advice)
@@ -147,8 +150,11 @@ def _sources(settings: Settings) -> Iterator[Finding]:
         place = sources.places.get(name)
         path = source.path if place else settings.landing_dir / name
         comparable = "by format" if source.comparable is None else str(source.comparable).lower()
+        too_new = here[name] - ready[name]  # one may have come between the two looks
+        files = [f"{ready[name]:,} files"] if ready[name] or too_new < 1 else []
+        files += [f"{too_new:,} files too new yet"] if too_new > 0 else []
         found = (
-            f"{here[name]:,} files in {path}: format {source.format}, "
+            f"{', '.join(files)} in {path}: format {source.format}, "
             f"class {source.source_class or 'by format'}, trusted_proxies {source.trusted_proxies}, "
             f"time_zone {source.time_zone}, comparable {comparable}"
         )
@@ -187,10 +193,11 @@ def _reference_lists(settings: Settings) -> Iterator[Finding]:
         yield Finding(what, named)
     now_us = utc_now_us()
     refreshed = [each for each in looked if each is not None]
-    for told, verdict, advice in (
-        (overview.valid(refreshed), Verdict.WRONG, "`earshot lists refresh` looks again"),
-        (overview.fresh(refreshed, now_us), Verdict.ODD, "`earshot lists refresh` looks again"),
+    for name, told, verdict, advice in (
+        ("lists refused", overview.valid(refreshed), Verdict.WRONG, "`earshot lists refresh` looks again"),
+        ("lists' age", overview.fresh(refreshed, now_us), Verdict.ODD, "`earshot lists refresh` looks again"),
         (
+            "inclusions",
             overview.inclusions_validated(
                 rules.included_addresses, datetime.fromtimestamp(now_us / 1e6, UTC).date()
             ),
@@ -199,7 +206,7 @@ def _reference_lists(settings: Settings) -> Iterator[Finding]:
         ),
     ):
         if not told.passed:
-            yield Finding(what, told.message, verdict, advice)
+            yield Finding(name, told.message, verdict, advice)
 
 
 def _landing(settings: Settings) -> Finding:

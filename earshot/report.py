@@ -7,7 +7,7 @@ period (R26), and a period of another zone is no sum of days.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -34,8 +34,11 @@ class By(StrEnum):
     SHOW = "show"
     APP = "app"
     COUNTRY = "country"
+    DEVICE = "device"
     DEVICE_CATEGORY = "device_category"
     OS = "os"
+    NETWORK_KIND = "network_kind"
+    ASN = "asn"
     SOURCE = "source"
 
 
@@ -43,6 +46,7 @@ PERIODS = (By.HOUR, By.DAY, By.WEEK, By.MONTH)
 _KEYS = {  # columns of a row: expression over `downloads`, below
     By.EPISODE: {"show_id": "show_id", "episode_id": "episode_id", "episode_title": "min(episode_title)"},
     By.SHOW: {"show_id": "show_id", "show_title": "min(show_title)"},
+    By.ASN: {"asn": "coalesce(cast(asn as varchar), 'unknown')", "network": "min(network)"},
 }
 
 
@@ -94,6 +98,8 @@ def report(question: Question, settings: Settings) -> Report:
         keys = _keys(question.by)
         rows = _rows(con, question, source_class, window, keys, measures)
         [total] = _rows(con, question, source_class, window, {}, measures)
+        if not rows:
+            notes += _dates(con, question, source_class, window)
     named = {"source_class": str(source_class), "window": str(window)}
     return Report(
         [{**named, **_readable(row, question)} for row in rows],
@@ -153,11 +159,12 @@ def _rows(
         f"""
         with downloads as (
             select
-                d.*, e.episode_title, s.show_title,
+                d.*, e.episode_title, s.show_title, n.network,
                 timezone($zone, timezone('UTC', d.first_request_at)) as local_time
             from fct_downloads as d
             left join dim_episodes as e using (episode_key)
             left join dim_shows as s on d.show_id = s.show_id
+            left join dim_networks as n on d.asn = n.asn
             where
                 d.source_class = $class
                 and d.show_id is not distinct from coalesce($show, d.show_id)
@@ -209,7 +216,7 @@ def _check(con: duckdb.DuckDBPyConnection, question: Question, published: Publis
             "select column_name from duckdb_columns() where table_name = 'fct_downloads'"
         ).fetchall()
     }
-    if "downloads_calendar" not in columns:
+    if not {"downloads_calendar", "asn"} <= columns:
         raise ReportError(f"{published.database} was built by an older Earshot: build the marts again")
     shows = [name for (name,) in con.execute("select show_id from dim_shows").fetchall()]
     if question.show is not None and question.show not in shows:
@@ -254,6 +261,18 @@ def _source_class(con: duckdb.DuckDBPyConnection, question: Question) -> tuple[S
         else ""
     )
     return chosen, [told] if told else []
+
+
+def _dates(
+    con: duckdb.DuckDBPyConnection, question: Question, source_class: SourceClass, window: Window
+) -> list[str]:
+    """On which dates there are downloads, where the asked ones have none."""
+    always = replace(question, first=None, last=None)
+    day = "cast(local_time as date)"
+    [span] = _rows(con, always, source_class, window, {}, {"first": f"min({day})", "last": f"max({day})"})
+    if span["first"] is None:
+        return [f"no {source_class} downloads on any date"]
+    return [f"no downloads on these dates; there are some from {span['first']} to {span['last']}"]
 
 
 def _compare_notes(question: Question, window: Window) -> list[str]:

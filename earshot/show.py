@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import PurePath
 from typing import Any
 
 from rich.console import Console
@@ -18,9 +19,11 @@ from rich.text import Text
 
 from earshot.count import KEYS, MEASURES, Answer, By, Explanation
 from earshot.doctor import Finding, Verdict
-from earshot.restate import Restated
+from earshot.restate import Plan, Restated
+from ingest.settings import Window
 
 TABLE_ROWS = 50  # a terminal's worth; JSON and CSV carry all
+_NO_REQUESTS = "the lake has no requests of these days"
 
 
 @contextlib.contextmanager
@@ -81,16 +84,23 @@ def print_rows(
             console.print(f"… and {len(rows) - TABLE_ROWS:,} more rows; --output csv prints all")
 
 
-def summary(explanation: Explanation, explained: bool) -> str:
-    """Where the lines went, in one line: nothing is left out unsaid."""
-    data = explanation.lines - explanation.directives
-    share = f" ({explanation.rejects / data:.0%})" if explanation.rejects else ""
-    left_out = sum(explanation.excluded.values())
-    return (
-        f"{data:,} = {explanation.downloads:,} downloads + {left_out:,} requests that do not count"
-        f" + {explanation.redelivered:,} delivered again + {explanation.rejects:,} unreadable{share}"
-        + ("" if explained else "; --explain tells why")
-    )
+def say_where_lines_went(screen: Console, explanation: Explanation, explained: bool) -> None:
+    """Where the lines went, in one line a source class: nothing is left out unsaid."""
+    why = "" if explained else "; --explain tells why"
+    for source_class, of in explanation.by_class.items():
+        data = of.lines - of.directives
+        share = f" ({of.rejects / data:.1%})" if of.rejects else ""
+        message = (
+            f"{data:,} lines = {of.downloads:,} downloads + {sum(of.excluded.values()):,} requests that do "
+            f"not count + {of.redelivered:,} delivered again + {of.rejects:,} unreadable{share}{why}"
+        )
+        say(screen, source_class, message, "bold")
+    if copies := explanation.copies:
+        files = f"{len(copies):,} files are copies" if len(copies) > 1 else "1 file is a copy"
+        lines = f"{explanation.copied_lines:,} lines"
+        say(screen, "note", f"{files} of another, not counted again ({lines})", "yellow")
+    for copy in explanation.copies if explained else []:
+        say(screen, "note", f"{copy['file_name']}: {copy['reason']}", "yellow")
 
 
 def show_explanation(explanation: Explanation, output: str) -> None:
@@ -99,33 +109,69 @@ def show_explanation(explanation: Explanation, output: str) -> None:
         print(json.dumps(asdict(explanation), indent=2, ensure_ascii=False), file=sys.stderr)
         return
     console = Console()
+    console.print(_line_table(explanation))
+    if explanation.rejects_by_file:
+        console.print(_reject_table(explanation.rejects_by_file))
+    title = f"{explanation.window} window, under these lists"
+    columns = ["list", "version", "entries", "origin", "fetched_on"]
+    console.print(_list_table(explanation.lists, columns, title))
+
+
+def _line_table(explanation: Explanation) -> Table:
+    """A column a source class: the same listening may be in each, so there is no sum over them."""
     table = Table(title="Where every line went", title_justify="left")
     table.add_column("lines")
-    table.add_column("", justify="right")
+    for source_class in explanation.by_class:
+        table.add_column(source_class, justify="right", no_wrap=True)
+    classes = list(explanation.by_class.values())
+    reasons = dict.fromkeys(reason for of in classes for reason in of.excluded)
     for name, lines in (
-        ("header and blank lines", explanation.directives),
-        ("rejects (unreadable)", explanation.rejects),
-        ("delivered again", explanation.redelivered),
-        *((f"excluded: {reason}", requests) for reason, requests in explanation.excluded.items()),
-        ("downloads", explanation.downloads),
+        ("header and blank lines", [of.directives for of in classes]),
+        ("rejects (unreadable)", [of.rejects for of in classes]),
+        ("delivered again", [of.redelivered for of in classes]),
+        *((f"excluded: {reason}", [of.excluded.get(reason, 0) for of in classes]) for reason in reasons),
+        ("downloads", [of.downloads for of in classes]),
     ):
-        table.add_row(plain(name), f"{lines:,}")
+        table.add_row(plain(name), *(f"{n:,}" for n in lines))
     table.add_section()
-    table.add_row("sum", f"{explanation.accounted_for:,}")
-    table.add_row("lines in the files", f"{explanation.lines:,}")
-    console.print(table)
-    if explanation.rejects_by_file:
-        console.print(
-            _table(explanation.rejects_by_file, ["file_name", "reason", "lines", "first_line"], "Rejects")
+    table.add_row("sum", *(f"{of.accounted_for:,}" for of in classes))
+    table.add_row("lines in the files", *(f"{of.lines:,}" for of in classes))
+    return table
+
+
+def _reject_table(by_file: Sequence[dict[str, Any]]) -> Table:
+    """Unreadable lines by reason, with one of them to look at; JSON names every file."""
+    by_reason: dict[str, dict[str, Any]] = {}
+    for row in by_file:
+        reason, _, seen = row["reason"].partition(": ")  # what was wrong: what stood there
+        example = f"{PurePath(row['file_name']).name}:{row['first_line']}{f' ({seen})' if seen else ''}"
+        of = by_reason.setdefault(reason, {"lines": 0, "reason": reason, "example": example})
+        of["lines"] += row["lines"]
+    rows = sorted(by_reason.values(), key=lambda row: (-row["lines"], row["reason"]))
+    return _table(rows, ["lines", "reason", "example"], "Rejects")
+
+
+def show_plan(plan: Plan, output: str, screen: Console) -> None:
+    """What a restatement would be on standard output: all of it as table or JSON, its files as CSV."""
+    if output == "json":
+        print(json.dumps(asdict(plan), indent=2, ensure_ascii=False))
+    else:
+        of_class = ["source_class"] if output == "csv" else []  # a source has one, its name is enough
+        print_rows(plan.files, [*of_class, "requests", "judged_from", "file"], output, "Files")
+    if output == "table":
+        print_rows(plan.days, ["day", "source_class", "files", "requests"], output, "Days")
+        lists = [row | {"judged_under": ", ".join(row["judged_under"])} for row in plan.lists]
+        title = f"Lists: rules version {plan.rules_version}"
+        Console().print(
+            _list_table(lists, ["list", "judged_under", "version", "origin", "fetched_on"], title)
         )
-    rules = Table(title="Rules and lists", title_justify="left", show_header=False)
-    for name, value in explanation.settings.items():
-        rules.add_row(plain(name), plain(value))
-    console.print(rules)
+    say(screen, "dry run", "nothing was judged again and nothing was written", "bold")
+    if not plan.days:
+        say(screen, "note", _NO_REQUESTS, "yellow")
 
 
-def show_restated(restated: Restated, output: str, screen: Console) -> None:
-    """What a restatement changed on standard output, what it did on `screen`."""
+def show_restated(restated: Restated, window: Window, output: str, screen: Console) -> None:
+    """What a restatement changed on standard output, what it did on `screen`; `window` is published."""
     report, differences = restated.report, restated.differences
     if restated.was_built:
         title = f"Restated under {restated.rules_version}: published figures, by show and reason"
@@ -140,9 +186,12 @@ def show_restated(restated: Restated, output: str, screen: Console) -> None:
     for note in report.notes:
         say(screen, "note", note, "yellow")
     if not report.days:
-        say(screen, "note", "the lake has no requests of these days", "yellow")
+        say(screen, "note", _NO_REQUESTS, "yellow")
     elif not restated.was_built:
         say(screen, "note", "the marts are as they were until the next build", "yellow")
+    for source_class, before, after in restated.totals:
+        figures = f"{before:,} → {after:,} ({after - before:+,})"
+        say(screen, source_class, f"downloads under {window}: {figures}", "bold")
 
 
 def show_findings(findings: Sequence[Finding]) -> None:
@@ -182,6 +231,14 @@ def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str | 
             table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(plain(_text(row[column])) for column in columns))
+    return table
+
+
+def _list_table(lists: Sequence[dict[str, Any]], columns: Sequence[str], title: str) -> Table:
+    """Reference lists: where the terminal is narrow, only where one is from may be folded."""
+    table = _table(lists, columns, title)
+    for column, name in zip(table.columns, columns, strict=True):
+        column.no_wrap = column.no_wrap or name not in ("origin", "judged_under")
     return table
 
 

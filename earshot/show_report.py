@@ -16,6 +16,7 @@ _HEADINGS = {
     "downloads_first_touch": "first_touch",
     "downloads_last_touch": "last_touch",
     "estimated_share": "estimated",
+    "download_requests": "requests",
     "download_bytes": "served",
     "show_id": "show",
     "episode_id": "episode",

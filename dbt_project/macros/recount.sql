@@ -1,3 +1,8 @@
+{# What is counted now: everything at first, then what int_recounted_requests holds. #}
+{% macro requests_to_count() %}
+    {{ return(ref('int_requests') if builds_from_scratch() else ref('int_recounted_requests')) }}
+{% endmacro %}
+
 {#
   The requests of the keys whose counting restarts, from their restart on. The days are literals, so that the
   lake prunes folders. Late keys go in a pass of their own: one old line must not make the whole batch read

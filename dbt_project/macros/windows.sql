@@ -175,19 +175,18 @@
     )
 {% endmacro %}
 
-{# What a window says of itself, aggregated over its requests. By min(), so that the order of rows is no matter. #}
+{#
+  What a window's requests come to. Few and narrow aggregates: their state is what counting costs. What a window
+  says of its listener and episode is read from one of its lines, the first by `line_key`.
+#}
 {% macro window_facts(requests) %}
+        min({{ requests }}.line_key) as line_key,
         min({{ requests }}.started_us) as first_request_us,
         max({{ requests }}.started_us) as last_request_us,
         min({{ requests }}.date) as date,
         count(*) as lines,
-        {% for column in [
-            'source', 'rules_version', 'key_epoch', 'address_key', 'enclosure_key', 'unmatched_url', 'show_id',
-            'episode_id', 'agent_type', 'app', 'device', 'device_category', 'os', 'referrer_app', 'country', 'asn',
-            'network_kind', 'threshold_bytes', 'threshold_source',
-        ] %}
-            min({{ requests }}.{{ column }}) as {{ column }},
-        {% endfor %}
+        min({{ requests }}.threshold_bytes) as threshold_bytes,
+        min({{ requests }}.threshold_source) as threshold_source,
         min(case when {{ requests }}.is_comparable then 1 else 0 end) as only_comparable,
         min(case when {{ requests }}.is_first_two then 1 else 0 end) as only_first_two,
         sum({{ requests }}.served_bytes) as served_bytes,

@@ -106,7 +106,7 @@ def explain(
             found,
             heard(con, scope),
             told,
-            _lists(lake, {row["rules_version"] for one in found for row in one.not_counted}),
+            lists_behind(lake, {row["rules_version"] for one in found for row in one.not_counted}),
         )
 
 
@@ -211,8 +211,8 @@ def thresholds(con: duckdb.DuckDBPyConnection, episode: Episode) -> list[Row]:
     )
 
 
-def _lists(lake: Lake, versions: set[str | None]) -> list[Row]:
-    """The lists behind each version that judged a request of the day."""
+def lists_behind(lake: Lake, versions: set[str | None]) -> list[Row]:
+    """The lists behind each rules version, columns of schema.RULES."""
     paths = [lake.root / "rules" / f"{version}.parquet" for version in sorted(filter(None, versions))]
     rows = [row for path in paths if path.is_file() for row in pl.read_parquet(path).to_dicts()]
     return [{name: row[name] for name in RULES} for row in rows]

@@ -63,8 +63,10 @@ def _show_head(console: Console, explanation: Explanation) -> None:
         + plain(f"{of_show} on {explanation.day} ({explanation.time_zone}), episode {episode.episode_id}"),
         soft_wrap=True,
     )
-    for line in threshold_lines(explanation):
-        console.print(plain(line), soft_wrap=True)
+    classes = {told.source_class for told in explanation.stories or explanation.figures}
+    if classes != {SourceClass.PREFIX}:  # which sees no bytes
+        for line in threshold_lines(explanation):
+            console.print(plain(line), soft_wrap=True)
 
 
 def _figures(found: Figures, rule: Window, published: Window) -> str:
@@ -82,9 +84,11 @@ def _figures(found: Figures, rule: Window, published: Window) -> str:
 
 def _listeners(found: Figures, heard: Sequence[Heard], rule: Window) -> Table:
     mine = [one for one in heard if one.source_class == found.source_class]
-    table = _compact()
+    table = _compact(gap=1)
     table.add_column("listener", no_wrap=True)
-    table.add_column("app", overflow="fold")
+    # Folded between words, not within one, as long as there is room for the figures.
+    words = [len(word) for one in mine[:LISTENERS] for word in (one.app or "").split()]
+    table.add_column("app", overflow="fold", min_width=min(max(words, default=3), 16))
     for name in ("lines", "windows", "downloads"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("do not count", no_wrap=True)
@@ -164,7 +168,7 @@ def _show_stories(console: Console, explanation: Explanation, window: Window | N
 def _show_window(console: Console, explanation: Explanation, seen: Seen, title: str) -> None:
     console.print(f"\n[bold]{title}[/] under {', '.join(seen.rules)}; counts on {seen.date}", soft_wrap=True)
     sees_bytes = seen.threshold_bytes is not None
-    weighed = ["bytes served", "new", f"of {seen.threshold_bytes:,}"] if sees_bytes else []
+    weighed = ["bytes served", "new", "in all"] if sees_bytes else []
     table = _compact()
     for name in ("", "start", "request", *weighed):
         table.add_column(name, justify="right" if name in weighed else "left", no_wrap=True)
@@ -214,9 +218,9 @@ def _show_excluded(console: Console, explanation: Explanation, story: Story) -> 
         console.print(f"… and {story.excluded_requests - len(story.excluded):,} more")
 
 
-def _compact(title: str | None = None) -> Table:
+def _compact(title: str | None = None, gap: int = 2) -> Table:
     """A table without lines, which fits a terminal of 80 columns."""
-    return Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    return Table(title=title, title_justify="left", box=None, padding=(0, gap, 0, 0))
 
 
 def _in_words(reason: dict[str, Any]) -> str:

@@ -51,12 +51,12 @@ def verdict(seen: Seen) -> str:
     if seen.is_counted:
         enough = (told for told in seen.told if (told.running_bytes or 0) >= (seen.threshold_bytes or 0))
         by = next((f", reached by request {told.request_number}" for told in enough), "")
-        return f"a download: {seen.content_bytes:,} of {seen.threshold_bytes:,} bytes{by}{further}"
+        return f"a download: {seen.content_bytes:,} bytes, {seen.threshold_bytes:,} needed{by}{further}"
     missing = seen.threshold_bytes - seen.content_bytes
     its = f"its {seen.requests:,} requests are" if more else "its request is"
     return (
-        f"no download: {seen.content_bytes:,} of {seen.threshold_bytes:,} bytes, {missing:,} are missing; "
-        f"{its} {BELOW_THRESHOLD}"
+        f"no download: {seen.content_bytes:,} bytes, {seen.threshold_bytes:,} needed, "
+        f"{missing:,} are missing; {its} {BELOW_THRESHOLD}"
     )
 
 

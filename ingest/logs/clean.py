@@ -19,6 +19,7 @@ from ingest.logs.known_agents import KnownAgents
 from ingest.logs.listeners import KeyRing, address_keys, canonical_addresses, epoch_of, mixed
 from ingest.logs.masking import without_own_address
 from ingest.logs.numbers import Numbers
+from ingest.logs.rejects import without_addresses
 from ingest.logs.rules import Rules
 from ingest.logs.urls import enclosures
 from ingest.schema import REQUESTS, REQUESTS_ORDER, Schema, SourceClass, conform
@@ -199,8 +200,9 @@ class Cleaner:
     def _judged_referrers(self, distinct: pl.Series) -> pl.DataFrame:
         """Distinct referrers with their host (null for an address), their name, whether they are bogus."""
         host = pl.col("referrer").str.extract(_REFERRER_HOST).str.to_lowercase().str.strip_chars_end(".")
+        hosts = distinct.to_frame().select(pl.when(~host.str.contains(_IS_IPV4)).then(host)).to_series()
         return distinct.to_frame().with_columns(
-            pl.when(~host.str.contains(_IS_IPV4)).then(host).alias("referrer_host"),
+            without_addresses(hosts).alias("referrer_host"),
             self.rules.bogus_referrers.match(distinct).alias("is_bogus_referrer"),
             classify_referrers(distinct, self.rules.agents)["referrer_app"].alias("referrer_match"),
         )

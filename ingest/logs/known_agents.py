@@ -11,15 +11,17 @@ from ingest.logs.agents import CLASSIFIED, AgentRules, classify
 from ingest.logs.distinct import Remembered
 from ingest.logs.judge import is_watch_duplicate
 from ingest.logs.prefixes import percent_decode
-from ingest.logs.rejects import MASK
+from ingest.logs.rejects import ADDRESS, MASK
 from ingest.schema import Schema
 
 JUDGED: Schema = {**CLASSIFIED, "is_watch_duplicate": pl.Boolean}  # R9
 MAX_AGENT_CHARS = 1_024
 
 _LABEL = re.compile(r"^\s*user-agent\s*:\s*", re.IGNORECASE)
-# Somebody's address in a comment, as proxies write it; a version stands behind a slash.
-_ADDRESS = re.compile(r"(?<![^\s(\[,;=])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![^\s)\],;])")
+# Somebody's address, as proxies write it. A version stands behind a slash, a letter, `-`, `_` or `rv:`.
+_ADDRESS = re.compile(
+    rf"(?:(?<![\w./%-])(?<!rv:)|(?<=//)|(?<=%[0-9A-Fa-f]{{2}})(?<!%2[Ff])){ADDRESS}(?![^\W_]|\.[0-9])"
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 

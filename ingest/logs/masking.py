@@ -13,13 +13,14 @@ from ingest.logs.urls import enclosure_key
 _TEXTS = ("agent", "enclosure_url", "referrer_host")
 _IPV6_SIGNS = r"(?i):.*:|%3a.*%3a"
 _TOKEN = re.compile(ADDRESS_LIKE)
+NOBODY = "0.0.0.0"  # where the CDN drops addresses; a part of Chrome/120.0.0.0, too
 
 
 def without_own_address(rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` (address, canonical, enclosure_key and the text columns) with the row's own address masked.
 
-    Few texts look as if they held an address (though Chrome/126.0.0.0 does), so distinct values are looked
-    at first, then only the rows that have one.
+    An address that its CDN cut short (203.0.113.0) is that of its whole network. Few texts look as if they
+    held one (though Chrome/126.0.0.0 does), so distinct values are looked at first, then only their rows.
     """
     for name in _TEXTS:
         distinct = rows[name].drop_nulls().unique().to_frame()
@@ -33,7 +34,9 @@ def without_own_address(rows: pl.DataFrame) -> pl.DataFrame:
         )
         is_ipv4 = pl.col("canonical").str.contains(".", literal=True)
         text = pl.col(name)
-        quotes_ipv4 = text.str.contains(pl.col("canonical"), literal=True) | text.str.contains("(?i)%2e")
+        own = pl.col("canonical").str.replace(r"\.0$", ".")
+        quotes_ipv4 = text.str.contains(own, literal=True) | text.str.contains("(?i)%2e")
+        near = near.filter(pl.col("canonical") != NOBODY)
         near = near.filter(pl.when(is_ipv4).then(quotes_ipv4).otherwise(text.str.contains(_IPV6_SIGNS)))
         if near.height:
             rows = _masked(rows, near, name)
@@ -58,13 +61,17 @@ def _masked(rows: pl.DataFrame, near: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def _mask(text: str, canonical: str, address: str) -> str:
+    network = canonical[:-1] if canonical.endswith(".0") else None
+
     def own(token: re.Match[str]) -> str:
         plain = re.sub("%3a", ":", re.sub("%2e", ".", token[0], flags=re.I), flags=re.I)
-        return MASK if canonical_address(plain) == canonical else token[0]
+        found = canonical_address(plain) or ""
+        return MASK if found == canonical or (network and found.startswith(network)) else token[0]
 
     masked = _TOKEN.sub(own, text)
     if "." in canonical:
         # An address inside a longer run of digits and dots: rare, and better cut out once too often.
-        return masked.replace(canonical, MASK)
+        run = re.escape(network) + "[0-9]{1,3}" if network else re.escape(canonical)
+        return re.sub(run, MASK, masked)
     # As logged it may touch other hex digits or colons, so that no token is it alone.
     return re.sub(re.escape(address), MASK, masked, flags=re.I)

@@ -29,12 +29,30 @@ IPV6_LIKE = (
 ADDRESS_LIKE = rf"{IPV6_LIKE}|{IPV4_LIKE}"
 MASK = "<address>"
 
+# Narrower than what looks like one: an address that stands alone, told from a version or an identifier.
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = rf"{_OCTET}(?:{_DOT}{_OCTET}){{3}}"
+# A listener's is a global or private one: its first group is whole. `12:34::` is none.
+_IPV6 = (
+    rf"[23Ff]{_HEX}{{3}}(?:(?:{_COLON}{_HEX}{{1,4}}){{7}}"
+    rf"|(?:{_COLON}{_HEX}{{1,4}}){{0,5}}{_COLON}{{2}}(?:{_HEX}{{1,4}}(?:{_COLON}{_HEX}{{1,4}}){{0,5}})?)"
+)
+ADDRESS = rf"(?:{_IPV6}|{_IPV4})"
+_STANDALONE = rf"(^|%{_HEX}{{2}}|[^0-9A-Za-z]){ADDRESS}"  # v1.2.3.4 is a version
+
 _CONTROL = {chr(code): f"\\x{code:02x}" for code in [*range(32), *range(127, 160)]} | {"\t": "\\t"}
 
 
 def masked(text: pl.Expr) -> pl.Expr:
     """`text` (String) with everything that looks like an IP address replaced by `<address>`."""
     return text.str.replace_all(ADDRESS_LIKE, MASK)
+
+
+def without_addresses(texts: pl.Series) -> pl.Series:
+    """Distinct texts of URLs (String) with each address that stands alone replaced by `<address>`."""
+    if not texts.str.contains(_STANDALONE).any():
+        return texts
+    return texts.str.replace_all(_STANDALONE, f"${{1}}{MASK}")
 
 
 def shown(text: pl.Expr, chars: int = TEXT_CHARS) -> pl.Expr:

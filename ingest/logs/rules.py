@@ -41,6 +41,7 @@ from ingest.schema import RULES, conform
 from ingest.settings import Settings
 
 PREFIX_HOSTS = "prefix_hosts"  # the setting, which acts like a list
+_FOLDERS = "(^|, )/(?:.*/)?"
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,9 @@ class Rules:
             for name, found in self.lists.items()
         ]
         rows += [{"rules_version": self.version, **row} for row in self._of_settings()]
-        return conform(pl.DataFrame(rows, schema=RULES), RULES).collect()
+        # The marts and the methodology go to others: of a local path they are told the last name only.
+        origin = pl.col("origin").str.replace(_FOLDERS, "$1")
+        return conform(pl.DataFrame(rows, schema=RULES).with_columns(origin), RULES).collect()
 
     def remember(self, settings: Settings, lake: Lake) -> None:
         """Keep what judges now, to be opened again: its record in lake/rules, its lists in the store."""

@@ -19,6 +19,7 @@ import xxhash
 from ingest.logs.distinct import map_distinct
 from ingest.logs.media import is_media_path, is_page_type
 from ingest.logs.prefixes import PrefixRules, percent_decode
+from ingest.logs.rejects import without_addresses
 
 # Dropped by the beginning of their name …
 _DROPPED_BEGINNINGS = ["_", "aw_", "utm_", "x-amz-", "x-goog-"]
@@ -172,7 +173,7 @@ def _wire(text: str) -> str:
 
 
 def kept_query(queries: pl.Series) -> pl.Series:
-    """Each query without tracking and token parameters; null where nothing is left."""
+    """Each query without tracking and token parameters and without addresses; null where nothing is left."""
     name = queries.name
     frame = queries.to_frame("query")
     wired = pl.col("query").str.split("#").list.first()
@@ -186,7 +187,7 @@ def kept_query(queries: pl.Series) -> pl.Series:
     odd = result.str.contains(_NOT_ON_THE_WIRE).fill_null(False)
     if odd.any():
         result = pl.Series(name, [None if q is None else _wire(q) for q in result], dtype=pl.String)
-    return result
+    return without_addresses(result)
 
 
 def canonical_urls(urls: pl.Series, rules: PrefixRules) -> pl.DataFrame:

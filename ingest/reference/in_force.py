@@ -32,7 +32,7 @@ class InForce:
     spec: ListSpec
     parsed: Parsed
     version: str = ABSENT
-    origin: str | None = None
+    origin: str | None = None  # what it is, and of a local file the path last
     fetched_us: int | None = None  # null for what was not fetched
     files: Mapping[str, bytes] | None = None  # of what is not in the store yet
 
@@ -84,7 +84,17 @@ def _local(spec: ListSpec, folder: Path | None, store: ListStore) -> InForce | N
         raise ReferenceListError(
             f"setting EARSHOT_REFERENCE_DIR = {str(folder)!r}: the list {spec.name} cannot be used: {error}"
         ) from error
-    return InForce(spec, parsed, version, str(paths[0].parent if spec.files else paths[0]), None, files)
+    origin = f"{_named(paths[0].parent)}, {paths[0].parent if spec.files else paths[0]}"
+    return InForce(spec, parsed, version, origin, None, files)
+
+
+def _named(folder: Path) -> str:
+    """A reference folder in words: with the first line of its file VERSION, where it has one."""
+    with suppress(OSError):
+        first = (folder / "VERSION").read_text("utf-8", "replace").partition("\n")[0].strip()
+        if first.isprintable() and first:
+            return f"reference folder, version {first[:80]}"
+    return "reference folder"
 
 
 def _kept(source: Source, store: ListStore) -> InForce | None:

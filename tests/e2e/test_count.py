@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from earshot import world as worlds
+from earshot.count import Explanation, Lines
+from earshot.show import show_explanation
 
 # Listener keys of the platform change on 2026-09-04 (day 20,700 = 690 x 30): the world spans that.
 SPEC = {"shows": 12, "days": 5, "lines": 6_000}
@@ -81,27 +83,44 @@ def test_rolling_windows_equal_the_truth(world: tuple[worlds.World, Path], windo
     assert counted == true_downloads(made, "server_log", window)
 
 
-@pytest.mark.parametrize("log_format", ["cloudfront", "prefix"])
-def test_explain_adds_up_to_the_lines_of_the_files(world: tuple[worlds.World, Path], log_format: str) -> None:
+def test_explain_adds_up_to_the_lines_of_the_files_by_class(
+    world: tuple[worlds.World, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     made, folder = world
-    files = files_of(folder, log_format)
+    files = [*files_of(folder, "cloudfront"), *files_of(folder, "prefix")]
     done = earshot(
         "count", *files, "--episodes", str(folder / "episodes.csv"), "--explain", "--output", "json"
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stderr[done.stderr.index("{\n") : done.stderr.rindex("}\n") + 2])
     lines = sum(len(worlds_lines(Path(file))) for file in files)
-    assert told["lines"] == lines
+    assert sum(of["lines"] for of in told["by_class"].values()) + told["copied_lines"] == lines
+    again = {source: made.truth.redelivered_in_copies[source] for source in ("cdn", "prefix")}
+    assert sum(again.values()) <= told["copied_lines"]
+    assert f"note: {len(told['copies'])} files are copies of another, not counted again" in done.stderr
     parts = ["directives", "rejects", "redelivered", "downloads"]
-    assert sum(told[part] for part in parts) + sum(told["excluded"].values()) == lines
-    source = "prefix" if log_format == "prefix" else "cdn"
-    assert told["rejects"] == made.truth.rejects[source]
-    assert told["redelivered"] == made.truth.redelivered[source]
-    truth = made.truth.requests["prefix" if log_format == "prefix" else "server_log"]
-    by_reason = defaultdict(int, told["excluded"])
-    window_level = by_reason.pop("below_threshold", 0) + by_reason.pop("duplicate", 0)
-    assert window_level + told["downloads"] == truth["qualifying"]
-    assert dict(by_reason) == {reason: n for reason, n in truth.items() if reason != "qualifying" and n}
+    for source, source_class in (("cdn", "server_log"), ("prefix", "prefix")):
+        of = told["by_class"][source_class]
+        assert sum(of[part] for part in parts) + sum(of["excluded"].values()) == of["lines"]
+        assert of["rejects"] == made.truth.rejects[source]
+        assert of["redelivered"] == made.truth.redelivered[source] - again[source] > 0
+        truth = made.truth.requests[source_class]
+        by_reason = defaultdict(int, of["excluded"])
+        window_level = by_reason.pop("below_threshold", 0) + by_reason.pop("duplicate", 0)
+        assert window_level + of["downloads"] == truth["qualifying"]
+        assert dict(by_reason) == {reason: n for reason, n in truth.items() if reason != "qualifying" and n}
+        assert (
+            f"{source_class}: {of['lines'] - of['directives']:,} lines = {of['downloads']:,}" in done.stderr
+        )
+
+    monkeypatch.setenv("COLUMNS", "80")
+    told["by_class"] = {name: Lines(**of) for name, of in told["by_class"].items()}
+    show_explanation(Explanation(**told), "table")
+    out = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in out.splitlines()) and str(folder) not in out
+    assert [row["reason"].partition(":")[0] for row in told["rejects_by_file"]].count("too few fields") > 1
+    assert out.count("too few fields") == 1
+    assert "built in" in out  # where the lists are from
 
 
 def worlds_lines(path: Path) -> list[bytes]:
@@ -151,6 +170,7 @@ def test_a_bad_file_is_named_with_its_reason_and_the_others_count(
     [
         (["nowhere.gz"], 2, "no such file: nowhere.gz"),
         (["{file}", "--by", "month"], 2, "episode, show, day, app, country"),
+        (["{file}", "--output", "xml"], 2, "'csv'"),
         (["{file}", "--format", "apache"], 2, "cloudfront"),
         (["{file}", "--class", "prefix"], 1, "nginx"),
         (["{empty}"], 1, "empty"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from earshot.doctor import Finding, Verdict, examine
+from ingest.reference.refresh import refresh
 from ingest.settings import Settings
 from tests.ingest.samples import bunny, land, nginx, settings_of
 
@@ -33,6 +34,19 @@ def test_each_source_is_listed_with_what_is_declared_of_it_and_its_files(tmp_pat
         "time_zone UTC, comparable by format"
     )
     assert {findings[f"source {name}"].verdict for name in ("cdn", "edge")} == {Verdict.FINE}
+    slow = found(settings.model_copy(update={"settle_s": 3600}))
+    assert slow["source edge"].found.startswith(f"2 files too new yet in {settings.landing_dir}/edge:")
+
+
+def test_each_finding_has_a_name_of_its_own(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    settings.data.mkdir()
+    (settings.data / "included_addresses.csv").write_text(
+        "address,added_on,validated_on,reason\n192.0.2.1,2020-01-01,2020-01-01,an office\n"
+    )
+    refresh(settings, ["included_addresses"])
+    names = [finding.what for finding in examine(settings)]
+    assert {"reference lists", "inclusions"} <= set(names) and len(names) == len(set(names))
 
 
 def test_a_path_that_does_not_exist_is_odd_and_says_what_to_do(tmp_path: Path) -> None:

@@ -292,7 +292,7 @@ def test_a_table_fits_eighty_columns_and_says_why(data: Settings, typed: tuple[s
     told = [line for line in done.stdout.splitlines() if " GET 206 " in line or " GET 200 " in line]
     assert len(told) > 3
     assert all(len(line.rstrip()) <= 80 and "…" not in line for line in told)
-    assert "One minute is " in done.stdout and "reached by request " in done.stdout
+    assert "One minute is " in done.stdout and " needed, reached by request " in done.stdout
 
 
 def test_the_first_digits_of_a_listener_are_enough_when_they_fit_one(
@@ -439,6 +439,9 @@ def test_very_many_requests_and_listeners_are_cut_short_with_figures_over_all(
     out = capsys.readouterr().out
     assert sum(line.startswith("689") for line in out.splitlines()) == LISTENERS
     assert "all 51" in out and "50 downloads under calendar (published)" in out
+    prefix = replace(answer.figures[0], source_class="prefix")
+    show_explanation(replace(answer, stories=[], figures=[prefix]), None, "table")
+    assert "One minute is" in out and "One minute is" not in capsys.readouterr().out
 
 
 def test_texts_from_logs_cannot_draw_on_the_terminal(

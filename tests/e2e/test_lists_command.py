@@ -112,13 +112,15 @@ def test_count_uses_the_lists_of_the_installation_and_leaves_its_store_alone(
     done = earshot(settings, "count", str(log), "--explain", "--output", "json")
     assert done.returncode == 0, done.stderr
     explanation = json.loads(done.stderr[: done.stderr.rindex("}") + 1])
-    assert explanation["excluded"] == {"datacenter": 1}
-    assert explanation["settings"]["datacenters"] == ListStore.of(settings).current("datacenters")
+    assert explanation["by_class"]["server_log"]["excluded"] == {"datacenter": 1}
+    used = next(row for row in explanation["lists"] if row["list"] == "datacenters")
+    assert used["version"] == ListStore.of(settings).current("datacenters")
+    assert used["origin"] and used["fetched_on"]
     assert sorted(settings.data.rglob("*")) == before
 
 
 def findings(settings: Settings) -> list[Finding]:
-    return [finding for finding in examine(settings) if finding.what == "reference lists"]
+    return [finding for finding in examine(settings) if finding.what in ("reference lists", "lists refused")]
 
 
 def test_doctor_tells_of_lists_that_are_ours_only(tmp_path: Path) -> None:

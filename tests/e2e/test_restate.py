@@ -47,7 +47,11 @@ def platform(data: Path, landing: Path, reference: Path | None = None, keys: Pat
 
 
 def earshot(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {"EARSHOT_DATA": str(settings.data), "EARSHOT_LANDING": str(settings.landing_dir)}
+    environment = {
+        "EARSHOT_DATA": str(settings.data),
+        "EARSHOT_LANDING": str(settings.landing_dir),
+        "EARSHOT_SETTLE_S": str(settings.settle_s),
+    }
     if settings.reference_dir:
         environment["EARSHOT_REFERENCE_DIR"] = str(settings.reference_dir)
     return subprocess.run(
@@ -102,21 +106,47 @@ def test_r34_a_restated_month_equals_a_rebuild(month: Month, tmp_path: Path, lan
     settings = Settings(data=tmp_path / "data", landing=landing, reference_dir=lists, settle_s=0)
     before = downloads(settings)
     # The world's late files lie up to two days beyond its month.
-    done = earshot(settings, "restate", "--from", "2026-08-30", "--to", "2026-10-02", "--output", "json")
+    days = ["--from", "2026-08-30", "--to", "2026-10-02"]
+    stamps = {path: path.stat().st_mtime_ns for path in settings.data.rglob("*")}
+    planned = earshot(settings, "restate", *days, "--dry-run", "--output", "json")
+    assert planned.returncode == 0, planned.stderr
+    assert stamps == {path: path.stat().st_mtime_ns for path in settings.data.rglob("*")}
+    done = earshot(settings, "restate", *days, "--output", "json")
     assert done.returncode == 0, done.stderr
+    assert_as_planned(json.loads(planned.stdout), done.stderr)
     assert without_history(marts(settings.warehouse)) == wanted
 
     told = json.loads(done.stdout)
     after = downloads(settings)
     lost = sum(row["difference"] for row in told if row["figure"] == "downloads")
     assert lost == sum(after.values()) - sum(before.values()) < 0
+    totals = [
+        f"{name}: downloads under calendar: {was:,} → {now:,} ({now - was:+,})"
+        for name in ("prefix", "server_log")
+        for was, now in [
+            [sum(n for (klass, _), n in one.items() if klass == name) for one in (before, after)]
+        ]
+    ]
+    assert done.stderr.splitlines()[-2:] == totals
     assert sum(row["difference"] for row in told if row["figure"] == "bot_library") > 0
     assert Rules.load(settings).version in {
         row[0] for row in asked(settings, "select rules_version from dim_rules")
     }
     if not landing_is_kept:
-        again = earshot(settings, "restate", "--from", "2026-08-30", "--to", "2026-10-02", "--output", "json")
+        again = earshot(settings, "restate", *days, "--output", "json")
         assert json.loads(again.stdout) == []
+
+
+def assert_as_planned(plan: dict[str, Any], said: str) -> None:
+    """Did a restatement judge what a dry run said it would?"""
+    requests = sum(file["requests"] for file in plan["files"])
+    assert requests == sum(day["requests"] for day in plan["days"])
+    days = {day["day"] for day in plan["days"]}
+    landed = sum(file["judged_from"] == "landing" for file in plan["files"])
+    assert f"judged again: {requests:,} requests of {len(days)} days" in said
+    assert f"{landed} files from landing, {len(plan['files']) - landed} from what the lake keeps" in said
+    agents = next(row for row in plan["lists"] if row["list"] == "agents")
+    assert len(agents["judged_under"]) == 1 and agents["version"] not in agents["judged_under"]
 
 
 def downloads(settings: Settings) -> dict[tuple[str, str], int]:

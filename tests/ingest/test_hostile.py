@@ -99,10 +99,23 @@ def test_a_refused_file_heals_when_its_source_is_declared_right(tmp_path: Path) 
         ("2001:db8:aa:1:cc:dd:ee:ff", {"ua": "App/1 (id:2001:db8:aa:1:cc:dd:ee:ff)"}),
         ("2001:db8:aa:2:cc:dd:ee:ff", {"ua": "App/1 2001:db8:aa:2:cc:dd:ee:ff:443"}),
         ("2001:db8:aa:3:cc:dd:ee:ff", {"uri": "/x/add:2001:db8:aa:3:cc:dd:ee:ff/a.mp3"}),
+        # Somebody else's:
         ("203.0.113.50", {"ua": "Proxy/1 (for 203.0.113.50)", "ip": "198.51.100.1"}),
+        ("203.0.113.51", {"ua": "App/1 via:203.0.113.51:80", "ip": "198.51.100.1"}),
+        ("2001:db8:aa:4::1", {"ua": "App/1 [2001:db8:aa:4::1]", "ip": "198.51.100.1"}),
+        ("203.0.113.52", {"uri": "/a.mp3?u=1699_203.0.113.52_203.0.113.52", "ip": "198.51.100.1"}),
+        ("203.0.113.53", {"uri": "/a.mp3?u=http%3A%2F%2Fx%3Fip%3D203.0.113.53%26y", "ip": "198.51.100.1"}),
+        (
+            "2001%3Adb8%3Aaa%3A5%3A%3A1",
+            {"uri": "/a.mp3?u=a-2001%3Adb8%3Aaa%3A5%3A%3A1", "ip": "198.51.100.1"},
+        ),
+        ("203.0.113.54", {"ref": "https://www.203.0.113.54.example.net/", "ip": "198.51.100.1"}),
+        # Cut short by the CDN, but whole elsewhere:
+        ("203.0.113.55", {"uri": "/203.0.113.55/a.mp3", "ip": "203.0.113.0"}),
+        ("203.0.113.56", {"ua": "Proxy/203.0.113.56", "ip": "203.0.113.0"}),
     ],
 )
-def test_an_address_in_an_agent_or_path_is_not_kept(
+def test_an_address_in_an_agent_url_or_referrer_is_not_kept(
     tmp_path: Path, address: str, values: dict[str, str]
 ) -> None:
     settings = settings_of(tmp_path)
@@ -113,9 +126,19 @@ def test_an_address_in_an_agent_or_path_is_not_kept(
 
 def test_versions_that_look_like_addresses_are_kept(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
-    agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0"
-    take(settings, land(settings, nginx(ua=agent)))
-    assert Lake(settings.lake_dir).requests().collect()["agent"].to_list() == [agent]
+    agents = [
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0",
+        "Mozilla/5.0 (X11; U; Linux; rv:1.8.1.14) Gecko/20080404",
+        "okhttp/4.9.0.1",
+        "MyApp v1.2.3.4-beta (build-5.6.7.8; 12:34:56)",
+    ]
+    lines = [nginx(ua=agent, id=agent, ip=ip) for agent in agents for ip in ("203.0.113.7", "0.0.0.0")]
+    uri = "/v1.2.3.4/a.mp3?app=v1.2.3.4&t=12:34:56"
+    take(settings, land(settings, "".join([*lines, nginx(uri=uri, id="url")])))
+    requests = Lake(settings.lake_dir).requests().collect()
+    assert set(agents) <= set(requests["agent"])
+    assert "<address>" not in requests.write_json()
+    assert f"https://media.example.fm{uri}" in requests["enclosure_url"].to_list()
 
 
 FULL_DISK = """

@@ -166,10 +166,17 @@ def test_a_local_folder_goes_before_what_was_fetched_list_by_list(
     folder = tmp_path / "lists"
     folder.mkdir()
     (folder / "bogus_referrers.txt").write_text("spam.test\n")
-    rules = Rules.load(of_agents.model_copy(update={"reference_dir": folder}))
-    origins = dict(rules.described().select("list", "origin").iter_rows())
-    assert origins["bogus_referrers"] == str(folder / "bogus_referrers.txt")
-    assert origins["agents"].startswith("http://127.0.0.1")
+    (folder / "VERSION").write_text("8008a31 2026-08-06\n")
+    local = of_agents.model_copy(update={"reference_dir": folder})
+    rules = Rules.load(local)
+    assert str(rules.lists["bogus_referrers"].origin).endswith(str(folder / "bogus_referrers.txt"))
+    rules.remember(local, Lake(local.lake_dir))
+    # Kept, it is opened without the folder, too; the marts are not told where that was.
+    for known in (rules, Rules.load(of_agents, f"bogus_referrers={rules.versions['bogus_referrers']}")):
+        origins = dict(known.described().select("list", "origin").iter_rows())
+        wanted = "reference folder, version 8008a31 2026-08-06, bogus_referrers.txt"
+        assert origins["bogus_referrers"] == wanted
+        assert origins["agents"].startswith("http://127.0.0.1")
 
 
 def test_a_list_of_the_operators_that_vanishes_stays_in_use_and_is_told(tmp_path: Path) -> None:

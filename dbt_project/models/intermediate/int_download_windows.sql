@@ -1,153 +1,82 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='restart_windows',
-    on_schema_change='append_new_columns',
-) }}
+{{ config(materialized='incremental', incremental_strategy='restart_windows') }}
 -- depends_on: {{ ref('int_requests') }}, {{ ref('int_recounted_requests') }}
 -- depends_on: {{ ref('int_window_restarts') }}
 
-with recursive qualifying as (
+with windows as (
 
-    {% if is_incremental() %}
-        select * from {{ ref('int_recounted_requests') }}
-    {% else %}
-        select * from {{ ref('int_requests') }}
-    {% endif %}
+    select * from {{ ref('int_recounted_windows') }}
+
+),
+
+-- What a window says of its listener and episode, one of its lines says.
+described as (
+
+    select
+        line_key,
+        source,
+        rules_version,
+        address_key,
+        key_epoch,
+        enclosure_key,
+        show_id,
+        agent_type,
+        app,
+        device,
+        device_category,
+        os,
+        referrer_app,
+        country,
+        asn,
+        network_kind,
+        coalesce(episode_id, unmatched_url) as episode_id,
+        unmatched_url is null as is_in_catalog
+    from {{ requests_to_count() }}
     where exclusion_reason is null
-
-),
-
--- One hash aggregate over everything; what needs care (several requests) is looked at again below.
-by_key as (
-
-    select
-        qualifying.source_class,
-        qualifying.listener_key,
-        qualifying.episode_key,
-        max(qualifying.date) as last_date,
-        {{ window_facts('qualifying') }}
-    from qualifying
-    group by qualifying.source_class, qualifying.listener_key, qualifying.episode_key
-
-),
-
-spans as (
-
-    select
-        source_class,
-        listener_key,
-        episode_key,
-        first_request_us,
-        last_request_us,
-        date = last_date and last_request_us < first_request_us + {{ window_us() }} as is_one_window
-    from by_key
-
-),
-
-{{ find_runs('qualifying') }},
-
-one_window as (
-
-    select by_key.* exclude (by_key.last_date)
-    from by_key
-    inner join spans
-        on {{ same_key('by_key', 'spans') }}
-    where spans.is_one_window
-
-),
-
--- Keys with several windows: the same facts, window by window.
-several_windows as (
-
-    select
-        runs.source_class,
-        runs.listener_key,
-        runs.episode_key,
-        {{ window_facts('qualifying') }}
-    from runs
-    inner join spans
-        on {{ same_key('runs', 'spans') }} and not spans.is_one_window
-    inner join qualifying
-        on
-            {{ same_key('runs', 'qualifying') }}
-            and runs.first_request_us <= qualifying.started_us
-            and runs.last_request_us >= qualifying.started_us
-    group by
-        runs.source_class, runs.listener_key, runs.episode_key, runs.first_request_us, runs.last_request_us
-
-),
-
-grouped as (
-
-    select * from one_window
-    union all
-    select * from several_windows
-
-),
-
-{{ each_request_once('grouped', 'qualifying', 'grouped.lines > 1') }},
-
-{{ unite_ranges('delivered_once', window_key() ~ ', first_request_us, last_request_us') }},
-
-final as (
-
-    select
-        -- ids
-        grouped.source_class,
-        grouped.source,
-        grouped.rules_version,
-        grouped.listener_key,
-        grouped.address_key,
-        grouped.key_epoch,
-        grouped.episode_key,
-        grouped.enclosure_key,
-        grouped.show_id,
-        coalesce(grouped.episode_id, grouped.unmatched_url) as episode_id,
-        grouped.unmatched_url is null as is_in_catalog,
-        grouped.only_comparable = 1 as is_comparable,
-
-        -- window
-        {% for rule in window_rules().split() %}
-            runs.is_{{ rule }},
-        {% endfor %}
-        grouped.first_request_us,
-        grouped.last_request_us,
-        grouped.date,
-
-        -- who
-        grouped.agent_type,
-        grouped.app,
-        grouped.device,
-        grouped.device_category,
-        grouped.os,
-        grouped.referrer_app,
-        grouped.country,
-        grouped.asn,
-        grouped.network_kind,
-
-        -- evidence
-        cast(coalesce(united.requests, 1) as bigint) as requests,
-        cast(coalesce(united.served_bytes, grouped.served_bytes) as bigint) as served_bytes,
-        cast(coalesce(united.content_bytes, grouped.content_bytes) as bigint) as content_bytes,
-        cast(grouped.only_first_two = 1 as boolean) as is_first_two,
-        case when grouped.source_class = 'server_log' then grouped.threshold_bytes end as threshold_bytes,
-        case when grouped.source_class = 'server_log' then grouped.threshold_source end as threshold_source
-    from grouped
-    inner join runs
-        on
-            {{ same_key('grouped', 'runs') }}
-            and grouped.first_request_us = runs.first_request_us
-            and grouped.last_request_us = runs.last_request_us
-    left join united
-        on
-            {{ same_key('grouped', 'united') }}
-            and grouped.first_request_us = united.first_request_us
-            and grouped.last_request_us = united.last_request_us
 
 )
 
 select
-    *,
-    -- R13 where bytes are seen; a prefix counts requests (R32).
-    source_class = 'prefix' or content_bytes >= threshold_bytes as is_counted
-from final
+    -- ids
+    windows.source_class,
+    described.source,
+    described.rules_version,
+    windows.listener_key,
+    described.address_key,
+    described.key_epoch,
+    windows.episode_key,
+    described.enclosure_key,
+    described.show_id,
+    described.episode_id,
+    described.is_in_catalog,
+    windows.is_comparable,
+
+    -- window
+    {% for rule in window_rules().split() %}
+        windows.is_{{ rule }},
+    {% endfor %}
+    windows.first_request_us,
+    windows.last_request_us,
+    windows.date,
+
+    -- who
+    described.agent_type,
+    described.app,
+    described.device,
+    described.device_category,
+    described.os,
+    described.referrer_app,
+    described.country,
+    described.asn,
+    described.network_kind,
+
+    -- evidence
+    windows.requests,
+    windows.served_bytes,
+    windows.content_bytes,
+    windows.is_first_two,
+    windows.threshold_bytes,
+    windows.threshold_source,
+    windows.is_counted
+from windows
+inner join described
+    on windows.line_key = described.line_key

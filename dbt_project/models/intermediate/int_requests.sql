@@ -24,6 +24,7 @@ select
     requests.source,
     requests.file_id,
     requests.line_number,
+    requests.line_key,
     requests.rules_version,
     requests.is_comparable,
     requests.request_key,

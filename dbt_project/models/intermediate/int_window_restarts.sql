@@ -5,7 +5,6 @@
   Equal to a full rebuild, also for files days late.
 #}
 {% set windows = remembered('int_download_windows') %}
-{% set downloads = remembered('fct_downloads', 'marts') %}
 {% set new_days = date_literals('select distinct day from ' ~ ref('int_new_files')) %}
 {% set restated = ref('int_new_files') ~ ' where is_restated' %}
 {% set restated_days = date_literals('select distinct day from ' ~ restated) %}
@@ -124,21 +123,18 @@ touched as (
         {% endfor %}
     {% endfor %}
     {% if has_restated %}
-        -- Under other prefix rules a request may have left its episode: what was counted then tells. In both
-        -- tables, since a killed build may have mended the first alone.
-        {% for counted in [windows, downloads] if counted is not none %}
-            union all
-            select
-                counted.source_class,
-                counted.listener_key,
-                counted.episode_key,
-                counted.first_request_us
-            from {{ counted }} as counted
-            inner join restated_span
-                on
-                    {{ us_to_date('counted.first_request_us') }} <= restated_span.last_day
-                    and {{ us_to_date('counted.last_request_us') }} >= restated_span.first_day
-        {% endfor %}
+        -- Under other prefix rules a request may have left its episode: what was counted then tells.
+        union all
+        select
+            counted.source_class,
+            counted.listener_key,
+            counted.episode_key,
+            counted.first_request_us
+        from {{ windows }} as counted
+        inner join restated_span
+            on
+                {{ us_to_date('counted.first_request_us') }} <= restated_span.last_day
+                and {{ us_to_date('counted.last_request_us') }} >= restated_span.first_day
     {% endif %}
 
 ),

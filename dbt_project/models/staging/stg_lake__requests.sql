@@ -10,7 +10,9 @@ taken as (
     select
         source,
         file_id,
-        bool_and(coalesce(is_comparable, true)) as is_comparable
+        bool_and(coalesce(is_comparable, true)) as is_comparable,
+        -- Later files may move the rank, never the order.
+        row_number() over (order by source, file_id) as file_rank
     from {{ ref('stg_lake__files') }}
     where status = 'taken'
     group by source, file_id
@@ -27,6 +29,7 @@ renamed as (
         taken.is_comparable,
         source.file_id,
         source.line_number,
+        taken.file_rank * {{ most_lines() }} + source.line_number as line_key,
         source.request_key,
         source.key_epoch,
         source.address_key,

@@ -2,8 +2,8 @@
 
 Source: Cloudflare docs, "HTTP requests" and "Custom fields". EdgeStartTimestamp is the BEGIN of the request,
 as `timestamp_format` says: RFC 3339 (whole seconds), unix or unixnano. Ranges and X-Forwarded-For come only
-with custom fields: request headers `range`, `x-forwarded-for`, response headers `content-range`,
-`content-length`.
+with custom fields: response headers `content-range`, `content-length`, request header `x-forwarded-for`, and
+`range`, which Cloudflare says cannot be logged, where it is.
 """
 
 from __future__ import annotations

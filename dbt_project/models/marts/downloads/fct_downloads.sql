@@ -1,36 +1,11 @@
-{{ config(materialized='incremental', incremental_strategy='restart_windows') }}
-
-{% set restarts = ref('int_window_restarts') %}
+{{ config(materialized='view') }}
 
 with windows as (
 
     select * from {{ ref('int_download_windows') }}
     where is_counted
 
-),
-
-{% if is_incremental() %}
-
-    recounted as (
-
-        select windows.*
-        from windows
-        inner join {{ restarts }} as restarts
-            on
-                {{ same_key('windows', 'restarts') }}
-                and windows.last_request_us >= restarts.restart_us
-
-    )
-
-{% else %}
-
-    recounted as (
-
-        select * from windows
-
-    )
-
-{% endif %}
+)
 
 select
     -- ids
@@ -78,4 +53,4 @@ select
     is_first_two,
     is_in_catalog,
     is_comparable
-from recounted
+from windows

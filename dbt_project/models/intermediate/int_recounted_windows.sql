@@ -1,0 +1,141 @@
+{#
+  The windows of the keys whose counting restarts, from the restart on: where they begin and end, under which
+  rules, and what their requests come to.
+#}
+-- depends_on: {{ ref('int_requests') }}, {{ ref('int_recounted_requests') }}
+{% set requests = requests_to_count() %}
+
+-- What counting needs, and no more: it is kept in memory. The rest is read again at the end.
+with recursive qualifying as (
+
+    select
+        line_key,
+        request_key,
+        source_class,
+        listener_key,
+        episode_key,
+        started_us,
+        date,
+        served_bytes,
+        content_first,
+        content_last,
+        threshold_bytes,
+        threshold_source,
+        is_first_two,
+        is_comparable
+    from {{ requests }}
+    where exclusion_reason is null
+
+),
+
+-- One hash aggregate over everything; what needs care (several requests) is looked at again below.
+by_key as (
+
+    select
+        qualifying.source_class,
+        qualifying.listener_key,
+        qualifying.episode_key,
+        max(qualifying.date) as last_date,
+        {{ window_facts('qualifying') }}
+    from qualifying
+    group by qualifying.source_class, qualifying.listener_key, qualifying.episode_key
+
+),
+
+spans as (
+
+    select
+        source_class,
+        listener_key,
+        episode_key,
+        first_request_us,
+        last_request_us,
+        date = last_date and last_request_us < first_request_us + {{ window_us() }} as is_one_window
+    from by_key
+
+),
+
+{{ find_runs('qualifying') }},
+
+one_window as (
+
+    select by_key.* exclude (by_key.last_date)
+    from by_key
+    inner join spans
+        on {{ same_key('by_key', 'spans') }}
+    where spans.is_one_window
+
+),
+
+-- Keys with several windows: the same facts, window by window.
+several_windows as (
+
+    select
+        runs.source_class,
+        runs.listener_key,
+        runs.episode_key,
+        {{ window_facts('qualifying') }}
+    from runs
+    inner join spans
+        on {{ same_key('runs', 'spans') }} and not spans.is_one_window
+    inner join qualifying
+        on
+            {{ same_key('runs', 'qualifying') }}
+            and runs.first_request_us <= qualifying.started_us
+            and runs.last_request_us >= qualifying.started_us
+    group by
+        runs.source_class, runs.listener_key, runs.episode_key, runs.first_request_us, runs.last_request_us
+
+),
+
+grouped as (
+
+    select * from one_window
+    union all
+    select * from several_windows
+
+),
+
+{{ each_request_once('grouped', 'qualifying', 'grouped.lines > 1') }},
+
+{{ unite_ranges('delivered_once', window_key() ~ ', first_request_us, last_request_us') }},
+
+final as (
+
+    select
+        grouped.source_class,
+        grouped.listener_key,
+        grouped.episode_key,
+        grouped.first_request_us,
+        grouped.last_request_us,
+        grouped.date,
+        {% for rule in window_rules().split() %}
+            runs.is_{{ rule }},
+        {% endfor %}
+        grouped.line_key,
+        grouped.only_comparable = 1 as is_comparable,
+        grouped.only_first_two = 1 as is_first_two,
+        case when grouped.source_class = 'server_log' then grouped.threshold_bytes end as threshold_bytes,
+        case when grouped.source_class = 'server_log' then grouped.threshold_source end as threshold_source,
+        cast(coalesce(united.requests, 1) as bigint) as requests,
+        cast(coalesce(united.served_bytes, grouped.served_bytes) as bigint) as served_bytes,
+        cast(coalesce(united.content_bytes, grouped.content_bytes) as bigint) as content_bytes
+    from grouped
+    inner join runs
+        on
+            {{ same_key('grouped', 'runs') }}
+            and grouped.first_request_us = runs.first_request_us
+            and grouped.last_request_us = runs.last_request_us
+    left join united
+        on
+            {{ same_key('grouped', 'united') }}
+            and grouped.first_request_us = united.first_request_us
+            and grouped.last_request_us = united.last_request_us
+
+)
+
+select
+    *,
+    -- R13 where bytes are seen; a prefix counts requests (R32).
+    source_class = 'prefix' or content_bytes >= threshold_bytes as is_counted
+from final
