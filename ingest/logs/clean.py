@@ -84,7 +84,7 @@ class Cleaner:
         self._referrers = Remembered(self._judged_referrers)
 
     def clean_together(self, files: Sequence[tuple[pl.DataFrame, Origin]]) -> list[Cleaned]:
-        """`clean` of each (raw, origin). † In one pass for all that differ by file only: a pass costs 20 ms."""
+        """`clean` of each (raw, origin). † Files of one source in one pass: it costs 20 ms."""
         alike: dict[Origin, list[int]] = {}
         for at, (_, origin) in enumerate(files):
             alike.setdefault(replace(origin, file_id=""), []).append(at)
@@ -101,7 +101,7 @@ class Cleaner:
         return [cleaned[at] for at in range(len(files))]
 
     def clean(self, raw: pl.DataFrame, origin: Origin) -> Cleaned:
-        """RAW → REQUESTS; a row without a usable time or address is refused. PART stays where there is one."""
+        """RAW → REQUESTS; a row without a usable time or address is refused. PART stays if there is one."""
         rows = raw.with_columns(key_epoch=epoch_of(pl.col("started_us")))
         latest_us = origin.taken_in_us + int(origin.max_future_h * 3_600_000_000)
         too_late = f"time is impossible: more than {origin.max_future_h:g} h after intake"

@@ -61,7 +61,7 @@ _IN_HOST = re.compile(r"[/?#\\]")
 
 
 def percent_decoded(texts: pl.Series) -> pl.Series:
-    """Each text percent-decoded once; meant for distinct values. † Python only where bytes must make a letter."""
+    """Each text percent-decoded once; meant for distinct values. † Python only beyond ASCII."""
     text = pl.col("text")
     decoded, is_odd = (
         texts.to_frame("text")
