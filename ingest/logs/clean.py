@@ -183,6 +183,8 @@ class Cleaner:
     def _masked(self, rows: pl.DataFrame) -> pl.DataFrame:
         """`rows` without their own address in a text; an agent is judged as the lake keeps it."""
         masked = without_own_address(rows)
+        if masked is rows:
+            return rows
         changed = masked["agent"].ne_missing(rows["agent"])
         if not changed.any():
             return masked

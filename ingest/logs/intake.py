@@ -14,7 +14,7 @@ from ingest.durable import locked
 from ingest.lake import Lake, utc_now_us
 from ingest.logs.clean import Cleaned, Cleaner, Origin
 from ingest.logs.errors import FileChanged, FileRefused
-from ingest.logs.formats.base import Format, Lines
+from ingest.logs.formats.base import Format
 from ingest.logs.found import LandingFile, find_landing_files
 from ingest.logs.landing import OpenFile, open_segments
 from ingest.logs.listeners import KeyRing
@@ -290,11 +290,13 @@ class _Intake:
     def _keep(self, taking: _Taking, part: Part, cleaned: Cleaned) -> None:
         """Write what became of a part, and count it."""
         origin, tally = taking.origin, taking.tally
-        segment, first_line, parsed = part.segment, part.first_line, part.parsed
+        segment, lines, parsed = part.segment, part.lines, part.parsed
         tally.next_line = part.next_line
         tally.forwarded += part.requests.height - part.requests["forwarded_for"].null_count()
-        bad_lines = rejects_of((first_line + bad.row, bad.reason, bad.text) for bad in segment.bad_lines)
-        refused = refused_lines(cleaned.refused, Lines(segment.body, first_line))
+        bad_lines = rejects_of(
+            (lines.first_line + bad.row, bad.reason, bad.text) for bad in segment.bad_lines
+        )
+        refused = refused_lines(cleaned.refused, lines)
         tally.rejects += [parsed.rejects, bad_lines, refused]
         tally.directives += parsed.directives - len(segment.bad_lines)  # they were left blank
         tally.add_requests(cleaned.requests)

@@ -94,6 +94,11 @@ class Lines:
             split.pop()  # what follows the last newline is no line
         return split
 
+    @property
+    def count(self) -> int:
+        """How many there are; what follows the last newline is one too."""
+        return self._newlines_before[-1] + (not self.body.endswith(b"\n"))
+
     def texts(self, numbers: pl.Series) -> pl.Series:
         """The text of the lines with these numbers (Int64), as far as it may matter."""
         texts = (self._line(number - self.first_line).decode("utf-8", "replace") for number in numbers)
