@@ -24,7 +24,7 @@ class Part:
 
     @property
     def next_line(self) -> int:
-        """Number of the first line behind it, counted apart from the reader, so that one it lost is noticed."""
+        """Number of the first line behind it, not told by the reader, so that a lost line is noticed."""
         return self.lines.first_line + self.lines.count
 
 
