@@ -1,7 +1,7 @@
 """A lake with days of history: one simulated day, cleaned once, then written again for each date.
 
-The same listeners come every day and ask for other episodes, one in twenty for the same as the day before. So
-windows chain over midnight now and then, and new listener keys follow the key epochs, as in production.
+The same listeners come every day and ask for other episodes, one in twenty again for those of the day before.
+So windows chain over midnight now and then, and new listener keys follow the key epochs, as in production.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ingest.schema import FILES, REQUESTS, FileStatus, conform
 
 DAY_US = 86_400_000_000
 SOURCE = "cdn"
-STAYS_EVERY = 20  # one listener in so many asks for the same episodes every day
+COMES_BACK = 20  # one listener in so many asks again for what he asked for the day before
 
 
 class History:
@@ -44,16 +44,17 @@ class History:
         turned = self.enclosures.select(
             "number", pl.col("enclosure_key").alias("new_key"), pl.col("enclosure_url").alias("new_url")
         )
-        stays = pl.col("address_key") % STAYS_EVERY == 0
+        comes_back = pl.col("address_key") % COMES_BACK == number % COMES_BACK
+        turns = number - pl.when(comes_back).then(1).otherwise(0)
         salt = pl.lit(number, pl.Int64)
         moved = (
             self.template.join(self.enclosures.drop("enclosure_url"), on="enclosure_key")
-            .with_columns(number=((pl.col("number") + 7 * number) % self.enclosures.height).cast(pl.UInt32))
+            .with_columns(number=((pl.col("number") + 7 * turns) % self.enclosures.height).cast(pl.UInt32))
             .join(turned, on="number")
             .with_columns(
                 started_us=pl.col("started_us") + number * DAY_US,
-                enclosure_key=pl.when(stays).then("enclosure_key").otherwise("new_key"),
-                enclosure_url=pl.when(stays).then("enclosure_url").otherwise("new_url"),
+                enclosure_key=pl.col("new_key"),
+                enclosure_url=pl.col("new_url"),
                 request_key=mixed(pl.col("request_key"), salt),
             )
             .with_columns(key_epoch=epoch_of(pl.col("started_us")))
