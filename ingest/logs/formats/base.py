@@ -87,7 +87,7 @@ class Lines:
     def __init__(self, body: bytes, first_line: int) -> None:
         self.body, self.first_line = body, first_line
 
-    @property
+    @cached_property
     def all(self) -> list[bytes]:
         split = self.body.split(b"\n")
         if not split[-1]:
