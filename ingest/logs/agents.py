@@ -200,24 +200,31 @@ def classify_referrers(referrers: pl.Series, rules: AgentRules) -> pl.DataFrame:
 def first_matches(texts: pl.Series, entries: tuple[Entry, ...]) -> list[tuple[int, Entry]]:
     """(position, the first entry that matches there), for the texts that any entry matches."""
     found: list[tuple[int, Entry]] = []
-    open_rows = pl.Series(range(len(texts)), dtype=pl.UInt32)
+    rows = texts.to_frame("text").with_row_index("row")
     for start in range(0, len(entries), _GROUP):
         group = entries[start : start + _GROUP]
-        if not len(open_rows):
+        if not rows.height:
             break
-        candidates = open_rows.filter(_matches(texts.gather(open_rows), group))
-        taken: set[int] = set()
-        for entry in group:
-            if not len(candidates):
-                break
-            hit = _matches(texts.gather(candidates), (entry,))
-            rows = candidates.filter(hit)
-            found += [(row, entry) for row in rows]
-            taken.update(rows)
-            candidates = candidates.filter(~hit)
-        if taken:
-            open_rows = open_rows.filter(~open_rows.is_in(list(taken)))
+        is_hit = _matches(rows["text"], group)
+        if is_hit.any():
+            hits = rows.filter(is_hit)
+            found += [
+                (row, group[at])
+                for row, at in zip(hits["row"], _first_match(hits["text"], group), strict=True)
+            ]
+            rows = rows.filter(~is_hit)
     return found
+
+
+def _first_match(texts: pl.Series, entries: tuple[Entry, ...]) -> pl.Series:
+    """Which of `entries` is the first that matches, of texts that one matches. † In one query."""
+    text = pl.col("text").str
+    tried = (pl.when(text.contains(entry.pattern)).then(at) for at, entry in enumerate(entries))
+    try:
+        return texts.to_frame("text").select(pl.coalesce(tried)).to_series()
+    except pl.exceptions.ComputeError:
+        matches = pl.DataFrame([_matches(texts, (entry,)).alias(str(at)) for at, entry in enumerate(entries)])
+        return matches.select(pl.concat_list(pl.all()).list.arg_max()).to_series()
 
 
 def _matches(texts: pl.Series, entries: tuple[Entry, ...]) -> pl.Series:

@@ -5,7 +5,8 @@ Pure: frames in, frames out. Each distinct path, agent, referrer and address is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 import polars as pl
@@ -21,12 +22,14 @@ from ingest.logs.numbers import Numbers
 from ingest.logs.rejects import without_addresses
 from ingest.logs.rules import Rules
 from ingest.logs.urls import enclosures
-from ingest.schema import REQUESTS, REQUESTS_ORDER, SourceClass, conform
+from ingest.schema import REQUESTS, REQUESTS_ORDER, Schema, SourceClass, conform
 
 EARLIEST_US = 1_262_304_000_000_000  # 2010-01-01: before podcasts were counted, a broken clock
 DAY_US = 86_400_000_000
 MOST_BYTES = 2**50  # more is no size but nonsense; keeps the arithmetic below from overflowing
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND"]
+
+PART: Schema = {"part": pl.UInt32}  # beside RAW: which of the files that are cleaned together
 
 _REFERRER_HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:@\[\]]{1,253})"
 _IS_IPV4 = r"^[0-9.]+$"
@@ -57,6 +60,17 @@ class Cleaned:
     requests: pl.DataFrame  # REQUESTS, sorted by REQUESTS_ORDER
     refused: pl.DataFrame  # line_number, reason, address (as logged, to be cut out of the line's text)
 
+    def parts(self, count: int) -> list[Cleaned]:
+        """The files that were cleaned together, by PART, each apart."""
+        lengths = dict(self.requests["part"].rle().struct.unnest().select("value", "len").iter_rows())
+        start, parts = 0, []
+        for part in range(count):
+            requests = self.requests.slice(start, lengths.get(part, 0))
+            refused = self.refused.filter(pl.col("part") == part)
+            parts.append(Cleaned(requests.drop("part"), refused.drop("part")))
+            start += requests.height
+        return parts
+
 
 @dataclass
 class Cleaner:
@@ -69,8 +83,25 @@ class Cleaner:
         self._agents = KnownAgents(self.rules.agents)
         self._referrers = Remembered(self._judged_referrers)
 
+    def clean_together(self, files: Sequence[tuple[pl.DataFrame, Origin]]) -> list[Cleaned]:
+        """`clean` of each (raw, origin). † Files of one source in one pass: it costs 20 ms."""
+        alike: dict[Origin, list[int]] = {}
+        for at, (_, origin) in enumerate(files):
+            alike.setdefault(replace(origin, file_id=""), []).append(at)
+        cleaned: dict[int, Cleaned] = {}
+        for places in alike.values():
+            if len(places) == 1:
+                cleaned[places[0]] = self.clean(*files[places[0]])
+                continue
+            raws = [files[at][0].with_columns(part=pl.lit(part, pl.UInt32)) for part, at in enumerate(places)]
+            together = self.clean(pl.concat(raws, rechunk=True), files[places[0]][1])
+            for at, part in zip(places, together.parts(len(places)), strict=True):
+                file_id = pl.lit(files[at][1].file_id).alias("file_id")
+                cleaned[at] = replace(part, requests=part.requests.with_columns(file_id))
+        return [cleaned[at] for at in range(len(files))]
+
     def clean(self, raw: pl.DataFrame, origin: Origin) -> Cleaned:
-        """RAW → REQUESTS; a row without a usable time or address is refused."""
+        """RAW → REQUESTS; a row without a usable time or address is refused. PART stays if there is one."""
         rows = raw.with_columns(key_epoch=epoch_of(pl.col("started_us")))
         latest_us = origin.taken_in_us + int(origin.max_future_h * 3_600_000_000)
         too_late = f"time is impossible: more than {origin.max_future_h:g} h after intake"
@@ -134,22 +165,26 @@ class Cleaner:
             served_bytes=_served_bytes(is_prefix), resource_bytes=_resource_bytes(is_prefix)
         )
         # By day first: the lake keeps a file a day, and cutting is cheaper than gathering.
-        in_order = [pl.col("started_us") // DAY_US, *REQUESTS_ORDER]
+        part = PART if "part" in rows.columns else {}
+        days = rows.select((pl.col("started_us") // DAY_US).unique()).height
+        in_order = [*part, *([pl.col("started_us") // DAY_US] if days > 1 else []), *REQUESTS_ORDER]
         constants = {
             "file_id": origin.file_id,
             "source": origin.source,
             "source_class": origin.source_class.value,
             "rules_version": self.rules.version,
         }
-        stored = [name for name in REQUESTS if name in rows.columns]
+        stored = [*part, *(name for name in REQUESTS if name in rows.columns)]
         rows = rows.select(stored).sort(in_order)
         return conform(
-            rows.with_columns(pl.lit(v).alias(k) for k, v in constants.items()), REQUESTS
+            rows.with_columns(pl.lit(v).alias(k) for k, v in constants.items()), part | REQUESTS
         ).collect()
 
     def _masked(self, rows: pl.DataFrame) -> pl.DataFrame:
         """`rows` without their own address in a text; an agent is judged as the lake keeps it."""
         masked = without_own_address(rows)
+        if masked is rows:
+            return rows
         changed = masked["agent"].ne_missing(rows["agent"])
         if not changed.any():
             return masked
@@ -176,9 +211,10 @@ class Cleaner:
 
 
 def _refuse(rows: pl.DataFrame, reason: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(rows without a reason, those with one as line_number, reason, address)."""
+    """(rows without a reason, those with one as line_number, reason, address, and PART if there is one)."""
     reasons = rows.select(reason.alias("reason")).to_series()
-    refused = rows.select("line_number", reasons, "address").filter(reasons.is_not_null())
+    part = [name for name in PART if name in rows.columns]
+    refused = rows.select(*part, "line_number", reasons, "address").filter(reasons.is_not_null())
     # In one chunk: see formats.base.finish.
     return (rows.filter(reasons.is_null()).rechunk() if refused.height else rows), refused
 

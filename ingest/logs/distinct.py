@@ -13,6 +13,10 @@ def map_distinct(values: pl.Series, function: Callable[[pl.Series], pl.Series]) 
     distinct = values.drop_nulls().unique()
     if not distinct.len():
         return values
+    if distinct.len() == 1:
+        only = pl.lit(function(distinct)).first()  # a field that nobody fills
+        given = pl.col("value").is_not_null()
+        return values.to_frame("value").select(pl.when(given).then(only).alias(values.name)).to_series()
     table = pl.DataFrame({"value": distinct, "result": function(distinct)})
     rows = values.to_frame("value").join(table, on="value", how="left", maintain_order="left")
     return rows["result"].alias(values.name)

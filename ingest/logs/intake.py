@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -12,12 +12,13 @@ import polars as pl
 
 from ingest.durable import locked
 from ingest.lake import Lake, utc_now_us
-from ingest.logs.clean import Cleaner, Origin
+from ingest.logs.clean import Cleaned, Cleaner, Origin
 from ingest.logs.errors import FileChanged, FileRefused
-from ingest.logs.formats.base import Format, Lines
+from ingest.logs.formats.base import Format
 from ingest.logs.found import LandingFile, find_landing_files
 from ingest.logs.landing import OpenFile, open_segments
 from ingest.logs.listeners import KeyRing
+from ingest.logs.memory import keep_freed_memory
 from ingest.logs.networks import record_networks
 from ingest.logs.read import Part, read
 from ingest.logs.rejects import LINE_REJECTS, rejects_of
@@ -32,6 +33,8 @@ __all__ = ["IntakeReport", "LandingFile", "find_landing_files", "take_in"]
 # Ledger rows are committed together, since each commit rewrites the ledger of the day.
 COMMIT_FILES = 50
 COMMIT_S = 5.0
+# Small files wait to be cleaned together, up to this: more would only cost memory.
+TOGETHER_ROWS = 32_768
 PREVIEW_ROWS = 10
 
 Progress = Callable[[int, int, LandingFile], None]  # files done, all files, the one just done
@@ -87,6 +90,7 @@ def take_in(
     rules.remember(settings, lake)
     rules.write_address_lists(lake, keyring)
     # One intake a lake at a time: another one's half-written files must not look like a dead one's.
+    keep_freed_memory()
     with locked(lake.root / ".intake.lock"):
         intake = _Intake(settings, lake, cleaner, sources, utc_now_us() if now_us is None else now_us, force)
         try:
@@ -101,6 +105,20 @@ def take_in(
     return IntakeReport(recorded, intake.skipped, intake.changed, days, intake.preview, rules.versions)
 
 
+@dataclass(eq=False)
+class _Taking:
+    """A file being taken in."""
+
+    landed: LandingFile
+    opened: OpenFile
+    origin: Origin
+    log_format: Format
+    marker: Path
+    earlier: set[Path]  # what an earlier intake wrote of it
+    tally: Tally = field(default_factory=Tally)
+    is_read: bool = False
+
+
 class _Intake:
     def __init__(
         self, settings: Settings, lake: Lake, cleaner: Cleaner, sources: Sources, now_us: int, force: bool
@@ -113,6 +131,7 @@ class _Intake:
         self.preview = pl.DataFrame()
         self._uncommitted: list[dict[str, object]] = []
         self._markers: list[Path] = []
+        self._waiting: list[tuple[_Taking, Part]] = []  # read, to be cleaned; of each file one part
         self._asns: set[int] = set()
         self._last_commit = time.monotonic()
         ledger = lake.ledger().sort("taken_in_us", descending=True)
@@ -135,10 +154,17 @@ class _Intake:
             self._take(landed)
         except FileChanged as error:
             self.changed.append((landed, str(error)))
-        if len(self._uncommitted) >= COMMIT_FILES or time.monotonic() - self._last_commit > COMMIT_S:
+        files = len(self._uncommitted) + len(self._waiting)
+        if files >= COMMIT_FILES or time.monotonic() - self._last_commit > COMMIT_S:
             self.commit()
 
     def commit(self) -> None:
+        try:
+            self._clean_waiting()
+        finally:
+            self._commit()
+
+    def _commit(self) -> None:
         record_networks(self.lake, self.cleaner.rules.networks, self._asns)
         self._asns.clear()
         if self._uncommitted:
@@ -155,6 +181,8 @@ class _Intake:
             return
         # It may have been replaced since it was listed.
         landed = replace(landed, size_bytes=opened.size_bytes, modified_ns=opened.modified_ns)
+        if any(opened.file_id == taking.origin.file_id for taking, _ in self._waiting):
+            self._clean_waiting()
         known = (landed.source, landed.name, opened.file_id)
         original = self._name_of.get((landed.source, opened.file_id))
         if original is not None and original != landed.name:
@@ -169,7 +197,6 @@ class _Intake:
         self._write(landed, opened, self._taken_in_us.get(known, self.now_us))
 
     def _write(self, landed: LandingFile, opened: OpenFile, taken_in_us: int) -> None:
-        tally = Tally()
         log_format: Format | None = None
         marker = self.lake.root / ".intake" / f"{landed.source}.{opened.file_id}"
         # Looked for only where there may be any, since it lists the whole lake.
@@ -185,22 +212,65 @@ class _Intake:
                 taken_in_us,
                 self.settings.max_future_h,
             )
+            taking = _Taking(landed, opened, origin, log_format, marker, earlier)
             for part in read(opened.segments, log_format, self.sources.get(landed.source)):
-                self._clean(part, origin, tally)
-            rejects = tally.stored_rejects(opened.file_id, landed.source, landed.name)
-            self.lake.write_rejects(rejects, landed.source, opened.file_id)
+                if part.segment.index:
+                    self._clean_waiting()
+                self._waiting.append((taking, part))
+                if part.segment.index or self._are_enough():
+                    self._clean_waiting()
+            taking.is_read = True
+            self._unchanged.add(landed.identity)
+            if not self._waiting:
+                self._finish(taking)
         except FileRefused as error:
+            self._forget(opened)
             _remove(self._all_of(opened, landed))
             self._refuse(landed, opened.file_id, log_format, str(error))
             return
         except BaseException:
+            self._forget(opened)
             # What an earlier intake committed stays: the ledger vouches for it.
             _remove(self._all_of(opened, landed) - earlier)
             raise
         finally:
             opened.segments.close()
-        _remove(earlier - tally.written)
-        self._markers.append(marker)
+
+    def _are_enough(self) -> bool:
+        rows = sum(part.requests.height for _, part in self._waiting)
+        size = sum(len(part.segment.body) for _, part in self._waiting)
+        return rows >= TOGETHER_ROWS or size >= self.settings.segment_bytes
+
+    def _forget(self, opened: OpenFile) -> None:
+        self._waiting = [(taking, part) for taking, part in self._waiting if taking.opened is not opened]
+
+    def _clean_waiting(self) -> None:
+        """Clean what waits and write it, file by file. Raises OSError; the files before are finished."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        unfinished = [taking for taking, _ in waiting]
+        try:
+            cleaned = self.cleaner.clean_together(
+                [(part.requests, taking.origin) for taking, part in waiting]
+            )
+            for (taking, part), requests in zip(waiting, cleaned, strict=True):
+                self._keep(taking, part, requests)
+                if taking.is_read:
+                    self._finish(taking)
+                unfinished.remove(taking)
+        except BaseException:
+            for taking in unfinished:
+                _remove(self._all_of(taking.opened, taking.landed) - taking.earlier)
+            raise
+
+    def _finish(self, taking: _Taking) -> None:
+        """All of a file is in the lake: its rejects, its ledger row."""
+        landed, opened, log_format, tally = taking.landed, taking.opened, taking.log_format, taking.tally
+        rejects = tally.stored_rejects(opened.file_id, landed.source, landed.name)
+        self.lake.write_rejects(rejects, landed.source, opened.file_id)
+        _remove(taking.earlier - tally.written)
+        self._markers.append(taking.marker)
         status, reason = tally.verdict(rejects.height, log_format.NAME, self.settings)
         reason = reason or opened.oddity
         if self.sources.get(landed.source).trusted_proxies and tally.requests and not tally.forwarded:
@@ -214,16 +284,19 @@ class _Intake:
             log_format,
             opened.is_truncated,
             rejects.height,
-            taken_in_us,
+            taking.origin.taken_in_us,
         )
 
-    def _clean(self, part: Part, origin: Origin, tally: Tally) -> None:
-        segment, first_line, parsed = part.segment, part.first_line, part.parsed
+    def _keep(self, taking: _Taking, part: Part, cleaned: Cleaned) -> None:
+        """Write what became of a part, and count it."""
+        origin, tally = taking.origin, taking.tally
+        segment, lines, parsed = part.segment, part.lines, part.parsed
         tally.next_line = part.next_line
         tally.forwarded += part.requests.height - part.requests["forwarded_for"].null_count()
-        cleaned = self.cleaner.clean(part.requests, origin)
-        bad_lines = rejects_of((first_line + bad.row, bad.reason, bad.text) for bad in segment.bad_lines)
-        refused = refused_lines(cleaned.refused, Lines(segment.body, first_line))
+        bad_lines = rejects_of(
+            (lines.first_line + bad.row, bad.reason, bad.text) for bad in segment.bad_lines
+        )
+        refused = refused_lines(cleaned.refused, lines)
         tally.rejects += [parsed.rejects, bad_lines, refused]
         tally.directives += parsed.directives - len(segment.bad_lines)  # they were left blank
         tally.add_requests(cleaned.requests)
@@ -258,6 +331,7 @@ class _Intake:
         rejects: int = 0,
         taken_in_us: int | None = None,
     ) -> None:
+        self._clean_waiting()  # in the order of the files
         known = (landed.source, landed.name, file_id)
         row: dict[str, object] = {
             "file_id": file_id,

@@ -154,8 +154,7 @@ class _Lines:
         self.open_bytes = 0
         self.is_skipping = False  # the open line is too long: it is dropped up to its newline
         self.index = 0
-        self.bad: list[BadLine] = []
-        self.parts_counted, self.rows_counted = 0, 0
+        self.bad: list[tuple[int, str, bytes]] = []  # where it begins; reason and text as of BadLine
 
     def add(self, chunk: bytes) -> None:
         first, last = chunk.find(b"\n"), chunk.rfind(b"\n")
@@ -197,16 +196,19 @@ class _Lines:
         self._bad(f"longer than {self.limit} bytes (setting max_line_bytes)", text)
 
     def _bad(self, reason: str, text: bytes) -> None:
-        """The line that comes next is bad. Counting is left to this rare case."""
-        self.rows_counted += sum(bytes(part).count(b"\n") for part in self.parts[self.parts_counted :])
-        self.parts_counted = len(self.parts)
-        self.bad.append(BadLine(self.rows_counted, reason, text[:TEXT_BYTES]))
+        """The line that comes next is bad."""
+        self.bad.append((self.size, reason, text[:TEXT_BYTES]))
 
     def take(self) -> Segment:
-        segment = Segment(self.index, b"".join(self.parts), tuple(self.bad))
+        body = b"".join(self.parts)
+        bad_lines, row, counted = [], 0, 0
+        for start, reason, text in self.bad:
+            row += body.count(b"\n", counted, start)
+            bad_lines.append(BadLine(row, reason, text))
+            counted = start
+        segment = Segment(self.index, body, tuple(bad_lines))
         self.index += 1
         self.parts, self.size, self.bad = [], 0, []
-        self.parts_counted, self.rows_counted = 0, 0
         return segment
 
     def finish(self, is_truncated: bool) -> None:

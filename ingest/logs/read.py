@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ingest.logs.formats.base import Format, Header, Parsed
+from ingest.logs.formats.base import Format, Header, Lines, Parsed
 from ingest.logs.forwarded import with_client_address
 from ingest.logs.landing import Segment
 from ingest.sources import Source
@@ -18,10 +18,14 @@ class Part:
     """One segment, read."""
 
     segment: Segment
-    first_line: int
-    next_line: int
+    lines: Lines
     parsed: Parsed
     requests: pl.DataFrame  # RAW, `address` the client's also behind proxies of our own
+
+    @property
+    def next_line(self) -> int:
+        """Number of the first line behind it, not told by the reader, so that a lost line is noticed."""
+        return self.lines.first_line + self.lines.count
 
 
 def read(segments: Iterable[Segment], log_format: Format, source: Source) -> Iterator[Part]:
@@ -30,8 +34,7 @@ def read(segments: Iterable[Segment], log_format: Format, source: Source) -> Ite
     first_line = 1
     for segment in segments:
         parsed = log_format.parse(segment.body, first_line, header, source.time_zone)
-        # Counted apart from the reader, so that a line it lost is noticed.
-        lines = segment.body.count(b"\n") + (not segment.body.endswith(b"\n"))
         requests = with_client_address(parsed.requests, source.trusted_proxies)
-        yield Part(segment, first_line, first_line + lines, parsed, requests)
-        header, first_line = parsed.header, first_line + lines
+        part = Part(segment, Lines(segment.body, first_line), parsed, requests)
+        yield part
+        header, first_line = parsed.header, part.next_line

@@ -73,4 +73,6 @@ def line_rejects(rows: pl.DataFrame) -> pl.DataFrame:
 def rejects_of(found: Iterable[tuple[int, str, bytes]]) -> pl.DataFrame:
     """(line number, reason, text) as LINE_REJECTS."""
     rows = [(number, reason, text[:8192].decode("utf-8", "replace")) for number, reason, text in found]
+    if not rows:
+        return pl.DataFrame(schema=LINE_REJECTS)
     return line_rejects(pl.DataFrame(rows, schema=LINE_REJECTS, orient="row"))

@@ -58,7 +58,10 @@ class Tally:
 
     def stored_rejects(self, file_id: str, source: str, file_name: str) -> pl.DataFrame:
         """All rejects of the file as REJECTS, by line."""
-        rejects = pl.concat(self.rejects) if self.rejects else pl.DataFrame(schema=LINE_REJECTS)
+        found = [rejects for rejects in self.rejects if rejects.height]
+        if not found:
+            return pl.DataFrame(schema=REJECTS)
+        rejects = pl.concat(found)
         known = {"file_id": file_id, "source": source, "file_name": file_name}
         named = rejects.with_columns(pl.lit(value).alias(name) for name, value in known.items())
         return conform(named, REJECTS).sort("line_number", "reason").collect()

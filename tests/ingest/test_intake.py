@@ -350,6 +350,32 @@ def test_files_are_committed_in_groups(tmp_path: Path, monkeypatch: pytest.Monke
     assert Lake(settings.lake_dir).ledger().height == 7
 
 
+def test_files_cleaned_together_are_as_each_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_client = cloudfront(c_ip="nobody", x_edge_request_id="x")
+    texts = {
+        "two-days": log(1, date="2026-09-28") + cloudfront(x_edge_request_id=2) + no_client,
+        "no-request": cloudfront_header() + no_client,
+        "other-source": nginx() + nginx(ip="2001:db8:1:2:3:4:5:6", ua="App/1 (2001:db8:1:2:3:4:5:6)"),
+        "own-address": log(3, cs_User_Agent=f"App/1%20({ADDRESS})") + cloudfront(time="11:00:00"),
+        "early": log(4, date="2009-01-01") + cloudfront(c_ip="198.51.100.1"),
+        "again": log(4, date="2009-01-01") + cloudfront(c_ip="198.51.100.1"),
+    }
+    keyring = KeyRing.ephemeral()
+    found = []
+    for rows in (1, 1_000):
+        monkeypatch.setattr(intake, "TOGETHER_ROWS", rows)
+        settings = settings_of(tmp_path / str(rows), min_rejects_to_hold=9)
+        files = [
+            land(settings, text, "nginx" if name == "other-source" else "cdn", name)
+            for name, text in texts.items()
+        ]
+        report = take(settings, *files, keyring=keyring)
+        assert report.files["status"].to_list() == ["taken"] * 5 + ["duplicate"]
+        lake = tree(settings.lake_dir)
+        found.append({path: lake[path] for path in lake if path.startswith(("requests/", "rejects/cdn"))})
+    assert found[0] == found[1] and len(found[0]) == 9
+
+
 def test_find_lists_ready_files_oldest_first_and_leaves_the_others(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     land(settings, "x", name="b.log")

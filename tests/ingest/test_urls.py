@@ -11,8 +11,8 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.logs.prefixes import PrefixRules
-from ingest.logs.urls import canonical_url, canonical_urls, enclosure_key, enclosures
+from ingest.logs.prefixes import PrefixRules, percent_decode
+from ingest.logs.urls import canonical_url, canonical_urls, enclosure_key, enclosures, percent_decoded
 
 RULES = PrefixRules.built_in(("prefix.example",))
 TARGET = "https://media.example.fm/show/1.mp3"
@@ -91,6 +91,12 @@ def test_tracking_and_token_parameters_are_dropped_the_rest_stays(query: str, ke
 def test_a_query_within_an_encoded_target_is_kept_and_cleaned() -> None:
     encoded = quote(f"{TARGET}?id=5&utm_source=x", safe="")
     assert canonical(f"https://prefix.example/e/{encoded}?b=2&token=t") == f"{TARGET}?id=5&b=2"
+
+
+@given(st.lists(st.lists(st.sampled_from([*"%2aFg0é", "%20", "%2f", "%C3%A9", "%E9", "%00"])).map("".join)))
+def test_texts_are_decoded_as_one_is(texts: list[str]) -> None:
+    decoded = percent_decoded(pl.Series("t", [*texts, None], dtype=pl.String))
+    assert decoded.to_list() == [*map(percent_decode, texts), None] and decoded.name == "t"
 
 
 def test_what_cannot_stand_on_the_wire_is_percent_encoded() -> None:
