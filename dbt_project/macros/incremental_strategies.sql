@@ -6,7 +6,8 @@
     using {{ ref('int_window_restarts') }} as restarts
     where
         {{ same_key('target', 'restarts') }}
-        and target.last_request_us >= restarts.restart_us;
+        and target.last_request_us >= restarts.restart_us
+        and target.last_request_us >= {{ first_restart_us() }};
 
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}

@@ -28,6 +28,32 @@
     {{ return(flags.FULL_REFRESH or remembered('int_download_windows') is none) }}
 {% endmacro %}
 
+{#
+  True for the rows of the new files, as literals where they are few: then only their row groups are read.
+  It narrows a join with int_new_files and never stands for it.
+#}
+{% macro may_be_new(column) %}
+    {% if execute %}
+        {% set files = run_query('select distinct file_id from ' ~ ref('int_new_files') ~ ' order by 1 limit 201') %}
+        {% if 0 < files.rows | length <= 200 %}
+            {{ return(column ~ " in ('" ~ files.columns[0].values() | join("', '") ~ "')") }}
+        {% endif %}
+    {% endif %}
+    {{ return('true') }}
+{% endmacro %}
+
+{#
+  The first instant at which any counting restarts, as a literal: rows are stored by time, more or less, so that
+  a batch at the head of a long history reads and rewrites its end alone.
+#}
+{% macro first_restart_us() %}
+    {% if execute %}
+        {% set first = run_query('select min(restart_us) from ' ~ ref('int_window_restarts')) %}
+        {% if first.rows[0][0] is not none %}{{ return(first.rows[0][0] | string) }}{% endif %}
+    {% endif %}
+    {{ return('0') }}
+{% endmacro %}
+
 {# Dates returned by `sql`, as a list of literals for an `in (…)`: literals let the lake prune its folders. #}
 {% macro date_literals(sql) %}
     {% set literals = [] %}

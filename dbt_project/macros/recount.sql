@@ -32,8 +32,33 @@
 
 {% macro _single_date(sql) %}{{ return(date_literals(sql).split(', ')[0]) }}{% endmacro %}
 
-{# `keys` (a CTE with restart_us) with restart_us moved back to the start of the stored chain that covers it. #}
-{% macro chain_start(keys, windows) %}
+{#
+  No request of the new files started before this instant; 0 when a changed catalogue or a listener's older key
+  moves what was counted long ago.
+#}
+{% macro first_new_us() %}
+    {% if execute and not builds_from_scratch() %}
+        {% set first %}
+            select min(files.first_us)
+            from {{ ref('stg_lake__files') }} as files
+            inner join {{ ref('int_new_files') }} as new_files
+                on files.source = new_files.source and files.file_id = new_files.file_id
+            where
+                files.status = 'taken'
+                and not exists (select 1 from {{ ref('int_changed_enclosures') }})
+                and not exists (select 1 from {{ ref('int_listener_updates') }} where not is_new)
+        {% endset %}
+        {% set rows = run_query(first).rows %}
+        {% if rows[0][0] is not none %}{{ return(rows[0][0] | string) }}{% endif %}
+    {% endif %}
+    {{ return('0') }}
+{% endmacro %}
+
+{#
+  `keys` (a CTE with restart_us) with restart_us moved back to the start of the stored chain that covers it.
+  earliest: SQL of an instant no restart lies before.
+#}
+{% macro chain_start(keys, windows, earliest) %}
     select
         {{ keys }}.source_class,
         {{ keys }}.listener_key,
@@ -44,6 +69,7 @@
         on
             {{ same_key(keys, 'windows') }}
             and windows.is_last_touch
+            and windows.last_request_us > {{ earliest }} - {{ window_us() }}
             and {{ keys }}.restart_us >= windows.first_request_us
             and {{ keys }}.restart_us < windows.last_request_us + {{ window_us() }}
     group by {{ keys }}.source_class, {{ keys }}.listener_key, {{ keys }}.episode_key

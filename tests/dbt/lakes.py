@@ -181,7 +181,9 @@ def dbt(lake: Lake, warehouse: Path, window: str, *arguments: str, time_zone: st
 def marts(warehouse: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every mart, sorted."""
     with duckdb.connect(str(warehouse), read_only=True) as con:
-        tables = con.execute("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()
+        tables = con.execute(
+            "select table_name from information_schema.tables where table_schema = 'marts'"
+        ).fetchall()
         return {
             name: sorted(con.execute(f"select * from marts.{name}").fetchall(), key=repr)
             for (name,) in sorted(tables)

@@ -23,7 +23,9 @@ with recursive requests as (
                 requests.source = new_files.source
                 and requests.file_id = new_files.file_id
                 and requests.day = new_files.day
-        where requests.day in ({{ date_literals('select distinct day from ' ~ ref('int_new_files')) }})
+        where
+            requests.day in ({{ date_literals('select distinct day from ' ~ ref('int_new_files')) }})
+            and {{ may_be_new('requests.file_id') }}
     {% endif %}
 
 ),

@@ -39,7 +39,9 @@ with requests as (
         from requests
         inner join new_files
             on requests.source = new_files.source and requests.file_id = new_files.file_id
-        where requests.day in ({{ date_literals('select distinct day from ' ~ ref('int_new_files')) }})
+        where
+            requests.day in ({{ date_literals('select distinct day from ' ~ ref('int_new_files')) }})
+            and {{ may_be_new('requests.file_id') }}
 
     ),
 

@@ -9,9 +9,10 @@
 {% set restated = ref('int_new_files') ~ ' where is_restated' %}
 {% set restated_days = date_literals('select distinct day from ' ~ restated) %}
 {% set has_restated = windows is not none and restated_days != date_literals('select null') %}
+{% set earliest_us = '0' if has_restated else first_new_us() %}
 {% set moved_days = listener_days(ref('int_listener_updates') ~ ' where not is_new') %}
 
--- depends_on: {{ ref('int_started_under') }}
+-- depends_on: {{ ref('int_started_under') }}, {{ ref('stg_lake__files') }}
 with requests as (
 
     select * from {{ ref('int_requests') }}
@@ -53,6 +54,7 @@ new_requests as (
         on requests.source = new_files.source and requests.file_id = new_files.file_id
     where
         requests.day in ({{ new_days }})
+        and {{ may_be_new('requests.file_id') }}
         -- What does not count today may have counted before its day was judged again.
         and (requests.exclusion_reason is null or requests.day in ({{ restated_days }}))
 
@@ -164,7 +166,7 @@ earliest as (
 
     at_chain as (
 
-        {{ chain_start('earliest', windows) }}
+        {{ chain_start('earliest', windows, earliest_us) }}
 
     ),
 
@@ -200,7 +202,7 @@ earliest as (
 
         final as (
 
-            {{ chain_start('same_day', windows) }}
+            {{ chain_start('same_day', windows, '0') }}
 
         )
 
