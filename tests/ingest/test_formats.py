@@ -183,8 +183,11 @@ def test_each_bad_json_line_says_what_is_wrong_and_the_others_are_kept() -> None
         + nginx(bytes=None)
         + nginx(ts="")
         + nginx()
+        + " "
+        + nginx()
     )
     found = reasons("nginx", text)
+    assert reasons("nginx", text.replace("\n", "\r\n")) == found
     assert [number for number, _ in found] == [2, 4, 5, 6, 7]
     assert [reason.split(":")[0] for _, reason in found] == [
         "not JSON",
@@ -193,7 +196,7 @@ def test_each_bad_json_line_says_what_is_wrong_and_the_others_are_kept() -> None
         "bytes is missing",
         "time is missing",
     ]
-    assert parse("nginx", text)["line_number"] == [1, 8]
+    assert parse("nginx", text)["line_number"] == [1, 8, 9]
 
 
 def test_a_missing_key_refuses_the_file_naming_it() -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 import orjson
 import polars as pl
 
 from ingest.logs.errors import FileRefused
-from ingest.logs.formats.base import Lines, Parsed, as_utf8, finish, no_rejects
+from ingest.logs.formats.base import Lines, Parsed, as_utf8, finish
 from ingest.logs.rejects import rejects_of
 from ingest.schema import Schema
 
 SNIFFED_LINES = 1000
 # What one bad line costs: so many lines are read one by one. † A whole segment would take 3 times as long.
 BLOCK_LINES = 2_048
+
+Numbered = list[tuple[int, bytes]]
+Bad = list[tuple[int, str, bytes]]
 
 
 def read_json_lines(
@@ -23,25 +27,74 @@ def read_json_lines(
     """`loosen` turns the frame (columns of `schema`, plus line_number) into LOOSE."""
     body = as_utf8(body)
     lines = Lines(body, first_line)
-    frame = _whole(body, first_line, schema)
+    frame, bad, blank = _whole(body, first_line, schema), Bad(), 0
+    if frame is None:
+        frame, bad, blank = _in_parts(body, lines, schema)
+    return finish(loosen(frame), lines, rejects_of(bad), blank, ())
+
+
+def _in_parts(body: bytes, lines: Lines, schema: Schema) -> tuple[pl.DataFrame, Bad, int]:
+    """(the lines that can be read, bad lines with reasons, number of blank lines)."""
+    # A torn or binary line does not look like an object; without such lines most bodies parse at once:
+    # † 20 to 30 % less CPU for a segment with a few of them than by blocks.
+    rows = _by_shape(body, lines.first_line)
+    odd, others, start = [], [], 0
+    for number, end, size in rows.filter("is_odd").select("number", "end", "size").iter_rows():
+        odd.append((number, body[end - size : end]))
+        others.append(body[start : end - size])
+        start = end + 1
+    others.append(body[start:])
+    frame, bad, blank = _in_blocks(b"".join(others), schema)
+    numbers = rows.filter(~pl.col("is_odd"))["number"]
+    frame = frame.with_columns(line_number=numbers.gather(frame["line_number"]))
+    bad = [(numbers[row], reason, text) for row, reason, text in bad]
+    readable, odd_bad, odd_blank = _line_by_line(odd, schema)
+    if readable.height:
+        frame = pl.concat([frame, readable]).sort("line_number")
+    return frame, sorted(bad + odd_bad), blank + odd_blank
+
+
+def _by_shape(body: bytes, first_line: int) -> pl.DataFrame:
+    """Each line's number, size and end (bytes), and whether it does not look like an object."""
+    line = pl.col("line").str
+    size = line.len_bytes().cast(pl.Int64)
+    rows = (
+        pl.scan_lines(body, name="line")
+        .select(
+            number=pl.int_range(pl.len()) + first_line,
+            size=size,
+            end=(size + 1).cum_sum() - 1,
+            is_odd=~(line.starts_with("{") & line.ends_with("}")),
+        )
+        .collect()
+    )
+    if rows.select(pl.col("end").last()).item() == len(body) - body.endswith(b"\n"):
+        return rows
+    # The ends of \r\n were left out, so that the sizes are wrong.
+    return rows.with_columns(is_odd=False)
+
+
+def _in_blocks(body: bytes, schema: Schema) -> tuple[pl.DataFrame, Bad, int]:
+    """(the lines that can be read, bad lines with reasons, number of blank lines), numbered from 0."""
+    frame = _whole(body, 0, schema)
     if frame is not None:
-        return finish(loosen(frame), lines, no_rejects(), 0, ())
-    frames, bad, blank = [], [], 0
-    for start in range(0, len(lines.all), BLOCK_LINES):
-        block, number = lines.all[start : start + BLOCK_LINES], first_line + start
-        frame = _whole(b"\n".join([*block, b""]), number, schema)
+        return frame, [], 0
+    frames, bad, blank = [], Bad(), 0
+    lines = Lines(body, 0).all
+    for start in range(0, len(lines), BLOCK_LINES):
+        block = lines[start : start + BLOCK_LINES]
+        frame = _whole(b"\n".join(block), start, schema)
         if frame is None:
-            frame, block_bad, block_blank = _line_by_line(block, number, schema)
+            frame, block_bad, block_blank = _line_by_line(enumerate(block, start), schema)
             bad += block_bad
             blank += block_blank
         frames.append(frame)
-    frame = pl.concat(frames, rechunk=True)
-    return finish(loosen(frame), lines, rejects_of(bad), blank, ())
+    return pl.concat(frames, rechunk=True), bad, blank
 
 
 def _whole(body: bytes, first_line: int, schema: Schema) -> pl.DataFrame | None:
     """The frame if every line is one object of this shape; blank lines would shift the line numbers."""
-    count = body.count(b"\n") + (not body.endswith(b"\n"))
+    count = body.count(b"\n") + (not body.endswith(b"\n") and body != b"")
     try:
         frame = _parse(body, first_line, schema)
     except pl.exceptions.PolarsError:
@@ -59,25 +112,21 @@ def _parse(body: bytes, first_line: int, schema: Schema) -> pl.DataFrame:
     return frame if frame["line_number"].is_sorted() else frame.sort("line_number")
 
 
-Numbered = list[tuple[int, bytes]]
-Bad = list[tuple[int, str, bytes]]
-
-
-def _line_by_line(lines: list[bytes], first_line: int, schema: Schema) -> tuple[pl.DataFrame, Bad, int]:
+def _line_by_line(lines: Iterable[tuple[int, bytes]], schema: Schema) -> tuple[pl.DataFrame, Bad, int]:
     """(the lines that can be read, bad lines with reasons, number of blank lines)."""
-    good, bad, blank = _objects(lines, first_line)
+    good, bad, blank = _objects(lines)
     good, misfits = _that_fit(good, schema)
     frame = _parse(b"\n".join(line for _, line in good), 0, schema)
     numbers = pl.Series("line_number", [number for number, _ in good], dtype=pl.Int64)
     return frame.with_columns(numbers), sorted(bad + misfits), blank
 
 
-def _objects(lines: list[bytes], first_line: int) -> tuple[Numbered, Bad, int]:
+def _objects(lines: Iterable[tuple[int, bytes]]) -> tuple[Numbered, Bad, int]:
     """(lines that are JSON objects, bad lines with reasons, number of blank lines)."""
     good: Numbered = []
     bad: Bad = []
     blank = 0
-    for number, line in enumerate(lines, first_line):
+    for number, line in lines:
         if not line.strip():
             blank += 1
             continue
@@ -109,7 +158,8 @@ def _that_fit(good: Numbered, schema: Schema) -> tuple[Numbered, Bad]:
     return left + right, left_bad + right_bad
 
 
-def first_objects(head: bytes) -> list[dict[str, object]]:
+@lru_cache(maxsize=1)  # each format asks for those of the same head
+def first_objects(head: bytes) -> tuple[dict[str, object], ...]:
     """The JSON objects among the first lines of a file."""
     found = []
     for line in as_utf8(head).split(b"\n")[:SNIFFED_LINES]:
@@ -120,7 +170,7 @@ def first_objects(head: bytes) -> list[dict[str, object]]:
                 continue
             if isinstance(value, dict):
                 found.append(value)
-    return found
+    return tuple(found)
 
 
 def require_keys(head: bytes, needed: dict[str, str]) -> None:

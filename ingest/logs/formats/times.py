@@ -13,9 +13,12 @@ def instants_us(texts: pl.Series, zone: str = UTC) -> pl.Series:
     """Each text (String) as microseconds since 1970, null where it is none; a wall clock is one of `zone`."""
     text = pl.col("text")
     frame = texts.alias("text").to_frame().with_columns(us=_from_number(text))
-    if frame["us"].null_count() > frame["text"].null_count():  # most logs write numbers only
-        frame = frame.with_columns(us=pl.coalesce("us", _from_text(text, zone)))
-    return frame["us"]
+    is_other = frame.select(text.is_not_null() & pl.col("us").is_null()).to_series()
+    if not is_other.any():
+        return frame["us"]
+    # Apart: most logs write numbers only, but for a few broken ones.
+    others = frame.filter(is_other).select(_from_text(text, zone)).to_series()
+    return frame["us"].scatter(is_other.arg_true(), others)
 
 
 def _from_number(text: pl.Expr) -> pl.Expr:
