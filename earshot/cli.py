@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from earshot import commands, lists
+from earshot import commands, lists, maintain
 from ingest.settings import SettingError, Settings, Window
 
 app = typer.Typer(
@@ -164,7 +164,7 @@ def count(
         raise typer.Exit(PARTLY)
 
 
-for command in (commands.explain, commands.report, commands.methodology):
+for command in (commands.explain, commands.report, commands.methodology, maintain.maintain):
     app.command()(command)
 
 

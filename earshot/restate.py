@@ -12,6 +12,7 @@ from earshot.count import described
 from earshot.explain.answer import existing_lake, lists_behind
 from earshot.pipeline import build_marts, reading
 from ingest.lake import Lake
+from ingest.lake import reading as reading_lake
 from ingest.logs.found import find_landing_files
 from ingest.logs.restate import RestateReport
 from ingest.logs.rules import Rules
@@ -49,13 +50,14 @@ def plan(settings: Settings, first: date, last: date, lists: str | None) -> Plan
     Raises NothingToExplain without a lake, and what Rules.load raises.
     """
     lake, rules = existing_lake(settings), Rules.load(settings, version=lists)
-    parts = (
-        lake.requests()
-        .filter(pl.col("day").is_between(first, last))
-        .group_by("day", "source_class", "source", "file_id", "rules_version")
-        .agg(requests=pl.len())
-        .collect()
-    )
+    with reading_lake(lake.root):
+        parts = (
+            lake.requests()
+            .filter(pl.col("day").is_between(first, last))
+            .group_by("day", "source_class", "source", "file_id", "rules_version")
+            .agg(requests=pl.len())
+            .collect()
+        )
     days = parts.group_by("day", "source_class").agg(
         files=pl.struct("source", "file_id").n_unique(), requests=pl.col("requests").sum()
     )

@@ -1,12 +1,14 @@
 """Where Parquet lies; atomic, idempotent writes; the ledger of files taken in.
 
     lake/requests/day=YYYY-MM-DD/<source>.<file_id>.<segment>.parquet
+                                <source>.compacted.<sha256>.parquet    the same of many files (compaction.py)
     lake/rejects/<source>.<file_id>.parquet
     lake/files/day=YYYY-MM-DD/<source>.parquet      the ledger, by day of intake
     lake/rules/<rules_version>.parquet              the lists behind each version that judged a request
     lake/restated/day=YYYY-MM-DD.parquet            which event days were judged again, when
     lake/restatements/<restated_us>.parquet         the figures published before each restatement
     lake/networks.parquet  lake/address_lists.parquet  lake/catalog/episodes.parquet
+    lake/kept.parquet                               from which event day on requests are kept (retention.py)
     lake/FORMAT                                     the layout's version
 
 A landing file's rows lie where its content hash says, so taking it in twice writes the same bytes to the same
@@ -16,6 +18,7 @@ killed run left behind is invisible until a rerun completes it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +33,7 @@ from ingest.schema import (
     EPISODES,
     FILES,
     FORMER_FIGURES,
+    KEPT,
     NETWORKS,
     REJECTS,
     REQUESTS,
@@ -43,14 +47,27 @@ FORMAT = "2"  # raised when a column of a frame below is added or changes its me
 # Last in the glob: DuckDB guesses a table's size by its first file, and joins the wrong way round after an
 # empty one (twice the memory, a fifth more CPU).
 LAST = "day=9999-12-31"
+READERS_LOCK = ".readers.lock"
 EMPTY = "_empty.parquet"  # carries the schema, so that a glob over an empty table still reads
 
 
-def write_parquet(frame: pl.DataFrame, path: Path) -> None:
-    """Write `frame` as zstd Parquet at `path`, atomically. Raises OSError, leaving no trace."""
+def write_parquet(
+    frame: pl.DataFrame, path: Path, row_group_size: int | None = None, metadata: dict[str, str] | None = None
+) -> None:
+    """Write `frame` as zstd Parquet at `path`, atomically. Raises OSError, leaving no trace.
+
+    row_group_size: rows; None: the writer's default. metadata: of the file, beside its schema.
+    """
     with replacing(path) as temporary:
         try:
-            frame.write_parquet(temporary, compression="zstd", compression_level=3, statistics=True)
+            frame.write_parquet(
+                temporary,
+                compression="zstd",
+                compression_level=3,
+                statistics=True,
+                row_group_size=row_group_size,
+                metadata=metadata,
+            )
         except pl.exceptions.ComputeError as error:  # how Polars tells that the disk is full
             code = errno.ENOSPC if "No space" in str(error) else errno.EIO
             raise OSError(code, str(error), str(path)) from error
@@ -89,6 +106,7 @@ class Lake:
             (self.episodes_path, EPISODES),
             (self.networks_path, NETWORKS),
             (self.address_lists_path, ADDRESS_LISTS),
+            (self.kept_path, KEPT),
         ):
             if not path.exists():
                 write_parquet(_empty(schema), path)
@@ -111,8 +129,31 @@ class Lake:
     def address_lists_path(self) -> Path:
         return self.root / "address_lists.parquet"
 
+    @property
+    def kept_path(self) -> Path:
+        return self.root / "kept.parquet"
+
+    @property
+    def intake_lock(self) -> Path:
+        """Held by whoever writes, moves or removes requests: one at a time."""
+        return self.root / ".intake.lock"
+
+    def day_folder(self, day: date) -> Path:
+        return self.root / "requests" / f"day={day.isoformat()}"
+
+    def event_days(self) -> list[date]:
+        """Event days with a folder of requests, in order."""
+        names = (path.name.removeprefix("day=") for path in (self.root / "requests").glob("day=*"))
+        return sorted(date.fromisoformat(name) for name in names if f"day={name}" != LAST)
+
+    def first_kept_day(self) -> date | None:
+        """Requests of earlier event days were removed for their age; None: none ever were."""
+        found = pl.read_parquet(self.kept_path)["first_day"].max()
+        assert found is None or isinstance(found, date)
+        return found
+
     def requests_path(self, source: str, file_id: str, day: date, segment: int) -> Path:
-        return self.root / "requests" / f"day={day.isoformat()}" / f"{source}.{file_id}.{segment:04d}.parquet"
+        return self.day_folder(day) / f"{source}.{file_id}.{segment:04d}.parquet"
 
     def rejects_path(self, source: str, file_id: str) -> Path:
         return self.root / "rejects" / f"{source}.{file_id}.parquet"
@@ -182,6 +223,13 @@ class Lake:
                     ["source", "file_name", "file_id"], keep="last", maintain_order=True
                 )
                 write_parquet(merged.sort("taken_in_us", "file_name", "file_id"), path)
+
+
+@contextlib.contextmanager
+def reading(root: Path) -> Iterator[None]:
+    """No file of the lake below `root` is moved or removed meanwhile; many may read at a time."""
+    with locked(root / READERS_LOCK, shared=True):
+        yield
 
 
 def _by_ledger_file(files: pl.DataFrame) -> Iterator[tuple[tuple[str, date], pl.DataFrame]]:

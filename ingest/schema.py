@@ -73,7 +73,7 @@ RAW: Schema = {
     "line_hash": pl.Int64,  # xxh3 of the whole line where there is no request_id
 }
 
-# lake/requests/day=YYYY-MM-DD/<source>.<file_id>.<segment>.parquet: one row a logged request.
+# lake/requests/day=YYYY-MM-DD/*.parquet: one row a logged request.
 REQUESTS: Schema = {
     # ids
     "file_id": pl.String,  # 32 hex digits of the landing file's SHA-256
@@ -149,7 +149,7 @@ FILES: Schema = {
     "first_us": pl.Int64,
     "last_us": pl.Int64,
     "is_comparable": pl.Boolean,  # false: its addresses are cut short, so its listeners are too few
-    "days": pl.List(pl.Date),  # event days with rows in lake/requests
+    "days": pl.List(pl.Date),  # event days with rows in lake/requests; those removed for their age are not
     "taken_in_us": pl.Int64,  # first intake; a rerun keeps it
 }
 
@@ -185,6 +185,12 @@ FORMER_FIGURES: Schema = {
     "calendar": pl.Int64,
     "first_touch": pl.Int64,
     "last_touch": pl.Int64,
+}
+
+# lake/kept.parquet: one row once requests were removed for their age, none before.
+KEPT: Schema = {
+    "first_day": pl.Date,  # requests of earlier event days are gone for good
+    "removed_us": pl.Int64,  # when the last ones went
 }
 
 # lake/networks.parquet: one row an autonomous system met so far.

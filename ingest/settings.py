@@ -100,6 +100,13 @@ class Settings(BaseModel):
     settle_s: Annotated[float, Field(ge=0)] = Field(
         default=2, description="a landing file is taken in once it has not changed for this long"
     )
+    compact_after_h: Annotated[float, Field(ge=0)] = Field(
+        default=36, description="small lake files of a UTC day are merged once it ended so many hours ago"
+    )
+    keep_days: Annotated[int, Field(ge=0)] = Field(
+        default=210,
+        description="requests and rejects older than so many days are removed once counted; 0: never",
+    )
     keep_versions: Annotated[int, Field(ge=1)] = Field(
         default=3, description="published versions kept for readers that still hold an old one"
     )

@@ -16,12 +16,14 @@ PUBLISHED_MARTS = "published_marts"
 REFERENCE_LISTS = "reference_lists"
 ADDRESS_LISTS = "address_lists"
 RESTATED_DAYS = "restated_days"
+LAKE_MAINTENANCE = "lake_maintenance"
 
 INGEST_JOB = "ingest_logs"
 CATALOG_JOB = "ingest_catalog"
 MARTS_JOB = "marts"
 LISTS_JOB = "refresh_lists"
 RESTATE_JOB = "restate"
+MAINTENANCE_JOB = "maintain_lake"
 
 # The warehouse has one writer, and in DuckDB a reader blocks it too: dbt and the publisher take turns.
 WAREHOUSE_POOL = "warehouse"
@@ -35,6 +37,9 @@ FIRST_EVENT_DAY = "2020-01-01"
 
 # The public lists change a few times a week. Not on the hour, when everybody asks.
 LISTS_CRON = "17 4 * * *"
+
+# Late files of the days before have come, and nobody has begun to work.
+MAINTENANCE_CRON = "30 3 * * *"
 
 EVENT_DAYS = "event_days"  # metadata of `requests`: the event days an intake changed
 

@@ -6,6 +6,7 @@ import dagster as dg
 
 from orchestration.assets.catalog import catalog_episodes, catalog_job
 from orchestration.assets.ingest import ingest_job, take_in_logs
+from orchestration.assets.maintenance import lake_maintenance, maintenance_job, maintenance_schedule
 from orchestration.assets.reference import lists_job, lists_schedule, reference_lists
 from orchestration.assets.restate import restate_job, restated_days
 from orchestration.resources import Installation
@@ -13,9 +14,9 @@ from orchestration.sensors.catalog import catalog_sensor
 from orchestration.sensors.landing import landing_sensor
 
 defs = dg.Definitions(
-    assets=[take_in_logs, catalog_episodes, restated_days, reference_lists],
-    jobs=[ingest_job, catalog_job, restate_job, lists_job],
-    schedules=[lists_schedule],
+    assets=[take_in_logs, catalog_episodes, restated_days, reference_lists, lake_maintenance],
+    jobs=[ingest_job, catalog_job, restate_job, lists_job, maintenance_job],
+    schedules=[lists_schedule, maintenance_schedule],
     sensors=[landing_sensor, catalog_sensor],
     resources={"installation": Installation()},
     executor=dg.in_process_executor,  # a process a step would cost 5.5 CPU-s each

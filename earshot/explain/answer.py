@@ -32,6 +32,7 @@ from earshot.explain.excerpt import excerpt
 from earshot.explain.story import MOST, Story, stories
 from earshot.pipeline import reading, run_dbt
 from ingest.lake import Lake
+from ingest.lake import reading as reading_lake
 from ingest.logs.rules import prefixes_in_force
 from ingest.logs.urls import canonical_url, enclosure_key
 from ingest.schema import RULES, SourceClass
@@ -128,7 +129,8 @@ def warehouse_of(
     with tempfile.TemporaryDirectory(prefix="earshot-explain-") as folder:
         mine = settings.model_copy(update={"data": Path(folder), "landing": None})
         progress("reading")
-        lines = excerpt(lake, enclosure_keys, Lake(mine.lake_dir))
+        with reading_lake(lake.root):
+            lines = excerpt(lake, enclosure_keys, Lake(mine.lake_dir))
         progress("counting")
         run_dbt(mine, ["run", "--vars", f"{{explain: {MOST}}}", "--select", MODELS])
         with reading(mine.warehouse) as con:

@@ -78,6 +78,7 @@ class Cleaner:
 
     rules: Rules
     keys: KeyRing
+    first_day: date | None = None  # requests of earlier days were removed from the lake for their age
 
     def __post_init__(self) -> None:
         self._agents = KnownAgents(self.rules.agents)
@@ -111,6 +112,10 @@ class Cleaner:
             .when(pl.col("started_us") > latest_us)
             .then(pl.lit(too_late))
         )
+        if self.first_day is not None:
+            is_old = pl.from_epoch("started_us", time_unit="us").dt.date() < self.first_day
+            too_old = f"older than what is kept: before {self.first_day} (setting keep_days)"
+            wrong_time = wrong_time.when(is_old).then(pl.lit(too_old))
         rows, refused = _refuse(rows, wrong_time)
         addresses, on = self._addresses(rows, origin.intake_day)
         rows = rows.join(addresses, on=on, how="left", maintain_order="left")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from ingest.compaction import expand
 from ingest.durable import locked
 from ingest.lake import Lake, utc_now_us
 from ingest.logs.clean import Cleaned, Cleaner, Origin
@@ -86,12 +87,12 @@ def take_in(
     sources = Sources.load(settings)
     rules = rules or Rules.load(settings)
     keyring = keyring or KeyRing(settings.keys_dir)
-    cleaner = Cleaner(rules, keyring)
     rules.remember(settings, lake)
     rules.write_address_lists(lake, keyring)
-    # One intake a lake at a time: another one's half-written files must not look like a dead one's.
     keep_freed_memory()
-    with locked(lake.root / ".intake.lock"):
+    # One intake a lake at a time: another one's half-written files must not look like a dead one's.
+    with locked(lake.intake_lock):
+        cleaner = Cleaner(rules, keyring, lake.first_kept_day())
         intake = _Intake(settings, lake, cleaner, sources, utc_now_us() if now_us is None else now_us, force)
         try:
             for done, landed in enumerate(files, 1):
@@ -139,6 +140,7 @@ class _Intake:
         done = ledger.filter(pl.col("status").is_in([FileStatus.TAKEN.value, FileStatus.DUPLICATE.value]))
         taken = done.filter(pl.col("status") == FileStatus.TAKEN.value)
         key = ["source", "file_name", "file_id"]
+        self._days = ledger.select("source", "file_id", "days")
         self._unchanged = set(done.select("source", "file_name", "size_bytes", "modified_ns").rows())
         self._done = set(done.select(key).rows())
         self._taken_in_us = {row[:3]: row[3] for row in ledger.select(*key, "taken_in_us").iter_rows()}
@@ -177,6 +179,8 @@ class _Intake:
         try:
             opened = open_segments(landed.path, self.settings)
         except FileRefused as error:
+            if error.file_id:
+                self._expand(landed.source, error.file_id)
             self._refuse(landed, error.file_id or "0" * 32, None, str(error))
             return
         # It may have been replaced since it was listed.
@@ -200,7 +204,9 @@ class _Intake:
         log_format: Format | None = None
         marker = self.lake.root / ".intake" / f"{landed.source}.{opened.file_id}"
         # Looked for only where there may be any, since it lists the whole lake.
-        earlier = self._all_of(opened, landed) if self.force or marker.exists() else set()
+        if is_again := self.force or marker.exists():
+            self._expand(landed.source, opened.file_id)
+        earlier = self._all_of(opened, landed) if is_again else set()
         marker.parent.mkdir(exist_ok=True)
         marker.touch()
         try:
@@ -306,6 +312,12 @@ class _Intake:
         if cleaned.requests.height and not self.preview.height:
             self.preview = _preview(cleaned.requests)
         self._asns.update(cleaned.requests["asn"].drop_nulls().unique())
+
+    def _expand(self, source: str, file_id: str) -> None:
+        """Files of its own for the rows of a file that may have been merged with others."""
+        its = self._days.filter((pl.col("source") == source) & (pl.col("file_id") == file_id))
+        if its.height:
+            expand(self.lake, set(its["days"].explode().drop_nulls()), source)
 
     def _all_of(self, opened: OpenFile, landed: LandingFile) -> set[Path]:
         pattern = f"day=*/{landed.source}.{opened.file_id}.*.parquet"

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import polars as pl
 
+from ingest.compaction import expand
 from ingest.durable import locked
 from ingest.lake import Lake, utc_now_us, write_parquet
 from ingest.logs.clean import DAY_US, Cleaner, Origin
@@ -99,7 +100,8 @@ def restate_days(
 
     Waits for an intake that is running. Raises OSError (disk full …); a rerun then completes it.
     """
-    with locked(lake.root / ".intake.lock"):
+    with locked(lake.intake_lock):
+        expand(lake, days)
         rules.remember(settings, lake)
         return _Restatement(settings, lake, rules, keyring or KeyRing(settings.keys_dir)).run(
             set(days), progress, utc_now_us() if now_us is None else now_us

@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 from dagster_dbt import dbt_assets
 
+from ingest.lake import reading
 from ingest.settings import Settings
 from orchestration.constants import (
     MARTS_JOB,
@@ -52,7 +53,7 @@ def dbt_models(
     target = target_dir(settings)
     events: list[Any] = []
     failure: Exception | None = None
-    with environment(dbt_environment(settings)):
+    with reading(settings.lake_dir), environment(dbt_environment(settings)):
         stream = dbt.cli(
             build_args(full_refresh=config.full_refresh, tests=config.is_whole),
             context=context,

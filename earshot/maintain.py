@@ -1,0 +1,47 @@
+"""`earshot maintain`: remove what is too old to keep, merge the lake's small files."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from earshot.commands import Output
+from ingest.settings import Settings
+
+
+def maintain(output: Output = "table") -> None:
+    """Keep a long history cheap: remove requests past EARSHOT_KEEP_DAYS, merge the lake's small files."""
+    from dataclasses import asdict
+
+    from earshot.explain.answer import existing_lake
+    from earshot.show import count_progress, print_rows, say
+    from ingest.lake import utc_now_us
+    from orchestration.maintaining import maintain as keep_small
+
+    settings, screen = Settings.from_env(), Console(stderr=True)
+    lake = existing_lake(settings)
+    with count_progress(screen) as progress:
+        done = keep_small(settings, lake, utc_now_us(), progress)
+    rows = [asdict(each) | {"day": each.day.isoformat()} for each in done.compacted]
+    columns = ["day", "source", "files_before", "files_after", "bytes_before", "bytes_after", "rows"]
+    if rows or output != "table":
+        print_rows(rows, columns, output, "Merged")
+    say(
+        screen,
+        "merged",
+        f"{sum(each.files_before for each in done.compacted):,} files into "
+        f"{sum(each.files_after for each in done.compacted):,}, "
+        f"{sum(each.bytes_before for each in done.compacted):,} bytes into "
+        f"{sum(each.bytes_after for each in done.compacted):,}",
+        "bold",
+    )
+    gone = done.expired
+    if settings.keep_days:
+        say(
+            screen,
+            "removed",
+            f"{gone.requests:,} requests of {gone.days} days ({gone.bytes:,} bytes), rejects of "
+            f"{gone.rejects:,} files: older than {settings.keep_days} days (keep_days)",
+            "bold",
+        )
+    for note in done.notes:
+        say(screen, "note", note, "yellow")

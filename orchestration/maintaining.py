@@ -1,0 +1,65 @@
+"""What keeps a long history cheap: for the command line and the Dagster asset alike. Imports no Dagster."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ingest.compaction import Compacted, compact
+from ingest.lake import Lake
+from ingest.retention import Expired, expire
+from ingest.settings import Settings
+
+Progress = Callable[[str, int, int], None]  # (step, done, of)
+
+
+@dataclass(frozen=True)
+class Maintained:
+    """What one call of `maintain` did."""
+
+    compacted: list[Compacted]
+    expired: Expired
+    notes: list[str]  # why something was left for the next time
+
+
+def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) -> Maintained:
+    """Remove what is older than `keep_days` and counted, then merge the small files of ended days.
+
+    Raises OSError (disk full, folders that cannot be swapped); a rerun completes it.
+    """
+    expired, notes = Expired(lake.first_kept_day()), []
+    if settings.keep_days:
+        progress("removing", 0, 1)
+        counted = counted_files(settings.warehouse)
+        if counted is None:
+            notes.append("nothing was removed for its age: the warehouse is in use")
+        else:
+            expired = expire(lake, settings.keep_days, now_us, counted)
+        progress("removing", 1, 1)
+    if expired.waiting:
+        notes.append(
+            f"{expired.waiting} files have requests of more than {settings.keep_days} days ago (keep_days) "
+            "that the marts have not counted: those days, and all after them, are removed once they are"
+        )
+    ended_by = datetime.fromtimestamp(now_us / 1e6, UTC) - timedelta(hours=settings.compact_after_h)
+    last_day = ended_by.date() - timedelta(days=1)
+    compacted = compact(lake, last_day, lambda done, of: progress("merging", done, of))
+    return Maintained(compacted, expired, notes)
+
+
+def counted_files(warehouse: Path) -> set[tuple[str, str]] | None:
+    """(source, file_id) of the files that the last complete build counted; None: somebody writes there."""
+    import duckdb  # which the code location `ingest` does without until it must look
+
+    if not warehouse.exists():
+        return set()
+    try:
+        with contextlib.closing(duckdb.connect(str(warehouse), read_only=True)) as con:
+            return set(con.execute("select source, file_id from intermediate.int_counted_files").fetchall())
+    except duckdb.CatalogException:
+        return set()
+    except duckdb.IOException:
+        return None

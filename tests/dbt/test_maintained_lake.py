@@ -1,0 +1,62 @@
+"""A lake whose small files were merged and whose old requests were removed counts as one left alone."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from ingest.lake import Lake
+from ingest.settings import Settings
+from orchestration.maintaining import Maintained, maintain
+from tests.dbt.lakes import DAY_US, START_US, add_file, catalog, dbt, marts, random_requests, set_catalog
+
+NOW_US = START_US + 20 * DAY_US
+KEPT = datetime.fromtimestamp((START_US + 8 * DAY_US) / 1e6, UTC).date()
+
+
+def upkeep(settings: Settings) -> Maintained:
+    return maintain(settings, Lake(settings.lake_dir), NOW_US, lambda *step: None)
+
+
+def test_upkeep_changes_no_figure_of_old_or_kept_days(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "data", keep_days=12)
+    lake, rng = Lake(settings.lake_dir), random.Random(5)
+    old = random_requests(rng, 300, days=6)
+    kept = random_requests(rng, 300, days=4, start_us=START_US + 10 * DAY_US)
+    for number, row in enumerate(old + kept):
+        row["request_key"] = number
+    late, early = kept[::7], [row for at, row in enumerate(kept) if at % 7]
+    set_catalog(lake, catalog())
+    for number in range(3):
+        add_file(lake, f"{number:032x}", old[number::3])
+        add_file(lake, f"{number + 10:032x}", early[number::3])
+    waiting = upkeep(settings)
+    assert waiting.expired.days == 0 and waiting.notes, "nothing is counted yet"
+    dbt(lake, settings.warehouse, "calendar", "run")
+    before = marts(settings.warehouse)
+    alone = settings.model_copy(update={"data": tmp_path / "alone"})
+    shutil.copytree(settings.data, alone.data)
+
+    done = upkeep(settings)
+    assert done.expired.first_kept_day == KEPT and done.expired.requests == len(old)
+    assert waiting.compacted and not done.compacted
+    assert lake.event_days()[0] >= KEPT
+    dbt(lake, settings.warehouse, "calendar", "run")
+    assert marts(settings.warehouse) == before
+
+    for mine in (settings, alone):
+        add_file(Lake(mine.lake_dir), f"{99:032x}", late)
+        dbt(Lake(mine.lake_dir), mine.warehouse, "calendar", "run")
+    assert marts(settings.warehouse) == marts(alone.warehouse) != before
+    # Every day judged again, as under other settings: what is gone stays as it was counted.
+    for day in Lake(alone.lake_dir).event_days():
+        Lake(alone.lake_dir).record_restated(day, "r", NOW_US)
+        lake.record_restated(day, "r", NOW_US)
+    for mine in (settings, alone):
+        dbt(Lake(mine.lake_dir), mine.warehouse, "calendar", "run")
+    assert marts(settings.warehouse) == marts(alone.warehouse)
+    assert pl.Series(lake.event_days()).min() >= KEPT
