@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -49,6 +50,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.explain.answer import NothingToExplain
     from earshot.pipeline import DbtFailed
     from earshot.published import NothingPublished
+    from earshot.rebuild import WarehouseInUse
     from earshot.report import ReportError
     from ingest.catalog import CatalogError
     from ingest.lake import LakeFormatError
@@ -71,6 +73,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         PublishError,
         ReferenceListError,
         ReportError,
+        WarehouseInUse,
     )
 
 
@@ -219,6 +222,22 @@ def restate(
     with count_progress(screen) as progress:
         done = restating(settings, first.date(), last.date(), under, build, progress)
     show_restated(done, settings.window, output, screen)
+
+
+@app.command()
+def rebuild(
+    afresh: Annotated[
+        bool, typer.Option("--afresh", help="begin anew instead of going on where a killed one stopped")
+    ] = False,
+) -> None:
+    """Build all marts from the lake again, day by day beside those in use, then publish them."""
+    from earshot.rebuild import rebuild as rebuilding
+    from earshot.show import count_progress
+
+    with count_progress(screen) as progress:
+        done = rebuilding(Settings.from_env(), partial(progress, "requests counted"), afresh)
+    resumed = f", {done.resumed:,} of them by an earlier rebuild" if done.resumed else ""
+    screen.print(f"{done.requests:,} requests counted{resumed}; published as version {done.version}")
 
 
 @app.command()

@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,12 +31,20 @@ class DbtFailed(RuntimeError):
 
 
 def run_dbt(
-    settings: Settings, arguments: Sequence[str], on_line: Callable[[str], None] | None = None
+    settings: Settings,
+    arguments: Sequence[str],
+    on_line: Callable[[str], None] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> None:
-    """Run dbt as its own process, so that it lets go of the warehouse when it ends. Raises DbtFailed."""
+    """Run dbt as its own process, so that it lets go of the warehouse when it ends. Raises DbtFailed.
+
+    variables: of the environment, beside those of `settings`.
+    """
     said: list[str] = []
     # dbt parses anew under another path of the warehouse: so in its folder, under its name.
-    environment = dbt_environment(settings) | {"EARSHOT_WAREHOUSE": settings.warehouse.name}
+    environment = (
+        dbt_environment(settings) | {"EARSHOT_WAREHOUSE": settings.warehouse.name} | dict(variables or {})
+    )
     settings.warehouse.parent.mkdir(parents=True, exist_ok=True)
     parsed = target_dir(settings) / PARSED
     remembered = _parse_cache(arguments)
