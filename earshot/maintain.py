@@ -22,9 +22,10 @@ def maintain(output: Output = "table") -> None:
     with count_progress(screen) as progress:
         done = keep_small(settings, lake, utc_now_us(), progress)
     rows = [asdict(each) | {"day": each.day.isoformat()} for each in done.compacted]
-    columns = ["day", "source", "files_before", "files_after", "bytes_before", "bytes_after", "rows"]
+    columns = ["day", "source", "rows", "files_before", "files_after"]
+    sizes = [] if output == "table" else ["bytes_before", "bytes_after"]  # a terminal is no wider
     if rows or output != "table":
-        print_rows(rows, columns, output, "Merged")
+        print_rows(rows, columns + sizes, output, "Merged")
     say(
         screen,
         "merged",

@@ -90,6 +90,11 @@ def explain(
 ) -> Explanation:
     """Answer `question` from the lake. Raises NothingToExplain, LakeFormatError, DbtFailed."""
     lake = existing_lake(settings)
+    kept = lake.first_kept_day()
+    if kept and question.day < kept:
+        raise NothingToExplain(
+            f"requests before {kept} were removed for their age (keep_days); their figures stay in the marts"
+        )
     episode = find_episode(question, settings, lake)
     with warehouse_of(episode.enclosure_keys, settings, lake, progress) as (con, lines):
         scope = Scope(episode.episode_key, question.day, question.source_class)

@@ -14,6 +14,7 @@ from orchestration.constants import (
     CATALOG_EPISODES,
     DAYS_TAG,
     EVENT_DAYS,
+    MAINTENANCE_JOB,
     MARTS_JOB,
     MAX_EVENTS_PER_TICK,
     REQUESTS,
@@ -36,8 +37,11 @@ from orchestration.sensors.runs import NO_AUTOMATIC_RETRY, UNDER_WAY
 )
 def marts_due_sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.SensorResult:
     instance = context.instance
-    for run_id in report_dead_runs(instance, MARTS_JOB, installation.settings()):
+    settings = installation.settings()
+    for run_id in report_dead_runs(instance, MARTS_JOB, settings):
         context.log.warning(f"run {run_id} has lost its process; the marts are built again")
+    for run_id in report_dead_runs(instance, MAINTENANCE_JOB, settings):  # no build could have its turn
+        context.log.warning(f"run {run_id} has lost its process; the lake is seen to tomorrow")
     cursor = read_cursor(context.cursor)
     plan = make_plan(
         cursor,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import pytest
 
+from earshot.explain.answer import NothingToExplain, Question, explain
 from ingest.lake import Lake
 from ingest.settings import Settings
 from orchestration.maintaining import Maintained, maintain
@@ -45,6 +47,8 @@ def test_upkeep_changes_no_figure_of_old_or_kept_days(tmp_path: Path) -> None:
     assert done.expired.first_kept_day == KEPT and done.expired.requests == len(old)
     assert waiting.compacted and not done.compacted
     assert lake.event_days()[0] >= KEPT
+    with pytest.raises(NothingToExplain, match=f"before {KEPT} were removed"):
+        explain(Question("guid-0", KEPT - timedelta(days=1)), settings)
     dbt(lake, settings.warehouse, "calendar", "run")
     assert marts(settings.warehouse) == before
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import pytest
+from typer.testing import CliRunner
 
+from earshot.cli import app
 from ingest.logs.found import find_landing_files
 from ingest.logs.intake import take_in
 from orchestration.assets.maintenance import lake_maintenance, maintenance_schedule
@@ -14,14 +18,20 @@ from orchestration.constants import WAREHOUSE_POOL
 from tests.orchestration.conftest import House, log_line
 
 
-def test_a_run_merges_ended_days_and_says_so(
-    house: House, instance: dg.DagsterInstance, resources: dict[str, object]
-) -> None:
+@pytest.fixture
+def full(house: House) -> House:
+    """Three files, each with requests of today, of four days ago and of 300."""
     for number in range(3):
         path = house.land(f"{number}.log", lines=2)  # of today: stays as it is
         old = log_line(number, ts=time.time() - 4 * 86_400)
         path.write_text(path.read_text() + old + log_line(number, ts=time.time() - 300 * 86_400))
     take_in(find_landing_files(house.settings), house.settings, house.lake)
+    return house
+
+
+def test_a_run_merges_ended_days_and_says_so(
+    full: House, instance: dg.DagsterInstance, resources: dict[str, object]
+) -> None:
     result = dg.materialize([lake_maintenance], instance=instance, resources=resources)
     (event,) = result.get_asset_materialization_events()
     found = {name: value.value for name, value in event.materialization.metadata.items()}
@@ -33,10 +43,20 @@ def test_a_run_merges_ended_days_and_says_so(
     assert found["removed_days"] == 0 and "3 files have requests of more than 210 days ago" in str(
         found["notes"]
     )
-    assert len(list((house.lake.root / "requests").glob("*/edge.*.parquet"))) == 5
+    assert len(list((full.lake.root / "requests").glob("*/edge.*.parquet"))) == 5
     again = dg.materialize([lake_maintenance], instance=instance, resources=resources)
     (event,) = again.get_asset_materialization_events()
     assert event.materialization.metadata["files_before"].value == 0
+
+
+def test_the_command_does_the_same(full: House) -> None:
+    done = CliRunner().invoke(app, ["maintain", "--output", "json"])
+    assert done.exit_code == 0, done.output
+    shown = json.loads(done.stdout)
+    assert [(row["source"], row["files_before"], row["files_after"]) for row in shown] == [("edge", 3, 1)] * 2
+    assert "merged: 6 files into 2, " in done.stderr
+    assert "note: 3 files have requests of more than 210 days ago" in done.stderr
+    assert full.lake.requests().collect().height == 12
 
 
 def test_it_runs_daily_without_being_asked_and_never_beside_a_build() -> None:
