@@ -15,6 +15,7 @@ BENCHES = {
     "incremental": "head batches and a late file on a growing history",
     "count": "`earshot count` as a user types it",
     "freshness": "from a landed file to the published mart, Dagster running",
+    "plots": "draws docs/performance-*.svg from the results kept of the others",
 }
 
 

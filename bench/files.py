@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 import earshot.world
-from bench.report import say
+from bench.report import cache, say
 from earshot.world import WorldSpec, build, write, write_catalog, write_truth
 
 
@@ -48,12 +47,6 @@ class Files:
             pl.col("source_class") == source_class, pl.col("window") == window
         )
         return dict(truth.select("episode_id", "downloads").iter_rows())
-
-
-def cache() -> Path:
-    """Where worlds and results lie."""
-    beside = Path(__file__).resolve().parent.parent / ".bench"
-    return Path(os.environ.get("EARSHOT_BENCH_CACHE", beside))
 
 
 def world(spec: WorldSpec) -> Files:

@@ -70,10 +70,14 @@ def _measure(files: Files, source: str, repeats: int) -> dict[str, float]:
                     0
                 ]
             )
-            countings.append(measured(python("-m", "bench.stages", "count", str(data), DOWNLOADS))[0])
+            countings.append(
+                measured(python("-m", "bench.stages", "count", str(data), "--select", DOWNLOADS))[0]
+            )
             _must_be_true(data, files)
             # One model of one row: what remains is dbt itself.
-            starts.append(measured(python("-m", "bench.stages", "count", str(data), "int_started_under"))[0])
+            starts.append(
+                measured(python("-m", "bench.stages", "count", str(data), "--select", "int_started_under"))[0]
+            )
             whole = cleanings[-1] + countings[-1]
             say(
                 f"{source} {n + 1}/{repeats}: {lines / whole.cpu_s / 1e3:.0f} krows/cpu-s "

@@ -33,8 +33,19 @@ def show(title: str, columns: list[str], rows: list[list[object]]) -> None:
 
 
 def finish(name: str, figures: Figures) -> None:
-    """The last line."""
-    print(orjson.dumps({"bench": name, **figures, "machine": machine()}).decode(), flush=True)
+    """The last line, which is also kept for the plots."""
+    line = orjson.dumps({"bench": name, **figures, "machine": machine()})
+    size = figures.get("rows") or figures.get("rows_a_day") or figures.get("large_lines") or "default"
+    kept = cache() / "results" / f"{name}-{size}.json"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(line + b"\n")
+    print(line.decode(), flush=True)
+
+
+def cache() -> Path:
+    """Where worlds and results lie: `.bench/`, or EARSHOT_BENCH_CACHE."""
+    beside = Path(__file__).resolve().parent.parent / ".bench"
+    return Path(os.environ.get("EARSHOT_BENCH_CACHE", beside))
 
 
 def machine() -> Figures:

@@ -39,11 +39,11 @@ def clean(data: str, landing: str, catalog: str) -> None:
 
 
 def count(data: str, *select: str) -> None:
-    """Lake → marts; `select` as in dbt."""
+    """Lake → marts; `select`: further arguments of dbt."""
     from earshot.pipeline import run_dbt
     from ingest.settings import Settings
 
-    run_dbt(Settings(data=Path(data)), ["run", *(["--select", *select] if select else [])])
+    run_dbt(Settings(data=Path(data)), ["run", *select])
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -77,7 +77,7 @@ def keyed(lists: dict[str, AddressList], keys: KeyRing, on: date) -> pl.DataFram
     ]
     frame = pl.DataFrame(rows, schema=ADDRESS_LISTS, orient="row")
     # Of entries that overlap the one that acts longest.
-    order = [pl.col("expires_on").fill_null(date.max), "validated_on", "reason"]
+    order: list[str | pl.Expr] = [pl.col("expires_on").fill_null(date.max), "validated_on", "reason"]
     return (
         frame.sort("list", "address_key", *order, nulls_last=False)
         .unique(["list", "address_key"], keep="last", maintain_order=True)
