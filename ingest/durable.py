@@ -65,6 +65,6 @@ def exchange(one: Path, other: Path) -> None:
 @contextlib.contextmanager
 def locked(path: Path, shared: bool = False) -> Iterator[None]:
     """One process at a time, or any number of `shared` ones; waits for its turn."""
-    with path.open("w") as lock:
+    with path.open("a") as lock:  # leaves a file that is there as it is
         fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
