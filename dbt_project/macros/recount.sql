@@ -6,20 +6,32 @@
 {#
   The requests of the keys whose counting restarts, from their restart on. The days are literals, so that the
   lake prunes folders. Late keys go in a pass of their own: one old line must not make the whole batch read
-  history.
+  history. First the few lines by narrow columns, then all of these lines alone.
 #}
 {% macro requests_to_recount(restarts) %}
     {% set head = _single_date("select max(restart_day) - 1 from " ~ restarts) %}
     {% set tail = _single_date("select min(restart_day) from " ~ restarts ~ " where restart_day < " ~ head) %}
-    {{ _recount_pass(restarts, 'requests.day >= ' ~ head, 'restarts.restart_day >= ' ~ head) }}
-    {% if tail != "cast('1970-01-01' as date)" %}
-        union all
-        {{ _recount_pass(restarts, 'requests.day >= ' ~ tail, 'restarts.restart_day < ' ~ head) }}
-    {% endif %}
+    {% set has_tail = tail != "cast('1970-01-01' as date)" %}
+    {% set lines %}
+        (
+            select requests.*
+            from {{ ref('stg_lake__requests') }} as requests
+            inner join (
+                {{ _recount_pass(restarts, 'requests.day >= ' ~ head, 'restarts.restart_day >= ' ~ head) }}
+                {% if has_tail %}
+                    union all
+                    {{ _recount_pass(restarts, 'requests.day >= ' ~ tail, 'restarts.restart_day < ' ~ head) }}
+                {% endif %}
+            ) as lines
+                on requests.line_key = lines.line_key
+            where requests.day >= {{ tail if has_tail else head }}
+        )
+    {% endset %}
+    {{ described_requests(lines) }}
 {% endmacro %}
 
 {% macro _recount_pass(restarts, days, keys) %}
-    select requests.*
+    select requests.line_key
     from {{ ref('int_requests') }} as requests
     inner join {{ restarts }} as restarts
         on

@@ -13,13 +13,8 @@
 {% set moved_days = listener_days(ref('int_listener_updates') ~ ' where not is_new') %}
 
 -- depends_on: {{ ref('int_started_under') }}, {{ ref('stg_lake__files') }}
-with requests as (
-
-    select * from {{ ref('int_requests') }}
-
-),
-
-new_files as (
+-- Each use reads the requests for itself: a CTE with two uses is kept whole, and that is the whole history.
+with new_files as (
 
     select distinct
         source,
@@ -49,7 +44,7 @@ new_requests as (
         requests.listener_key,
         requests.episode_key,
         requests.started_us
-    from requests
+    from {{ ref('int_requests') }} as requests
     inner join new_files
         on requests.source = new_files.source and requests.file_id = new_files.file_id
     where
@@ -71,7 +66,7 @@ moved_episodes as (
         changed.episode_key,
         changed.former_episode_key,
         requests.started_us
-    from requests
+    from {{ ref('int_requests') }} as requests
     inner join {{ ref('int_changed_enclosures') }} as changed
         on requests.enclosure_key = changed.enclosure_key
     left join {{ ref('int_listener_updates') }} as updates
@@ -90,7 +85,7 @@ moved_listeners as (
         requests.episode_key,
         coalesce(changed.former_episode_key, requests.episode_key) as former_episode_key,
         requests.started_us
-    from requests
+    from {{ ref('int_requests') }} as requests
     inner join {{ ref('int_listener_updates') }} as updates
         on
             requests.key_epoch = updates.key_epoch
