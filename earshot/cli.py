@@ -50,7 +50,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.explain.answer import NothingToExplain
     from earshot.pipeline import DbtFailed
     from earshot.published import NothingPublished
-    from earshot.rebuild import WarehouseInUse
+    from earshot.rebuild import RequestsAreGone, WarehouseInUse
     from earshot.report import ReportError
     from ingest.catalog import CatalogError
     from ingest.lake import LakeFormatError
@@ -73,6 +73,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         PublishError,
         ReferenceListError,
         ReportError,
+        RequestsAreGone,
         WarehouseInUse,
     )
 

@@ -28,6 +28,10 @@ FOLDER = "rebuild"
 Progress = Callable[[int, int], None]  # requests counted, of all
 
 
+class RequestsAreGone(RuntimeError):
+    """Requests were removed for their age, and only the marts in use still tell of them."""
+
+
 class WarehouseInUse(RuntimeError):
     """Somebody has the warehouse open; the message says what to do."""
 
@@ -45,13 +49,18 @@ class Rebuilt:
 def rebuild(settings: Settings, progress: Progress, afresh: bool = False) -> Rebuilt:
     """Build the marts of the whole lake anew and publish them.
 
-    afresh: throw away what a killed rebuild has left. Raises DbtFailed, WarehouseInUse.
+    afresh: throw away what a killed rebuild has left. Raises DbtFailed, RequestsAreGone, WarehouseInUse.
     """
+    lake = Lake(settings.lake_dir)
+    if first := lake.first_kept_day():
+        raise RequestsAreGone(
+            f"requests before {first} were removed (EARSHOT_KEEP_DAYS): marts built anew would begin there. "
+            f"To have them so, move {settings.warehouse} away and build"
+        )
     beside = settings.data / FOLDER
     if afresh:
         shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True, exist_ok=True)
-    lake = Lake(settings.lake_dir)
     mine = settings.model_copy(update={"data": beside})
     lake_here = beside / settings.lake_dir.name
     if not lake_here.is_symlink():

@@ -54,6 +54,17 @@
     {{ return('0') }}
 {% endmacro %}
 
+{# Where the lake's requests begin, since older ones were removed for their age; none while all are there. #}
+{% macro first_kept_us() %}
+    {% if execute %}
+        {% set days = run_query('select max(first_day) from ' ~ source('lake', 'kept')).rows %}
+        {% if days[0][0] is not none %}
+            {{ return((days[0][0] - modules.datetime.date(1970, 1, 1)).days * 86400000000) }}
+        {% endif %}
+    {% endif %}
+    {{ return(none) }}
+{% endmacro %}
+
 {# Dates returned by `sql`, as a list of literals for an `in (…)`: literals let the lake prune its folders. #}
 {% macro date_literals(sql) %}
     {% set literals = [] %}

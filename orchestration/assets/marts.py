@@ -50,6 +50,11 @@ def dbt_models(
 ) -> Iterator[Any]:
     settings = installation.settings()
     hold(context.run_id, settings)
+    if config.full_refresh and (first := installation.lake().first_kept_day()):
+        raise dg.Failure(
+            f"requests before {first} were removed (EARSHOT_KEEP_DAYS): marts built anew would begin there",
+            allow_retries=False,
+        )
     target = target_dir(settings)
     events: list[Any] = []
     failure: Exception | None = None

@@ -7,6 +7,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -64,3 +65,35 @@ def test_upkeep_changes_no_figure_of_old_or_kept_days(tmp_path: Path) -> None:
         dbt(Lake(mine.lake_dir), mine.warehouse, "calendar", "run")
     assert marts(settings.warehouse) == marts(alone.warehouse)
     assert pl.Series(lake.event_days()).min() >= KEPT
+
+
+def test_a_late_file_changes_nothing_that_was_counted_from_requests_that_are_gone(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, keep_days=12)
+    lake, rng = Lake(settings.lake_dir), random.Random(5)
+    # Few listeners: their chains of requests reach over the day from which on requests are kept.
+    rows = random_requests(rng, 300, days=14)
+    for number, row in enumerate(rows):
+        row["request_key"] = number
+    kept_us = START_US + 8 * DAY_US
+    late = [row for row in rows if row["started_us"] >= kept_us][::7]
+    set_catalog(lake, catalog())
+    add_file(lake, f"{1:032x}", [row for row in rows if row not in late])
+    dbt(lake, settings.warehouse, "calendar", "run")
+    before = marts(settings.warehouse)
+    assert upkeep(settings).expired.requests > 0
+
+    add_file(lake, f"{2:032x}", late)
+    dbt(lake, settings.warehouse, "last_touch", "run")  # another setting recounts everything that is there
+    dbt(lake, settings.warehouse, "calendar", "run")
+    after = marts(settings.warehouse)
+    with duckdb.connect(str(settings.warehouse), read_only=True) as con:
+        names = [row[0] for row in con.execute("describe marts.fct_downloads").fetchall()]
+    first = names.index("first_request_us")
+    old = [row for row in before["fct_downloads"] if row[first] < kept_us]
+    assert old == [row for row in after["fct_downloads"] if row[first] < kept_us]
+    assert len(after["fct_downloads"]) > len(before["fct_downloads"])
+    date = [row[0] for row in before["fct_episode_daily"]]
+    assert KEPT in date
+    assert [row for row in before["fct_episode_daily"] if row[0] < KEPT] == [
+        row for row in after["fct_episode_daily"] if row[0] < KEPT
+    ]

@@ -6,17 +6,20 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from earshot import rebuild as rebuilding
 from earshot.pipeline import build_marts, reading
-from earshot.rebuild import WarehouseInUse, rebuild
+from earshot.rebuild import RequestsAreGone, WarehouseInUse, rebuild
 from earshot.world import WorldSpec, build, write, write_catalog
 from ingest.catalog import take_in_catalog
-from ingest.lake import Lake
+from ingest.lake import Lake, write_parquet
 from ingest.logs.intake import find_landing_files, take_in
+from ingest.schema import KEPT
 from ingest.settings import Settings
 from tests.dbt.lakes import marts
 
@@ -76,3 +79,11 @@ def test_a_rebuild_killed_on_the_way_goes_on_and_ends_with_the_marts_of_one_buil
         assert published.execute("select count(*) from fct_downloads").fetchone() == (
             len(in_one_piece["fct_downloads"]),
         )
+
+
+def test_a_rebuild_that_would_lose_figures_of_requests_that_are_gone_is_refused(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    lake = Lake(settings.lake_dir)
+    write_parquet(pl.DataFrame({"first_day": [date(2026, 5, 1)]}, schema=KEPT), lake.kept_path)
+    with pytest.raises(RequestsAreGone, match="before 2026-05-01 were removed"):
+        rebuild(settings, lambda counted, of: None)

@@ -3,6 +3,7 @@
   restarts, since windows begin at requests. A superset of what changes, told by the lake alone: so a build that
   died half-way is simply done again.
 #}
+{% set kept_us = first_kept_us() %}
 with new_files as (
 
     select
@@ -73,3 +74,7 @@ changed as (
 
 select cast(day as date) as day
 from changed
+{% if kept_us is not none %}
+    -- A date that began before the lake does keeps the figures it has.
+    where day {{ '>=' if time_zone() == 'UTC' else '>' }} {{ us_to_local_date(kept_us) }}
+{% endif %}

@@ -10,6 +10,7 @@
 {% set restated_days = date_literals('select distinct day from ' ~ restated) %}
 {% set has_restated = windows is not none and restated_days != date_literals('select null') %}
 {% set earliest_us = '0' if has_restated else first_new_us() %}
+{% set kept_us = first_kept_us() %}
 {% set moved_days = listener_days(ref('int_listener_updates') ~ ' where not is_new') %}
 
 -- depends_on: {{ ref('int_started_under') }}, {{ ref('stg_lake__files') }}
@@ -203,7 +204,35 @@ earliest as (
 
     {% endif %}
 
-{% endif %}
+{% endif %},
+
+-- What was counted from requests that are gone stays as it is: counting begins where the lake does, and after
+-- the chain that reaches over that instant.
+kept as (
+
+    {% if kept_us is none or windows is none %}
+        select * from final
+    {% else %}
+        select
+            final.source_class,
+            final.listener_key,
+            final.episode_key,
+            case
+                when final.restart_us >= {{ kept_us }} then final.restart_us
+                else coalesce(max(windows.last_request_us) + 1, {{ kept_us }})
+            end as restart_us
+        from final
+        left join {{ windows }} as windows
+            on
+                {{ same_key('final', 'windows') }}
+                and final.restart_us < {{ kept_us }}
+                and windows.is_last_touch
+                and windows.first_request_us < {{ kept_us }}
+                and windows.last_request_us >= {{ kept_us }}
+        group by final.source_class, final.listener_key, final.episode_key, final.restart_us
+    {% endif %}
+
+)
 
 select
     source_class,
@@ -211,4 +240,4 @@ select
     episode_key,
     restart_us,
     {{ us_to_date('restart_us') }} as restart_day
-from final
+from kept
