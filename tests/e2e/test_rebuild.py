@@ -84,6 +84,6 @@ def test_a_rebuild_killed_on_the_way_goes_on_and_ends_with_the_marts_of_one_buil
 def test_a_rebuild_that_would_lose_figures_of_requests_that_are_gone_is_refused(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     lake = Lake(settings.lake_dir)
-    write_parquet(pl.DataFrame({"first_day": [date(2026, 5, 1)]}, schema=KEPT), lake.kept_path)
+    write_parquet(pl.DataFrame([(date(2026, 5, 1), 0)], schema=KEPT, orient="row"), lake.kept_path)
     with pytest.raises(RequestsAreGone, match="before 2026-05-01 were removed"):
         rebuild(settings, lambda counted, of: None)
