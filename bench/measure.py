@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -28,7 +29,7 @@ class Cost:
 
     cpu_s: float  # user and system time of the process and all it waited for
     wall_s: float
-    peak_mb: float  # largest sum of resident memory seen (every 50 ms), at least that of the largest process
+    peak_mb: float  # largest sum of resident memory seen (every 50 ms), or that of the largest process
 
     def __add__(self, later: Cost) -> Cost:
         """Of both, one after the other."""
@@ -54,7 +55,9 @@ def measured(command: Sequence[str], env: Mapping[str, str] | None = None) -> tu
             err.seek(0)
             tail = "\n  ".join((said + err.read()).splitlines()[-TAIL_LINES:])
             raise CommandFailed(f"{' '.join(command)} ended with {process.returncode}:\n  {tail}")
-    peak_mb = max(sampler.peak, usage.ru_maxrss * 1024) / 1e6
+    # A process begins with the peak of the one that started it: below that its own is not known.
+    own = usage.ru_maxrss if usage.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss else 0
+    peak_mb = max(sampler.peak, own * 1024) / 1e6
     return Cost(usage.ru_utime + usage.ru_stime, wall_s, peak_mb), said
 
 
