@@ -107,6 +107,9 @@ class Settings(BaseModel):
         default=210,
         description="requests and rejects older than so many days are removed once counted; 0: never",
     )
+    duckdb_memory: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$")] = Field(
+        default="3GB", description="what counting may hold in memory; beyond it, it uses the disk"
+    )
     keep_versions: Annotated[int, Field(ge=1)] = Field(
         default=3, description="published versions kept for readers that still hold an old one"
     )

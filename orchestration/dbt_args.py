@@ -41,6 +41,7 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "EARSHOT_FLAG_MADS": f"{settings.flag_mads:g}",
         "EARSHOT_FLAG_MIN_DOWNLOADS": str(settings.flag_min_downloads),
         "EARSHOT_RECONCILIATION_TOLERANCE": f"{settings.reconciliation_tolerance:g}",
+        "EARSHOT_DUCKDB_MEMORY": settings.duckdb_memory,
         "DBT_PROJECT_DIR": project,
         "DBT_PROFILES_DIR": project,
         "DBT_TARGET_PATH": str(target_dir(settings)),
