@@ -70,7 +70,7 @@ def _draw(name: str, title: str, axes: tuple[str, str], series: dict[str, Points
         )
     plot.set(title=title, xlabel=axes[0], ylabel=axes[1])
     plot.set_xlim(left=0)
-    plot.set_ylim(bottom=0)
+    plot.set_ylim(bottom=0, top=1.15 * max(y for points in series.values() for _, y in points))
     plot.grid(color=GRID, linewidth=0.6)
     plot.spines[["top", "right"]].set_visible(False)
     plot.legend(frameon=False)
