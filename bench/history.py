@@ -6,16 +6,13 @@ So windows chain over midnight now and then, and new listener keys follow the ke
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-
 import polars as pl
 
 from bench.files import Files
 from ingest.lake import Lake
 from ingest.logs.listeners import epoch_of, mixed
-from ingest.schema import FILES, REQUESTS, FileStatus, conform
+from ingest.schema import DAY_US, FILES, REQUESTS, FileStatus, conform
 
-DAY_US = 86_400_000_000
 SOURCE = "cdn"
 COMES_BACK = 20  # one listener in so many asks again for what he asked for the day before
 
@@ -27,16 +24,15 @@ class History:
         requests = cleaned.requests().collect()
         first = requests.group_by("day").len().sort("len")["day"][-1]
         self.template = requests.filter(pl.col("day") == first).select(list(REQUESTS)).sort("started_us")
-        self.first_day: date = first
         self.catalog = pl.read_parquet(cleaned.episodes_path)
-        self.rules = next(path for path in (cleaned.root / "rules").iterdir() if path.stat().st_size > 0)
+        self.rules = cleaned.root / "rules"
         enclosures = self.template.select("enclosure_key", "enclosure_url").unique().sort("enclosure_key")
         self.enclosures = enclosures.with_row_index("number")
 
     def prepare(self, lake: Lake) -> None:
         """Catalogue and rules of the template's lake."""
         self.catalog.write_parquet(lake.episodes_path)
-        for path in self.rules.parent.iterdir():
+        for path in self.rules.iterdir():
             (lake.root / "rules" / path.name).write_bytes(path.read_bytes())
 
     def on(self, number: int) -> pl.DataFrame:
@@ -92,7 +88,3 @@ class History:
             "taken_in_us": rows["started_us"].max(),
         }
         lake.record(conform(pl.DataFrame([row]), FILES).collect())
-
-    def day(self, number: int) -> date:
-        """The date of the `number`th day."""
-        return self.first_day + timedelta(days=number)

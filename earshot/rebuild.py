@@ -14,14 +14,15 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from earshot.pipeline import build_marts, reading, run_dbt
+from earshot.pipeline import build_marts, run_dbt
 from ingest.durable import sync
 from ingest.lake import Lake
+from ingest.schema import DAY_US
 from ingest.settings import Settings
 from orchestration.constants import WHOLE_TAG
+from orchestration.maintaining import counted_files
 from serving.publish import publish
 
-DAY_US = 86_400_000_000
 REQUESTS_A_STEP = 2_000_000  # about 1.5 GB of memory
 FOLDER = "rebuild"
 
@@ -109,13 +110,9 @@ def _steps(files: pl.DataFrame) -> list[tuple[int, int]]:
 
 def _counted(warehouse: Path, files: pl.DataFrame) -> int:
     """Requests of the files that a rebuild begun earlier has counted."""
-    if not warehouse.exists():
-        return 0
-    with reading(warehouse) as con:
-        if not con.execute("from duckdb_tables() where table_name = 'int_counted_files'").fetchall():
-            return 0
-        known = pl.DataFrame(con.sql("select source, file_id from intermediate.int_counted_files"))
-    return int(files.join(known.unique(), on=["source", "file_id"], how="semi")["requests"].sum())
+    known = counted_files(warehouse) or set()
+    keys = pl.DataFrame(list(known), {"source": pl.String, "file_id": pl.String}, orient="row")
+    return int(files.join(keys, on=["source", "file_id"], how="semi")["requests"].sum())
 
 
 def _replace(warehouse: Path, by: Path) -> None:

@@ -209,8 +209,11 @@ class Lake:
 
     def ledger(self) -> pl.DataFrame:
         """Every file known, one row a (source, file name, content), columns of FILES."""
-        return pl.read_parquet(
-            self.root / "files" / "*" / "*.parquet", hive_partitioning=False, columns=list(FILES)
+        # Each from one open handle: Polars asks for a file's size by its path and then opens it, and between
+        # the two an intake may have put a longer one there.
+        return pl.concat(
+            pl.read_parquet(path.read_bytes(), columns=list(FILES))
+            for path in sorted((self.root / "files").glob("*/*.parquet"))
         )
 
     def record(self, files: pl.DataFrame) -> None:

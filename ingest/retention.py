@@ -17,9 +17,7 @@ import polars as pl
 from ingest.compaction import ASIDE, clear_aside
 from ingest.durable import locked, sync
 from ingest.lake import READERS_LOCK, Lake, write_parquet
-from ingest.schema import KEPT, FileStatus
-
-DAY_US = 86_400_000_000
+from ingest.schema import DAY_US, KEPT, FileStatus
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import polars as pl
 
 Schema = dict[str, pl.DataType | type[pl.DataType]]
 
+DAY_US = 86_400_000_000  # instants are epoch microseconds
+
 
 class SourceClass(StrEnum):
     """What a source can see. The two are never summed (IAB 2.3 §5.2)."""

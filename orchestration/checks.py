@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from ingest.schema import FileStatus
+from ingest.schema import DAY_US, FileStatus
 from orchestration.constants import (
     DRIFT_FACTOR,
     DRIFT_HISTORY_DAYS,
@@ -21,7 +21,6 @@ from orchestration.constants import (
     OPEN_PROBLEM_DAYS,
 )
 
-DAY_US = 86_400_000_000
 _SHOWN = 20  # files listed in a message; the ledger has them all
 
 _IN_LAKE = pl.col("status").is_in([FileStatus.TAKEN.value, FileStatus.HELD.value])

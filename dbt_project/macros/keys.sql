@@ -8,5 +8,12 @@
     and {{ left }}.episode_key = {{ right }}.episode_key
 {%- endmacro %}
 
+{# The same window on both sides: of the same key, from and to the same request. #}
+{% macro same_window(left, right) -%}
+    {{ same_key(left, right) }}
+    and {{ left }}.first_request_us = {{ right }}.first_request_us
+    and {{ left }}.last_request_us = {{ right }}.last_request_us
+{%- endmacro %}
+
 {# More lines than any file has: file_rank * most_lines() + line_number names a line by one number. #}
 {% macro most_lines() %}4294967296{% endmacro %}

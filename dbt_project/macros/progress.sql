@@ -4,9 +4,9 @@
 #}
 
 {# The relation in which `model` remembers the last complete build, or none before the first one. #}
-{% macro remembered(model, schema='intermediate') %}
+{% macro remembered(model) %}
     {% if execute %}
-        {{ return(adapter.get_relation(this.database, schema, model)) }}
+        {{ return(adapter.get_relation(this.database, 'intermediate', model)) }}
     {% endif %}
     {{ return(none) }}
 {% endmacro %}

@@ -22,10 +22,9 @@ from ingest.logs.numbers import Numbers
 from ingest.logs.rejects import without_addresses
 from ingest.logs.rules import Rules
 from ingest.logs.urls import enclosures
-from ingest.schema import REQUESTS, REQUESTS_ORDER, Schema, SourceClass, conform
+from ingest.schema import DAY_US, REQUESTS, REQUESTS_ORDER, Schema, SourceClass, conform
 
 EARLIEST_US = 1_262_304_000_000_000  # 2010-01-01: before podcasts were counted, a broken clock
-DAY_US = 86_400_000_000
 MOST_BYTES = 2**50  # more is no size but nonsense; keeps the arithmetic below from overflowing
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND"]
 

@@ -50,7 +50,6 @@ class IntakeReport:
     changed: list[tuple[LandingFile, str]]  # not recorded and why: to be tried again
     days: list[date]  # event days that got rows
     preview: pl.DataFrame  # a few requests, without keys
-    versions: dict[str, str]  # of the lists used
 
     def count(self, status: FileStatus) -> int:
         """Number of files recorded with this status."""
@@ -103,7 +102,7 @@ def take_in(
             intake.commit()
     recorded = pl.DataFrame(intake.recorded, schema=FILES, orient="row")
     days = sorted(recorded["days"].explode().drop_nulls().unique().to_list())
-    return IntakeReport(recorded, intake.skipped, intake.changed, days, intake.preview, rules.versions)
+    return IntakeReport(recorded, intake.skipped, intake.changed, days, intake.preview)
 
 
 @dataclass(eq=False)

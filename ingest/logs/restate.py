@@ -21,7 +21,7 @@ import polars as pl
 from ingest.compaction import expand
 from ingest.durable import locked
 from ingest.lake import Lake, utc_now_us, write_parquet
-from ingest.logs.clean import DAY_US, Cleaner, Origin
+from ingest.logs.clean import Cleaner, Origin
 from ingest.logs.errors import FileChanged, FileRefused
 from ingest.logs.found import LandingFile, find_landing_files
 from ingest.logs.known_agents import KnownAgents
@@ -31,7 +31,7 @@ from ingest.logs.networks import record_networks
 from ingest.logs.read import Part, read
 from ingest.logs.rejudge import rejudge
 from ingest.logs.rules import Rules
-from ingest.schema import FILES, REQUESTS, REQUESTS_ORDER, FileStatus, SourceClass
+from ingest.schema import DAY_US, FILES, REQUESTS, REQUESTS_ORDER, FileStatus, SourceClass
 from ingest.settings import Settings
 from ingest.sources import Sources
 

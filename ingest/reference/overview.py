@@ -15,6 +15,7 @@ from ingest.reference.in_force import ABSENT, BUILT_IN, InForce
 from ingest.reference.lists import LISTS
 from ingest.reference.refresh import Outcome, Refreshed
 from ingest.reference.store import ListStore
+from ingest.schema import DAY_US
 
 LISTED: dict[str, type[pl.DataType] | pl.DataType] = {
     "list": pl.String,
@@ -87,7 +88,7 @@ def fresh(refreshed: Iterable[Refreshed], now_us: int) -> Told:
 def _unconfirmed(each: Refreshed, now_us: int) -> str:
     if each.confirmed_us is None:
         return "could never be fetched"
-    days = (now_us - each.confirmed_us) / 86_400_000_000
+    days = (now_us - each.confirmed_us) / DAY_US
     return f"was last confirmed {days:.0f} days ago (max_age_days = {each.max_age_days:g})"
 
 

@@ -17,6 +17,7 @@ from ingest.reference.declared import Source, sources
 from ingest.reference.lists import LISTS, built_in, read_files, version_of
 from ingest.reference.store import Checked, Kept, ListStore, Origin, kept_files
 from ingest.reference.validate import Judged, judge
+from ingest.schema import DAY_US
 from ingest.settings import SettingError, Settings
 
 
@@ -45,7 +46,7 @@ class Refreshed:
 
     def is_stale(self, now_us: int) -> bool:
         """Not known to be the newest for longer than its setting allows."""
-        return self.confirmed_us is None or now_us - self.confirmed_us > self.max_age_days * 86_400_000_000
+        return self.confirmed_us is None or now_us - self.confirmed_us > self.max_age_days * DAY_US
 
 
 _ETag = tuple[str, str | None, str | None]  # address, ETag, Last-Modified

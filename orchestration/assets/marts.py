@@ -134,13 +134,11 @@ def markdown_tables(tables: list[tuple[str, int, int]]) -> str:
     return markdown(pl.DataFrame(tables, schema=["mart", "rows", "parquet_bytes"], orient="row"), rows=100)
 
 
-# What a build leaves alone that is not whole, and what it builds.
-MADE_ANEW = [
-    key
-    for key in dbt_models.keys
-    if WHOLE_TAG in dbt_models.specs_by_key[key].tags and key.path[0] == MARTS_SCHEMA
+# What a build makes that is not whole.
+NEW_ONLY = [
+    *(spec.key for spec in dbt_models.specs if WHOLE_TAG not in spec.tags),
+    published_marts.key,
 ]
-NEW_ONLY = [*(key for key in dbt_models.keys if key not in MADE_ANEW), published_marts.key]
 
 
 def scope(is_whole: bool) -> str:

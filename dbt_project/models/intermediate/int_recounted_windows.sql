@@ -123,14 +123,10 @@ final as (
     from grouped
     inner join runs
         on
-            {{ same_key('grouped', 'runs') }}
-            and grouped.first_request_us = runs.first_request_us
-            and grouped.last_request_us = runs.last_request_us
+            {{ same_window('grouped', 'runs') }}
     left join united
         on
-            {{ same_key('grouped', 'united') }}
-            and grouped.first_request_us = united.first_request_us
-            and grouped.last_request_us = united.last_request_us
+            {{ same_window('grouped', 'united') }}
 
 )
 

@@ -56,9 +56,7 @@ up_to as (
     from numbered
     inner join numbered as earlier
         on
-            {{ same_key('numbered', 'earlier') }}
-            and numbered.first_request_us = earlier.first_request_us
-            and numbered.last_request_us = earlier.last_request_us
+            {{ same_window('numbered', 'earlier') }}
             and numbered.request_number >= earlier.request_number
 
 ),
@@ -73,9 +71,7 @@ running as (
     from numbered
     inner join united
         on
-            {{ same_key('numbered', 'united') }}
-            and numbered.first_request_us = united.first_request_us
-            and numbered.last_request_us = united.last_request_us
+            {{ same_window('numbered', 'united') }}
             and numbered.request_number = united.request_number
 
 )
