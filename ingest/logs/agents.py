@@ -114,10 +114,10 @@ def _by_their_examples(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     OPAWG tests the order of agents, not of devices: Apple's CFNetwork makes a telephone of its watch.
     """
     examples = [(entry, example) for entry in entries for example in entry.examples]
-    found = dict(first_matches(pl.Series([example for _, example in examples], dtype=pl.String), entries))
+    found = first_matches(pl.Series([example for _, example in examples], dtype=pl.String), entries)
     ordered = list(entries)
-    for row, (entry, _) in enumerate(examples):
-        winner = found.get(row, entry)
+    for at, (entry, _) in zip(found, examples, strict=True):
+        winner = entry if at is None else entries[at]
         if ordered.index(winner) < ordered.index(entry):
             ordered.remove(entry)
             ordered.insert(ordered.index(winner), entry)
@@ -135,71 +135,76 @@ def classify(agents: pl.DataFrame, rules: AgentRules) -> pl.DataFrame:
     entry matched. Bots have no device and no operating system.
     """
     text = agents["agent"].fill_null("")
-    types: list[str | None] = [None] * len(text)
-    names: list[str | None] = [None] * len(text)
+    frame = text.to_frame("text").with_columns(
+        agent_type=pl.lit(None, pl.String), app=pl.lit(None, pl.String), row=pl.int_range(pl.len())
+    )
     for list_name, type_ in TYPES.items():
-        entries = rules.lists[list_name]
-        unmatched = pl.Series([i for i, known in enumerate(types) if known is None], dtype=pl.UInt32)
-        for row, entry in first_matches(text.gather(unmatched), entries):
-            at = unmatched[row]
-            types[at] = "bot_library" if entry.category == "bot" and type_ == "library" else type_
-            names[at] = entry.name
-    generic = text.str.contains(_GENERIC_BOT)
-    for i, type_or_none in enumerate(types):
-        if type_or_none is None:
-            types[i] = "none" if text[i] in ("", "-") else "bot" if generic[i] else "unknown"
-    has_device = pl.Series([i for i, t in enumerate(types) if t not in ("bot", "none")], dtype=pl.UInt32)
-    devices: list[Entry | None] = [None] * len(text)
-    for row, entry in first_matches(text.gather(has_device), rules.lists["devices"]):
-        devices[has_device[row]] = entry
-    return pl.DataFrame(
-        {
-            "agent": agents["agent"],
-            "agent_type": types,
-            "app": names,
-            "device": [device.name if device else None for device in devices],
-            "device_category": [device.category if device else None for device in devices],
-            "os": _systems(text, has_device, devices, rules),
-        },
-        schema=CLASSIFIED,
+        unknown = frame.filter(pl.col("agent_type").is_null())
+        found = first_matches(unknown["text"], rules.lists[list_name])
+        is_bot_library = pl.lit(type_ == "library") & (pl.col("category") == "bot").fill_null(False)
+        hits = (
+            unknown.select("row", found).drop_nulls("entry").join(_told(rules.lists[list_name]), on="entry")
+        )
+        hits = hits.select(
+            "row", "name", type=pl.when(is_bot_library).then(pl.lit("bot_library")).otherwise(pl.lit(type_))
+        )
+        frame = frame.with_columns(
+            frame["agent_type"].scatter(hits["row"], hits["type"]),
+            frame["app"].scatter(hits["row"], hits["name"]),
+        )
+    is_none, is_bot = pl.col("text").is_in(["", "-"]), pl.col("text").str.contains(_GENERIC_BOT)
+    otherwise = pl.when(is_none).then(pl.lit("none")).when(is_bot).then(pl.lit("bot"))
+    frame = frame.with_columns(
+        pl.coalesce("agent_type", otherwise.otherwise(pl.lit("unknown"))).alias("agent_type")
+    )
+    has_device = ~pl.col("agent_type").is_in(["bot", "none"])
+    others = frame.filter(has_device).select("row", "text")
+    entry = first_matches(others["text"], rules.lists["devices"])
+    devices = others.with_columns(entry).join(
+        _told(rules.lists["devices"]), on="entry", how="left", maintain_order="left"
+    )
+    devices = devices.select(
+        "row", device="name", device_category="category", os=_systems(devices["text"], devices["name"], rules)
+    )
+    frame = frame.join(devices, on="row", how="left", maintain_order="left")
+    return frame.with_columns(agents["agent"]).select(
+        pl.col(name).cast(dtype) for name, dtype in CLASSIFIED.items()
     )
 
 
-def _systems(
-    text: pl.Series, rows: pl.Series, devices: list[Entry | None], rules: AgentRules
-) -> list[str | None]:
-    """Operating system of these rows of `text`, by what the agent says, else by its device's name."""
+def _systems(text: pl.Series, devices: pl.Series, rules: AgentRules) -> pl.Series:
+    """Operating system of these agents, by what they say, else by their device's name (both String)."""
     entries = rules.lists[OPERATING_SYSTEMS]
-    systems: list[str | None] = [None] * len(text)
-    for row, entry in first_matches(text.gather(rows), entries):
-        systems[rows[row]] = entry.name
-    by_device = [i for i in rows if systems[i] is None and devices[i] and _TELLS_NO_SYSTEM not in text[i]]
-    names = pl.Series([device.name for i in by_device if (device := devices[i])], dtype=pl.String)
-    for row, entry in first_matches(names, entries):
-        systems[by_device[row]] = entry.name
-    return systems
+    by_agent = first_matches(text, entries)
+    tells = by_agent.is_null() & devices.is_not_null() & ~text.str.contains(_TELLS_NO_SYSTEM, literal=True)
+    names = devices.filter(tells).unique()
+    by_name = names.to_frame("device").with_columns(first_matches(names, entries))
+    by_device = devices.to_frame("device").join(by_name, on="device", how="left", maintain_order="left")
+    entry = pl.select(pl.when(tells).then(by_device["entry"]).otherwise(by_agent).alias("entry"))
+    return entry.join(_told(entries), on="entry", how="left", maintain_order="left")["name"]
 
 
 def classify_referrers(referrers: pl.Series, rules: AgentRules) -> pl.DataFrame:
     """Distinct referrers of browsers (String, as logged) → REFERRED, in the same order; null: not listed."""
-    entries: list[Entry | None] = [None] * len(referrers)
-    for row, entry in first_matches(
-        referrers.fill_null("").str.slice(0, MAX_REFERRER_CHARS), rules.lists["referrers"]
-    ):
-        entries[row] = entry
+    entries = rules.lists["referrers"]
+    found = first_matches(referrers.fill_null("").str.slice(0, MAX_REFERRER_CHARS), entries)
+    told = found.to_frame().join(_told(entries), on="entry", how="left", maintain_order="left")
     return pl.DataFrame(
-        {
-            "referrer": referrers,
-            "referrer_app": [entry.name if entry else None for entry in entries],
-            "referrer_category": [entry.category if entry else None for entry in entries],
-        },
+        {"referrer": referrers, "referrer_app": told["name"], "referrer_category": told["category"]},
         schema=REFERRED,
     )
 
 
-def first_matches(texts: pl.Series, entries: tuple[Entry, ...]) -> list[tuple[int, Entry]]:
-    """(position, the first entry that matches there), for the texts that any entry matches."""
-    found: list[tuple[int, Entry]] = []
+def _told(entries: tuple[Entry, ...]) -> pl.DataFrame:
+    """What a list says, by the number of its `entry`."""
+    rows = [(at, entry.name, entry.category) for at, entry in enumerate(entries)]
+    schema = {"entry": pl.UInt32, "name": pl.String, "category": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def first_matches(texts: pl.Series, entries: tuple[Entry, ...]) -> pl.Series:
+    """The number of the first of `entries` that matches each text: `entry` (UInt32), null where none does."""
+    found = [pl.DataFrame(schema={"row": pl.UInt32, "entry": pl.UInt32})]
     rows = texts.to_frame("text").with_row_index("row")
     for start in range(0, len(entries), _GROUP):
         group = entries[start : start + _GROUP]
@@ -208,12 +213,12 @@ def first_matches(texts: pl.Series, entries: tuple[Entry, ...]) -> list[tuple[in
         is_hit = _matches(rows["text"], group)
         if is_hit.any():
             hits = rows.filter(is_hit)
-            found += [
-                (row, group[at])
-                for row, at in zip(hits["row"], _first_match(hits["text"], group), strict=True)
-            ]
+            at = _first_match(hits["text"], group).cast(pl.UInt32) + start
+            found.append(pl.DataFrame([hits["row"], at.alias("entry")]))
             rows = rows.filter(~is_hit)
-    return found
+    hits = pl.concat(found)
+    nothing = pl.Series("entry", [None], dtype=pl.UInt32).new_from_index(0, texts.len())
+    return nothing.scatter(hits["row"], hits["entry"]) if hits.height else nothing
 
 
 def _first_match(texts: pl.Series, entries: tuple[Entry, ...]) -> pl.Series:

@@ -23,6 +23,11 @@ _ADDRESS = re.compile(
     rf"(?:(?<![\w./%-])(?<!rv:)|(?<=//)|(?<=%[0-9A-Fa-f]{{2}})(?<!%2[Ff])){ADDRESS}(?![^\W_]|\.[0-9])"
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+# For Rust: no other agent is changed by `repaired` († a quarter of the cost of asking it for each).
+_MAY_NEED_REPAIR = (
+    r"(?s)[\x00-\x1f\x7f-\x9f]|^\s|\s$|^[\x22']|(?i:^user-agent\s*:)|^[^ ]*[%+][^ ]*$|^-?$"
+    rf"|(?:^|[^\w./%-]|//|%[0-9A-Fa-f]{{2}}){ADDRESS}|^.{{{MAX_AGENT_CHARS + 1}}}"
+)
 
 
 def repaired(agent: str | None) -> str | None:
@@ -72,7 +77,9 @@ class KnownAgents:
         return self._stored.of(agents.alias("agent"))
 
     def _judge_logged(self, as_logged: pl.Series) -> pl.DataFrame:
-        agents = pl.Series("agent", [repaired(text) for text in as_logged], dtype=pl.String)
+        odd = as_logged.str.contains(_MAY_NEED_REPAIR)
+        put_right = pl.Series([repaired(text) for text in as_logged.filter(odd)], dtype=pl.String)
+        agents = as_logged.alias("agent").scatter(odd.arg_true(), put_right)
         judged = self._judge(agents.unique(maintain_order=True))
         return pl.DataFrame([as_logged, agents]).join(judged, on="agent", how="left", nulls_equal=True)
 

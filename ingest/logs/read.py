@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
@@ -22,7 +23,7 @@ class Part:
     parsed: Parsed
     requests: pl.DataFrame  # RAW, `address` the client's also behind proxies of our own
 
-    @property
+    @cached_property
     def next_line(self) -> int:
         """Number of the first line behind it, not told by the reader, so that a lost line is noticed."""
         return self.lines.first_line + self.lines.count

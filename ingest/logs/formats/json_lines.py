@@ -8,8 +8,10 @@ from functools import lru_cache
 import orjson
 import polars as pl
 
+from ingest.logs import cut
 from ingest.logs.errors import FileRefused
 from ingest.logs.formats.base import Lines, Parsed, as_utf8, finish
+from ingest.logs.formats.quick import Quick, read_quick
 from ingest.logs.rejects import rejects_of
 from ingest.schema import Schema
 
@@ -22,9 +24,26 @@ Bad = list[tuple[int, str, bytes]]
 
 
 def read_json_lines(
-    body: bytes, first_line: int, schema: Schema, loosen: Callable[[pl.DataFrame], pl.DataFrame]
+    body: bytes,
+    first_line: int,
+    schema: Schema,
+    loosen: Callable[[pl.DataFrame], pl.DataFrame],
+    quick: Quick | None = None,
 ) -> Parsed:
-    """`loosen` turns the frame (columns of `schema`, plus line_number) into LOOSE."""
+    """`loosen` turns the frame (columns of `schema`, plus line_number) into LOOSE.
+
+    quick: how lines without doubt come to the same.
+    """
+    if quick and cut.is_built():
+        parsed = read_quick(
+            cut.json(body, quick.columns),
+            quick,
+            first_line,
+            (),
+            lambda odd: read_json_lines(odd, 0, schema, loosen),
+        )
+        if parsed:
+            return parsed
     body = as_utf8(body)
     lines = Lines(body, first_line)
     frame, bad, blank = _whole(body, first_line, schema), Bad(), 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from ingest.logs import cut
 from ingest.logs.errors import FileRefused
 from ingest.logs.formats.base import (
     Header,
@@ -18,6 +19,7 @@ from ingest.logs.formats.base import (
     no_rejects,
     no_requests,
 )
+from ingest.logs.formats.quick import Quick, read_quick
 from ingest.logs.rejects import line_rejects
 
 _FIELDS, _HASH = b"#Fields:", b"#"
@@ -38,30 +40,47 @@ class Layout:
     misread: pl.Expr | None = None  # over the chosen fields: this line cannot have been cut right
 
 
-def read_tsv(body: bytes, first_line: int, header: Header, choose: Choose, loosen: Loosen) -> Parsed:
+def read_tsv(
+    body: bytes,
+    first_line: int,
+    header: Header,
+    choose: Choose,
+    loosen: Loosen,
+    quickly: Callable[[Header], Quick | None],
+) -> Parsed:
     """Read `body` under `header` and whatever `#Fields` lines stand in it.
 
     `choose` names the fields to read under a header (FileRefused when a needed one is missing); `loosen`
-    turns them (all String, null where empty, plus line_number) into LOOSE.
+    turns them (all String, null where empty, plus line_number) into LOOSE; `quickly` says how lines without
+    doubt come to the same.
     """
-    body = _normal(body)
+    body = _plain_ends(body)
     parts = []
     for block, in_force in _blocks(body, header, choose):
         layout = Layout(in_force, choose(in_force)) if in_force else None
-        parts.append(_read_block(block, first_line, layout, loosen))
+        quick = quickly(in_force) if in_force and cut.is_built() else None
+        parts.append(
+            (_read_quick(block, first_line, layout, loosen, quick) if layout and quick else None)
+            or _read_block(as_utf8(block), first_line, layout, loosen)
+        )
         first_line += parts[-1].lines
         header = in_force
     return joined(parts, header)
 
 
+def _read_quick(body: bytes, first_line: int, layout: Layout, loosen: Loosen, quick: Quick) -> Parsed | None:
+    found = cut.separated(body, layout.separator, layout.names, quick.columns)
+    return read_quick(
+        found, quick, first_line, layout.names, lambda odd: _read_block(as_utf8(odd), 0, layout, loosen)
+    )
+
+
 def read_fixed(body: bytes, first_line: int, layout: Layout, loosen: Loosen) -> Parsed:
     """Read `body`, whose lines all have the fields of `layout` and name none of them."""
-    return _read_block(_normal(body), first_line, layout, loosen)
+    return _read_block(_plain_ends(as_utf8(body)), first_line, layout, loosen)
 
 
-def _normal(body: bytes) -> bytes:
-    """Valid UTF-8 with plain line ends."""
-    body = as_utf8(body)
+def _plain_ends(body: bytes) -> bytes:
     newline = body.find(b"\n")
     return body.replace(b"\r\n", b"\n") if newline > 0 and body[newline - 1] == 13 else body
 

@@ -1,0 +1,13 @@
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+class Array:
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+
+# lines, blank ones of them; of rows the numbers, starts and columns (coded ones: codes, values); odd lines'
+# numbers and starts
+Found: TypeAlias = tuple[int, int, Array, Array, list[Any], Array, Array]
+
+def seed(first: int, second: int) -> None: ...
+def separated(body: bytes, separator: int, names: int, columns: list[tuple[int, int, int]]) -> Found: ...
+def json(body: bytes, keys: Sequence[bytes], columns: list[tuple[int, int, int]]) -> Found: ...
