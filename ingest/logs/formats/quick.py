@@ -67,7 +67,7 @@ def _raw(cut: Cut, made: Made, started_us: pl.Series, first_line: int) -> pl.Dat
         columns["line_hash"] = hashes.scatter(without_id.arg_true(), cut.hashes(without_id))
     return pl.DataFrame(
         [
-            columns[name].cast(dtype).alias(name)
+            columns[name].cast(dtype, strict=False).alias(name)
             if name in columns
             else pl.Series(name, [None], dtype=dtype).new_from_index(0, started_us.len())
             for name, dtype in RAW.items()
