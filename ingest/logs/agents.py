@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -195,6 +196,7 @@ def classify_referrers(referrers: pl.Series, rules: AgentRules) -> pl.DataFrame:
     )
 
 
+@lru_cache(maxsize=64)
 def _told(entries: tuple[Entry, ...]) -> pl.DataFrame:
     """What a list says, by the number of its `entry`."""
     rows = [(at, entry.name, entry.category) for at, entry in enumerate(entries)]
@@ -223,13 +225,18 @@ def first_matches(texts: pl.Series, entries: tuple[Entry, ...]) -> pl.Series:
 
 def _first_match(texts: pl.Series, entries: tuple[Entry, ...]) -> pl.Series:
     """Which of `entries` is the first that matches, of texts that one matches. † In one query."""
-    text = pl.col("text").str
-    tried = (pl.when(text.contains(entry.pattern)).then(at) for at, entry in enumerate(entries))
     try:
-        return texts.to_frame("text").select(pl.coalesce(tried)).to_series()
+        return texts.to_frame("text").select(_tried(entries)).to_series()
     except pl.exceptions.ComputeError:
         matches = pl.DataFrame([_matches(texts, (entry,)).alias(str(at)) for at, entry in enumerate(entries)])
         return matches.select(pl.concat_list(pl.all()).list.arg_max()).to_series()
+
+
+@lru_cache(maxsize=256)  # † making it costs more than asking it of a few agents
+def _tried(entries: tuple[Entry, ...]) -> pl.Expr:
+    """Of column text: the number of the first of `entries` that matches."""
+    text = pl.col("text").str
+    return pl.coalesce(pl.when(text.contains(entry.pattern)).then(at) for at, entry in enumerate(entries))
 
 
 def _matches(texts: pl.Series, entries: tuple[Entry, ...]) -> pl.Series:
