@@ -13,6 +13,7 @@ import polars as pl
 import xxhash
 
 from ingest.logs.agents import classify_referrers
+from ingest.logs.coded import coded
 from ingest.logs.distinct import Remembered
 from ingest.logs.judge import SERVED, exclusion_reason, referrer_app
 from ingest.logs.known_agents import KnownAgents
@@ -116,30 +117,29 @@ class Cleaner:
             too_old = f"older than what is kept: before {self.first_day} (setting keep_days)"
             wrong_time = wrong_time.when(is_old).then(pl.lit(too_old))
         rows, refused = _refuse(rows, wrong_time)
-        addresses, on = self._addresses(rows, origin.intake_day)
-        rows = rows.join(addresses, on=on, how="left", maintain_order="left")
+        rows = self._with_addresses(rows, origin.intake_day)
         unreadable = pl.when(pl.col("canonical").is_null()).then(pl.lit("client address is unreadable"))
         rows, without_address = _refuse(rows, unreadable)
         return Cleaned(self._requests(rows, origin), pl.concat([refused, without_address]))
 
-    def _addresses(self, rows: pl.DataFrame, intake_day: date) -> tuple[pl.DataFrame, list[str]]:
-        """Distinct addresses with canonical form, keys and the lists they are in; and how to join them."""
+    def _with_addresses(self, rows: pl.DataFrame, intake_day: date) -> pl.DataFrame:
+        """`rows` with what is found out of each address: canonical form, keys, the lists it is in."""
         epochs = rows["key_epoch"].unique()
         if epochs.len() == 1:  # but for one segment a month
-            distinct = rows.select(
-                pl.col("address").drop_nulls().unique(), pl.lit(epochs).first().alias("key_epoch")
-            )
-            on = ["address"]
-        else:
-            distinct = rows.select("address", "key_epoch").drop_nulls().unique()
-            on = ["address", "key_epoch"]
+            distinct = coded(rows["address"])
+            found = self._addresses(distinct.values.to_frame(), epochs[0], intake_day)
+            return rows.hstack(found.select(pl.all().gather(distinct.codes)))
+        parts = [self._with_addresses(part, intake_day) for part in rows.partition_by("key_epoch")]
+        return pl.concat(parts, rechunk=True) if parts else rows.hstack(self._addresses(rows, 0, intake_day))
+
+    def _addresses(self, distinct: pl.DataFrame, epoch: int, intake_day: date) -> pl.DataFrame:
+        """Of each row's address, in its order."""
         canonical = canonical_addresses(distinct["address"]).alias("canonical")
-        distinct = address_keys(distinct.with_columns(canonical), self.keys)
-        numbers = Numbers(distinct["canonical"])
-        found = distinct.with_columns(
+        keyed = address_keys(distinct.select(canonical, key_epoch=pl.lit(epoch, pl.Int32)), self.keys)
+        numbers = Numbers(canonical)
+        return keyed.drop("key_epoch").with_columns(
             *self.rules.address_evidence(numbers, intake_day), *self.rules.networks.of(numbers)
         )
-        return found.drop("key_epoch" if on == ["address"] else []), on
 
     def _requests(self, rows: pl.DataFrame, origin: Origin) -> pl.DataFrame:
         is_prefix = origin.source_class is SourceClass.PREFIX
@@ -148,12 +148,8 @@ class Cleaner:
             method=known_method.when(pl.col("method").is_not_null()).then(pl.lit("OTHER"))
         )
         rows = pl.concat([rows, enclosures(rows, self.rules.prefixes, is_prefix)], how="horizontal")
-        agents = self._agents.of(rows["agent"])
-        rows = (
-            rows.rename({"agent": "as_logged"})
-            .join(agents, on="as_logged", how="left", maintain_order="left")
-            .join(self._referrers.of(rows["referrer"]), on="referrer", how="left", maintain_order="left")
-        )
+        agents, referrers = self._agents.rows(rows["agent"]), self._referrers.rows(rows["referrer"])
+        rows = rows.drop("agent").hstack(agents).hstack(referrers)
         rows = self._masked(rows).with_columns(
             *_keys(origin.source),
             agent_type=pl.col("agent_type").fill_null("none"),

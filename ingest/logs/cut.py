@@ -7,23 +7,14 @@ So it changes what reading costs, never what is read (tests/ingest/test_cut.py h
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 
 import polars as pl
 import polars_hash as _polars_hash  # noqa: F401  registers .nchash
 
-try:
-    from ingest.logs import _cut
-except ImportError:  # no compiler where it was installed
-    _cut = None  # type: ignore[assignment]
-else:
-    _cut.seed(secrets.randbits(64), secrets.randbits(64))
-
-PURE = "EARSHOT_PURE"  # set: read with Polars alone
+from ingest.logs.coded import Coded, _cut
 
 
 class Kind(IntEnum):
@@ -65,29 +56,6 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Coded:
-    """A text column by the numbers of its distinct values."""
-
-    codes: pl.Series  # UInt32, null where there is no value
-    values: pl.Series  # String
-
-    def mapped(self, function: Callable[[pl.Series], pl.Series]) -> Coded:
-        """With `function` of each distinct value in its place."""
-        return Coded(self.codes, function(self.values))
-
-    def or_else(self, other: Coded) -> Coded:
-        """With the values of `other` where there are none."""
-        if not self.codes.null_count():
-            return self
-        codes = pl.select(pl.coalesce(self.codes, other.codes + self.values.len())).to_series()
-        return Coded(codes, pl.concat([self.values, other.values]))
-
-    def texts(self) -> pl.Series:
-        """Row for row."""
-        return self.values.gather(self.codes)
-
-
-@dataclass(frozen=True)
 class Cut:
     """A body, as far as it could be cut: each line is a row, blank or odd."""
 
@@ -118,11 +86,6 @@ class Cut:
         """With its newline."""
         end = self.body.find(b"\n", start)
         return self.body[start : end + 1] if end >= 0 else self.body[start:] + b"\n"
-
-
-def is_built() -> bool:
-    """Is the compiled reader there, and to be used?"""
-    return _cut is not None and not os.environ.get(PURE)
 
 
 def separated(body: bytes, separator: str, names: Sequence[str], columns: Sequence[Column]) -> Cut:

@@ -7,19 +7,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from ingest.logs.coded import coded
+
 
 def map_distinct(values: pl.Series, function: Callable[[pl.Series], pl.Series]) -> pl.Series:
     """`function` of each distinct value of `values`, brought back to every row; null stays null."""
-    distinct = values.drop_nulls().unique()
-    if not distinct.len():
-        return values
-    if distinct.len() == 1:
-        only = pl.lit(function(distinct)).first()  # a field that nobody fills
-        given = pl.col("value").is_not_null()
-        return values.to_frame("value").select(pl.when(given).then(only).alias(values.name)).to_series()
-    table = pl.DataFrame({"value": distinct, "result": function(distinct)})
-    rows = values.to_frame("value").join(table, on="value", how="left", maintain_order="left")
-    return rows["result"].alias(values.name)
+    return coded(values).mapped(function).texts().alias(values.name)
 
 
 @dataclass
@@ -29,6 +22,13 @@ class Remembered:
     judge: Callable[[pl.Series], pl.DataFrame]  # distinct texts → one row each, the text under their name
     limit: int = 200_000
     _known: pl.DataFrame | None = field(default=None, repr=False)
+
+    def rows(self, texts: pl.Series) -> pl.DataFrame:
+        """What was found out of each text, without the text, row for row; nulls for null."""
+        distinct = coded(texts)
+        values = distinct.values.to_frame()
+        found = values.join(self.of(distinct.values), on=texts.name, how="left", maintain_order="left")
+        return found.drop(texts.name).select(pl.all().gather(distinct.codes))
 
     def of(self, texts: pl.Series) -> pl.DataFrame:
         """One row a distinct text that is not null."""

@@ -72,6 +72,10 @@ class KnownAgents:
         """Agents as logged (decoded) → as_logged and JUDGED of the repaired text, one row each but null."""
         return self._logged.of(as_logged.alias("as_logged"))
 
+    def rows(self, as_logged: pl.Series) -> pl.DataFrame:
+        """JUDGED of the repaired text of each agent, row for row; nulls for null."""
+        return self._logged.rows(as_logged.alias("as_logged"))
+
     def of_stored(self, agents: pl.Series) -> pl.DataFrame:
         """Agents as the lake keeps them → JUDGED, one row each but null."""
         return self._stored.of(agents.alias("agent"))

@@ -11,6 +11,8 @@ from pathlib import Path
 import polars as pl
 import polars_hash as _polars_hash  # noqa: F401  registers .chash and .nchash
 
+from ingest.logs.coded import _cut, is_compiled
+
 EPOCH_DAYS = 30
 EPOCH_US = EPOCH_DAYS * 86_400 * 1_000_000
 _DOMAIN = "address\0"
@@ -51,19 +53,25 @@ def _packed(text: str) -> bytes | None:
 
 
 def canonical_addresses(addresses: pl.Series) -> pl.Series:
-    """`canonical_address` of each address (String). † Usual forms without Python: a regex proves them."""
+    """`canonical_address` of each address (String). † Usual forms without a Python object each."""
+    usual = pl.Series(_cut.addresses(addresses)) if is_compiled() else _usual_forms(addresses)
+    rows = pl.DataFrame({"address": addresses, "canonical": usual})
+    odd = rows.filter(pl.col("address").is_not_null(), pl.col("canonical").is_null())["address"].unique()
+    if not odd.len():
+        return rows["canonical"]
+    rewritten = pl.Series([canonical_address(address) for address in odd], dtype=pl.String)
+    return rows["canonical"].zip_with(rows["canonical"].is_not_null(), addresses.replace(odd, rewritten))
+
+
+def _usual_forms(addresses: pl.Series) -> pl.Series:
+    """Canonical where a regex proves that an address is whole, else null."""
     text = pl.col("address")
     groups = text.str.splitn(":", 5).struct
     first_64_bits = pl.concat_str(
         groups.field(f"field_{i}").str.zfill(4) for i in range(4)
     ).str.to_lowercase()
     usual = pl.when(text.str.contains(_IPV4)).then(text).when(text.str.contains(_IPV6)).then(first_64_bits)
-    rows = addresses.to_frame("address").select("address", canonical=usual)
-    odd = rows.filter(text.is_not_null(), pl.col("canonical").is_null())["address"].unique()
-    if not odd.len():
-        return rows["canonical"]
-    rewritten = pl.Series([canonical_address(address) for address in odd], dtype=pl.String)
-    return rows["canonical"].zip_with(rows["canonical"].is_not_null(), addresses.replace(odd, rewritten))
+    return addresses.to_frame("address").select(canonical=usual).to_series()
 
 
 class KeyRing:

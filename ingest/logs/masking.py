@@ -6,6 +6,7 @@ import re
 
 import polars as pl
 
+from ingest.logs.coded import coded
 from ingest.logs.listeners import canonical_address
 from ingest.logs.rejects import ADDRESS_LIKE, MASK
 from ingest.logs.urls import enclosure_key
@@ -23,15 +24,12 @@ def without_own_address(rows: pl.DataFrame) -> pl.DataFrame:
     held one (though Chrome/126.0.0.0 does), so distinct values are looked at first, then only their rows.
     """
     for name in _TEXTS:
-        distinct = rows[name].drop_nulls().unique().to_frame()
-        suspects = distinct.filter(pl.col(name).str.contains(ADDRESS_LIKE))
-        if not suspects.height:
+        distinct = coded(rows[name])
+        is_suspect = distinct.values.str.contains(ADDRESS_LIKE)
+        if not is_suspect.any():
             continue
-        near = (
-            rows.select(name, "address", "canonical")
-            .with_row_index("row")
-            .join(suspects, on=name, how="semi", maintain_order="left")
-        )
+        near = rows.select(name, "address", "canonical").with_row_index("row")
+        near = near.filter(is_suspect.gather(distinct.codes))
         is_ipv4 = pl.col("canonical").str.contains(".", literal=True)
         text = pl.col(name)
         own = pl.col("canonical").str.replace(r"\.0$", ".")

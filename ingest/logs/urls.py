@@ -16,6 +16,7 @@ import polars as pl
 import polars_hash as _polars_hash  # noqa: F401  registers .nchash
 import xxhash
 
+from ingest.logs.coded import coded
 from ingest.logs.distinct import map_distinct
 from ingest.logs.media import is_media_path, is_page_type
 from ingest.logs.prefixes import PrefixRules, percent_decode
@@ -79,29 +80,47 @@ def enclosures(requests: pl.DataFrame, rules: PrefixRules, is_prefix_log: bool) 
 
     is_prefix_log: the first host of every URL is a prefix, whatever its name, and without a target no media.
     """
-    rows = requests.select(
-        pl.col("host", "path").fill_null(""),
-        pl.when(pl.col("query") != "").then("query").alias("query"),
-        "content_type",
-    )
-    one_host = rows.height > 0 and rows["host"].n_unique() == 1
-    on = ["path"] if one_host else ["host", "path"]
-    bases = _bases(rows.select("host", "path").unique(on), rules, is_prefix_log)
-    rows = rows.join(bases.drop("host") if one_host else bases, on=on, how="left", maintain_order="left")
-    if rows["query"].null_count() < rows.height:
-        rows = rows.with_columns(map_distinct(rows["query"], kept_query))
+    hosts, paths = (coded(requests[name].fill_null("")) for name in ("host", "path"))
+    both = (hosts.codes.cast(pl.UInt64) * paths.values.len() + paths.codes).alias("both")
+    distinct = both.unique()
+    known = _bases(
+        pl.DataFrame(
+            [
+                hosts.values.gather(distinct // paths.values.len()).alias("host"),
+                paths.values.gather(distinct % paths.values.len()).alias("path"),
+                distinct,
+            ]
+        ),
+        rules,
+        is_prefix_log,
+    ).with_columns(_key("base").alias("key"))
+    rows = both.to_frame().join(known, on="both", how="left", maintain_order="left")
+    url, key = rows["base"].alias("enclosure_url"), rows["key"].alias("enclosure_key")
+    queries = requests.select(pl.when(pl.col("query") != "").then("query").alias("query"), rows["own_query"])
+    if queries["query"].null_count() < rows.height:
+        queries = queries.with_columns(map_distinct(queries["query"], kept_query))
     # A target that was wholly percent-encoded brings its own query along; it was cleaned with its base.
     query = pl.concat_str("own_query", "query", separator="&", ignore_nulls=True)
-    url = pl.when(query != "").then(pl.concat_str("base", pl.lit("?"), query)).otherwise("base")
-    key: pl.Expr = pl.col("enclosure_url").nchash.xxh3_64()  # type: ignore[attr-defined]
-    return rows.select(
-        url.alias("enclosure_url"),
-        pl.coalesce("is_media_path", pl.lit(~is_page_type(rows["content_type"]))).alias("is_media"),
-    ).with_columns(key.reinterpret(signed=True).alias("enclosure_key"))
+    of_few = rows.select("base", queries.select(query.alias("query")).to_series()).with_row_index("row")
+    of_few = of_few.filter(pl.col("query") != "")
+    if of_few.height:
+        of_few = of_few.with_columns(enclosure_url=pl.concat_str("base", pl.lit("?"), "query"))
+        of_few = of_few.with_columns(_key("enclosure_url").alias("key"))
+        url, key = (
+            url.scatter(of_few["row"], of_few["enclosure_url"]),
+            key.scatter(of_few["row"], of_few["key"]),
+        )
+    is_media = pl.coalesce(rows["is_media_path"], ~is_page_type(requests["content_type"]))
+    return pl.DataFrame([url, pl.select(is_media.alias("is_media")).to_series(), key])
+
+
+def _key(name: str) -> pl.Expr:
+    key: pl.Expr = pl.col(name).nchash.xxh3_64().reinterpret(signed=True)  # type: ignore[attr-defined]
+    return key
 
 
 def _bases(paths: pl.DataFrame, rules: PrefixRules, is_prefix_log: bool) -> pl.DataFrame:
-    """Distinct (host, path) → the same with base (`https://host/path`), own_query, is_media_path."""
+    """Distinct (host, path, both) → both, base (`https://host/path`), own_query, is_media_path."""
     paths = paths.with_columns(
         canonical_host=map_distinct(paths["host"], _hosts),
         canonical_path=pl.col("path"),
@@ -131,8 +150,7 @@ def _bases(paths: pl.DataFrame, rules: PrefixRules, is_prefix_log: bool) -> pl.D
         paths = pl.concat([paths.filter(~needs_care), special], rechunk=True)
     path = pl.col("canonical_path")
     return paths.select(
-        "host",
-        "path",
+        "both",
         pl.concat_str(pl.lit("https://"), "canonical_host", path).alias("base"),
         "own_query",
         is_media_path(path, pl.col("has_target")).alias("is_media_path"),

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.logs import cut
+from ingest.logs.coded import PURE, coded, is_compiled
 from ingest.logs.cut import GIVEN, Column, Flag, Kind
 from ingest.logs.formats import cloudfront, nginx
 from ingest.logs.formats.base import Format, Parsed
 
-pytestmark = pytest.mark.skipif(cut._cut is None, reason="the compiled reader was not built here")
+pytestmark = pytest.mark.skipif(not is_compiled(), reason="the compiled reader was not built here")
 
 FIELDS = [
     "date", "time", "sc-bytes", "c-ip", "cs-method", "cs(Host)", "cs-uri-stem", "sc-status", "cs(Referer)",
@@ -53,7 +54,7 @@ JSON_ODD = [
 def purely(monkeypatch: pytest.MonkeyPatch, read: Callable[[], Parsed]) -> Parsed:
     """What Polars alone reads."""
     with monkeypatch.context() as patch:
-        patch.setenv(cut.PURE, "1")
+        patch.setenv(PURE, "1")
         return read()
 
 
@@ -171,6 +172,28 @@ def test_many_distinct_values_keep_their_numbers() -> None:
 
 
 def test_polars_alone_reads_where_the_setting_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cut.is_built()
-    monkeypatch.setitem(os.environ, cut.PURE, "1")
-    assert not cut.is_built()
+    assert is_compiled()
+    monkeypatch.setitem(os.environ, PURE, "1")
+    assert not is_compiled()
+
+
+@given(st.lists(st.none() | st.text(max_size=40), max_size=60), st.booleans())
+def test_texts_are_coded_alike_with_and_without_the_compiled_module(
+    texts: list[str | None], is_sliced: bool
+) -> None:
+    series = pl.concat(
+        [pl.Series("t", part, dtype=pl.String) for part in (texts, texts[::-1])], rechunk=False
+    )
+    series = series.slice(3) if is_sliced else series
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PURE, "1")
+        purely_coded = coded(series)
+    compiled = coded(series)
+    for each in (compiled, purely_coded):
+        assert each.texts().to_list() == series.to_list()
+        assert each.values.n_unique() == each.values.len() == series.drop_nulls().n_unique()
+
+
+def test_only_texts_are_coded() -> None:
+    with pytest.raises(TypeError, match="not a column of texts"):
+        coded(pl.Series([1, 2]))

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.logs.coded import PURE
 from ingest.logs.listeners import KeyRing, address_keys, canonical_address, canonical_addresses
 
 
@@ -40,6 +41,20 @@ def test_r20_mates_of_a_64_are_one_however_written(address: ipaddress.IPv6Addres
 def test_what_is_no_address_is_none(text: str) -> None:
     assert canonical_address(text) is None
     assert canonical_addresses(pl.Series([text])).to_list() == [None]
+
+
+@given(
+    st.lists(
+        st.none() | st.ip_addresses().map(str) | st.text(st.sampled_from("0129af:.%[] \0é"), max_size=45)
+    )
+)
+def test_addresses_are_the_same_with_and_without_the_compiled_module(texts: list[str | None]) -> None:
+    addresses = pl.Series(texts, dtype=pl.String)
+    by_hand = [None if text is None else canonical_address(text) for text in texts]
+    assert canonical_addresses(addresses).to_list() == by_hand
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PURE, "1")
+        assert canonical_addresses(addresses).to_list() == by_hand
 
 
 def test_the_key_is_the_documented_hmac() -> None:

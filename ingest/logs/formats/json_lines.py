@@ -9,6 +9,7 @@ import orjson
 import polars as pl
 
 from ingest.logs import cut
+from ingest.logs.coded import is_compiled
 from ingest.logs.errors import FileRefused
 from ingest.logs.formats.base import Lines, Parsed, as_utf8, finish
 from ingest.logs.formats.quick import Quick, read_quick
@@ -34,7 +35,7 @@ def read_json_lines(
 
     quick: how lines without doubt come to the same.
     """
-    if quick and cut.is_built():
+    if quick and is_compiled():
         parsed = read_quick(
             cut.json(body, quick.columns),
             quick,

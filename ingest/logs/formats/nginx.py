@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from ingest.logs.cut import GIVEN, Coded, Column, Cut, Flag, Kind
+from ingest.logs.coded import Coded
+from ingest.logs.cut import GIVEN, Column, Cut, Flag, Kind
 from ingest.logs.formats.base import (
     UTC,
     Header,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from ingest.logs.cut import Coded, Column, Cut
+from ingest.logs.coded import Coded
+from ingest.logs.cut import Column, Cut
 from ingest.logs.formats.base import EARLIEST_US, LATEST_US, MOST_STATUS, Header, Parsed, joined, no_rejects
 from ingest.schema import RAW
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from ingest.logs import cut
+from ingest.logs.coded import is_compiled
 from ingest.logs.errors import FileRefused
 from ingest.logs.formats.base import (
     Header,
@@ -58,7 +59,7 @@ def read_tsv(
     parts = []
     for block, in_force in _blocks(body, header, choose):
         layout = Layout(in_force, choose(in_force)) if in_force else None
-        quick = quickly(in_force) if in_force and cut.is_built() else None
+        quick = quickly(in_force) if in_force and is_compiled() else None
         parts.append(
             (_read_quick(block, first_line, layout, loosen, quick) if layout and quick else None)
             or _read_block(as_utf8(block), first_line, layout, loosen)
