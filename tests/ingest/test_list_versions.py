@@ -51,7 +51,8 @@ def test_the_rules_of_every_intake_can_be_opened_again(
     of_agents: Settings, server: ListServer, agents: Agents
 ) -> None:
     line = nginx(ua="Newcomer/1", id="id-2")
-    first = take(of_agents, land(of_agents, nginx() + line))
+    take(of_agents, land(of_agents, nginx() + line))
+    first = Rules.load(of_agents)
     old = Lake(of_agents.lake_dir).requests().collect()["rules_version"].unique().item()
     agents["bots"].append({"name": "Newcomer", "pattern": "^Newcomer/"})
     put_agents(server, agents)
