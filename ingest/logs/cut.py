@@ -1,4 +1,4 @@
-"""Lines cut into columns by the compiled reader `_cut.c`, where the installation could build it.
+"""Lines cut into columns by the compiled reader (native/), where the installation could build it.
 
 It cuts only lines that leave no doubt; all others, and everything where it was not built, are read by Polars.
 So it changes what reading costs, never what is read (tests/ingest/test_cut.py holds one against the other).
@@ -18,7 +18,7 @@ from ingest.logs.coded import Coded, _cut
 
 
 class Kind(IntEnum):
-    """What a field is read as; the order is that of `_cut.c`."""
+    """What a field is read as; the order is that of native/columns.h."""
 
     TEXT = 0  # as it is; for values that hardly repeat
     CODE = 1  # as it is, each distinct value once
