@@ -46,6 +46,9 @@ local_artifact_storage:
   class: LocalArtifactStorage
   config:
     base_dir: {_text(here)}
+run_launcher:
+  module: orchestration.launcher
+  class: ForkLauncher
 run_queue:
   # The default of 5 s would be a sixth of the way from a landed file to its published mart.
   dequeue_interval_seconds: 1
