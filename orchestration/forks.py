@@ -20,13 +20,15 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-FOLDER = "EARSHOT_FORKS"  # of the environment: where the sockets are; without it, runs start as Dagster has it
+FOLDER = (
+    "EARSHOT_FORKS"  # of the environment: where the sockets are; without it, runs start as Dagster has it
+)
 RESPAWN_S = 3.0  # before a server that has ended is started again
 _MESSAGE_BYTES = 1 << 20
 _PR_SET_PDEATHSIG, _M_ARENA_MAX = 1, -8
@@ -80,19 +82,18 @@ def prepare(modules: Sequence[str]) -> None:
     for name in modules:
         with suppress(Exception):  # it fails again, and is told, where it is needed
             importlib.import_module(name)
-    threads = len(os.listdir("/proc/self/task")) if Path("/proc/self/task").exists() else 1
-    if threads > 1:
-        raise RuntimeError(f"{threads} threads after importing {', '.join(modules)}: none may be forked")
+    if len(list(Path("/proc/self/task").glob("*"))) > 1:
+        raise RuntimeError(f"threads have started with {', '.join(modules)}: a fork would not have them")
     gc.collect()
     gc.freeze()
 
 
 def socket_path(folder: str, location: str) -> str:
     """Where a location's runs are asked for."""
-    return os.path.join(folder, f"{location}.forks")
+    return f"{folder}/{location}.forks"
 
 
-def ask(folder: str, location: str, message: dict[str, object]) -> dict[str, object]:
+def ask(folder: str, location: str, message: Mapping[str, str]) -> dict[str, object]:
     """Send a request to a location's process. Raises OSError when it is not there."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
         asking.settimeout(30)
@@ -128,8 +129,7 @@ class ForkServer:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self._end)
         path = socket_path(self._folder, self._location.name)
-        with suppress(FileNotFoundError):
-            os.unlink(path)
+        Path(path).unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
             listening.bind(path)
             listening.listen()
@@ -151,7 +151,7 @@ class ForkServer:
         os._exit(0)
 
     def _end(self, *_: object) -> None:
-        """End the code server and, as `dagster dev` does, the runs; they report that they were interrupted."""
+        """End the code server and, as `dagster dev` does, the runs, which tell that they were interrupted."""
         self._ending = True
         for pid in [self._server, *self._runs]:
             if pid:

@@ -35,7 +35,7 @@ class ForkLauncher(DefaultRunLauncher):
     def terminate(self, run_id: str) -> bool:
         folder, run = os.environ.get(FOLDER), self._instance.get_run_by_id(run_id)
         if not folder or run is None or run.is_finished:
-            return bool(super().terminate(run_id))
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run)
         answer = ask(folder, _location(run), {"do": "stop", "run": run_id})
         return answer["pid"] is not None

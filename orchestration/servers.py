@@ -72,10 +72,13 @@ def _programs(folder: str, host: str, port: int) -> dict[str, Callable[[], objec
         from dagster_webserver.cli import create_dagster_webserver_cli
 
         address = ["--host", host, "--port", str(port), "--workspace", str(workspace)]
-        create_dagster_webserver_cli().main(address, "dagster-webserver")
+        create_dagster_webserver_cli().main(address, "dagster-webserver")  # type: ignore[no-untyped-call]
 
     return {
-        **{each.name: ForkServer(each, folder, _code_server(each, folder), _execute).run for each in locations()},
+        **{
+            each.name: ForkServer(each, folder, _code_server(each, folder), _execute).run
+            for each in locations()
+        },
         "daemon": daemon,
         "webserver": webserver,
     }
@@ -91,7 +94,7 @@ def _code_server(location: Location, folder: str) -> Callable[[], object]:
             [
                 *("--socket", path, "--lazy-load-user-code", "--log-level", "warning"),
                 *("--module-name", location.module, "--location-name", location.name),
-                *("--working-directory", os.getcwd(), "--inject-env-vars-from-instance"),
+                *("--working-directory", str(Path.cwd()), "--inject-env-vars-from-instance"),
                 *("--instance-ref", _instance_ref()),
             ],
             f"code server {location.name}",
@@ -127,9 +130,11 @@ class _Supervisor:
             self._start(name)
         while not self._ending:
             pid, status = os.wait()
-            name = self._running.pop(pid, None)
+            name = self._running.pop(pid, "")
             if name and not self._ending:
-                print(f"{name} ended with {os.waitstatus_to_exitcode(status)} and is started again", flush=True)
+                print(
+                    f"{name} ended with {os.waitstatus_to_exitcode(status)} and is started again", flush=True
+                )
                 time.sleep(RESPAWN_S)
                 self._start(name)
         self._finish()
@@ -157,7 +162,7 @@ class _Supervisor:
                     pid, _ = os.waitpid(-1, os.WNOHANG)
                 except ChildProcessError:
                     return
-                self._running.pop(pid, None)
+                self._running.pop(pid, "")
                 if not pid:
                     time.sleep(0.05)
             self._signal(number)

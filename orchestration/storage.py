@@ -118,7 +118,7 @@ class KeptStorage(DagsterSqliteStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         _prepare(base_dir)
-        super(DagsterSqliteStorage, self).__init__()
+        super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
         self.base_dir = base_dir
         self._inst_data = inst_data
         self._run_storage = _Runs(_url(_runs_directory(base_dir), "runs"))

@@ -38,6 +38,9 @@ class State:
         return State(found.st_size, found.st_mtime_ns)
 
 
+NOTHING = State(0, 0)  # before the first build
+
+
 @dataclass(frozen=True)
 class Change:
     """What one build did between two states of the warehouse."""
@@ -46,6 +49,7 @@ class Change:
     after: State
     days: tuple[date, ...]  # dates whose rows may differ, in the marts that are told by date
     kept: tuple[str, ...]  # marts it did not make
+    rules: str  # the settings it counted by: under others, all rows may differ
 
     def write(self, path: Path) -> None:
         """Keep it for the publication that follows."""
@@ -62,6 +66,7 @@ class Change:
                 State(**told["after"]),
                 tuple(date.fromisoformat(day) for day in told["days"]),
                 tuple(told["kept"]),
+                str(told["rules"]),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -98,7 +103,7 @@ def former(
         same = (
             State(**told["warehouse"]) == change.before
             and State.of(warehouse) == change.after
-            and told["window"] == window
+            and (told["window"], told["rules"]) == (window, change.rules)
             and {name: list(map(tuple, _shape(table))) for name, table in tables.items()} == shapes
             and {name: tuple(table["order_by"]) for name, table in tables.items()} == orders
         )

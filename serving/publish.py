@@ -190,7 +190,8 @@ def _build(
     shutil.rmtree(building / "spill", ignore_errors=True)
     if progress:
         progress("", len(marts), len(marts))
-    _write_manifest(building, version, window, tables, state, former_version)
+    rules = change.rules if change and change.after == state else None
+    _write_manifest(building, version, window, rules, tables, state, former_version)
     return tuple(tables), former_version is None
 
 
@@ -249,6 +250,7 @@ def _write_manifest(
     building: Path,
     version: int,
     window: str | None,
+    rules: str | None,
     tables: Sequence[PublishedTable],
     state: State | None,
     former_version: Former | None,
@@ -260,6 +262,7 @@ def _write_manifest(
         "made_at": now,
         "sorted_at": former_version.sorted_at if former_version else now,
         "window": window,
+        "rules": rules,
         "warehouse": asdict(state) if state else None,
         "database": {
             "file": database.name,
