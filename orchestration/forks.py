@@ -11,6 +11,7 @@ Imports Dagster only in the processes that are to have it.
 from __future__ import annotations
 
 import ctypes
+import functools
 import gc
 import importlib
 import json
@@ -112,9 +113,14 @@ class ForkServer:
         folder: str,
         serve: Callable[[], object],
         execute: Callable[[str], object],
+        died: Callable[[str], object],
     ) -> None:
+        """`serve` is the code server; `execute` works a run off; `died` is told a run whose process crashed.
+
+        Each is called in a process of its own.
+        """
         self._location, self._folder = location, folder
-        self._serve, self._execute = serve, execute
+        self._serve, self._execute, self._died = serve, execute, died
         self._server = 0
         self._runs: dict[int, str] = {}  # process -> run
         self._ending = False
@@ -195,10 +201,12 @@ class ForkServer:
         ended = False
         with suppress(ChildProcessError):
             while True:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
                 if not pid:
                     break
-                self._runs.pop(pid, None)
+                run = self._runs.pop(pid, None)
+                if run and status:
+                    self._fork(functools.partial(self._died, run), with_parent=False)
                 if pid == self._server:
                     self._server, ended = 0, True
         return ended

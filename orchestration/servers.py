@@ -76,7 +76,7 @@ def _programs(folder: str, host: str, port: int) -> dict[str, Callable[[], objec
 
     return {
         **{
-            each.name: ForkServer(each, folder, _code_server(each, folder), _execute).run
+            each.name: ForkServer(each, folder, _code_server(each, folder), _execute, _report_dead).run
             for each in locations()
         },
         "daemon": daemon,
@@ -107,6 +107,16 @@ def _execute(arguments: str) -> None:
     from dagster._cli.api import execute_run_command
 
     execute_run_command.main([arguments], "run")
+
+
+def _report_dead(run_id: str) -> None:
+    """A run whose process crashed cannot tell so itself."""
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        run = instance.get_run_by_id(run_id)
+        if run and not run.is_finished:
+            instance.report_run_failed(run, "The process of this run ended without a word; see the log.")
 
 
 def _instance_ref() -> str:

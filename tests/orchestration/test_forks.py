@@ -31,7 +31,9 @@ SCRIPT = textwrap.dedent("""
                 time.sleep(600)
         except KeyboardInterrupt:
             (room / "interrupted").touch()
-    forks.ForkServer(forks.Location("place", "its.module"), str(room), serve, execute).run()
+    def died(run):
+        (room / "died").write_text(run)
+    forks.ForkServer(forks.Location("place", "its.module"), str(room), serve, execute, died).run()
 """)
 
 
@@ -87,6 +89,16 @@ def test_a_run_can_be_stopped_and_one_that_has_ended_cannot(room: Room) -> None:
     assert room.ask("stop") == pid
     room.wait(lambda: (room.folder / "interrupted").exists())
     room.wait(lambda: room.ask("stop") is None)
+
+
+def test_a_run_that_is_killed_is_told_and_one_that_ends_well_is_not(room: Room) -> None:
+    room.ask("start", "short")
+    room.wait(lambda: room.ask("stop") is None)
+    assert not room.text("died")
+    run = room.ask("start", "long")
+    assert isinstance(run, int)
+    os.kill(run, signal.SIGKILL)
+    room.wait(lambda: room.text("died") == "r1")
 
 
 def test_a_server_that_dies_is_started_again_and_runs_go_on(room: Room) -> None:
