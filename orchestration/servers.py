@@ -63,14 +63,16 @@ def _programs(folder: str, host: str, port: int) -> dict[str, Callable[[], objec
         from dagster._daemon import controller
         from dagster._daemon.cli import run_command
 
-        # The locations are looked at again every minute by default, for code that was reloaded; here it
-        # changes only with a new code server, which the daemon notices by itself.
+        # All locations are loaded again every minute by default, for code that was reloaded; here it changes
+        # only with a new code server, which is noticed by itself.
         controller.RELOAD_WORKSPACE_INTERVAL = 3600
+        _ask_less_often()
         run_command.main(common, "dagster-daemon")
 
     def webserver() -> None:
         from dagster_webserver.cli import create_dagster_webserver_cli
 
+        _ask_less_often()
         address = ["--host", host, "--port", str(port), "--workspace", str(workspace)]
         create_dagster_webserver_cli().main(address, "dagster-webserver")  # type: ignore[no-untyped-call]
 
@@ -82,6 +84,13 @@ def _programs(folder: str, host: str, port: int) -> dict[str, Callable[[], objec
         "daemon": daemon,
         "webserver": webserver,
     }
+
+
+def _ask_less_often() -> None:
+    """Webserver and daemon ask each code server every second whether it is still the same one."""
+    from dagster._grpc import server_watcher
+
+    server_watcher.WATCH_INTERVAL = 5
 
 
 def _code_server(location: Location, folder: str) -> Callable[[], object]:
