@@ -1,8 +1,9 @@
 """A code location's processes, forked from one that has imported what they share and started no thread.
 
-† An ingest run of a tiny file took 4.7 CPU seconds, most of them imports, and takes 1.2 as a fork. Here a small process imports that once. Of it the code server is forked, and a worker for each run that is
-asked for at its socket. It imports neither Polars nor our own code: Polars starts threads, which a fork does
-not take along, and code that cannot be imported must fail where Dagster shows it.
+† An ingest run of a tiny file took 4.7 CPU seconds, most of them imports, and takes 1.2 as a fork. Here a
+small process imports that once. Of it the code server is forked, and a worker for each run that is asked for
+at its socket. It imports neither Polars nor our own code: Polars starts threads, which a fork does not take
+along, and code that cannot be imported must fail where Dagster shows it.
 
 Imports Dagster only in the processes that are to have it.
 """

@@ -1,10 +1,10 @@
 """Dagster's SQLite storage with its connections kept.
 
 The stock one makes a new engine for every statement, so that each is compiled anew, and compares its schema
-with all migration scripts whenever an instance is opened, which every tick of a sensor does: † opening one and
-asking two things takes 130 ms of CPU, here 27; a small job's events 0.9 s, here 0.25. Here engines live as long as their
-process, the schema is looked at once for a version of Dagster, and the log of a run begins as a copy of an
-empty one. The files are those of the stock storage, which can open them as well.
+with all migration scripts whenever an instance is opened, which every tick of a sensor does: † opening one
+and asking two things takes 130 ms of CPU, here 27; a small job's events 0.9 s, here 0.25. Here engines live
+as long as their process, the schema is looked at once for a version of Dagster, and the log of a run begins
+as a copy of an empty one. The files are those of the stock storage, which can open them as well.
 """
 
 from __future__ import annotations
