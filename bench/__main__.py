@@ -14,6 +14,7 @@ BENCHES = {
     "peers": "the same files through other tools",
     "incremental": "head batches and a late file on a growing history",
     "count": "`earshot count` as a user types it",
+    "bloat": "the size of the warehouse file over many small batches",
     "freshness": "from a landed file to the published mart, Dagster running",
     "plots": "draws docs/performance-*.svg from the results kept of the others",
 }

@@ -14,7 +14,7 @@ import duckdb
 import psutil
 
 from bench.files import world
-from bench.measure import resident, tree
+from bench.measure import resident, shared_out, tree
 from bench.report import Figures, say, show
 from earshot.demo import running_dagster
 from earshot.world import SERVER_LOG, WorldSpec
@@ -39,16 +39,13 @@ class Watch:
     cpu_s: dict[int, float] = field(default_factory=dict)
     peak_mb: float = 0.0
 
-    def look(self) -> None:
-        """Sample; a run's process that ended since counts with what it had used when last seen."""
+    def look(self) -> float:
+        """CPU seconds so far; a run's process that has ended counts with what it had used when last seen."""
         for process in tree(self.pid):
             with contextlib.suppress(psutil.NoSuchProcess):
                 times = process.cpu_times()
                 self.cpu_s[process.pid] = times.user + times.system
         self.peak_mb = max(self.peak_mb, resident(self.pid) / 1e6)
-
-    @property
-    def total_cpu_s(self) -> float:
         return sum(self.cpu_s.values())
 
 
@@ -67,9 +64,12 @@ def run(rows: int | None, repeats: int) -> Figures:
             first = logs.pop(0)  # the first build makes every table and is whole
             _land(first, folder)
             _wait_for_version(settings, 0, watch)
+            before_s = watch.look()
+            began = time.monotonic()
             waits = [_one(settings, log, folder, watch) for log in logs]
+            share = (watch.look() - before_s) / (time.monotonic() - began)
             say(f"all {len(waits)} files published; idle for {IDLE_S} s ...")
-            idle = _idle_share(watch, settings)
+            idle, idle_pss_mb, idle_rss_mb = _idle(watch, settings)
         counted = _requests_published(settings)
     waits.sort()
     p50, p95 = statistics.median(waits), waits[min(len(waits) - 1, round(0.95 * len(waits)))]
@@ -78,9 +78,11 @@ def run(rows: int | None, repeats: int) -> Figures:
         "p50_s": round(p50, 1),
         "p95_s": round(p95, 1),
         "longest_s": round(waits[-1], 1),
-        "cpu_share": round(watch.total_cpu_s / (len(waits) * 60), 3),
+        "cpu_share": round(share, 3),  # of one core, while a file a minute lands
         "idle_cpu_share": round(idle, 3),
-        "peak_mb": round(watch.peak_mb),
+        "idle_pss_mb": round(idle_pss_mb),  # shared pages divided among the processes that share them
+        "idle_rss_mb": round(idle_rss_mb),  # counted in each
+        "peak_mb": round(watch.peak_mb),  # so too, runs included
         "requests_published": counted,
     }
     show("from landing to the published mart", list(figures), [list(figures.values())])
@@ -143,16 +145,15 @@ def _wait_for_version(settings: Settings, before: int, watch: Watch) -> None:
     say(f"first file published after {time.monotonic() - began:.0f} s, Dagster's start included")
 
 
-def _idle_share(watch: Watch, settings: Settings) -> float:
-    """Of one core, while nothing lands and after the whole build has run."""
+def _idle(watch: Watch, settings: Settings) -> tuple[float, float, float]:
+    """Share of one core, PSS and RSS in MB, while nothing lands and after the whole build has run."""
     version = _published(settings)
     until = time.monotonic() + PATIENCE_S
     while _published(settings) == version and time.monotonic() < until:  # the whole build, in a quiet moment
         watch.look()
         time.sleep(0.5)
     time.sleep(10)
-    watch.look()
-    before = watch.total_cpu_s
+    before_s = watch.look()
     time.sleep(IDLE_S)
-    watch.look()
-    return (watch.total_cpu_s - before) / IDLE_S
+    share = (watch.look() - before_s) / IDLE_S
+    return share, shared_out(watch.pid) / 1e6, resident(watch.pid) / 1e6

@@ -96,6 +96,17 @@ def resident(pid: int) -> int:
     return total
 
 
+def shared_out(pid: int) -> int:
+    """Bytes of memory of the tree, shared pages divided among those that share them (PSS)."""
+    total = 0
+    for process in tree(pid):
+        try:
+            total += process.memory_full_info().pss
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
 class _PeakOf(threading.Thread):
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)

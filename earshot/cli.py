@@ -196,6 +196,21 @@ def demo(
 
 
 @app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="address of Dagster's UI")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port of Dagster's UI")] = 3000,
+) -> None:
+    """Run the platform on this data folder: take in what lands, build and publish the marts, until Ctrl-C."""
+    import os
+
+    from earshot.demo import server_environment
+
+    environment = os.environ | server_environment(Settings.from_env())
+    command = ["-m", "orchestration.servers", "--host", host, "--port", str(port)]
+    os.execve(sys.executable, [sys.executable, *command], environment)  # nothing of ours is needed any more
+
+
+@app.command()
 def restate(
     first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="first event day, UTC")],
     last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="last event day, UTC")],

@@ -30,7 +30,6 @@ from ingest.settings import PREFIX, Settings
 from orchestration.instance import prepare_home
 from serving.publish import publish
 
-WORKSPACE = Path(__file__).resolve().parent.parent / "workspace.yaml"
 PATIENCE_S = 600  # without any progress; a build of the marts takes seconds
 TOP_SHOWS = 10
 
@@ -161,20 +160,17 @@ def server_environment(settings: Settings) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running_dagster(settings: Settings, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`dagster dev` over this data folder; ends with all its processes."""
+    """`earshot serve` over this data folder; ends with all its processes."""
     environment = server_environment(settings)
     with log.open("ab") as output:
         server = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
-                "dagster",
-                "dev",
-                "-w",
-                str(WORKSPACE),
-                "-h",
+                "orchestration.servers",
+                "--host",
                 "127.0.0.1",
-                "-p",
+                "--port",
                 str(port),
             ],
             env={**os.environ, **environment},

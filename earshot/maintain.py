@@ -44,5 +44,12 @@ def maintain(output: Output = "table") -> None:
             f"{gone.rejects:,} files: older than {settings.keep_days} days (keep_days)",
             "bold",
         )
+    if done.packed.bytes_after < done.packed.bytes_before:
+        say(
+            screen,
+            "packed",
+            f"the warehouse, {done.packed.bytes_before:,} bytes, into {done.packed.bytes_after:,}",
+            "bold",
+        )
     for note in done.notes:
         say(screen, "note", note, "yellow")

@@ -54,6 +54,8 @@ SCOPE_TAG = "earshot/scope"  # what a build of the marts covers: `whole` or `new
 # --- landing sensor
 # The sensor daemon looks at a sensor every 5 s at best; asking for less changes nothing.
 SENSOR_INTERVAL_S = 5
+# A catalogue is replaced a few times a day: its sensor may cost a sixth of the others.
+CATALOG_INTERVAL_S = 30
 # A run's file list travels in its config and is repeated in each of its events: 500 names are about 50 kB.
 # At 30,000 lines a file it is also about a minute's work, which is what a crash can cost.
 MAX_FILES_PER_RUN = 500

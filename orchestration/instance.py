@@ -30,8 +30,12 @@ def dagster_yaml(settings: Settings) -> str:
     return f"""\
 # Written by Earshot at each start; put changes into orchestration/instance.py.
 storage:
-  sqlite:
-    base_dir: {_text(here / "storage")}
+  custom:
+    # SQLite, its connections kept.
+    module: orchestration.storage
+    class: KeptStorage
+    config:
+      base_dir: {_text(here / "storage")}
 compute_logs:
   module: dagster._core.storage.local_compute_log_manager
   class: LocalComputeLogManager
@@ -42,6 +46,9 @@ local_artifact_storage:
   class: LocalArtifactStorage
   config:
     base_dir: {_text(here)}
+run_launcher:
+  module: orchestration.launcher
+  class: ForkLauncher
 run_queue:
   # The default of 5 s would be a sixth of the way from a landed file to its published mart.
   dequeue_interval_seconds: 1
@@ -71,6 +78,12 @@ run_retries:
   max_retries: 3
   # Only a crash is worth a blind retry; a failed check or a broken model will fail again.
   retry_on_asset_or_op_failure: false
+# Our own sensors say when something is due; no asset has an automation condition or a freshness policy.
+auto_materialize:
+  enabled: false
+  use_sensors: false
+freshness:
+  enabled: false
 retention:
   sensor:
     # A tick every 5 s: 17,000 a day and sensor.

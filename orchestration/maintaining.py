@@ -7,11 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingest.compaction import Compacted, compact
 from ingest.lake import Lake
 from ingest.retention import Expired, expire
 from ingest.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestration.packing import Packed
 
 Progress = Callable[[str, int, int], None]  # (step, done, of)
 
@@ -22,11 +26,12 @@ class Maintained:
 
     compacted: list[Compacted]
     expired: Expired
+    packed: Packed
     notes: list[str]  # why something was left for the next time
 
 
 def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) -> Maintained:
-    """Remove what is older than `keep_days` and counted, then merge the small files of ended days.
+    """Remove what is older than `keep_days` and counted, merge the small files of ended days, pack the marts.
 
     Raises OSError (disk full, folders that cannot be swapped); a rerun completes it.
     """
@@ -47,7 +52,14 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
     ended_by = datetime.fromtimestamp(now_us / 1e6, UTC) - timedelta(hours=settings.compact_after_h)
     last_day = ended_by.date() - timedelta(days=1)
     compacted = compact(lake, last_day, lambda done, of: progress("merging", done, of))
-    return Maintained(compacted, expired, notes)
+    from orchestration.packing import pack  # with DuckDB, as below
+
+    progress("packing", 0, 1)
+    packed = pack(settings.warehouse, settings.duckdb_memory)
+    progress("packing", 1, 1)
+    if packed.note:
+        notes.append(packed.note)
+    return Maintained(compacted, expired, packed, notes)
 
 
 def counted_files(warehouse: Path) -> set[tuple[str, str]] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -27,6 +28,13 @@ def look(warehouse: Path, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, 
             sample = pl.DataFrame(con.sql(f"select * from {name} limit {PREVIEW_ROWS}"))
             found[schema, table] = (int(rows), markdown(sample, PREVIEW_ROWS))
     return found
+
+
+def changed_days(warehouse: Path) -> tuple[date, ...]:
+    """The dates whose rows the last build replaced in the marts that are told by date."""
+    with contextlib.closing(duckdb.connect(str(warehouse), read_only=True)) as con:
+        found = con.execute("select day from intermediate.int_changed_days order by day").fetchall()
+    return tuple(day for (day,) in found)
 
 
 def top_shows(published: Path) -> str:

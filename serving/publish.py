@@ -2,23 +2,25 @@
 
     published/<version>/marts.duckdb        every mart, in the storage format older drivers can read
     published/<version>/<mart>.parquet      the same, one file a mart
+    published/<version>/<mart>/<date>.parquet   of marts that grow by the day (copying.BY_DATE): one a date
     published/<version>/manifest.json       what is in it: rows, columns, order, checksums
     published/current -> <version>
 
 Readers open `realpath(published/current/marts.duckdb)` and are never in the way of the warehouse's one
-writer. A version is built in a hidden folder, flushed to disk and renamed; only then does `current` move. A
-crash at any point leaves the old `current`, and the next publish clears away what it left behind.
+writer. Told by a build what it changed, a version is a copy of the former one in which only that is written
+again, and shares the Parquet files that stay the same: its cost hardly grows with the history
+(docs/decisions/0008). A version is built in a hidden folder, flushed to disk and renamed; only then does
+`current` move. A crash at any point leaves the old `current`, and the next publish clears away what it left.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,12 +28,13 @@ import duckdb
 
 from ingest.durable import locked, sync
 from serving import versions
+from serving.change import Change, Former, State, former
+from serving.copying import PUBLISHED, Copier, Mart, Part, copy_file, name, sha256, text
 
 STORAGE_VERSION = "v1.2.0"  # DuckDB 2 writes a newer format by default, which older BI drivers cannot open
 MARTS_SCHEMA = "marts"
 DATABASE_NAME = "marts.duckdb"
 MANIFEST_NAME = "manifest.json"
-PUBLISHED = "published_version"  # the database being written, while it is attached
 
 # Readers ask for one show over a span of days: rows that lie together are pruned together
 # (1.0 ms instead of 3.3 ms a query, DESIGN §2). Of a mart's columns those named here come first, in this
@@ -39,7 +42,6 @@ PUBLISHED = "published_version"  # the database being written, while it is attac
 SORT_FIRST = ("show_id", "show_key")
 SORT_TYPES = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 
-Comments = dict[tuple[str, str | None], str]  # of a (mart, column); of the mart itself with column None
 Progress = Callable[[str, int, int], None]  # (mart, how many are done, how many there are)
 
 
@@ -64,11 +66,17 @@ class MartOrder:
 class PublishedTable:
     """One mart of a published version."""
 
-    name: str
+    mart: Mart
     rows: int
-    order_by: tuple[str, ...]
-    parquet_bytes: int
-    parquet_sha256: str
+    files: tuple[Part, ...]
+
+    @property
+    def name(self) -> str:
+        return self.mart.name
+
+    @property
+    def parquet_bytes(self) -> int:
+        return sum(part.bytes for part in self.files)
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ class Publication:
     path: Path
     tables: tuple[PublishedTable, ...]
     total_bytes: int
+    is_whole: bool  # copied whole, not from the version before
 
     @property
     def database(self) -> Path:
@@ -92,12 +101,14 @@ def publish(
     marts: Sequence[MartOrder] | None = None,
     window: str | None = None,
     progress: Progress | None = None,
+    change: Change | None = None,
 ) -> Publication:
     """Publish the tables and views of the warehouse's schema `marts` as the next version.
 
     `marts` chooses and sorts them; by default all are published in the order of `sort_columns`. `window` is
-    the download window the marts were counted with; it is written into the manifest. The `keep` newest
-    versions stay. Raises PublishError: no warehouse, no marts, warehouse in use, disk full.
+    the download window the marts were counted with; it is written into the manifest. `change` is what the
+    last build did; by default, and where it does not fit, all is copied. The `keep` newest versions stay.
+    Raises PublishError: no warehouse, no marts, warehouse in use, disk full.
     """
     if not warehouse.is_file():
         raise PublishError(f"there is no warehouse at {warehouse}: run `dbt build` (or `earshot demo`) first")
@@ -109,7 +120,9 @@ def publish(
             building = published_dir / f"{versions.LEFTOVER}{versions.folder_name(version)}"
             building.mkdir()
             try:
-                tables = _build(warehouse, building, version, marts, window, progress)
+                tables, is_whole = _build(
+                    warehouse, published_dir, building, version, marts, window, progress, change
+                )
                 versions.flush(building)
                 final = published_dir / versions.folder_name(version)
                 building.replace(final)
@@ -122,8 +135,8 @@ def publish(
                 versions.prune(published_dir, keep)
     except (OSError, duckdb.Error) as error:
         raise PublishError(_explain(error, warehouse, published_dir)) from error
-    total = sum(file.stat().st_size for file in final.iterdir())
-    return Publication(version, final, tables, total)
+    total = sum(file.stat().st_size for file in final.rglob("*") if file.is_file())
+    return Publication(version, final, tables, total, is_whole)
 
 
 def sort_columns(columns: Sequence[tuple[str, str]]) -> tuple[str, ...]:
@@ -138,65 +151,71 @@ def sort_columns(columns: Sequence[tuple[str, str]]) -> tuple[str, ...]:
 
 def _build(
     warehouse: Path,
+    published_dir: Path,
     building: Path,
     version: int,
-    marts: Sequence[MartOrder] | None,
+    chosen: Sequence[MartOrder] | None,
     window: str | None,
     progress: Progress | None,
-) -> tuple[PublishedTable, ...]:
+    change: Change | None,
+) -> tuple[tuple[PublishedTable, ...], bool]:
     source = warehouse.stem  # dbt's views name their database so
+    database = building / DATABASE_NAME
+    state = State.of(warehouse)
     with contextlib.closing(duckdb.connect()) as con:
-        con.execute(f"set temp_directory = {_text(str(building / 'spill'))}")
-        con.execute(f"attach {_text(str(warehouse))} as {_name(source)} (read_only)")
-        con.execute(
-            f"attach {_text(str(building / DATABASE_NAME))} as {PUBLISHED}"
-            f" (storage_version '{STORAGE_VERSION}')"
+        con.execute(f"set temp_directory = {text(str(building / 'spill'))}")
+        con.execute(f"attach {text(str(warehouse))} as {name(source)} (read_only)")
+        marts = _marts(con, source, warehouse, chosen)
+        former_version = former(
+            versions.current_version(published_dir),
+            MANIFEST_NAME,
+            warehouse,
+            change,
+            window,
+            {mart.name: list(mart.columns) for mart in marts},
+            {mart.name: mart.order_by for mart in marts},
         )
-        columns = _columns(con, source)
-        if not columns:
-            raise PublishError(
-                f"the warehouse {warehouse} has no table in schema `{MARTS_SCHEMA}`: run `dbt build` first"
-            )
-        if marts is None:
-            marts = [MartOrder(name, sort_columns(found)) for name, found in columns.items()]
-        missing = sorted({mart.name for mart in marts} - set(columns))
-        if missing:
-            raise PublishError(
-                f"schema `{MARTS_SCHEMA}` of {warehouse} has no {', '.join(missing)}; "
-                f"it has {', '.join(columns)}"
-            )
-        comments = _comments(con, source)
+        if former_version:
+            copy_file(former_version.folder / DATABASE_NAME, database)
+        con.execute(f"attach {text(str(database))} as {PUBLISHED} (storage_version '{STORAGE_VERSION}')")
+        copier = Copier(con, source, building, former_version, change)
         tables = []
         for done, mart in enumerate(marts):
             if progress:
                 progress(mart.name, done, len(marts))
-            tables.append(_copy(con, source, mart, comments, building))
+            rows, parts = copier.copy(mart)
+            tables.append(PublishedTable(mart, rows, tuple(parts)))
         con.execute(f"checkpoint {PUBLISHED}")
         con.execute(f"detach {PUBLISHED}")
     shutil.rmtree(building / "spill", ignore_errors=True)
     if progress:
         progress("", len(marts), len(marts))
-    _write_manifest(building, version, window, tables, columns, comments)
-    return tuple(tables)
+    rules = change.rules if change and change.after == state else None
+    _write_manifest(building, version, window, rules, tables, state, former_version)
+    return tuple(tables), former_version is None
 
 
-def _copy(
-    con: duckdb.DuckDBPyConnection, source: str, mart: MartOrder, comments: Comments, building: Path
-) -> PublishedTable:
-    table = f"{PUBLISHED}.main.{_name(mart.name)}"
-    order = f" order by {', '.join(_name(column) for column in mart.order_by)}" if mart.order_by else ""
-    origin = f"{_name(source)}.{MARTS_SCHEMA}.{_name(mart.name)}"
-    con.execute(f"create table {table} as select * from {origin}{order}").fetchall()
-    for (owner, column), comment in comments.items():
-        if owner == mart.name:
-            target = f"column {table}.{_name(column)}" if column else f"table {table}"
-            con.execute(f"comment on {target} is {_text(comment)}")
-    parquet = building / f"{mart.name}.parquet"
-    con.execute(f"copy {table} to {_text(str(parquet))} (format parquet, compression zstd)").fetchall()
-    counted = con.execute(f"select count(*) from {table}").fetchall()
-    return PublishedTable(
-        mart.name, int(counted[0][0]), mart.order_by, parquet.stat().st_size, _sha256(parquet)
-    )
+def _marts(
+    con: duckdb.DuckDBPyConnection, source: str, warehouse: Path, chosen: Sequence[MartOrder] | None
+) -> list[Mart]:
+    """What is to be published: all tables and views of the marts schema, or those chosen."""
+    columns = _columns(con, source)
+    if not columns:
+        raise PublishError(
+            f"the warehouse {warehouse} has no table in schema `{MARTS_SCHEMA}`: run `dbt build` first"
+        )
+    if chosen is None:
+        chosen = [MartOrder(mart, sort_columns(found)) for mart, found in columns.items()]
+    missing = sorted({mart.name for mart in chosen} - set(columns))
+    if missing:
+        raise PublishError(
+            f"schema `{MARTS_SCHEMA}` of {warehouse} has no {', '.join(missing)}; it has {', '.join(columns)}"
+        )
+    comments = _comments(con, source)
+    return [
+        Mart(mart.name, mart.order_by, tuple(columns[mart.name]), tuple(comments.get(mart.name, ())))
+        for mart in chosen
+    ]
 
 
 def _columns(con: duckdb.DuckDBPyConnection, source: str) -> dict[str, list[tuple[str, str]]]:
@@ -212,7 +231,8 @@ def _columns(con: duckdb.DuckDBPyConnection, source: str) -> dict[str, list[tupl
     return found
 
 
-def _comments(con: duckdb.DuckDBPyConnection, source: str) -> Comments:
+def _comments(con: duckdb.DuckDBPyConnection, source: str) -> dict[str, list[tuple[str | None, str]]]:
+    """(column, comment) by mart; the mart's own has no column."""
     here = "database_name = $source and schema_name = $schema and comment is not null"
     rows = con.execute(
         f"select table_name, column_name, comment from duckdb_columns() where {here}"
@@ -220,51 +240,54 @@ def _comments(con: duckdb.DuckDBPyConnection, source: str) -> Comments:
         f" union all select view_name, null, comment from duckdb_views() where {here}",
         {"source": source, "schema": MARTS_SCHEMA},
     ).fetchall()
-    return {(table, column): comment for table, column, comment in rows}
+    found: dict[str, list[tuple[str | None, str]]] = {}
+    for table, column, comment in rows:
+        found.setdefault(table, []).append((column, comment))
+    return found
 
 
 def _write_manifest(
     building: Path,
     version: int,
     window: str | None,
+    rules: str | None,
     tables: Sequence[PublishedTable],
-    columns: dict[str, list[tuple[str, str]]],
-    comments: Comments,
+    state: State | None,
+    former_version: Former | None,
 ) -> None:
     database = building / DATABASE_NAME
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = {
         "version": version,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "made_at": now,
+        "sorted_at": former_version.sorted_at if former_version else now,
         "window": window,
+        "rules": rules,
+        "warehouse": asdict(state) if state else None,
         "database": {
             "file": database.name,
             "storage_version": STORAGE_VERSION,
             "bytes": database.stat().st_size,
-            "sha256": _sha256(database),
+            "sha256": sha256(database),
         },
-        "tables": [
-            {
-                "name": table.name,
-                "description": comments.get((table.name, None)),
-                "rows": table.rows,
-                "order_by": list(table.order_by),
-                "file": f"{table.name}.parquet",
-                "bytes": table.parquet_bytes,
-                "sha256": table.parquet_sha256,
-                "columns": [
-                    {"name": name, "type": kind, "description": comments.get((table.name, name))}
-                    for name, kind in columns[table.name]
-                ],
-            }
-            for table in tables
-        ],
+        "tables": [_described(table) for table in tables],
     }
     (building / MANIFEST_NAME).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _described(table: PublishedTable) -> dict[str, object]:
+    comments = dict(table.mart.comments)
+    return {
+        "name": table.name,
+        "description": comments.get(None),
+        "rows": table.rows,
+        "order_by": list(table.mart.order_by),
+        "files": [asdict(part) for part in table.files],
+        "columns": [
+            {"name": column, "type": kind, "description": comments.get(column)}
+            for column, kind in table.mart.columns
+        ],
+    }
 
 
 def _explain(error: Exception, warehouse: Path, published_dir: Path) -> str:
@@ -282,11 +305,3 @@ def _explain(error: Exception, warehouse: Path, published_dir: Path) -> str:
             f"{warehouse.stat().st_size:,}): free some space or lower EARSHOT_KEEP_VERSIONS, publish again"
         )
     return f"could not publish {warehouse} under {published_dir}: {text}"
-
-
-def _name(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

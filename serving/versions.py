@@ -62,6 +62,8 @@ def clear_leftovers(published_dir: Path) -> None:
 
 
 def flush(folder: Path) -> None:
-    for file in folder.iterdir():
-        sync(file)
+    """Flush a version's files to disk; those it shares with an older version lie there already."""
+    for path in folder.rglob("*"):
+        if path.is_dir() or path.stat().st_nlink == 1:
+            sync(path)
     sync(folder)

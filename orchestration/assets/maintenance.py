@@ -31,7 +31,8 @@ from orchestration.resources import Installation
     pool=WAREHOUSE_POOL,
     description=(
         "The lake kept small: requests older than `EARSHOT_KEEP_DAYS` and counted are removed (the marts "
-        "keep their figures), and the small files of each ended event day become few large ones."
+        "keep their figures), the small files of each ended event day become few large ones, and the "
+        "warehouse's file gives back what is free in it."
     ),
 )
 def lake_maintenance(
@@ -51,6 +52,8 @@ def lake_maintenance(
             **{name: int(value) for name, value in totals.items()},
             "days": merged["day"].n_unique(),
             "merged": dg.MetadataValue.md(markdown(merged.sort("day", descending=True), rows=30)),
+            "warehouse_bytes_before": done.packed.bytes_before,
+            "warehouse_bytes": done.packed.bytes_after,
             "removed_days": expired.days,
             "removed_files": expired.files,
             "removed_bytes": expired.bytes,

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -25,7 +26,8 @@ from orchestration.dbt_translator import WarehouseTranslator
 from orchestration.liveness import hold
 from orchestration.previews import markdown
 from orchestration.resources import Installation
-from orchestration.warehouse import look, top_shows
+from orchestration.warehouse import changed_days, look, top_shows
+from serving.change import NOTHING, Change, State
 from serving.publish import MARTS_SCHEMA, publish
 
 # The graph is read from dbt's manifest, so this one needs the settings when the code is loaded.
@@ -56,6 +58,8 @@ def dbt_models(
             allow_retries=False,
         )
     target = target_dir(settings)
+    before = State.of(settings.warehouse)
+    last_build(settings).unlink(missing_ok=True)
     events: list[Any] = []
     failure: Exception | None = None
     with reading(settings.lake_dir), environment(dbt_environment(settings)):
@@ -69,9 +73,27 @@ def dbt_models(
             events.extend(stream)
         except Exception as error:
             failure = error
-    yield from with_rows(context, events, settings)
+    # A batch's build reads no row more than it must: rows and previews come with the whole builds.
+    yield from with_rows(context, events, settings) if config.is_whole else events
     if failure:
         raise failure
+    if not config.full_refresh and context.selected_asset_keys >= BUILT_BY_BATCH:
+        what_changed(settings, before, config.is_whole).write(last_build(settings))
+
+
+def last_build(settings: Settings) -> Path:
+    """Where a build leaves its `Change` for the publication that follows."""
+    return settings.data / "dbt" / "last_build.json"
+
+
+def what_changed(settings: Settings, before: State | None, is_whole: bool) -> Change:
+    """What the build that has just ended did to the marts, which `before` it were in that state."""
+    after = State.of(settings.warehouse)
+    assert after is not None
+    kept = () if is_whole else tuple(spec.key.path[-1] for spec in dbt_models.specs if WHOLE_TAG in spec.tags)
+    counted_by = dbt_environment(settings)
+    rules = [f"{name}={counted_by[name]}" for name in sorted(counted_by) if name.startswith("EARSHOT_")]
+    return Change(before or NOTHING, after, changed_days(settings.warehouse), kept, " ".join(rules))
 
 
 def with_rows(context: dg.AssetExecutionContext, events: list[Any], settings: Settings) -> Iterator[Any]:
@@ -114,12 +136,14 @@ def published_marts(
         settings.published_dir,
         settings.keep_versions,
         window=settings.window.value,
+        change=Change.read(last_build(settings)),
     )
     return dg.MaterializeResult(
         metadata={
             "version": done.version,
             "path": dg.MetadataValue.path(os.fspath(done.database.resolve())),
             "bytes": done.total_bytes,
+            "copied_whole": done.is_whole,
             "rows": sum(table.rows for table in done.tables),
             "marts": dg.MetadataValue.md(
                 markdown_tables([(table.name, table.rows, table.parquet_bytes) for table in done.tables])
@@ -135,10 +159,8 @@ def markdown_tables(tables: list[tuple[str, int, int]]) -> str:
 
 
 # What a build makes that is not whole.
-NEW_ONLY = [
-    *(spec.key for spec in dbt_models.specs if WHOLE_TAG not in spec.tags),
-    published_marts.key,
-]
+BUILT_BY_BATCH = {spec.key for spec in dbt_models.specs if WHOLE_TAG not in spec.tags}
+NEW_ONLY = [*sorted(BUILT_BY_BATCH), published_marts.key]
 
 
 def scope(is_whole: bool) -> str:

@@ -7,14 +7,14 @@ import dagster as dg
 from ingest.settings import Settings
 from ingest.sources import CATALOG
 from orchestration.assets.catalog import catalog_files, catalog_job
-from orchestration.constants import CATALOG_JOB, SENSOR_INTERVAL_S
+from orchestration.constants import CATALOG_INTERVAL_S, CATALOG_JOB
 from orchestration.resources import Installation
 from orchestration.sensors.runs import UNDER_WAY
 
 
 @dg.sensor(
     job=catalog_job,
-    minimum_interval_seconds=SENSOR_INTERVAL_S,
+    minimum_interval_seconds=CATALOG_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="The catalogue's CSV files changed: take it in again.",
 )

@@ -46,7 +46,7 @@ def test_everything_dagster_writes_lies_below_the_data_folder(tmp_path: Path) ->
     settings = Settings(data=tmp_path / "data")
     written = yaml.safe_load(dagster_yaml(settings))
     for folder in (
-        written["storage"]["sqlite"]["base_dir"],
+        written["storage"]["custom"]["config"]["base_dir"],
         written["compute_logs"]["config"]["base_dir"],
         written["local_artifact_storage"]["config"]["base_dir"],
     ):

@@ -118,7 +118,7 @@ def test_the_manifest_says_what_is_in_the_version(warehouse: Path, tmp_path: Pat
     assert manifest["version"] == 1
     assert manifest["window"] == "calendar"
     assert {t["name"]: t["rows"] for t in manifest["tables"]} == {t.name: t.rows for t in done.tables}
-    assert manifest["database"]["sha256"] == publish_module._sha256(done.database)
+    assert manifest["database"]["sha256"] == publish_module.sha256(done.database)
     downloads = manifest["tables"][1]
     assert downloads["order_by"] == ["show_id", "download_date"]
     assert downloads["columns"][0]["description"] == "The show's id."
