@@ -196,7 +196,7 @@ def demo(
 
 
 @app.command()
-def serve(
+def run(
     host: Annotated[str, typer.Option(help="address of Dagster's UI")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port of Dagster's UI")] = 3000,
 ) -> None:

@@ -160,7 +160,7 @@ def server_environment(settings: Settings) -> dict[str, str]:
 
 @contextlib.contextmanager
 def running_dagster(settings: Settings, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`earshot serve` over this data folder; ends with all its processes."""
+    """`earshot run` over this data folder; ends with all its processes."""
     environment = server_environment(settings)
     with log.open("ab") as output:
         server = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""`earshot serve`: Dagster's webserver, its daemon and the code servers, forked from one process.
+"""`earshot run`: Dagster's webserver, its daemon and the code servers, forked from one process.
 
 `dagster dev` runs the same with a proxy before each code server, so that code can be reloaded, and each
 process imports Dagster for itself: † the two proxies take 3 % of a core and 160 MB (PSS) at rest. Here what
