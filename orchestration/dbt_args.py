@@ -6,11 +6,14 @@ Imports neither Dagster nor dbt, so that the command line uses the same ones.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ingest.settings import Settings
 
+# The program that runs dbt's arguments: dbt of this Python, ready sooner.
+LEAN_DBT = (sys.executable, "-m", "orchestration.lean_dbt")
 _BESIDE_US = Path(__file__).resolve().parent.parent / "dbt_project"
 
 
@@ -46,6 +49,8 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "DBT_PROFILES_DIR": project,
         "DBT_TARGET_PATH": str(target_dir(settings)),
         "DBT_LOG_PATH": str(settings.data.resolve() / "dbt" / "logs"),
+        # † Everything dbt does, written down, costs a fifth of each model; "debug" where something is to be found.
+        "DBT_LOG_LEVEL_FILE": os.environ.get("DBT_LOG_LEVEL_FILE", "info"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }
