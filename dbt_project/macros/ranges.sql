@@ -1,17 +1,15 @@
 {#
   The requests of each window, once each: a log line delivered twice is one request. `windows` names a CTE with
-  the window's key and ends, `requests` one with the qualifying requests; continues the `with` list with the CTE
-  `delivered_once`: one row a (window, request_key).
+  the window's key and ends, and with `columns` that name it; `requests` one with the qualifying requests;
+  continues the `with` list with the CTE `delivered_once`: one row a (window, request_key).
 #}
-{% macro each_request_once(windows, requests, where='true') %}
+{% macro each_request_once(windows, requests, columns, where='true') %}
     delivered_once as (
 
         select
-            {{ windows }}.source_class,
-            {{ windows }}.listener_key,
-            {{ windows }}.episode_key,
-            {{ windows }}.first_request_us,
-            {{ windows }}.last_request_us,
+            {% for column in columns.split(', ') %}
+                {{ windows }}.{{ column }},
+            {% endfor %}
             {{ requests }}.request_key,
             count(*) as lines,
             min({{ requests }}.started_us) as started_us,
@@ -26,11 +24,9 @@
                 and {{ requests }}.started_us <= {{ windows }}.last_request_us
         where {{ where }}
         group by
-            {{ windows }}.source_class,
-            {{ windows }}.listener_key,
-            {{ windows }}.episode_key,
-            {{ windows }}.first_request_us,
-            {{ windows }}.last_request_us,
+            {% for column in columns.split(', ') %}
+                {{ windows }}.{{ column }},
+            {% endfor %}
             {{ requests }}.request_key
 
     )
