@@ -16,8 +16,8 @@
             min({{ requests }}.content_first) as content_first,
             max({{ requests }}.content_last) as content_last,
             max({{ requests }}.served_bytes) as served_bytes
-        from {{ windows }}
-        inner join {{ requests }}
+        from {{ requests }}
+        inner join {{ windows }}
             on
                 {{ same_key(windows, requests) }}
                 and {{ requests }}.started_us >= {{ windows }}.first_request_us

@@ -63,8 +63,8 @@ several_windows as (
         {% for rule in window_rules().split() %}
             runs.is_{{ rule }}{% if not loop.last %},{% endif %}
         {% endfor %}
-    from runs
-    inner join qualifying
+    from qualifying
+    inner join runs
         on
             {{ same_key('runs', 'qualifying') }}
             and runs.first_request_us <= qualifying.started_us
