@@ -40,7 +40,7 @@ def run_dbt(
     variables: of the environment, beside those of `settings`.
     """
     said: list[str] = []
-    # dbt parses anew under other paths of warehouse and lake (†: 4 CPU-s): so both are told from their folder.
+    # dbt parses anew under other paths of warehouse and lake († 4 CPU-s): both are told from here.
     environment = (
         dbt_environment(settings)
         | {
@@ -97,9 +97,9 @@ def build_marts(
 
 @contextlib.contextmanager
 def reading(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection to a DuckDB file, closed at the end. Its views find the lake beside it (`run_dbt`)."""
+    """A read-only connection to a DuckDB file, closed at the end; its views find the lake beside it."""
     database = database.resolve()
-    beside = {"file_search_path": str(database.parent)}
+    beside: dict[str, str | bool | int | float | list[str]] = {"file_search_path": str(database.parent)}
     with contextlib.closing(duckdb.connect(str(database), read_only=True, config=beside)) as connection:
         yield connection
 

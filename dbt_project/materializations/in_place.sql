@@ -1,7 +1,7 @@
 {#
-  dbt's own materializations, with what DuckDB lets go: `create or replace` is atomic there, so nothing is made
-  beside, renamed and dropped (8 statements a model become 1 or 2, † half of a model's cost). No hooks and no
-  grants, which this project has none of. On other engines dbt's own ones run.
+  dbt's own materializations without what DuckDB does not need: `create or replace` is atomic there, so nothing
+  is made beside, renamed and dropped († 98 instead of 192 statements for the 21 models of a build of nothing).
+  No hooks and no grants, which this project has none of. On other engines dbt's own ones run.
 #}
 
 {% materialization table, adapter='duckdb' %}
@@ -42,7 +42,8 @@
             {{ create_table_as(true, batch, sql) }}
         {% endcall %}
         {% set columns = process_schema_changes(config.get('on_schema_change'), batch, existing) %}
-        {% set strategy = adapter.get_incremental_strategy_macro(context, config.get('incremental_strategy')) %}
+        {% set name = config.get('incremental_strategy') %}
+        {% set strategy = adapter.get_incremental_strategy_macro(context, name) %}
         {% call statement('main') %}
             {{ strategy({
                 'target_relation': target,
@@ -59,7 +60,7 @@
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
 
-{# `relation`, after what has its name is gone if it is of another kind: nothing replaces a view by a table. #}
+{# `relation`, once what has its name and is of another kind is gone: nothing replaces a view by a table. #}
 {% macro in_place_of_another(relation) %}
     {% set existing = load_cached_relation(relation) %}
     {% if existing is not none and existing.type != relation.type %}
@@ -82,14 +83,17 @@
     {% endif %}
 {% endmacro %}
 
-{# The descriptions of a relation and its columns, all in one statement: of those that have a contract, which vouches for the columns. #}
+{#
+  The descriptions of a relation, and of its columns where a contract vouches for these: all in one statement.
+#}
 {% macro persist_comments(relation) %}
     {% if config.persist_relation_docs() and model.description %}
         {% call statement('comments') %}
             {{ alter_relation_comment(relation, model.description) }}
             {% if config.persist_column_docs() and config.get('contract').enforced %}
                 {% for name, column in model.columns.items() if column.description %}
-                    comment on column {{ relation }}.{{ name }} is {{ duckdb_escape_comment(column.description) }};
+                    comment on column {{ relation }}.{{ name }}
+                    is {{ duckdb_escape_comment(column.description) }};
                 {% endfor %}
             {% endif %}
         {% endcall %}

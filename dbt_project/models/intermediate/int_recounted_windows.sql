@@ -31,12 +31,12 @@ with recursive qualifying as (
 by_key as (
 
     select
-        source_class,
-        listener_key,
-        episode_key,
+        qualifying.source_class,
+        qualifying.listener_key,
+        qualifying.episode_key,
         {{ window_facts('qualifying') }}
     from qualifying
-    group by source_class, listener_key, episode_key
+    group by qualifying.source_class, qualifying.listener_key, qualifying.episode_key
 
 ),
 
