@@ -20,8 +20,7 @@ import xxhash
 from ingest.durable import write_atomically
 from ingest.lake import reading as reading_lake
 from ingest.settings import Settings
-from orchestration.dbt_args import build_args, dbt_environment, project_dir, target_dir
-from orchestration.dbt_manifest import dbt_executable
+from orchestration.dbt_args import LEAN_DBT, build_args, dbt_environment, project_dir, target_dir
 
 PARSED = "partial_parse.msgpack"
 
@@ -41,9 +40,14 @@ def run_dbt(
     variables: of the environment, beside those of `settings`.
     """
     said: list[str] = []
-    # dbt parses anew under another path of the warehouse: so in its folder, under its name.
+    # dbt parses anew under other paths of warehouse and lake († 4 CPU-s): both are told from here.
     environment = (
-        dbt_environment(settings) | {"EARSHOT_WAREHOUSE": settings.warehouse.name} | dict(variables or {})
+        dbt_environment(settings)
+        | {
+            "EARSHOT_WAREHOUSE": settings.warehouse.name,
+            "EARSHOT_LAKE": os.path.relpath(settings.lake_dir, settings.warehouse.parent),
+        }
+        | dict(variables or {})
     )
     settings.warehouse.parent.mkdir(parents=True, exist_ok=True)
     parsed = target_dir(settings) / PARSED
@@ -55,7 +59,7 @@ def run_dbt(
     with (
         reading_lake(settings.lake_dir),
         subprocess.Popen(
-            [dbt_executable(), "--no-use-colors", *arguments],
+            [*LEAN_DBT, "--no-use-colors", *arguments],
             env={"DBT_WRITE_JSON": "false", **os.environ, **environment},
             cwd=settings.warehouse.parent,
             stdout=subprocess.PIPE,
@@ -93,8 +97,10 @@ def build_marts(
 
 @contextlib.contextmanager
 def reading(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection to a DuckDB file, closed at the end."""
-    with contextlib.closing(duckdb.connect(str(database.resolve()), read_only=True)) as connection:
+    """A read-only connection to a DuckDB file, closed at the end; its views find the lake beside it."""
+    database = database.resolve()
+    beside: dict[str, str | bool | int | float | list[str]] = {"file_search_path": str(database.parent)}
+    with contextlib.closing(duckdb.connect(str(database), read_only=True, config=beside)) as connection:
         yield connection
 
 

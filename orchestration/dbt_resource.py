@@ -12,6 +12,8 @@ from typing import Any
 from dagster_dbt import DbtCliResource
 from packaging.version import Version
 
+from orchestration.dbt_args import lean_executable
+
 
 class LeanDbt(DbtCliResource):
     """Calls dbt and nothing else.
@@ -20,6 +22,9 @@ class LeanDbt(DbtCliResource):
     call, for row counts that we read ourselves; the adapter would also keep the warehouse open, and nobody
     else could then write or publish it.
     """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given | {"dbt_executable": lean_executable() or given["dbt_executable"]})
 
     @cached_property
     def _cli_version(self) -> Version:

@@ -1,36 +1,32 @@
 {#
   The requests of each window, once each: a log line delivered twice is one request. `windows` names a CTE with
-  the window's key and ends, `requests` one with the qualifying requests; continues the `with` list with the CTE
-  `delivered_once`: one row a (window, request_key).
+  the window's key and ends, and with `columns` that name it; `requests` one with the qualifying requests;
+  continues the `with` list with the CTE `delivered_once`: one row a (window, request_key).
 #}
-{% macro each_request_once(windows, requests, where='true') %}
+{% macro each_request_once(windows, requests, columns, where='true') %}
     delivered_once as (
 
         select
-            {{ windows }}.source_class,
-            {{ windows }}.listener_key,
-            {{ windows }}.episode_key,
-            {{ windows }}.first_request_us,
-            {{ windows }}.last_request_us,
+            {% for column in columns.split(', ') %}
+                {{ windows }}.{{ column }},
+            {% endfor %}
             {{ requests }}.request_key,
             count(*) as lines,
             min({{ requests }}.started_us) as started_us,
             min({{ requests }}.content_first) as content_first,
             max({{ requests }}.content_last) as content_last,
             max({{ requests }}.served_bytes) as served_bytes
-        from {{ windows }}
-        inner join {{ requests }}
+        from {{ requests }}
+        inner join {{ windows }}
             on
                 {{ same_key(windows, requests) }}
                 and {{ requests }}.started_us >= {{ windows }}.first_request_us
                 and {{ requests }}.started_us <= {{ windows }}.last_request_us
         where {{ where }}
         group by
-            {{ windows }}.source_class,
-            {{ windows }}.listener_key,
-            {{ windows }}.episode_key,
-            {{ windows }}.first_request_us,
-            {{ windows }}.last_request_us,
+            {% for column in columns.split(', ') %}
+                {{ windows }}.{{ column }},
+            {% endfor %}
             {{ requests }}.request_key
 
     )

@@ -1,12 +1,12 @@
 {#
   Which runs of a key's requests are windows, under each rule (IAB 2.3 §5.5.1). `requests` names a CTE with
-  source_class, listener_key, episode_key, started_us and date; the macro continues the `with` list and ends
-  with the CTE `runs`: one row a (key, first_request_us, last_request_us) with is_calendar, is_first_touch and
+  source_class, listener_key, episode_key and started_us; the macro continues the `with` list and ends with the
+  CTE `runs`: one row a (key, first_request_us, last_request_us) with is_calendar, is_first_touch and
   is_last_touch. A window is always a run of consecutive requests, so its ends name it, and rules that agree
   share a row. Windows are anchored on qualifying requests whatever their bytes.
 
-  Needs the CTE `spans`: by key the first and last request and their dates. Nearly every key has all its
-  requests in one day, where the rules cannot differ; only the others are looked at one by one.
+  Needs the CTE `spans`: by key first_request_us and is_one_window. Nearly every key has all its requests in one
+  day, where the rules cannot differ: these are left out, and only the others are looked at one by one.
 #}
 {% macro find_runs(requests) %}
     instants as (
@@ -16,7 +16,7 @@
             requests.listener_key,
             requests.episode_key,
             requests.started_us,
-            requests.date
+            {{ us_to_local_date('requests.started_us') }} as date
         from {{ requests }} as requests
         inner join spans
             on {{ same_key('requests', 'spans') }}
@@ -159,18 +159,6 @@
             {% endfor %}
         from by_rule
         group by {{ window_key() }}, first_request_us, last_request_us
-        union all
-        select
-            source_class,
-            listener_key,
-            episode_key,
-            first_request_us,
-            last_request_us,
-            true as is_calendar,
-            true as is_first_touch,
-            true as is_last_touch
-        from spans
-        where is_one_window
 
     )
 {% endmacro %}
@@ -183,7 +171,6 @@
         min({{ requests }}.line_key) as line_key,
         min({{ requests }}.started_us) as first_request_us,
         max({{ requests }}.started_us) as last_request_us,
-        min({{ requests }}.date) as date,
         count(*) as lines,
         min({{ requests }}.threshold_bytes) as threshold_bytes,
         min({{ requests }}.threshold_source) as threshold_source,

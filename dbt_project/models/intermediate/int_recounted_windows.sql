@@ -15,7 +15,6 @@ with recursive qualifying as (
         listener_key,
         episode_key,
         started_us,
-        date,
         served_bytes,
         content_first,
         content_last,
@@ -35,7 +34,6 @@ by_key as (
         qualifying.source_class,
         qualifying.listener_key,
         qualifying.episode_key,
-        max(qualifying.date) as last_date,
         {{ window_facts('qualifying') }}
     from qualifying
     group by qualifying.source_class, qualifying.listener_key, qualifying.episode_key
@@ -45,27 +43,14 @@ by_key as (
 spans as (
 
     select
-        source_class,
-        listener_key,
-        episode_key,
-        first_request_us,
-        last_request_us,
-        date = last_date and last_request_us < first_request_us + {{ window_us() }} as is_one_window
+        *,
+        {{ us_to_local_date('first_request_us') }} = {{ us_to_local_date('last_request_us') }}
+        and last_request_us < first_request_us + {{ window_us() }} as is_one_window
     from by_key
 
 ),
 
 {{ find_runs('qualifying') }},
-
-one_window as (
-
-    select by_key.* exclude (by_key.last_date)
-    from by_key
-    inner join spans
-        on {{ same_key('by_key', 'spans') }}
-    where spans.is_one_window
-
-),
 
 -- Keys with several windows: the same facts, window by window.
 several_windows as (
@@ -74,31 +59,51 @@ several_windows as (
         runs.source_class,
         runs.listener_key,
         runs.episode_key,
-        {{ window_facts('qualifying') }}
-    from runs
-    inner join spans
-        on {{ same_key('runs', 'spans') }} and not spans.is_one_window
-    inner join qualifying
+        {{ window_facts('qualifying') }},
+        {% for rule in window_rules().split() %}
+            runs.is_{{ rule }}{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from qualifying
+    inner join runs
         on
             {{ same_key('runs', 'qualifying') }}
             and runs.first_request_us <= qualifying.started_us
             and runs.last_request_us >= qualifying.started_us
     group by
-        runs.source_class, runs.listener_key, runs.episode_key, runs.first_request_us, runs.last_request_us
+        runs.source_class,
+        runs.listener_key,
+        runs.episode_key,
+        runs.first_request_us,
+        runs.last_request_us,
+        {% for rule in window_rules().split() %}
+            runs.is_{{ rule }}{% if not loop.last %},{% endif %}
+        {% endfor %}
 
 ),
 
+-- One number names a window: what is grouped and sorted by it below would be by five columns († three times
+-- the work). Runs of one key may share their first line, hence numbers of their own.
 grouped as (
 
-    select * from one_window
+    select
+        spans.* exclude (spans.is_one_window),
+        {% for rule in window_rules().split() %}
+            true as is_{{ rule }},
+        {% endfor %}
+        spans.line_key as window_number
+    from spans
+    where spans.is_one_window
     union all
-    select * from several_windows
+    select
+        *,
+        -row_number() over (order by {{ window_key() }}, first_request_us, last_request_us) as window_number
+    from several_windows
 
 ),
 
-{{ each_request_once('grouped', 'qualifying', 'grouped.lines > 1') }},
+{{ each_request_once('grouped', 'qualifying', 'window_number', 'grouped.lines > 1') }},
 
-{{ unite_ranges('delivered_once', window_key() ~ ', first_request_us, last_request_us') }},
+{{ unite_ranges('delivered_once', 'window_number') }},
 
 final as (
 
@@ -108,9 +113,9 @@ final as (
         grouped.episode_key,
         grouped.first_request_us,
         grouped.last_request_us,
-        grouped.date,
+        {{ us_to_local_date('grouped.first_request_us') }} as date,
         {% for rule in window_rules().split() %}
-            runs.is_{{ rule }},
+            grouped.is_{{ rule }},
         {% endfor %}
         grouped.line_key,
         grouped.only_comparable = 1 as is_comparable,
@@ -121,12 +126,8 @@ final as (
         cast(coalesce(united.served_bytes, grouped.served_bytes) as bigint) as served_bytes,
         cast(coalesce(united.content_bytes, grouped.content_bytes) as bigint) as content_bytes
     from grouped
-    inner join runs
-        on
-            {{ same_window('grouped', 'runs') }}
     left join united
-        on
-            {{ same_window('grouped', 'united') }}
+        on grouped.window_number = united.window_number
 
 )
 

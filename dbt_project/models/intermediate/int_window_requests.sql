@@ -5,7 +5,8 @@
 #}
 {{ config(materialized='view', enabled=var('explain', 0) | int > 0) }}
 
-{% set window_request = window_key() ~ ', first_request_us, last_request_us, request_number' %}
+{% set window = window_key() ~ ', first_request_us, last_request_us' %}
+{% set window_request = window ~ ', request_number' %}
 
 with windows as (
 
@@ -20,14 +21,14 @@ qualifying as (
 
 ),
 
-{{ each_request_once('windows', 'qualifying') }},
+{{ each_request_once('windows', 'qualifying', window) }},
 
 in_order as (
 
     select
         *,
         row_number() over (
-            partition by {{ window_key() }}, first_request_us, last_request_us
+            partition by {{ window }}
             order by started_us, request_key
         ) as request_number
     from delivered_once
@@ -98,7 +99,7 @@ select
     -- evidence
     running_bytes - coalesce(
         lag(running_bytes) over (
-            partition by {{ window_key() }}, first_request_us, last_request_us
+            partition by {{ window }}
             order by request_number
         ), 0
     ) as contributed_bytes,
