@@ -14,7 +14,7 @@ from enum import IntEnum, IntFlag
 import polars as pl
 import polars_hash as _polars_hash  # noqa: F401  registers .nchash
 
-from ingest.logs.coded import Coded, _cut
+from ingest.logs.coded import Coded, _cut, is_compiled
 
 
 class Kind(IntEnum):
@@ -86,6 +86,12 @@ class Cut:
         """With its newline."""
         end = self.body.find(b"\n", start)
         return self.body[start : end + 1] if end >= 0 else self.body[start:] + b"\n"
+
+
+def newlines(body: bytes, start: int = 0, stop: int | None = None) -> int:
+    """How many there are in `body[start:stop]`, not negative. † 7 % of the cleaning were Python's `count`."""
+    stop = len(body) if stop is None else stop
+    return _cut.newlines(body, start, stop) if is_compiled() else body.count(b"\n", start, stop)
 
 
 def separated(body: bytes, separator: str, names: Sequence[str], columns: Sequence[Column]) -> Cut:

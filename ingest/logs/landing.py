@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from ingest.logs.cut import newlines
 from ingest.logs.errors import FileChanged, FileRefused
 from ingest.logs.unpack import Unpacked, unpack
 from ingest.settings import Settings
@@ -203,7 +204,7 @@ class _Lines:
         body = b"".join(self.parts)
         bad_lines, row, counted = [], 0, 0
         for start, reason, text in self.bad:
-            row += body.count(b"\n", counted, start)
+            row += newlines(body, counted, start)
             bad_lines.append(BadLine(row, reason, text))
             counted = start
         segment = Segment(self.index, body, tuple(bad_lines))

@@ -194,6 +194,13 @@ def test_texts_are_coded_alike_with_and_without_the_compiled_module(
         assert each.values.n_unique() == each.values.len() == series.drop_nulls().n_unique()
 
 
+@given(st.binary(max_size=300), st.integers(0, 320), st.integers(0, 320))
+def test_newlines_are_counted_as_python_counts_them(body: bytes, start: int, stop: int) -> None:
+    body = body.replace(b"a", b"\n")
+    assert cut.newlines(body, start, stop) == body.count(b"\n", start, stop)
+    assert cut.newlines(body) == body.count(b"\n")
+
+
 def test_only_texts_are_coded() -> None:
     with pytest.raises(TypeError, match="not a column of texts"):
         coded(pl.Series([1, 2]))

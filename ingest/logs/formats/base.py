@@ -12,6 +12,7 @@ from typing import Protocol
 import polars as pl
 import polars_hash as _polars_hash  # noqa: F401  registers .nchash
 
+from ingest.logs.cut import newlines
 from ingest.logs.rejects import LINE_REJECTS, line_rejects
 from ingest.schema import RAW, Schema, SourceClass
 
@@ -98,7 +99,7 @@ class Lines:
     @property
     def count(self) -> int:
         """How many there are; what follows the last newline is one too."""
-        return self.body.count(b"\n") + (not self.body.endswith(b"\n"))
+        return newlines(self.body) + (not self.body.endswith(b"\n"))
 
     def texts(self, numbers: pl.Series) -> pl.Series:
         """The text of the lines with these numbers (Int64), as far as it may matter."""
@@ -109,7 +110,7 @@ class Lines:
     def _newlines_before(self) -> list[int]:
         """Before each `_STRIDE` of the body."""
         starts = range(0, len(self.body), _STRIDE)
-        counts = (self.body.count(b"\n", start, start + _STRIDE) for start in starts)
+        counts = (newlines(self.body, start, start + _STRIDE) for start in starts)
         return list(accumulate(counts, initial=0))
 
     def _line(self, row: int) -> bytes:

@@ -114,7 +114,7 @@ def _in_blocks(body: bytes, schema: Schema) -> tuple[pl.DataFrame, Bad, int]:
 
 def _whole(body: bytes, first_line: int, schema: Schema) -> pl.DataFrame | None:
     """The frame if every line is one object of this shape; blank lines would shift the line numbers."""
-    count = body.count(b"\n") + (not body.endswith(b"\n") and body != b"")
+    count = cut.newlines(body) + (not body.endswith(b"\n") and body != b"")
     try:
         frame = _parse(body, first_line, schema)
     except pl.exceptions.PolarsError:

@@ -44,7 +44,8 @@ typedef struct {
 
 typedef struct {
     uint32_t hash, code;
-} Entry; /* code + 1; 0: free */
+    uint32_t at, size; /* of the value in the column's text, so that a look at it is the only other one */
+} Entry;               /* code + 1; 0: free */
 
 typedef struct {
     int kind, field, flags;
@@ -115,22 +116,20 @@ static int64_t code_of(Column *column, Slice value)
         return -1;
     uint32_t h = (uint32_t)hash(value.at, value.size);
     size_t at = h & (column->slots - 1);
-    const int64_t *ends = (const int64_t *)column->ends.data;
     for (; column->table[at].code; at = (at + 1) & (column->slots - 1)) {
-        if (column->table[at].hash != h)
-            continue;
-        size_t code = column->table[at].code - 1;
-        int64_t start = code ? ends[code - 1] : 0;
-        if ((size_t)(ends[code] - start) == value.size &&
-            !memcmp(column->text.data + start, value.at, value.size))
-            return (int64_t)code;
+        const Entry *entry = &column->table[at];
+        if (entry->hash == h && entry->size == value.size &&
+            !memcmp(column->text.data + entry->at, value.at, value.size))
+            return (int64_t)entry->code - 1;
     }
-    if (column->distinct >= UINT32_MAX - 1 || !append(&column->text, value.at, value.size))
+    size_t start = column->text.size;
+    if (column->distinct >= UINT32_MAX - 1 || start + value.size > UINT32_MAX ||
+        !append(&column->text, value.at, value.size))
         return -1;
     int64_t end = (int64_t)column->text.size;
     if (!append(&column->ends, &end, sizeof end))
         return -1;
-    column->table[at] = (Entry){h, (uint32_t)++column->distinct};
+    column->table[at] = (Entry){h, (uint32_t)++column->distinct, (uint32_t)start, (uint32_t)value.size};
     return (int64_t)column->distinct - 1;
 }
 

@@ -123,6 +123,21 @@ static PyObject *addresses(PyObject *module, PyObject *series)
     return from_texts(series, TEXT, take_address);
 }
 
+static PyObject *newlines(PyObject *module, PyObject *args)
+{
+    const char *body;
+    Py_ssize_t size, start, stop;
+    if (!PyArg_ParseTuple(args, "y#nn", &body, &size, &start, &stop))
+        return NULL;
+    stop = stop < size ? stop : size;
+    size_t count = 0;
+    Py_BEGIN_ALLOW_THREADS
+    if (0 <= start && start < stop)
+        count = count_newlines((const uint8_t *)body + start, (size_t)(stop - start));
+    Py_END_ALLOW_THREADS
+    return PyLong_FromSize_t(count);
+}
+
 static PyObject *seed(PyObject *module, PyObject *args)
 {
     unsigned long long first, second;
@@ -138,6 +153,7 @@ static PyMethodDef methods[] = {
     {"json", json, METH_VARARGS, "json(body, quoted keys, columns)"},
     {"codes", codes, METH_O, "codes(series of String): number of each value, distinct values"},
     {"addresses", addresses, METH_O, "addresses(series of String): canonical, null where they are none"},
+    {"newlines", newlines, METH_VARARGS, "newlines(body, start, stop)"},
     {"seed", seed, METH_VARARGS, "seed(first, second): of the hashes, once before all else"},
     {NULL, NULL, 0, NULL},
 };

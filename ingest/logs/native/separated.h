@@ -82,3 +82,17 @@ static bool cut_separated(Cut *cut, uint8_t separator, int names)
     free(fields);
     return is_fine;
 }
+
+/* How many newlines there are. † Python's own count stops at each: ten times the work. */
+static size_t count_newlines(const uint8_t *at, size_t size)
+{
+    size_t count = 0, i = 0;
+    for (; i + 64 <= size; i += 64) {
+        uint64_t ends, high;
+        look(at + i, '\n', &ends, &high);
+        count += (size_t)__builtin_popcountll(ends);
+    }
+    for (; i < size; i++)
+        count += at[i] == '\n';
+    return count;
+}
