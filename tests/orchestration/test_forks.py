@@ -64,8 +64,8 @@ def room(tmp_path: Path) -> Iterator[Room]:
     room = Room(tmp_path, process)
     room.wait(lambda: Path(socket_path(str(tmp_path), "place")).exists() and room.text("server"))
     yield room
-    process.kill()
-    process.wait()
+    process.terminate()  # its runs end with it
+    process.wait(30)
 
 
 def alive(pid: int) -> bool:
