@@ -25,8 +25,8 @@ SCRIPT = textwrap.dedent("""
         (room / "server").write_text(str(os.getpid()))
         time.sleep(600)
     def execute(arguments):
-        (room / "run").write_text(f"{os.getpid()} {arguments}")
         try:
+            (room / "run").write_text(f"{os.getpid()} {arguments}")
             if arguments == "long":
                 time.sleep(600)
         except KeyboardInterrupt:
@@ -92,11 +92,13 @@ def test_a_run_can_be_stopped_and_one_that_has_ended_cannot(room: Room) -> None:
 
 
 def test_a_run_that_is_killed_is_told_and_one_that_ends_well_is_not(room: Room) -> None:
-    room.ask("start", "short")
-    room.wait(lambda: room.ask("stop") is None)
-    assert not room.text("died")
+    short = room.ask("start", "short")
+    assert isinstance(short, int)
+    room.wait(lambda: not alive(short))  # to ask for its stop would interrupt it
     run = room.ask("start", "long")
     assert isinstance(run, int)
+    room.wait(lambda: room.text("run").startswith(f"{run} "))
+    assert not room.text("died")
     os.kill(run, signal.SIGKILL)
     room.wait(lambda: room.text("died") == "r1")
 
