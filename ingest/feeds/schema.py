@@ -86,7 +86,7 @@ PODCAST_CONTENT: Schema = {
     "license": pl.String,
     "update_frequency": pl.String,  # the rrule, else the text
     "uses_podping": pl.Boolean,
-    # … and all of it: JSON {tag: [{attributes…, "text": …, children…}]}, liveItem, podroll, value, unknown tags
+    # … and all of it: JSON {tag: [{attributes…, "text": …, children…}]}, liveItem, value, unknown tags too
     "podcast_tags": pl.String,
 }
 
