@@ -24,7 +24,7 @@ class Turns(Generic[Ask]):
         self._left = sum(map(len, self._waiting.values()))
         self._under_way: dict[str, int] = {}
         self._connections = connections
-        # (when it may be asked next, order of arrival, host); a host is here once, or its connections are full.
+        # (when it may be asked next, order of arrival, host); once, unless its connections are full.
         self._heap = [(0.0, number, host) for number, host in enumerate(self._waiting)]
         self._number = len(self._heap)
 
