@@ -21,7 +21,8 @@ _SAMPLE_BYTES = 262_144  # for guessing an encoding
 _MOSTLY = 0.02  # of the bytes beyond ASCII may be broken in a document that still is UTF-8
 _PREFIX = rb"(?:[A-Za-z_][\w.-]*:)?"
 _ROOT = re.compile(rb"<(" + _PREFIX + rb"(?:rss|feed|rdf))(?=[\s>/])", re.IGNORECASE)
-_HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body|title)\b", re.IGNORECASE)
+_HTML = re.compile(rb"<(?:!doctype\s+)?html\b", re.IGNORECASE)
+_PART_OF_HTML = re.compile(rb"\s*<(?:head|title|body|h1|meta|script)\b", re.IGNORECASE)
 _XML_DECLARATION = re.compile(rb"<\?xml\s[^>]*\?>")
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ENTITY = re.compile(rb"<!ENTITY", re.IGNORECASE)
@@ -127,13 +128,20 @@ def _by_declaration(body: bytes, content_type: str | None) -> bytes:
     """By feedparser's rules: server, document, byte order mark, statistics. It sees the beginning only."""
     is_wide = b"\0" in body[:64]
     sample = body if is_wide else body[: body.rfind(b">", 0, _SAMPLE_BYTES) + 1]
-    result: dict[str, object] = {}
-    text: bytes = convert_to_utf8({"content-type": content_type} if content_type else {}, sample, result)
-    encoding = str(result.get("encoding") or "")
-    if not encoding:
-        raise FeedUnreadable(Reason.BAD_ENCODING, str(result.get("bozo_exception", "unknown encoding")))
-    rest = body[len(sample) :].decode(encoding, errors="replace").encode(errors="ignore")
-    return text + rest
+    headers = {"content-type": content_type} if content_type else {}
+    # A declaration that is itself broken makes feedparser raise: once more without.
+    for said, start in ((headers, sample), ({}, _XML_DECLARATION.sub(b"", sample, count=1))):
+        result: dict[str, object] = {}
+        try:
+            text: bytes = convert_to_utf8(said, start, result)
+            encoding = str(result.get("encoding") or "")
+            if encoding:
+                return text + body[len(sample) :].decode(encoding, errors="replace").encode(errors="ignore")
+        except (ValueError, LookupError):
+            continue
+    raise FeedUnreadable(
+        Reason.BAD_ENCODING, str(result.get("bozo_exception", "its encoding is declared wrongly"))
+    )
 
 
 def _mostly_utf8(text: bytes) -> bytes | None:
@@ -145,7 +153,7 @@ def _mostly_utf8(text: bytes) -> bytes | None:
 
 
 def _judge_prologue(head: bytes) -> bool:
-    """Whether a DOCTYPE stands before the root; it goes with the prologue. Raises FeedUnreadable (ENTITIES)."""
+    """Whether a DOCTYPE stands before the root. Raises FeedUnreadable (ENTITIES)."""
     doctype = _DOCTYPE.search(head)
     if doctype is None:
         return False
@@ -157,7 +165,7 @@ def _judge_prologue(head: bytes) -> bool:
 
 
 def _what_else(head: bytes) -> tuple[Reason, str]:
-    if _HTML.search(head):
+    if _HTML.search(head) or _PART_OF_HTML.match(head):
         return Reason.HTML_PAGE, "an HTML page"
     start = _XML_DECLARATION.sub(b"", head).strip()[:60]
     return Reason.NOT_A_FEED, f"no <rss>, <feed> or <rdf:RDF>; begins with {start.decode(errors='replace')!r}"

@@ -18,86 +18,20 @@ _PARSER = etree.HTMLParser(
 # Elements whose content is code, or is read by other rules than HTML's: left out with all that is in them.
 _LEFT_OUT = frozenset(
     [
-        "applet",
-        "audio",
-        "embed",
-        "frame",
-        "frameset",
-        "head",
-        "iframe",
-        "math",
-        "noembed",
-        "noframes",
-        "noscript",
-        "object",
-        "plaintext",
-        "script",
-        "select",
-        "style",
-        "svg",
-        "template",
-        "textarea",
-        "title",
-        "video",
-        "xmp",
+        "applet", "audio", "embed", "frame", "frameset", "head", "iframe", "math", "noembed", "noframes",
+        "noscript", "object", "plaintext", "script", "select", "style", "svg", "template", "textarea",
+        "title", "video", "xmp",
     ]
-)
+)  # fmt: skip
 _VOID = frozenset(["br", "hr", "img"])
 _ATTRIBUTES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         [
-            "abbr",
-            "address",
-            "b",
-            "big",
-            "blockquote",
-            "br",
-            "caption",
-            "center",
-            "cite",
-            "code",
-            "dd",
-            "del",
-            "dfn",
-            "div",
-            "dl",
-            "dt",
-            "em",
-            "figcaption",
-            "figure",
-            "h1",
-            "h2",
-            "h3",
-            "h4",
-            "h5",
-            "h6",
-            "hr",
-            "i",
-            "ins",
-            "kbd",
-            "li",
-            "mark",
-            "p",
-            "pre",
-            "q",
-            "s",
-            "samp",
-            "section",
-            "small",
-            "span",
-            "strike",
-            "strong",
-            "sub",
-            "sup",
-            "table",
-            "tbody",
-            "tfoot",
-            "thead",
-            "tr",
-            "tt",
-            "u",
-            "ul",
-            "var",
+            "abbr", "address", "b", "big", "blockquote", "br", "caption", "center", "cite", "code", "dd",
+            "del", "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5",
+            "h6", "hr", "i", "ins", "kbd", "li", "mark", "p", "pre", "q", "s", "samp", "section", "small",
+            "span", "strike", "strong", "sub", "sup", "table", "tbody", "tfoot", "thead", "tr", "tt", "u",
+            "ul", "var",
         ],
         (),
     ),
@@ -106,34 +40,19 @@ _ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "ol": ("start",),
     "td": ("colspan", "rowspan"),
     "th": ("colspan", "rowspan"),
-}
+}  # fmt: skip
 _ADDRESSES = frozenset(["href", "src"])
 _SCHEMES = frozenset(["http", "https", "mailto", "tel"])
 _SCHEME = re.compile(r"([^/?#:]*):")
-_NOT_SHOWN = re.compile(
-    r"[\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202f\ufeff]+"
-)  # browsers skip some of these
+_NOT_SHOWN = re.compile(r"[\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202f\ufeff]+")  # browsers skip some
 _LINE_BEFORE = frozenset(["br", "dd", "dt", "figcaption", "li", "tr"])
 _LINES_AROUND = dict.fromkeys(["div", "hr", "section"], "\n") | dict.fromkeys(
     [
-        "address",
-        "blockquote",
-        "dl",
-        "figure",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "ol",
-        "p",
-        "pre",
-        "table",
-        "ul",
+        "address", "blockquote", "dl", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre",
+        "table", "ul",
     ],
     "\n\n",
-)
+)  # fmt: skip
 _SPACES, _LINES, _BLANK = re.compile(r"[ \t\r\f\v\xa0]+"), re.compile(r" ?\n ?"), re.compile(r"\n{3,}")
 _DOCUMENT_TAGS = re.compile(r"</?(?:html|body)\b[^<>]*>", re.IGNORECASE)
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

@@ -16,6 +16,7 @@ from lxml import etree
 from ingest.feeds.reasons import FeedUnreadable, Reason
 
 MAX_TAGS = 20_000  # podcast: tags of one name in one channel or item, with all that is in them
+MAX_DEPTH = 32  # what is nested deeper is left out; the namespace itself needs 3
 
 Tag = dict[str, Any]
 
@@ -132,7 +133,7 @@ def text_of(element: etree._Element | None) -> str | None:
     return text.strip() or None
 
 
-def _as_dict(element: etree._Element, room: list[int]) -> Tag:
+def _as_dict(element: etree._Element, room: list[int], depth: int = 0) -> Tag:
     room[0] -= 1
     if room[0] < 0:
         raise FeedUnreadable(Reason.TOO_MANY_ITEMS, f"more than {MAX_TAGS:,} tags of one name in one place")
@@ -140,9 +141,9 @@ def _as_dict(element: etree._Element, room: list[int]) -> Tag:
     text = text_of(element)
     if text:
         found["text"] = text
-    for child in element:
+    for child in element if depth < MAX_DEPTH else ():
         if isinstance(child.tag, str):
-            found.setdefault(_name(child), []).append(_as_dict(child, room))
+            found.setdefault(_name(child), []).append(_as_dict(child, room, depth + 1))
     for written, value in element.attrib.items():
         name = written.replace(_XML, "xml:") if written.startswith(_XML) else written.rpartition("}")[2]
         found[f"@{name}" if name in found else name] = value

@@ -6,45 +6,20 @@ A document that cannot be cut with certainty is read in one piece, and so is eve
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import xxhash
 
 from ingest.feeds.document import read_document
 from ingest.feeds.identity import signed
 from ingest.feeds.ladder import Cut, cut
+from ingest.feeds.parsed import Known, ParsedFeed, ParsedItem
 from ingest.feeds.reasons import FeedUnreadable, Reason
 from ingest.feeds.schema import Record, canonical_json
 from ingest.feeds.standardize import episode_content, podcast_content
 from ingest.feeds.tolerant import Reading, read, read_items, read_strictly
 
 DELTA, WHOLE = "delta", "whole"
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the last good parse left: signed xxh3-64 of the header and of each item."""
-
-    header_hash: int
-    item_hashes: frozenset[int]
-
-
-@dataclass(frozen=True)
-class ParsedItem:
-    item_hash: int
-    content: Record  # columns of EPISODE_CONTENT
-
-
-@dataclass(frozen=True)
-class ParsedFeed:
-    """`items` are those whose hash was not known (delta) or all (whole), in document order."""
-
-    method: str  # delta | whole
-    header_hash: int
-    content: Record  # columns of PODCAST_CONTENT
-    item_hashes: list[int]  # of all items, in document order, the first of equal ones only
-    items: list[ParsedItem]
-    audit: bool | None  # null: not audited; true: a delta and the whole document said the same
 
 
 def parse_feed(

@@ -38,27 +38,19 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE)
 _COMMA = re.compile(r"[,;\n]")
 _MEDIA = ("audio/", "video/")
 
-# itunes: tags that have columns of their own, or parts of one; others stand beside the podcast: tags.
-_ITUNES_WITH_COLUMN = frozenset(
+# itunes: tags that have columns of their own; others stand beside the podcast: tags.
+_CHANNEL_COLUMNS = frozenset(
     [
-        "author",
-        "block",
-        "category",
-        "complete",
-        "duration",
-        "episode",
-        "episodeType",
-        "explicit",
-        "image",
-        "keywords",
-        "new-feed-url",
-        "owner",
-        "season",
-        "subtitle",
-        "title",
-        "type",
+        "author", "block", "category", "complete", "explicit", "image", "keywords", "new-feed-url", "owner",
+        "subtitle", "type",
     ]
-)
+)  # fmt: skip
+_ITEM_COLUMNS = frozenset(
+    [
+        "author", "block", "duration", "episode", "episodeType", "explicit", "image", "keywords", "season",
+        "subtitle", "title",
+    ]
+)  # fmt: skip
 
 
 def podcast_content(feed: dict[str, Any], tags: Tags, url: str, now_us: int | None) -> Record:
@@ -67,6 +59,7 @@ def podcast_content(feed: dict[str, Any], tags: Tags, url: str, now_us: int | No
     `url` is the feed's: base of relative links, and what a podcast:guid is derived from.
     """
     guid, guid_source = _podcast_guid(tags, url)
+    title = _line(feed, "title") or plain_line(tags.itunes("title"))
     description = _description(feed, "subtitle", tags)
     raw_language = one_line(feed.get("language"))
     images = _images(feed, tags, url)
@@ -78,7 +71,7 @@ def podcast_content(feed: dict[str, Any], tags: Tags, url: str, now_us: int | No
     return {
         "podcast_guid": guid,
         "guid_source": guid_source,
-        "title": _line(feed, "title") or plain_line(tags.itunes("title")),
+        "title": title,
         "subtitle": plain_line(tags.itunes("subtitle")),
         "description_html": description.html,
         "description": description.text,
@@ -116,7 +109,7 @@ def podcast_content(feed: dict[str, Any], tags: Tags, url: str, now_us: int | No
         if frequency is not None
         else None,
         "uses_podping": _uses_podping(tags),
-        "podcast_tags": _all_tags(tags, description),
+        "podcast_tags": _all_tags(tags, _CHANNEL_COLUMNS, {"summary": description.text, "title": title}),
     }
 
 
@@ -170,7 +163,7 @@ def episode_content(entry: dict[str, Any], tags: Tags, url: str, now_us: int | N
         "chapters_url": _web_url(chapters.get("url"), url) if chapters is not None else None,
         "transcripts": canonical_json(transcripts) if transcripts else None,
         "alternate_enclosures": _alternates(tags, alternates),
-        "podcast_tags": _all_tags(tags, description),
+        "podcast_tags": _all_tags(tags, _ITEM_COLUMNS, {"summary": description.text}),
     }
 
 
@@ -369,8 +362,10 @@ def _categories(tags: Tags) -> list[list[str]]:
         paths += (
             [[top, sub] for sub in below] if top and below else [[top]] if top else [[sub] for sub in below]
         )
-    for element in tags.all(_RSS, "category"):
-        name = one_line(text_of(element) or element.get("text") or element.get("term"))
+    for element in (*tags.all(_RSS, "category"), *tags.all(Vocabulary.ATOM, "category")):
+        name = one_line(
+            text_of(element) or element.get("label") or element.get("term") or element.get("text")
+        )
         if name:
             paths.append([name])
     return paths
@@ -437,13 +432,16 @@ def _alternates(tags: Tags, others: list[dict[str, Any]]) -> str | None:
     return canonical_json(found) if found else None
 
 
-def _all_tags(tags: Tags, description: Markup) -> str | None:
-    """Every podcast: tag, and the itunes: ones without a column as "itunes:…", as canonical JSON."""
+def _all_tags(tags: Tags, columns: frozenset[str], repeated: dict[str, str | None]) -> str | None:
+    """Every podcast: tag, and the itunes: ones without a column as "itunes:…", as canonical JSON.
+
+    Not those that only repeat a column: most feeds give their description as itunes:summary again.
+    """
     found = tags.podcast_tags()
     for name in tags.names(_ITUNES):
-        elements = tags.all(_ITUNES, name)
-        if name == "summary":  # most feeds repeat the description in it
-            elements = [one for one in elements if clean_markup(text_of(one)).text != description.text]
-        if name not in _ITUNES_WITH_COLUMN and elements:
+        elements = [] if name in columns else tags.all(_ITUNES, name)
+        if name in repeated:
+            elements = [one for one in elements if clean_markup(text_of(one)).text != repeated[name]]
+        if elements:
             found[f"itunes:{name}"] = as_dicts(elements)
     return canonical_json(found) if found else None
