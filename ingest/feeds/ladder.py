@@ -90,32 +90,28 @@ def _pieces(text: bytes, position: int) -> tuple[list[bytes], list[bytes]] | Non
     """(between the items, the items), from `position` on; None where one is not certain."""
     hiding = [marks for marks in _HIDING if marks[0] in text]
     gaps, items = [], []
-    while True:
-        start = _item_start(text, position)
-        if start < 0:
-            break
+    start = _item_start(text, position)
+    while start >= 0:
         end = text.find(_ITEM_END, start) + len(_ITEM_END)
-        if end < len(_ITEM_END):
+        after = _item_start(text, start + 1)
+        if end < len(_ITEM_END) or 0 <= after < end:  # not closed, or one within another
             return None
         gap, item = text[position:start], text[start:end]
         if not (_is_in_the_open(gap, hiding) and _is_in_the_open(item, hiding)):
             return None
-        if _item_start(item, 1) >= 0:  # one within another
-            return None
         gaps.append(gap)
         items.append(item)
-        position = end
+        position, start = end, after
     gaps.append(text[position:])
     return gaps, items
 
 
 def _item_start(text: bytes, position: int) -> int:
     """Where the next `<item>` or `<item …>` begins, -1: none. Not `<items>`, nor `<item/>`."""
-    while True:
-        position = text.find(b"<item", position)
-        if position < 0 or text[position + 5 : position + 6] in (b">", b" ", b"\n", b"\t", b"\r"):
-            return position
-        position += 5
+    position = text.find(b"<item", position)
+    while position >= 0 and text[position + 5] not in b"> \n\t\r":
+        position = text.find(b"<item", position + 5)
+    return position
 
 
 def _is_in_the_open(piece: bytes, hiding: list[tuple[bytes, bytes]]) -> bool:

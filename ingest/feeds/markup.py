@@ -6,6 +6,7 @@ Nothing of the source is copied: the tree is written anew, element by element, w
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from html import escape
 from typing import NamedTuple
 
@@ -54,6 +55,7 @@ _LINES_AROUND = dict.fromkeys(["div", "hr", "section"], "\n") | dict.fromkeys(
     "\n\n",
 )  # fmt: skip
 _SPACES, _LINES, _BLANK = re.compile(r"[ \t\r\f\v\xa0]+"), re.compile(r" ?\n ?"), re.compile(r"\n{3,}")
+_REMEMBERED_CHARS = 65_536
 _DOCUMENT_TAGS = re.compile(r"</?(?:html|body)\b[^<>]*>", re.IGNORECASE)
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -70,6 +72,16 @@ def clean_markup(source: str | None) -> Markup:
 
     Elements that are not listed are replaced by their content, dangerous ones vanish with it.
     """
+    return _clean_again(source) if source and len(source) <= _REMEMBERED_CHARS else _clean(source)
+
+
+@lru_cache(maxsize=16)
+def _clean_again(source: str) -> Markup:
+    """Feeds say the same thing as description, summary and content."""
+    return _clean(source)
+
+
+def _clean(source: str | None) -> Markup:
     source = _ILLEGAL.sub("", source or "").strip()
     if not source:
         return Markup(None, None)

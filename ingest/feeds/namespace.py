@@ -50,7 +50,7 @@ def parser(recover: bool) -> etree.XMLParser:
     """An XML parser for what strangers send: no network, no DTD, no entities, depth ≤ 256, text ≤ 10 MB."""
     return etree.XMLParser(
         recover=recover, resolve_entities=False, load_dtd=False, dtd_validation=False, no_network=True,
-        huge_tree=False, remove_comments=True, remove_pis=True, encoding="utf-8",
+        huge_tree=False, remove_comments=True, remove_pis=True, strip_cdata=False, encoding="utf-8",
     )  # fmt: skip
 
 
