@@ -1,0 +1,153 @@
+"""A piece of a feed read by two parsers: feedparser for RSS and Atom, lxml for itunes: and podcast: tags.
+
+feedparser sees a document from which everything else is taken out: podcast:liveItem would overwrite the
+channel's title, itunes:owner its author, media:title the title of an item (UPDATES §2). What is no XML even
+after repair feedparser reads as it stands, with its loose parser, and lxml recovers the tags it can.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import feedparser
+from lxml import etree
+
+from ingest.feeds.document import repaired
+from ingest.feeds.namespace import FOR_FEEDPARSER, Tags, Vocabulary, parser, word
+from ingest.feeds.reasons import FeedUnreadable, Reason
+
+MAX_LOOSE_BYTES = 4_000_000  # the loose parser is slow: what is larger and broken is not read
+
+# It looks for a parser that nobody has, on the disk, at every call; expat is what it then takes.
+feedparser.api.PREFERRED_XML_PARSERS.clear()
+
+_HEADERS = {"content-type": "application/xml; charset=utf-8"}
+_LIVE_ITEM = re.compile(rb"<podcast:liveItem\b.*?(?:</podcast:liveItem\s*>|\Z)", re.DOTALL | re.IGNORECASE)
+_ITEM_NAMES = frozenset(["item", "entry"])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a piece of a feed says. `entries` and `entry_tags` go together."""
+
+    feed: dict[str, Any]
+    feed_tags: Tags
+    entries: list[dict[str, Any]]
+    entry_tags: list[Tags]
+
+
+def read(xml: bytes) -> Reading:
+    """Read a document from its root element on, UTF-8. Raises FeedUnreadable (NOT_A_FEED)."""
+    reading = read_strictly(xml) or read_strictly(repaired(xml))
+    return reading if reading is not None else _read_loosely(xml)
+
+
+def read_strictly(xml: bytes) -> Reading | None:
+    """None where it is no well-formed XML, or where the parsers disagree on the number of items."""
+    try:
+        root = etree.fromstring(xml, parser(recover=False))
+    except etree.XMLSyntaxError:
+        return None
+    channel, items = _parts(root)
+    feed_tags, entry_tags = Tags(channel), [Tags(item) for item in items]
+    for element in (root, *([channel] if channel is not None else ()), *items):
+        for child in list(element):
+            if isinstance(child.tag, str) and word(child.tag)[0] not in FOR_FEEDPARSER:
+                element.remove(child)
+    found = _feedparser(etree.tostring(root, encoding="utf-8"))
+    if len(found.entries) != len(items):
+        return None
+    return Reading(found.feed, feed_tags, found.entries, entry_tags)
+
+
+def read_items(
+    items: Sequence[bytes], opening: bytes, closing: bytes
+) -> list[tuple[dict[str, Any], Tags]] | None:
+    """(feedparser's entry, tags) of each `<item>…</item>` between the tags around them.
+
+    A broken item is repaired or read by itself, so that what is said of an item depends on it alone. None
+    where a parser finds more or less than one item in one. Raises FeedUnreadable (NOT_A_FEED).
+    """
+
+    def together(some: Iterable[bytes]) -> bytes:
+        return b"".join([opening, *some, closing])
+
+    reading = read_strictly(together(items)) if items else Reading({}, Tags(None), [], [])
+    if reading is not None and len(reading.entries) == len(items):
+        return list(zip(reading.entries, reading.entry_tags, strict=True))
+    sound = [_sound(item, opening, closing) for item in items]
+    reading = read_strictly(together(filter(None, sound)))
+    if reading is None or len(reading.entries) != sum(item is not None for item in sound):
+        return None
+    if sum(len(item) for item, good in zip(items, sound, strict=True) if good is None) > MAX_LOOSE_BYTES:
+        raise FeedUnreadable(Reason.NOT_A_FEED, "too much of it is no well-formed XML")
+    strict = zip(reading.entries, reading.entry_tags, strict=True)
+    found = []
+    for item, good in zip(items, sound, strict=True):
+        if good is None:
+            alone = _read_loosely(together([item]))
+            if len(alone.entries) != 1:
+                return None
+            found.append((alone.entries[0], alone.entry_tags[0]))
+        else:
+            found.append(next(strict))
+    return found
+
+
+def _sound(item: bytes, opening: bytes, closing: bytes) -> bytes | None:
+    """The item as well-formed XML, if need be and if possible repaired."""
+    for candidate in (item, repaired(item)):
+        try:
+            root = etree.fromstring(opening + candidate + closing, parser(recover=False))
+        except etree.XMLSyntaxError:
+            continue
+        return candidate if len(_parts(root)[1]) == 1 else None
+    return None
+
+
+def _read_loosely(xml: bytes) -> Reading:
+    if len(xml) > MAX_LOOSE_BYTES:
+        raise FeedUnreadable(Reason.NOT_A_FEED, f"no well-formed XML, and {len(xml):,} bytes of it")
+    found = _feedparser(_LIVE_ITEM.sub(b"", xml))
+    try:
+        root = etree.fromstring(repaired(xml), parser(recover=True))
+    except etree.XMLSyntaxError:
+        root = None
+    channel, items = _parts(root) if root is not None else (None, [])
+    if len(items) != len(found.entries):  # which tag is whose cannot be told
+        items = [None] * len(found.entries)
+    return Reading(found.feed, Tags(channel), found.entries, [Tags(item) for item in items])
+
+
+def _feedparser(xml: bytes) -> Any:
+    try:
+        return feedparser.parse(
+            io.BytesIO(xml), response_headers=_HEADERS, sanitize_html=False, resolve_relative_uris=False
+        )
+    except Exception as error:  # whatever a hostile document makes of a parser in Python
+        raise FeedUnreadable(
+            Reason.NOT_A_FEED, f"feedparser: {type(error).__name__}: {error}"[:300]
+        ) from error
+
+
+def _parts(root: etree._Element) -> tuple[etree._Element | None, list[etree._Element]]:
+    """(the channel, its items) of RSS, RDF and Atom."""
+    children = [child for child in root if isinstance(child.tag, str)]
+    channel = next((child for child in children if _is_of_feed(child, "channel")), None)
+    if channel is None and _is_of_feed(root, "feed"):
+        return root, [child for child in children if _is_item(child)]
+    inside = [child for child in channel if isinstance(child.tag, str)] if channel is not None else []
+    return channel, [child for child in (*inside, *children) if _is_item(child)]
+
+
+def _is_item(element: etree._Element) -> bool:
+    return word(element.tag)[1].lower() in _ITEM_NAMES and word(element.tag)[0] in FOR_FEEDPARSER
+
+
+def _is_of_feed(element: etree._Element, name: str) -> bool:
+    vocabulary, local = word(element.tag)
+    return local.lower() == name and vocabulary in (Vocabulary.RSS, Vocabulary.ATOM)
