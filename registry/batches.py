@@ -1,0 +1,19 @@
+"""Long input in pieces: a statement takes some thousand parameters, a transaction some ten thousand rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PARAMETERS = 1000  # of one IN list: SQLite before 3.32 took 999 at most, PostgreSQL's planner likes few
+ROWS = 20_000  # of one transaction: half a second, so that other writers get their turn
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """`items` in order, `size` at a time."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
