@@ -21,6 +21,7 @@ FILE_NAME = "registry.db"
 
 BUSY_S = 30  # how long a writer waits for another: a bulk load commits every second or so
 _CACHE_KB = 64 * 1024  # a million podcasts' indexes are written out of order: kept in memory they cost less
+_CHECKPOINT_PAGES = 16 * 1024  # 64 MB: a page that a load changes again and again goes home once
 _CONNECT_S = 10
 _EXAMPLE = "postgresql://user:password@host/database"
 _WRITES = "earshot_writes"
@@ -119,6 +120,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
         "foreign_keys = on",
         f"cache_size = -{_CACHE_KB}",
         "temp_store = memory",
+        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
     ):
         connection.execute(f"pragma {pragma}")
     _use_wal(connection)

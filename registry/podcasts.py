@@ -72,10 +72,10 @@ class Podcast:
     podcast_key: int
     feed_url: str
     original_url: str
-    podcast_guid: str
+    podcast_guid: str | None  # None: not given, and not fetched yet
     itunes_id: int | None
     podcastindex_id: int | None
-    show_id: str
+    show_id: str | None  # where none was given, the podcast_guid
     since_us: int
     state: PodcastState
     reason: str | None
@@ -195,7 +195,7 @@ class Crawled:
 
     podcast_key: int
     feed_url: str | None = None  # where it moved, normalised
-    podcast_guid: str | None = None  # as the feed declares it
+    podcast_guid: str | None = None  # declared, else derived
     itunes_id: int | None = None
     podcastindex_id: int | None = None
     state: PodcastState | None = None

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
 
 from ingest.feeds.urls import BadFeedUrl, feed_url
@@ -58,8 +59,8 @@ class Registration:
     podcast_guid: str | None = None
     itunes_id: int | None = None
     podcastindex_id: int | None = None
-    show_id: str | None = None  # null: the podcast_guid
-    since_us: int | None = None  # null: now
+    show_id: str | None = None  # None: the podcast_guid
+    since_us: int | None = None  # None: now
 
 
 def registration(
@@ -83,7 +84,7 @@ def registration(
     return Registration(
         normal,
         checked_name("tenant", tenant),
-        tuple(sorted({checked_name("label", label) for label in labels})) if labels else (),
+        _labels(tuple(labels)),
         _id_text("guid", guid) if guid else None,
         _number("itunes_id", itunes_id) if itunes_id else None,
         _number("podcastindex_id", podcastindex_id) if podcastindex_id else None,
@@ -92,6 +93,12 @@ def registration(
     )
 
 
+@lru_cache(1024)  # a file says the same few again and again
+def _labels(written: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({checked_name("label", label) for label in written}))
+
+
+@lru_cache(1024)
 def checked_name(what: str, name: str) -> str:
     """A tenant's name or a label. Raises BadRegistration."""
     if not _NAME.fullmatch(name):

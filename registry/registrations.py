@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -34,8 +35,8 @@ from sqlalchemy import (
 )
 
 from ingest.feeds.schema import canonical_json, shard_of
-from ingest.feeds.urls import derived_guid, podcast_key
-from registry.batches import PARAMETERS, ROWS, batches
+from ingest.feeds.urls import podcast_key
+from registry.batches import PARAMETERS, ROWS, SORTED_ROWS, batches
 from registry.database import alone, is_sqlite, writing
 from registry.moved import moved_to
 from registry.registration import Registration
@@ -44,6 +45,8 @@ from registry.tables import PodcastState, podcasts, registrations
 
 # Called with how many were dealt with so far.
 Progress = Callable[[int], None]
+
+_Keyed = tuple[int, Registration]  # the podcast_key of its URL
 
 _REGISTERING = "registering"
 _incoming = Table(
@@ -54,8 +57,7 @@ _incoming = Table(
     Column("is_first", Boolean),  # of the podcast in this batch: it carries what all its rows say
     Column("shard", SmallInteger),
     Column("feed_url", Text),
-    Column("podcast_guid", Text),  # given, else derived
-    Column("derived_guid", Text),  # where one was given: what it may replace
+    Column("podcast_guid", Text),
     Column("itunes_id", BigInteger),
     Column("podcastindex_id", BigInteger),
     Column("show_id", Text),
@@ -73,8 +75,7 @@ class _Incoming(NamedTuple):
     is_first: bool
     shard: int
     feed_url: str
-    podcast_guid: str
-    derived_guid: str | None
+    podcast_guid: str | None
     itunes_id: int | None
     podcastindex_id: int | None
     show_id: str | None
@@ -102,29 +103,35 @@ def register(
 ) -> Registered:
     """Track podcasts; reads `wanted` as it goes.
 
-    Labels merge. Of a podcast that is there, ids only fill gaps (a guid replaces a derived one), but a
-    show_id that is given is taken. One that was deregistered comes back. Batches commit one by one: a load
-    that broke off is simply done again.
+    Labels merge. Of a podcast that is there, ids only fill gaps, but a show_id that is given is taken. One
+    that was deregistered comes back. Batches commit one by one: a load that broke off is simply done again.
     """
     total, done = Registered(), 0
-    for batch in batches(wanted, ROWS):
-        with writing(engine) as connection:
-            alone(connection, _REGISTERING)
-            total += _register(connection, batch, now_us)
-        done += len(batch)
-        if progress:
-            progress(done)
+    for window in batches(wanted, SORTED_ROWS):
+        keyed = sorted(((podcast_key(wish.url), wish) for wish in window), key=itemgetter(0))
+        del window
+        for batch in batches(keyed, ROWS):
+            with writing(engine) as connection:
+                alone(connection, _REGISTERING)
+                total += _register(connection, batch, now_us)
+            done += len(batch)
+            if progress:
+                progress(done)
     return total
 
 
-def _register(connection: Connection, batch: list[Registration], now_us: int) -> Registered:
+def _register(connection: Connection, batch: list[_Keyed], now_us: int) -> Registered:
     rows = _rows(connection, batch, now_us)
     _incoming.create(connection, checkfirst=False)
     _fill(connection, rows)
     new = _insert_podcasts(connection)
     added = _insert_registrations(connection)
-    returned, updated = _update_podcasts(connection)
-    relabelled = _merge_labels(connection)
+    returned: list[int] = []
+    updated: list[int] = []
+    relabelled: list[int] = []
+    if len(new) < len(rows):  # else nothing was there that could change
+        returned, updated = _update_podcasts(connection)
+        relabelled = _merge_labels(connection)
     _incoming.drop(connection, checkfirst=False)
     bump(connection, map(shard_of, (*new, *added, *returned, *updated, *relabelled)))
     return Registered(
@@ -137,37 +144,40 @@ def _register(connection: Connection, batch: list[Registration], now_us: int) ->
     )
 
 
-def _rows(connection: Connection, batch: list[Registration], now_us: int) -> list[_Incoming]:
-    """One row a podcast and tenant, sorted, so that B-trees grow at one place; what is said twice merged."""
-    keyed = [(podcast_key(wish.url), wish) for wish in batch]
-    moved = moved_to(connection, {key for key, _ in keyed})
+def _rows(connection: Connection, batch: list[_Keyed], now_us: int) -> list[_Incoming]:
+    """One row a podcast and tenant, sorted; what is said twice merged."""
+    moved = moved_to(connection, {key for key, _ in batch})
     merged: dict[tuple[int, str], Registration] = {}
-    for url_key, wish in keyed:
-        at = (moved.get(url_key, url_key), wish.tenant)
+    for url_key, wish in batch:
+        at = moved.get(url_key, url_key), wish.tenant
         merged[at] = _merged(merged[at], wish) if at in merged else wish
     rows: list[_Incoming] = []
-    for (key, tenant), wish in sorted(merged.items(), key=lambda item: item[0]):
-        derived = derived_guid(wish.url)
-        row = _Incoming(
-            key,
-            tenant,
-            True,
-            shard_of(key),
-            wish.url,
-            wish.podcast_guid or derived,
-            derived if wish.podcast_guid else None,
-            wish.itunes_id,
-            wish.podcastindex_id,
-            wish.show_id,
-            now_us if wish.since_us is None else wish.since_us,
-            canonical_json(wish.labels),
-        )
+    first = 0
+    for key, tenant in sorted(merged):
+        row = _row(key, merged[key, tenant], now_us)
         if rows and rows[-1].podcast_key == key:  # a second tenant: the first row speaks for the podcast
             row = row._replace(is_first=False)
-            first = next(at for at in range(len(rows) - 1, -1, -1) if rows[at].is_first)
             rows[first] = _told_more(rows[first], row)
+        else:
+            first = len(rows)
         rows.append(row)
     return rows
+
+
+def _row(key: int, wish: Registration, now_us: int) -> _Incoming:
+    return _Incoming(
+        key,
+        wish.tenant,
+        True,
+        shard_of(key),
+        wish.url,
+        wish.podcast_guid,
+        wish.itunes_id,
+        wish.podcastindex_id,
+        wish.show_id,
+        now_us if wish.since_us is None else wish.since_us,
+        canonical_json(wish.labels),
+    )
 
 
 def _merged(one: Registration, later: Registration) -> Registration:
@@ -184,10 +194,8 @@ def _merged(one: Registration, later: Registration) -> Registration:
 
 
 def _told_more(first: _Incoming, other: _Incoming) -> _Incoming:
-    guided = first if first.derived_guid else other
     return first._replace(
-        podcast_guid=guided.podcast_guid,
-        derived_guid=guided.derived_guid,
+        podcast_guid=first.podcast_guid or other.podcast_guid,
         itunes_id=first.itunes_id or other.itunes_id,
         podcastindex_id=first.podcastindex_id or other.podcastindex_id,
         show_id=other.show_id or first.show_id,
@@ -197,7 +205,7 @@ def _told_more(first: _Incoming, other: _Incoming) -> _Incoming:
 def _fill(connection: Connection, rows: list[_Incoming]) -> None:
     if is_sqlite(connection):
         marks = ", ".join("?" * len(_Incoming._fields))
-        connection.exec_driver_sql(f"insert into earshot_incoming values ({marks})", list(map(tuple, rows)))
+        connection.exec_driver_sql(f"insert into earshot_incoming values ({marks})", rows)
         return
     text = io.StringIO()
     csv.writer(text).writerows(rows)  # None is written as nothing, which COPY reads as null
@@ -243,11 +251,9 @@ def _update_podcasts(connection: Connection) -> tuple[list[int], list[int]]:
     """The keys of podcasts that came back, and of others of which more is known now."""
     new, there = _incoming.c, podcasts.c
     is_back = there.state == PodcastState.DEREGISTERED
-    has_guid = and_(there.podcast_guid == new.derived_guid, new.podcast_guid != new.derived_guid)
+    gaps = [(there[name], new[name]) for name in ("podcast_guid", "itunes_id", "podcastindex_id")]
     learns = or_(
-        has_guid,
-        and_(there.itunes_id.is_(None), new.itunes_id.is_not(None)),
-        and_(there.podcastindex_id.is_(None), new.podcastindex_id.is_not(None)),
+        *(and_(old.is_(None), given.is_not(None)) for old, given in gaps),
         and_(new.show_id.is_not(None), there.show_id.is_distinct_from(new.show_id)),
     )
     same = and_(new.is_first, there.podcast_key == new.podcast_key)
@@ -261,9 +267,7 @@ def _update_podcasts(connection: Connection) -> tuple[list[int], list[int]]:
             update(podcasts)
             .where(same, or_(is_back, learns))
             .values(
-                podcast_guid=case((has_guid, new.podcast_guid), else_=there.podcast_guid),
-                itunes_id=func.coalesce(there.itunes_id, new.itunes_id),
-                podcastindex_id=func.coalesce(there.podcastindex_id, new.podcastindex_id),
+                **{old.name: func.coalesce(old, given) for old, given in gaps},
                 show_id=func.coalesce(new.show_id, there.show_id),
                 state=case((is_back, str(PodcastState.ACTIVE)), else_=there.state),
                 reason=case((is_back, None), else_=there.reason),

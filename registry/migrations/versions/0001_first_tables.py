@@ -38,7 +38,7 @@ def upgrade() -> None:
         sa.Column("feed_url", sa.Text(), nullable=False),
         sa.Column("original_url", sa.Text(), nullable=False),
         sa.Column("moved_key", sa.BigInteger(), nullable=True),
-        sa.Column("podcast_guid", sa.Text(), nullable=False),
+        sa.Column("podcast_guid", sa.Text(), nullable=True),
         sa.Column("itunes_id", sa.BigInteger(), nullable=True),
         sa.Column("podcastindex_id", sa.BigInteger(), nullable=True),
         sa.Column("show_id", sa.Text(), nullable=True),
@@ -51,32 +51,12 @@ def upgrade() -> None:
         sa.CheckConstraint("shard = (podcast_key & 255)", name=op.f("ck_podcasts_shard")),
         sa.PrimaryKeyConstraint("podcast_key", name=op.f("pk_podcasts")),
     )
-    op.create_index(
-        op.f("ix_podcasts_itunes_id"),
-        "podcasts",
-        ["itunes_id"],
-        unique=False,
-        postgresql_where=sa.text("itunes_id IS NOT NULL"),
-        sqlite_where=sa.text("itunes_id IS NOT NULL"),
-    )
-    op.create_index(
-        op.f("ix_podcasts_moved_key"),
-        "podcasts",
-        ["moved_key"],
-        unique=False,
-        postgresql_where=sa.text("moved_key IS NOT NULL"),
-        sqlite_where=sa.text("moved_key IS NOT NULL"),
-    )
-    op.create_index(op.f("ix_podcasts_podcast_guid"), "podcasts", ["podcast_guid"], unique=False)
-    op.create_index(
-        op.f("ix_podcasts_podcastindex_id"),
-        "podcasts",
-        ["podcastindex_id"],
-        unique=False,
-        postgresql_where=sa.text("podcastindex_id IS NOT NULL"),
-        sqlite_where=sa.text("podcastindex_id IS NOT NULL"),
-    )
-    op.create_index(op.f("ix_podcasts_shard"), "podcasts", ["shard"], unique=False)
+    for name in ("moved_key", "podcast_guid", "itunes_id", "podcastindex_id"):
+        known = sa.text(f"{name} is not null")
+        op.create_index(
+            op.f(f"ix_podcasts_{name}"), "podcasts", [name], postgresql_where=known, sqlite_where=known
+        )
+    op.create_index(op.f("ix_podcasts_shard"), "podcasts", ["shard"])
     op.create_table(
         "shards",
         sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -113,7 +93,7 @@ def upgrade() -> None:
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("subscription_id", name=op.f("pk_subscriptions")),
     )
-    op.create_index(op.f("ix_subscriptions_tenant"), "subscriptions", ["tenant"], unique=False)
+    op.create_index(op.f("ix_subscriptions_tenant"), "subscriptions", ["tenant"])
     op.create_table(
         "collaborations",
         sa.Column("collaboration_id", KEY, nullable=False),
@@ -134,8 +114,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("collaboration_id", name=op.f("pk_collaborations")),
     )
-    op.create_index(op.f("ix_collaborations_partner_key"), "collaborations", ["partner_key"], unique=False)
-    op.create_index(op.f("ix_collaborations_podcast_key"), "collaborations", ["podcast_key"], unique=False)
+    op.create_index(op.f("ix_collaborations_partner_key"), "collaborations", ["partner_key"])
+    op.create_index(op.f("ix_collaborations_podcast_key"), "collaborations", ["podcast_key"])
     op.create_table(
         "hints",
         sa.Column("podcast_key", KEY, autoincrement=False, nullable=False),
@@ -145,7 +125,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["podcast_key"], ["podcasts.podcast_key"], name=op.f("fk_hints_podcast_key")),
         sa.PrimaryKeyConstraint("podcast_key", "source", name=op.f("pk_hints")),
     )
-    op.create_index(op.f("ix_hints_shard"), "hints", ["shard"], unique=False)
+    op.create_index(op.f("ix_hints_shard"), "hints", ["shard"])
     op.create_table(
         "registrations",
         sa.Column("podcast_key", KEY, autoincrement=False, nullable=False),
