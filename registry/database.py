@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, fun
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from ingest.feeds.schema import canonical_json
 from ingest.settings import PREFIX, SettingError
 from registry import migrations
 
@@ -104,10 +105,11 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
         return create_engine(
             url,
+            json_serializer=canonical_json,  # equal values are equal text: found and compared as such
             pool_pre_ping=True,  # a server restart costs nobody an error
             connect_args={"connect_timeout": _CONNECT_S, "application_name": "earshot"},
         )
-    engine = create_engine(url, connect_args={"timeout": BUSY_S})
+    engine = create_engine(url, json_serializer=canonical_json, connect_args={"timeout": BUSY_S})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+import orjson
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -30,7 +31,6 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    type_coerce,
     update,
 )
 
@@ -278,17 +278,17 @@ def _update_podcasts(connection: Connection) -> tuple[list[int], list[int]]:
 
 def _merge_labels(connection: Connection) -> list[int]:
     new, there = _incoming.c, registrations.c
-    other = select(there.podcast_key, there.tenant, there.labels, type_coerce(new.labels, JSON)).where(
+    other = select(there.podcast_key, there.tenant, there.labels, new.labels).where(
         there.podcast_key == new.podcast_key,
         there.tenant == new.tenant,
         new.labels != "[]",
         cast(there.labels, Text) != new.labels,
     )
-    changed = [
-        {"key": key, "of_tenant": tenant, "labels": sorted({*old, *more})}
-        for key, tenant, old, more in connection.execute(other)
-        if not set(more) <= set(old)
-    ]
+    changed = []
+    for key, tenant, old, text in connection.execute(other):
+        labels = sorted({*old, *orjson.loads(text)})
+        if labels != old:
+            changed.append({"key": key, "of_tenant": tenant, "labels": labels})
     if changed:
         connection.execute(
             update(registrations).where(

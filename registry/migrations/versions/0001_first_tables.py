@@ -52,7 +52,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("podcast_key", name=op.f("pk_podcasts")),
     )
     for name in ("moved_key", "podcast_guid", "itunes_id", "podcastindex_id"):
-        known = sa.text(f"{name} is not null")
+        known = sa.text(f"{name} IS NOT NULL")
         op.create_index(
             op.f(f"ix_podcasts_{name}"), "podcasts", [name], postgresql_where=known, sqlite_where=known
         )
