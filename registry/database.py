@@ -41,8 +41,10 @@ def connect(url: str | None, data: Path) -> Engine:
         _migrate(engine)
     except (DBAPIError, migrations.TooNew) as error:
         engine.dispose()
-        reason = str(error.orig if isinstance(error, DBAPIError) else error).strip()
-        raise SettingError(_refusal(where, reason)) from None  # the cause's text may hold what we hide
+        reason = str(error.orig if isinstance(error, DBAPIError) else error)
+        raise SettingError(
+            _refusal(where, " ".join(reason.split()))
+        ) from None  # the cause's text may hold what we hide
     return engine
 
 

@@ -14,6 +14,7 @@ from registry.registration import (
     Registration,
     Reject,
     RejectReason,
+    Repeats,
     registration,
 )
 
@@ -43,7 +44,7 @@ def read_csv(
         raise ListError(f"{path.name} is empty")
     delimiter, names = _header(path, header[1])
     places = [(name, names.index(name)) for name in COLUMNS if name in names]
-    given = tuple(labels)
+    given, repeats = tuple(labels), Repeats()
     for line, record in numbered:
         try:
             fields = _fields(record, delimiter)
@@ -53,7 +54,7 @@ def read_csv(
                 raise BadRegistration(RejectReason.BAD_LINE, "more fields than columns")
             row = {name: fields[place].strip() for name, place in places if place < len(fields)}
             own = _BETWEEN_LABELS.split(row["labels"]) if row.get("labels") else ()
-            yield registration(
+            wish = registration(
                 row.get("url", ""),
                 row.get("tenant") or tenant,
                 (*given, *filter(None, own)),
@@ -63,6 +64,8 @@ def read_csv(
                 show_id=row.get("show_id", ""),
                 since=row.get("since", ""),
             )
+            repeats.refuse(wish)
+            yield wish
         except BadRegistration as error:
             yield Reject(path.name, line, error.reason, str(error))
 
@@ -71,13 +74,15 @@ def read_urls(
     path: Path, tenant: str = DEFAULT_TENANT, labels: Collection[str] = ()
 ) -> Iterator[Registration | Reject]:
     """One URL a line; blank lines and those that begin with # are passed over. Raises OSError."""
-    given = tuple(labels)
+    given, repeats = tuple(labels), Repeats()
     for line, text in _lines(path):
         try:
             if isinstance(text, BadRegistration):
                 raise text
             if (url := text.strip()) and not url.startswith("#"):
-                yield registration(url, tenant, given)
+                wish = registration(url, tenant, given)
+                repeats.refuse(wish)
+                yield wish
         except BadRegistration as error:
             yield Reject(path.name, line, error.reason, str(error))
 

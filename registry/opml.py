@@ -18,16 +18,19 @@ from registry.registration import (
     Registration,
     Reject,
     RejectReason,
+    Repeats,
     registration,
 )
 
 CHUNK_BYTES = 64 * 1024
-MAX_ERRORS = 1000  # the parser keeps each; a file with more of them is something else
+PARSER_TELLS = 100  # errors; of more libxml2 keeps silent
 
 # Apps write URLs and titles without escaping them. As text, an entity of whatever name does no harm either.
 _BARE_AMPERSAND = re.compile(rb"&(?!(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|amp|lt|gt|quot|apos);)")
-_LONGEST_REFERENCE = len(b"&#1114111;")
+_OUTLINE = re.compile(rb"<outline\b", re.IGNORECASE)
 _ENTITY = b"<!ENTITY"
+_OPEN = re.compile(rb"[&<]")
+_LONGEST = len(b"&#1114111;")  # of what is looked for, and may go on in what is read next
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
 _FEED_TYPES = ("", "rss", "atom", "feed", "podcast")
 
@@ -50,22 +53,24 @@ def read_opml(
         remove_comments=True,
         remove_pis=True,
     )
-    given = tuple(labels)
+    given, repeats = tuple(labels), Repeats()
     outlines = _Outlines(path)
+    written = 0
     for chunk in _chunks(path):
+        written += len(_OUTLINE.findall(chunk))
         parser.feed(chunk)
         for outline in outlines.of(parser):
-            if (judged := _judged(path, outline, tenant, given)) is not None:
+            if (judged := _judged(path, outline, tenant, given, repeats)) is not None:
                 yield judged
-        if len(parser.feed_error_log) > MAX_ERRORS:
-            break
     errors = list(parser.feed_error_log)
     if not outlines.has_root:
         raise ListError(f"{path.name}: not XML: {errors[0].message.strip() if errors else 'it is empty'}")
-    for error in errors[:MAX_ERRORS]:
+    for error in errors:
         yield _bad(path, error.line, f"not XML: {error.message.strip()}")
-    if len(errors) > MAX_ERRORS:
-        yield _bad(path, errors[MAX_ERRORS].line, f"more than {MAX_ERRORS} errors: reading ended here")
+    if len(errors) >= PARSER_TELLS:
+        yield _bad(path, errors[-1].line, f"the first {PARSER_TELLS} errors were told; there may be more")
+    if errors and written > outlines.seen:
+        yield _bad(path, outlines.line, f"{written - outlines.seen} outlines behind errors were not read")
     elif outlines.is_open:
         yield _bad(path, outlines.line, "the file breaks off behind this line")
 
@@ -80,7 +85,7 @@ class _Outlines:
         self._path = path
         self._holds: list[bool] = []  # of each open element: whether it holds any
         self.has_root = False
-        self.line = 0
+        self.line = self.seen = 0
 
     @property
     def is_open(self) -> bool:
@@ -94,6 +99,7 @@ class _Outlines:
                 continue
             holds = self._holds.pop()
             if _local(element) == "outline":
+                self.seen += 1
                 attributes = {str(name).lower(): str(value) for name, value in element.attrib.items()}
                 yield element.sourceline or 0, attributes, holds
             element.clear()
@@ -114,7 +120,7 @@ def _local(element: etree._Element) -> str:
 
 
 def _judged(
-    path: Path, outline: _Outline, tenant: str, labels: tuple[str, ...]
+    path: Path, outline: _Outline, tenant: str, labels: tuple[str, ...], repeats: Repeats
 ) -> Registration | Reject | None:
     line, attributes, holds = outline
     url = attributes.get("xmlurl", "").strip()
@@ -125,7 +131,9 @@ def _judged(
     try:
         if "\ufffd" in url:
             raise BadRegistration(RejectReason.BAD_URL, "not in the encoding that the file declares")
-        return registration(url, tenant, labels)
+        wish = registration(url, tenant, labels)
+        repeats.refuse(wish)
+        return wish
     except BadRegistration as error:
         title = attributes.get("text") or attributes.get("title") or ""
         named = f" (outline {title[:80]!r})" if title else ""
@@ -139,14 +147,16 @@ def _bad(path: Path, line: int, detail: str) -> Reject:
 def _chunks(path: Path) -> Iterator[bytes]:
     """The file, bare ampersands escaped. Raises ListError for entities and for UTF-16, which hides them."""
     with path.open("rb") as file:
-        before = held = b""
-        while read := file.read(CHUNK_BYTES):
-            if not before and read.startswith(_WIDE):
-                raise ListError(f"{path.name}: UTF-16: save it as UTF-8")
-            if _ENTITY in before[-len(_ENTITY) :] + read:
+        held = file.read(4)
+        if held.startswith(_WIDE):
+            raise ListError(f"{path.name}: UTF-16: save it as UTF-8")
+        is_over = False
+        while not is_over:
+            read = file.read(CHUNK_BYTES)
+            is_over = not read
+            text, held = held + read, b""
+            if not is_over and (at := _OPEN.search(text, max(len(text) - _LONGEST, 0))):
+                text, held = text[: at.start()], text[at.start() :]
+            if _ENTITY in text:
                 raise ListError(f"{path.name}: it declares entities, which no OPML needs")
-            before, text = read, held + read
-            cut = text.rfind(b"&", -_LONGEST_REFERENCE)  # may go on in the next chunk
-            text, held = (text, b"") if cut < 0 else (text[:cut], text[cut:])
             yield _BARE_AMPERSAND.sub(b"&amp;", text)
-        yield _BARE_AMPERSAND.sub(b"&amp;", held)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from uuid import UUID
 
-from ingest.feeds.urls import BadFeedUrl, feed_url
+from ingest.feeds.urls import BadFeedUrl, feed_url, podcast_key
 
 DEFAULT_TENANT = "default"
+
+MAX_REMEMBERED = 1_000_000  # rows, for about 70 bytes each
 
 _NAME = re.compile(r"[\w.@:+-]{1,64}")  # of a tenant or label: stands in URLs, files and JSON as it is
 _MAX_ID_CHARS = 200
@@ -61,6 +63,27 @@ class Registration:
     podcastindex_id: int | None = None
     show_id: str | None = None  # None: the podcast_guid
     since_us: int | None = None  # None: now
+
+
+class Repeats:
+    """Finds what a file says again word for word.
+
+    Remembers MAX_REMEMBERED rows; behind them a repetition is registered again, which changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def refuse(self, wish: Registration) -> None:
+        """Raises BadRegistration where the same stood before."""
+        said = hash((podcast_key(wish.url), *(getattr(wish, name) for name in _BESIDE_URL)))
+        if said in self._seen:
+            raise BadRegistration(RejectReason.DUPLICATE, f"stands in the file before: {wish.url}")
+        if len(self._seen) < MAX_REMEMBERED:
+            self._seen.add(said)
+
+
+_BESIDE_URL = [field.name for field in fields(Registration) if field.name != "url"]
 
 
 def registration(

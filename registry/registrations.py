@@ -305,16 +305,18 @@ class Deregistered:
 
     registrations: int = 0
     podcasts: int = 0  # that no tenant tracks any more
+    not_tracked: int = 0  # keys that the tenant did not track
 
     def __add__(self, other: Deregistered) -> Deregistered:
-        return Deregistered(self.registrations + other.registrations, self.podcasts + other.podcasts)
+        return Deregistered(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 def deregister(
     engine: Engine, keys: Iterable[int], tenant: str, reason: str, progress: Progress | None = None
 ) -> Deregistered:
-    """End a tenant's tracking of podcasts. One that no tenant is left of is no longer polled, for `reason`;
-    its history stays. Keys that the tenant does not track change nothing.
+    """End a tenant's tracking of podcasts, by the key of any URL they had.
+
+    One that no tenant is left of is no longer polled, for `reason`; its history stays.
     """
     total, done = Deregistered(), 0
     for batch in batches(keys, ROWS):
@@ -322,11 +324,13 @@ def deregister(
             alone(connection, _REGISTERING)
             ended: list[int] = []
             left = 0
-            for some in batches(sorted(set(batch)), PARAMETERS):
+            moved = moved_to(connection, set(batch))
+            named = sorted({moved.get(key, key) for key in batch})
+            for some in batches(named, PARAMETERS):
                 ended += _end(connection, some, tenant)
                 left += _leave(connection, some, reason)
             bump(connection, map(shard_of, ended))
-        total += Deregistered(len(ended), left)
+        total += Deregistered(len(ended), left, len(named) - len(ended))
         done += len(batch)
         if progress:
             progress(done)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry import registration
 from registry.lists import MAX_LINE_BYTES, ListError, read_csv, read_urls
 from registry.registration import Registration, Reject
 
@@ -159,7 +160,15 @@ def test_no_bytes_break_the_reading(tmp_path_factory: pytest.TempPathFactory, ju
         assert isinstance(found, Registration) or 2 <= found.line <= lines
 
 
-def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+def test_what_a_file_says_again_is_a_duplicate_and_what_it_adds_is_not(tmp_path: Path) -> None:
+    http = A.replace("https", "http")
+    text = f"url,tenant,labels\n{A},,x\n{http},,x\n{A},acme,x\n{A},,y\n{A}/,,x\n"
+    found = csv_of(tmp_path, text)
+    assert judged(found) == [A, (3, "duplicate"), A, A, (6, "duplicate")]
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "MAX_REMEMBERED", 1000)
     path = tmp_path / "shows.csv"
     with path.open("w") as file:
         file.write("url,labels,description\n")

@@ -142,8 +142,8 @@ def test_a_podcast_stays_until_its_last_tenant_leaves(engine: Engine) -> None:
     register(engine, [Registration(A, "acme"), Registration(A, "other")], 1)
     assert deregister(engine, [KEY_A], "acme", "asked") == Deregistered(registrations=1)
     assert (only(engine).state, only(engine).reason) == ("active", None)
-    assert deregister(engine, [KEY_A], "acme", "asked") == Deregistered()
-    assert deregister(engine, [KEY_A, KEY_B], "other", "asked") == Deregistered(1, podcasts=1)
+    assert deregister(engine, [KEY_A], "acme", "asked") == Deregistered(not_tracked=1)
+    assert deregister(engine, [KEY_A, KEY_B], "other", "asked") == Deregistered(1, 1, not_tracked=1)
     assert (only(engine).state, only(engine).reason, only(engine).trackings) == ("deregistered", "asked", ())
 
 
@@ -288,6 +288,13 @@ def test_a_podcast_that_moved_is_meant_by_its_new_url_too(engine: Engine) -> Non
     assert [each.tenant for each in only(engine).trackings] == ["default", "other"]
     record_crawl(engine, [Crawled(KEY_A, A)])  # and back
     assert find(engine, new) == []
+
+
+def test_a_podcast_that_moved_is_deregistered_by_its_new_url_too(engine: Engine) -> None:
+    new = "https://new.example.com/a"
+    register(engine, [Registration(A)], 1)
+    record_crawl(engine, [Crawled(KEY_A, new)])
+    assert deregister(engine, [podcast_key(new)], "default", "asked") == Deregistered(1, 1)
 
 
 def test_a_url_registered_itself_goes_on_to_mean_that_podcast(engine: Engine) -> None:
