@@ -12,7 +12,8 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from earshot import commands, lists, maintain
+from earshot import commands, lists, maintain, registry_commands
+from earshot.exit_codes import FAILED, PARTLY, USAGE
 from ingest.settings import SettingError, Settings, Window
 
 app = typer.Typer(
@@ -25,9 +26,6 @@ app = typer.Typer(
 screen = Console(stderr=True)  # progress and messages; answers alone go to standard output
 
 Choice = TypeVar("Choice", bound=StrEnum)
-
-# Exit codes, stated in the README.
-FAILED, USAGE, PARTLY = lists.FAILED, 2, 3
 
 
 def main() -> None:
@@ -51,6 +49,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.pipeline import DbtFailed
     from earshot.published import NothingPublished
     from earshot.rebuild import RequestsAreGone, WarehouseInUse
+    from earshot.registry_commands import RegistryFailed
     from earshot.report import ReportError
     from ingest.catalog import CatalogError
     from ingest.lake import LakeFormatError
@@ -72,6 +71,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         NothingToExplain,
         PublishError,
         ReferenceListError,
+        RegistryFailed,
         ReportError,
         RequestsAreGone,
         WarehouseInUse,
@@ -280,6 +280,7 @@ def home() -> None:
 
 
 app.add_typer(lists.app, name="lists")
+registry_commands.add_to(app)
 
 
 def _one_of(option: str, value: str, allowed: type[Choice]) -> Choice:

@@ -10,13 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from earshot.exit_codes import FAILED
 from ingest.settings import Settings
 
 if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
     from ingest.reference.refresh import Refreshed
 
 app = typer.Typer(no_args_is_help=False, rich_markup_mode=None, help="The reference lists in use.")
-FAILED = 1
+
 
 _COLUMNS = ("list", "version", "entries", "origin", "fetched", "in use")
 

@@ -43,6 +43,11 @@ class Settings(BaseModel):
 
     data: Path = Field(default=Path(".earshot"), description="the one data folder")
     landing: Path | None = Field(default=None, description="where log files arrive; <data>/landing")
+    registry: str | None = Field(
+        default=None,
+        repr=False,  # may hold a password
+        description="database URL of the registry, sqlite:/// or postgresql://; <data>/registry.db",
+    )
     reference_dir: Path | None = Field(
         default=None, description="folder with reference lists, for example opawg/"
     )

@@ -1,0 +1,284 @@
+"""The commands of the registry: register, deregister, list, status."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from earshot.commands import Output
+from earshot.exit_codes import FAILED, PARTLY
+from earshot.registry_input import Refused, given, told
+from ingest.settings import Settings
+from registry.registration import DEFAULT_TENANT
+
+if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
+    from sqlalchemy import Engine
+
+    from ingest.feeds.schema import Record
+    from registry.podcasts import Filter, Podcast
+
+SHOWN_PODCASTS = 50  # a terminal's worth
+_PAGE = 1000  # podcasts read at a time
+
+Tenant = Annotated[str, typer.Option(help="who tracks them")]
+Urls = Annotated[
+    list[str] | None, typer.Argument(metavar="[URL]...", help="URLs of feeds", show_default=False)
+]
+Opml = Annotated[
+    list[Path] | None, typer.Option(metavar="FILE", help="OPML: outlines with xmlUrl", show_default=False)
+]
+Csv = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--csv",
+        metavar="FILE",
+        help="header url[,tenant,labels,show_id,itunes_id,podcastindex_id,guid,since]",
+        show_default=False,
+    ),
+]
+Lines = Annotated[
+    list[Path] | None, typer.Option("--list", metavar="FILE", help="a URL a line", show_default=False)
+]
+Rejects = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="CSV of all that was refused", show_default=False)
+]
+State = Literal["active", "gone", "dead", "deregistered"]
+
+
+class RegistryFailed(RuntimeError):
+    """The registry could not do what was asked; the message says why."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make them commands of `app`."""
+    signed = {"ignore_unknown_options": True}  # half of the keys begin with a minus
+    app.command()(register)
+    app.command(context_settings=signed)(deregister)
+    app.command("list")(list_podcasts)
+    app.command(context_settings=signed)(status)
+
+
+def register(
+    urls: Urls = None,
+    opml: Opml = None,
+    csv_files: Csv = None,
+    lines: Lines = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    label: Annotated[
+        list[str] | None, typer.Option(help="such as customer or lead; may be repeated", show_default=False)
+    ] = None,
+    rejects: Rejects = None,
+    output: Output = "table",
+) -> None:
+    """Track podcasts: from then on they are polled. The same again changes nothing; labels add up."""
+    from earshot.show import bars, print_rows
+    from ingest.lake import utc_now_us
+    from registry.podcasts import register as registering
+
+    labels = label or []
+    _check_names(tenant, labels)
+    screen = Console(stderr=True)
+    with told(rejects) as refused:
+        wanted = given(urls, opml, csv_files, lines, tenant, labels, refused)
+        with _registry(Settings.from_env()) as engine, bars(screen) as progress:
+            task = progress.add_task("registered", total=None)
+            done = registering(engine, wanted, utc_now_us(), lambda n: progress.update(task, completed=n))
+    print_rows([asdict(done)], list(asdict(done)), output)
+    refused.end(screen, done.registrations + done.known)
+
+
+def deregister(
+    podcasts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[URL|KEY|GUID]...", help="URLs, keys or guids", show_default=False),
+    ] = None,
+    opml: Opml = None,
+    csv_files: Csv = None,
+    lines: Lines = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    reason: Annotated[
+        str | None, typer.Option(help="kept with a podcast nobody tracks any more", show_default=False)
+    ] = None,
+    rejects: Rejects = None,
+    output: Output = "table",
+) -> None:
+    """Cease to track podcasts. One that no tenant is left of is no longer polled; its history stays."""
+    from earshot.show import bars, print_rows
+    from ingest.feeds.urls import podcast_key
+    from registry.podcasts import Deregistered
+    from registry.podcasts import deregister as deregistering
+
+    _check_names(tenant, [])
+    screen = Console(stderr=True)
+    done = Deregistered()
+    with told(rejects) as refused, _registry(Settings.from_env(), must_be=True) as engine:
+        by_tenant: dict[str, list[int]] = {}
+        for wish in given(None, opml, csv_files, lines, tenant, (), refused, bool(podcasts)):
+            by_tenant.setdefault(wish.tenant, []).append(podcast_key(wish.url))
+        by_tenant.setdefault(tenant, []).extend(_keys(engine, podcasts or [], refused))
+        with bars(screen) as progress:
+            for of_tenant, keys in by_tenant.items():
+                task = progress.add_task(of_tenant, total=len(keys))
+                tell = partial(_tell, progress, task)
+                why = reason or f"{of_tenant}, the last to track it, left"
+                done += deregistering(engine, keys, of_tenant, why, tell)
+    print_rows([asdict(done)], list(asdict(done)), output)
+    refused.end(screen, done.registrations)
+
+
+def list_podcasts(
+    tenant: Annotated[str | None, typer.Option(help="tracked by it", show_default=False)] = None,
+    label: Annotated[str | None, typer.Option(help="with this label", show_default=False)] = None,
+    state: Annotated[State | None, typer.Option(show_default=False)] = None,
+    host: Annotated[str | None, typer.Option(help="fetched from it", show_default=False)] = None,
+    after: Annotated[
+        int | None, typer.Option(metavar="KEY", help="those behind this key", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="in a table 50, else all", show_default=False)
+    ] = None,
+    output: Output = "table",
+) -> None:
+    """The podcasts tracked, by key."""
+    from earshot.show import say
+    from earshot.show_registry import LISTED, listed, print_json, print_podcasts
+    from registry.podcasts import Filter
+    from registry.tables import PodcastState
+
+    which = Filter(tenant, label, PodcastState(state) if state else None, host)
+    limit = limit or (SHOWN_PODCASTS if output == "table" else None)
+    with _registry(Settings.from_env(), must_be=True) as engine:
+        found = _pages(engine, which, after, limit)
+        if output == "csv":
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(LISTED)
+            writer.writerows(listed(podcast, "|".join).values() for podcast in found)
+        elif output == "json":
+            print_json(listed(podcast, list) for podcast in found)
+        else:
+            page = list(found)
+            print_podcasts(page)
+            if len(page) == limit:
+                more = f"there may be more: --after {page[-1].podcast_key}, or --output csv"
+                say(Console(stderr=True), "note", more, "yellow")
+
+
+def status(
+    podcasts: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY|URL|GUID...", help="also an Apple or Podcast Index id", show_default=False
+        ),
+    ],
+    output: Annotated[Literal["table", "json"], typer.Option()] = "table",
+) -> None:
+    """What is known of podcasts: who tracks them, when they were and will be polled, and why then."""
+    from earshot.podcast_status import explained, status_of
+    from earshot.show import say
+    from earshot.show_registry import print_json, print_status
+    from ingest.lake import utc_now_us
+    from registry.podcasts import find
+
+    settings = Settings.from_env()
+    found: list[tuple[Podcast, Record | None]] = []
+    missing: list[str] = []
+    with _registry(settings, must_be=True) as engine:
+        for what in podcasts:
+            known = find(engine, what)
+            missing += [] if known else [what]
+            found += [(podcast, _crawl_state(settings, podcast.podcast_key)) for podcast in known]
+    now_us = utc_now_us()
+    if output == "json":
+        print_json(
+            {"explanation": explained(podcast, state, now_us), **asdict(podcast), "crawl": state}
+            for podcast, state in found
+        )
+    else:
+        for podcast, state in found:
+            print_status(status_of(podcast, state, now_us))
+    for what in missing:
+        say(Console(stderr=True), "not tracked", what, "red")
+    if missing:
+        raise typer.Exit(PARTLY if found else FAILED)
+
+
+def _tell(progress: Progress, task: TaskID, done: int) -> None:
+    progress.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def _registry(settings: Settings, must_be: bool = False) -> Iterator[Engine]:
+    from sqlalchemy.exc import DBAPIError
+
+    from registry.database import FILE_NAME, connect
+
+    if must_be and not settings.registry and not (settings.data / FILE_NAME).exists():
+        raise RegistryFailed(f"nothing is registered in {settings.data}: earshot register URL")
+    engine = connect(settings.registry, settings.data)
+    try:
+        yield engine
+    except DBAPIError as error:  # without the statement, which is ours and no help
+        raise RegistryFailed(f"the registry failed: {str(error.orig).strip()}") from error
+    finally:
+        engine.dispose()
+
+
+def _keys(engine: Engine, podcasts: list[str], refused: Refused) -> Iterator[int]:
+    from registry.podcasts import find
+    from registry.registration import Reject, RejectReason
+
+    for what in podcasts:
+        found = find(engine, what)
+        if len(found) == 1:
+            yield found[0].podcast_key
+        elif found:
+            keys = ", ".join(str(podcast.podcast_key) for podcast in found)
+            refused.take(Reject(what, 0, RejectReason.BAD_VALUE, f"means several podcasts; name one: {keys}"))
+        else:
+            refused.take(Reject(what, 0, RejectReason.NOT_TRACKED, "no such podcast is tracked"))
+
+
+def _check_names(tenant: str, labels: Iterable[str]) -> None:
+    from registry.registration import BadRegistration, checked_name
+
+    for option, name in (("tenant", tenant), *(("label", label) for label in labels)):
+        try:
+            checked_name(option, name)
+        except BadRegistration as error:
+            raise typer.BadParameter(str(error), param_hint=f"--{option}") from None
+
+
+def _pages(engine: Engine, which: Filter, after: int | None, limit: int | None) -> Iterator[Podcast]:
+    from registry.podcasts import listing
+
+    while limit is None or limit > 0:
+        page = listing(engine, which, after, min(_PAGE, limit or _PAGE))
+        yield from page
+        if len(page) < _PAGE:
+            return
+        after = page[-1].podcast_key
+        limit = None if limit is None else limit - len(page)
+
+
+def _crawl_state(settings: Settings, podcast_key: int) -> Record | None:
+    """The podcast's row of STATE; None where it was never polled."""
+    import importlib
+
+    from ingest.lake import Lake
+
+    try:
+        state = importlib.import_module("ingest.feeds.state")
+    except ModuleNotFoundError:
+        return None
+    row: Record | None = state.find(Lake(settings.lake_dir), podcast_key)
+    return row

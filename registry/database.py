@@ -1,0 +1,149 @@
+"""The connection to the registry: SQLite in the data folder, or PostgreSQL through `EARSHOT_REGISTRY`."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from ingest.feeds.schema import canonical_json
+from ingest.settings import PREFIX, SettingError
+from registry import migrations
+
+SETTING = f"{PREFIX}REGISTRY"
+FILE_NAME = "registry.db"
+
+BUSY_S = 30  # how long a writer waits for another: a bulk load commits every second or so
+_CACHE_KB = 64 * 1024  # a million podcasts' indexes are written out of order: kept in memory they cost less
+_CHECKPOINT_PAGES = 16 * 1024  # 64 MB: a page that a load changes again and again goes home once
+_CONNECT_S = 10
+_EXAMPLE = "postgresql://user:password@host/database"
+_WRITES = "earshot_writes"
+
+
+def connect(url: str | None, data: Path) -> Engine:
+    """The registry at `url`, else `<data>/registry.db`, migrated when behind.
+
+    Safe when several processes do it at once. Raises SettingError, which never shows a password.
+    """
+    where = _checked(url) if url else URL.create("sqlite", database=str(data / FILE_NAME))
+    if not url:
+        data.mkdir(parents=True, exist_ok=True)
+    engine = _engine(where)
+    try:
+        _migrate(engine)
+    except (DBAPIError, migrations.TooNew) as error:
+        engine.dispose()
+        reason = str(error.orig if isinstance(error, DBAPIError) else error)
+        raise SettingError(
+            _refusal(where, " ".join(reason.split()))
+        ) from None  # the cause's text may hold what we hide
+    return engine
+
+
+@contextlib.contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes, committed at the end; in SQLite the only one, waited for up to BUSY_S."""
+    with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+        yield connection
+
+
+def is_sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
+
+
+def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An insert that may say `on conflict`: both databases write it alike, SQLAlchemy keeps them apart."""
+    return sqlite.insert(table) if is_sqlite(connection) else postgresql.insert(table)
+
+
+def alone(connection: Connection, what: str) -> None:
+    """Until the end of the transaction no other does `what`; in SQLite nobody else writes anyway."""
+    if not is_sqlite(connection):
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"earshot {what}"))))
+
+
+def _migrate(engine: Engine) -> None:
+    with engine.connect() as connection:
+        if migrations.is_current(connection):
+            return
+    with writing(engine) as connection:
+        alone(connection, "migration")
+        if not migrations.is_current(connection):  # another process may have done it meanwhile
+            migrations.upgrade(connection)
+
+
+def _checked(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):  # what they say may hold a part of the password
+        raise SettingError(f"setting {SETTING} cannot be used: no database URL such as {_EXAMPLE}") from None
+    driver = url.drivername
+    if driver in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg2")
+    elif driver not in ("postgresql+psycopg2", "sqlite", "sqlite+pysqlite"):
+        raise SettingError(_refusal(url, f"{driver} is neither sqlite nor postgresql"))
+    if driver.startswith("sqlite") and (url.database or ":memory:") == ":memory:":
+        raise SettingError(_refusal(url, "it names no file, and each process would have its own registry"))
+    return url
+
+
+def _refusal(url: URL, reason: str) -> str:
+    for secret in (url.password, url.query.get("password")):
+        if isinstance(secret, str) and secret:
+            reason = reason.replace(secret, "***")
+    shown = url.set(query={}).render_as_string(hide_password=True)  # a query may hold the password, too
+    return f"setting {SETTING} = {shown} cannot be used: {reason}"
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return create_engine(
+            url,
+            json_serializer=canonical_json,  # equal values are equal text: found and compared as such
+            pool_pre_ping=True,  # a server restart costs nobody an error
+            connect_args={"connect_timeout": _CONNECT_S, "application_name": "earshot"},
+        )
+    engine = create_engine(url, json_serializer=canonical_json, connect_args={"timeout": BUSY_S})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say, also around DDL
+    for pragma in (
+        f"busy_timeout = {BUSY_S * 1000}",
+        "foreign_keys = on",
+        f"cache_size = -{_CACHE_KB}",
+        "temp_store = memory",
+        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+    ):
+        connection.execute(f"pragma {pragma}")
+    _use_wal(connection)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Readers do not wait for a writer. The switch itself, done once a file, heeds no busy timeout."""
+    give_up = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.02)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and then writes fails, instead of waiting, when another wrote meanwhile.
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("begin immediate" if writes else "begin")

@@ -1,0 +1,116 @@
+"""Who works on which shard: leases with a fencing token, so that two workers never poll the same one.
+
+A lease ends by release or by time. Whoever takes a shard gets a greater fence than all before; a worker that
+slept through its lease is told so when it comes to write (`assert_held`).
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from os import getpid
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, or_, select, update
+
+from registry.database import insert_into, writing
+from registry.tables import leases
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A shard that `owner` may work on until `expires_us`."""
+
+    shard: int
+    fence: int
+    owner: str
+    expires_us: int
+
+
+class LeaseLost(RuntimeError):
+    """The shard went to another worker: what was done under the old lease must not be written."""
+
+
+def owner_name() -> str:
+    """A name for this process that no other has had."""
+    return f"{socket.gethostname()}:{getpid()}:{secrets.token_hex(4)}"
+
+
+def claim(
+    engine: Engine,
+    owner: str,
+    wanted: Sequence[int],
+    ttl_s: float,
+    now_us: int,
+    at_most: int | None = None,
+) -> list[Lease]:
+    """Leases on those of the `wanted` shards that are free or expired, the first ones first, up to `at_most`.
+
+    A shard that is held is left out, whoever holds it: the owner itself renews instead. Clocks of workers
+    should agree to well within `ttl_s`.
+    """
+    free = or_(leases.c.owner.is_(None), leases.c.expires_us <= now_us)
+    expires_us = now_us + round(ttl_s * 1e6)
+    with writing(engine) as connection:
+        held = set(connection.scalars(select(leases.c.shard).where(leases.c.shard.in_(wanted), ~free)))
+        chosen = [shard for shard in dict.fromkeys(wanted) if shard not in held][:at_most]
+        if not chosen:
+            return []
+        rows = [  # sorted: two workers lock in one order
+            {"shard": shard, "fence": 1, "owner": owner, "expires_us": expires_us} for shard in sorted(chosen)
+        ]
+        # The condition is judged again under the row's lock: another worker may have been quicker.
+        taking = (
+            insert_into(connection, leases)
+            .values(rows)
+            .on_conflict_do_update(
+                index_elements=[leases.c.shard],
+                set_={"fence": leases.c.fence + 1, "owner": owner, "expires_us": expires_us},
+                where=free,
+            )
+            .returning(leases.c.shard, leases.c.fence)
+        )
+        fences = dict(connection.execute(taking).tuples().all())
+    return [Lease(shard, fences[shard], owner, expires_us) for shard in chosen if shard in fences]
+
+
+def renew(engine: Engine, held: Sequence[Lease], ttl_s: float, now_us: int) -> list[Lease]:
+    """The leases that are still ours, prolonged; also an expired one, where nobody took the shard."""
+    expires_us = now_us + round(ttl_s * 1e6)
+    kept = _where_ours(engine, held, {"expires_us": expires_us})
+    return [replace(lease, expires_us=expires_us) for lease in kept]
+
+
+def release(engine: Engine, held: Sequence[Lease]) -> None:
+    """Give shards back before their time; those that others took meanwhile stay theirs."""
+    _where_ours(engine, held, {"owner": None})
+
+
+def holds(engine: Engine, lease: Lease, now_us: int) -> bool:
+    """Whether the shard is the lease's and its time not over."""
+    with engine.connect() as connection:
+        return connection.execute(_current(lease).where(leases.c.expires_us > now_us)).first() is not None
+
+
+def assert_held(connection: Connection, lease: Lease) -> None:
+    """Raises LeaseLost where another took the shard; else nobody can before the transaction ends."""
+    if connection.execute(_current(lease).with_for_update()).first() is None:
+        raise LeaseLost(f"shard {lease.shard}: another worker took it over (fence {lease.fence} is past)")
+
+
+def _current(lease: Lease) -> Select[tuple[int]]:
+    return select(leases.c.shard).where(_is(lease))
+
+
+def _is(lease: Lease) -> ColumnElement[bool]:
+    return and_(leases.c.shard == lease.shard, leases.c.fence == lease.fence, leases.c.owner == lease.owner)
+
+
+def _where_ours(engine: Engine, held: Sequence[Lease], values: dict[str, object]) -> list[Lease]:
+    with writing(engine) as connection:
+        return [
+            lease
+            for lease in sorted(held, key=lambda lease: lease.shard)
+            if connection.execute(update(leases).where(_is(lease)).values(values)).rowcount
+        ]

@@ -1,0 +1,242 @@
+"""The podcasts tracked: found, listed, read by shard, and what the crawler learns of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+import polars as pl
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Text, cast, func, or_, select, update
+
+from ingest.feeds.schema import shard_of
+from ingest.feeds.urls import BadFeedUrl, feed_url, podcast_key
+from ingest.schema import Schema
+from registry.batches import PARAMETERS, batches
+from registry.database import writing
+from registry.leases import Lease, assert_held
+from registry.registration import Registration, normal_guid
+from registry.registrations import Deregistered, Registered, deregister, register
+from registry.shards import bump, version, versions
+from registry.tables import PodcastState, podcasts, registrations
+
+__all__ = [
+    "TRACKED",
+    "Crawled",
+    "Deregistered",
+    "Filter",
+    "Podcast",
+    "Registered",
+    "Registration",
+    "Tracking",
+    "deregister",
+    "find",
+    "listing",
+    "record_crawl",
+    "register",
+    "tracked",
+    "tracked_version",
+    "tracked_versions",
+]
+
+TRACKED: Schema = {
+    "podcast_key": pl.Int64,
+    "feed_url": pl.String,
+    "original_url": pl.String,
+    "since_us": pl.Int64,
+    "itunes_id": pl.Int64,
+    "podcastindex_id": pl.Int64,
+    "podcast_guid": pl.String,
+    "show_id": pl.String,
+    "state": pl.String,  # PodcastState
+    "reason": pl.String,
+}
+
+# A cheap mark of change of a shard (registry/shards.py): same version, same `tracked`.
+tracked_version, tracked_versions = version, versions
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """A tenant's registration of a podcast."""
+
+    tenant: str
+    labels: tuple[str, ...]
+    since_us: int
+
+
+@dataclass(frozen=True)
+class Podcast:
+    """What the registry knows of a podcast."""
+
+    podcast_key: int
+    feed_url: str
+    original_url: str
+    podcast_guid: str | None  # None: not given, and not fetched yet
+    itunes_id: int | None
+    podcastindex_id: int | None
+    show_id: str | None  # where none was given, the podcast_guid
+    since_us: int
+    state: PodcastState
+    reason: str | None
+    trackings: tuple[Tracking, ...] = ()  # by tenant
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which podcasts are meant; None: whatever it is."""
+
+    tenant: str | None = None
+    label: str | None = None
+    state: PodcastState | None = None
+    host: str | None = None
+
+
+def find(engine: Engine, what: str) -> list[Podcast]:
+    """The podcasts that `what` means: a podcast_key, a URL (also one moved to), a podcast:guid, an Apple or
+    Podcast Index id. Several where a guid or id stands in several feeds; none where nothing is tracked.
+    """
+    what = what.strip()
+    with engine.connect() as connection:
+        for condition in _meanings(connection, what):
+            if found := _read(connection, [condition]):
+                return found
+    return []
+
+
+def _meanings(connection: Connection, what: str) -> Iterator[ColumnElement[bool]]:
+    """The likeliest first."""
+    key = podcasts.c.podcast_key
+    digits = what.removeprefix("-")
+    if digits.isascii() and digits.isdigit() and len(digits) <= 19:
+        number = int(what)
+        if -(2**63) <= number < 2**63:
+            yield key == number
+            yield podcasts.c.itunes_id == number
+            yield podcasts.c.podcastindex_id == number
+    try:
+        UUID(what)
+    except ValueError:
+        try:
+            url_key = podcast_key(feed_url(what))
+        except BadFeedUrl:
+            pass
+        else:
+            yield key == url_key
+            yield podcasts.c.moved_key == url_key
+    yield podcasts.c.podcast_guid == normal_guid(what)
+
+
+def listing(
+    engine: Engine, which: Filter = Filter(), after: int | None = None, limit: int = 1000
+) -> list[Podcast]:
+    """A page of podcasts by key; the next page begins `after` the last key of this one."""
+    conditions: list[ColumnElement[bool]] = []
+    of_tenant: list[ColumnElement[bool]] = []
+    if which.tenant is not None:
+        of_tenant.append(registrations.c.tenant == which.tenant)
+    if which.label is not None:
+        of_tenant.append(cast(registrations.c.labels, Text).contains(f'"{which.label}"', autoescape=True))
+    if of_tenant:
+        tracking = select(registrations.c.podcast_key).where(
+            registrations.c.podcast_key == podcasts.c.podcast_key, *of_tenant
+        )
+        conditions.append(tracking.exists())
+    if which.state is not None:
+        conditions.append(podcasts.c.state == which.state)
+    if which.host is not None:
+        conditions.append(_is_on(which.host.lower()))
+    if after is not None:
+        conditions.append(podcasts.c.podcast_key > after)
+    with engine.connect() as connection:
+        return _read(connection, conditions, limit)
+
+
+def _is_on(host: str) -> ColumnElement[bool]:
+    starts = [f"{scheme}://{host}{end}" for scheme in ("http", "https") for end in "/:"]
+    return or_(*(podcasts.c.feed_url.startswith(start, autoescape=True) for start in starts))
+
+
+_SHOW_ID = func.coalesce(podcasts.c.show_id, podcasts.c.podcast_guid).label("show_id")
+
+
+def _read(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], limit: int | None = None
+) -> list[Podcast]:
+    columns = [podcasts.c[name] for name in Podcast.__dataclass_fields__ if name in podcasts.c]
+    query = select(*(_SHOW_ID if column is podcasts.c.show_id else column for column in columns))
+    rows = connection.execute(query.where(*conditions).order_by(podcasts.c.podcast_key).limit(limit)).all()
+    trackings: dict[int, list[Tracking]] = {}
+    for keys in batches([row.podcast_key for row in rows], PARAMETERS):
+        of_keys = select(registrations).where(registrations.c.podcast_key.in_(keys))
+        for each in connection.execute(of_keys.order_by(registrations.c.tenant)):
+            tracking = Tracking(each.tenant, tuple(each.labels), each.since_us)
+            trackings.setdefault(each.podcast_key, []).append(tracking)
+    return [_podcast(row, trackings.get(row.podcast_key, [])) for row in rows]
+
+
+def _podcast(row: Row[tuple[object, ...]], trackings: Sequence[Tracking]) -> Podcast:
+    podcast = Podcast(**row._mapping, trackings=tuple(trackings))
+    return replace(podcast, state=PodcastState(podcast.state))
+
+
+def tracked(engine: Engine, shard: int) -> pl.DataFrame:
+    """All podcasts of a shard as TRACKED, by key; also those no longer polled (`state`)."""
+    columns = [_SHOW_ID if name == "show_id" else podcasts.c[name] for name in TRACKED]
+    query = select(*columns).where(podcasts.c.shard == shard).order_by(podcasts.c.podcast_key)
+    with engine.connect() as connection:
+        rows = [tuple(row) for row in connection.execute(query)]
+    return pl.DataFrame(rows, TRACKED, orient="row")
+
+
+@dataclass(frozen=True)
+class Crawled:
+    """What a sweep learnt of one podcast; None: nothing new."""
+
+    podcast_key: int
+    feed_url: str | None = None  # where it moved, normalised
+    podcast_guid: str | None = None  # declared, else derived
+    itunes_id: int | None = None
+    podcastindex_id: int | None = None
+    state: PodcastState | None = None
+    reason: str | None = None  # taken with the state
+
+
+def record_crawl(engine: Engine, learnt: Sequence[Crawled], lease: Lease | None = None) -> int:
+    """Take over what was learnt, in one transaction; how many podcasts that changed.
+
+    A podcast that was deregistered meanwhile stays so. With `lease`, nothing is written once another worker
+    has taken the shard: raises registry.leases.LeaseLost.
+    """
+    by_key = {each.podcast_key: each for each in learnt}
+    changed: list[int] = []
+    with writing(engine) as connection:
+        if lease is not None:
+            assert_held(connection, lease)
+        for keys in batches(sorted(by_key), PARAMETERS):
+            query = select(podcasts).where(podcasts.c.podcast_key.in_(keys))
+            locked = query.order_by(podcasts.c.podcast_key).with_for_update(key_share=True)
+            for row in connection.execute(locked).mappings().all():
+                new = _news(by_key[row["podcast_key"]], PodcastState(row["state"]))
+                if any(row[name] != value for name, value in new.items()):
+                    of_key = podcasts.c.podcast_key == row["podcast_key"]
+                    connection.execute(update(podcasts).where(of_key).values(new))
+                    changed.append(row["podcast_key"])
+        bump(connection, map(shard_of, changed))
+    return len(changed)
+
+
+def _news(crawled: Crawled, state: PodcastState) -> dict[str, object]:
+    given: dict[str, object] = {
+        "feed_url": crawled.feed_url,
+        "podcast_guid": normal_guid(crawled.podcast_guid) if crawled.podcast_guid else None,
+        "itunes_id": crawled.itunes_id,
+        "podcastindex_id": crawled.podcastindex_id,
+    }
+    news = {name: value for name, value in given.items() if value is not None}
+    if crawled.feed_url is not None:
+        url_key = podcast_key(crawled.feed_url)
+        news["moved_key"] = None if url_key == crawled.podcast_key else url_key
+    if crawled.state is not None and state is not PodcastState.DEREGISTERED:
+        news |= {"state": crawled.state, "reason": crawled.reason}
+    return news

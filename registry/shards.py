@@ -1,0 +1,33 @@
+"""A counter a shard that grows with every change: who has seen it need not read the shard again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, Engine, select
+
+from registry.database import insert_into
+from registry.tables import shards
+
+
+def version(engine: Engine, shard: int) -> int:
+    """Of one shard, 0 where nothing was ever registered. Read it before the shard, not after."""
+    with engine.connect() as connection:
+        return connection.scalar(select(shards.c.version).where(shards.c.shard == shard)) or 0
+
+
+def versions(engine: Engine) -> dict[int, int]:
+    """Of all shards that ever held a podcast."""
+    with engine.connect() as connection:
+        return dict(connection.execute(select(shards.c.shard, shards.c.version)).tuples().all())
+
+
+def bump(connection: Connection, changed: Iterable[int]) -> None:
+    """Count a change in each of `changed`; the last statement of a transaction, so that locks are short."""
+    rows = [{"shard": shard, "version": 1} for shard in sorted(set(changed))]
+    if not rows:
+        return
+    insert = insert_into(connection, shards).values(rows)  # sorted: two writers lock in one order
+    connection.execute(
+        insert.on_conflict_do_update(index_elements=[shards.c.shard], set_={"version": shards.c.version + 1})
+    )

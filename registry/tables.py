@@ -1,0 +1,182 @@
+"""The tables of the registry. Their history is registry/migrations; a test holds the two together."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from ingest.feeds.schema import SHARDS
+
+# As SQLite's INTEGER PRIMARY KEY a key is the row's own place in the file: no second index.
+KEY = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+class PodcastState(StrEnum):
+    """Whether a podcast is polled."""
+
+    ACTIVE = "active"
+    GONE = "gone"  # its server said so, 410 (UPDATES §4)
+    DEAD = "dead"  # 30 days of 404 or DNS failure: probed monthly
+    DEREGISTERED = "deregistered"  # no tenant is left; history stays
+
+
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    return CheckConstraint(f"{column} in ({', '.join(repr(str(value)) for value in values)})", name=column)
+
+
+podcasts = Table(
+    "podcasts",
+    metadata,
+    Column("podcast_key", KEY, primary_key=True, autoincrement=False),  # of the URL as first registered
+    Column("shard", SmallInteger, nullable=False),  # podcast_key & 255
+    Column("feed_url", Text, nullable=False),  # where it is fetched
+    Column("original_url", Text, nullable=False),  # as registered
+    Column("moved_key", BigInteger),  # the key feed_url itself has, where that is another: it moved
+    Column("podcast_guid", Text),  # null: not given, and not fetched yet
+    Column("itunes_id", BigInteger),
+    Column("podcastindex_id", BigInteger),
+    Column("show_id", Text),  # null: the podcast_guid
+    Column("since_us", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),  # of a state other than active
+    CheckConstraint(f"shard = (podcast_key & {SHARDS - 1})", name="shard"),
+    _one_of("state", PodcastState),
+)
+Index(None, podcasts.c.shard)
+# None is unique: an equal guid on another host is a candidate duplicate (UPDATES §4). Nulls are left
+# out: they would be a fifth of the work of a load.
+for _id in ("moved_key", "podcast_guid", "itunes_id", "podcastindex_id"):
+    _known = podcasts.c[_id].is_not(None)
+    Index(None, podcasts.c[_id], postgresql_where=_known, sqlite_where=_known)
+
+# Who asked for it: two tenants may track one podcast.
+registrations = Table(
+    "registrations",
+    metadata,
+    Column("podcast_key", KEY, ForeignKey(podcasts.c.podcast_key), primary_key=True, autoincrement=False),
+    Column("tenant", Text, primary_key=True),
+    Column("labels", JSON, nullable=False),  # ["customer", …], sorted
+    Column("since_us", BigInteger, nullable=False),
+    # SQLite then keeps the rows in the primary key itself: half the file and half the writes.
+    sqlite_with_rowid=False,
+)
+
+# A counter a shard that grows with every change of its podcasts and registrations.
+shards = Table(
+    "shards",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("fence", BigInteger, nullable=False),  # grows with every claim, never reused
+    Column("owner", Text),  # null: free
+    Column("expires_us", BigInteger, nullable=False),
+)
+
+# Notices that a podcast has news; the newest of a podcast and source.
+hints = Table(
+    "hints",
+    metadata,
+    Column("podcast_key", KEY, ForeignKey(podcasts.c.podcast_key), primary_key=True, autoincrement=False),
+    Column("source", Text, primary_key=True),
+    Column("shard", SmallInteger, nullable=False),
+    Column("noticed_us", BigInteger, nullable=False),
+)
+Index(None, hints.c.shard)
+
+# Where reading of each update source (podping, Podcast Index change file, …) goes on.
+sources = Table(
+    "sources",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("cursor", Text),  # the source's own: a file name, a block number, an instant
+    Column("read_us", BigInteger, nullable=False),
+    Column("reason", Text),  # of the last failure; null: the last reading was good
+)
+
+# Show A (the one that grows) appears in, or is promoted by, an episode of show B (ATTRIBUTION.md).
+collaborations = Table(
+    "collaborations",
+    metadata,
+    Column("collaboration_id", KEY, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # guest_swap | promo_swap | feed_drop | host_read
+    Column("podcast_key", BigInteger, ForeignKey(podcasts.c.podcast_key), nullable=False),  # A
+    Column("partner_key", BigInteger, ForeignKey(podcasts.c.podcast_key), nullable=False),  # B
+    Column("partner_guid", Text, nullable=False),  # of B's episode
+    Column("starts_us", BigInteger, nullable=False),  # the later of air date and insertion start
+    Column("ends_us", BigInteger),
+    Column("cost", Float),
+    Column("currency", Text),  # ISO 4217
+)
+Index(None, collaborations.c.podcast_key)
+Index(None, collaborations.c.partner_key)
+
+# Who is told of changes (UPDATES §5).
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("subscription_id", KEY, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("previous_secret", Text),  # signs too until secret_until_us
+    Column("secret_until_us", BigInteger),
+    Column("types", JSON, nullable=False),  # change types; []: all
+    Column("podcasts", JSON, nullable=False),  # {"keys": [...]} or {"labels": [...]}; {}: all of the tenant
+    Column("fields", JSON, nullable=False),  # fields of a change; []: all
+    Column("mode", Text, nullable=False),  # immediate | scheduled
+    Column("cron", Text),
+    Column("time_zone", Text),
+    Column("batch_size", Integer),
+    Column("is_ordered", Boolean, nullable=False),
+    Column("rate_per_s", Float),
+    Column("state", Text, nullable=False),  # pending | active | disabled
+    Column("reason", Text),
+    Column("created_us", BigInteger, nullable=False),
+)
+Index(None, subscriptions.c.tenant)
+
+# Changes to be delivered; one row a change, whoever hears of it.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("outbox_id", KEY, primary_key=True),
+    Column("podcast_key", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("change", Text, nullable=False),  # ingest.feeds.schema.ChangeType
+    Column("detected_us", BigInteger, nullable=False),
+    Column("data", JSON, nullable=False),
+    UniqueConstraint("podcast_key", "sequence"),  # handed over twice is there once
+)
