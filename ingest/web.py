@@ -1,4 +1,4 @@
-"""What every HTTP client of ours shares: how it names itself, validators byte for byte, Retry-After, errors."""
+"""What every HTTP client of ours shares: its name, validators byte for byte, Retry-After, errors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def raw_header(response: httpx.Response, name: bytes) -> str | None:
 
 
 def is_uncompressed(response: httpx.Response) -> bool:
-    return response.headers.get("Content-Encoding", "identity").lower() == "identity"
+    coding: str = response.headers.get("Content-Encoding", "identity")
+    return coding.lower() == "identity"
 
 
 def retry_after_s(text: str | None, now_us: int) -> int | None:
