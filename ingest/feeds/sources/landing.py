@@ -20,7 +20,6 @@ from ingest.durable import sync
 from ingest.feeds.sources.notices import NoticeReject, Notices, Reject, read_notices
 from ingest.places import UNFINISHED, visible
 
-FOLDER = "hints"  # below the landing folder
 DONE = ".done"
 SUFFIXES = (".json", ".jsonl")
 MAX_FILE_BYTES = 32 << 20
@@ -41,7 +40,7 @@ class Landed:
 
 
 class NoticeFolder:
-    """`root` is `landing/hints`. Several processes may work on it: who stores a hint twice stores it once."""
+    """`root` is `Settings.hints_dir`. Several processes may work on it: who stores a hint twice stores it once."""
 
     def __init__(self, root: Path, settle_s: float = 2, keep_days: float = 7) -> None:
         self.root, self.settle_s, self.keep_days = root, settle_s, keep_days

@@ -67,8 +67,12 @@ class PodcastIndex:
         if not isinstance(data, dict):
             raise self.calls.failed(SourceReason.JUNK, "no data in it")
         hints, ids = news_of(data, self.calls.name, self.calls.clock_us())
-        next_since = as_id(answer.get("nextSince")) or as_id(data.get("nextSince")) or since_s
-        return Recent(hints, ids, max(next_since, since_s))
+        added = (as_id(as_record(item).get("episodeAdded")) for item in as_list(data.get("items")))
+        newest = max((at for at in added if at is not None), default=since_s)
+        # Never back, and never beyond now: a cursor in the future would miss what comes until then.
+        said = as_id(answer.get("nextSince")) or as_id(data.get("nextSince")) or since_s
+        now_s = self.calls.clock_us() // 1_000_000
+        return Recent(hints, ids, max(since_s, min(max(said, newest), now_s)))
 
     async def _podcast(self, path: str, params: Mapping[str, str]) -> Ids | None:
         reply = await self.calls.get(self.address + path, params, self._headers(), also=(400, 404))
