@@ -146,7 +146,7 @@ class Budget:
     def _load(self, now_us: int) -> dict[str, _Spent]:
         """A file that cannot be understood has every source wait for a minute: it never counts as empty."""
         try:
-            said = as_record(orjson.loads(self.path.read_bytes()))
+            said = orjson.loads(self.path.read_bytes())
             return {name: _Spent.of(value) for name, value in said.items()}
         except FileNotFoundError:
             return {}

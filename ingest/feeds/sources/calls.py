@@ -16,6 +16,7 @@ import httpx
 import orjson
 from aiohttp import (
     ClientConnectionError,
+    ClientConnectorError,
     ClientError,
     ClientSession,
     DummyCookieJar,
@@ -141,8 +142,7 @@ class Calls:
             raise self.failed(SourceReason.REFUSED, f"no address: {error}") from error
         except (httpx.HTTPError, ClientError) as error:
             reason = SourceReason.TIMEOUT if _is_timeout(error) else SourceReason.UNREACHABLE
-            # These messages have no headers and no body in them.
-            raise self.failed(reason, str(error)[:_DETAIL_CHARS] or type(error).__name__) from error
+            raise self.failed(reason, _message(error)) from error
 
     async def _answer(self, request: httpx.Request, also: tuple[int, ...]) -> Reply:
         response = await self.http.send(request, stream=True, follow_redirects=False)
@@ -198,6 +198,13 @@ class Calls:
 
     def failed(self, reason: SourceReason, detail: str, until_us: int | None = None) -> SourceUnavailable:
         return SourceUnavailable(self.name, reason, detail, until_us)
+
+
+def _message(error: Exception) -> str:
+    """What went wrong; there are no headers and no body in it."""
+    cause = error.__cause__
+    said = f"{error} ({cause.os_error})" if isinstance(cause, ClientConnectorError) else str(error)
+    return said[:_DETAIL_CHARS] or type(error).__name__
 
 
 def _is_timeout(error: Exception) -> bool:

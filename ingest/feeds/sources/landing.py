@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.durable import sync
-from ingest.feeds.sources.notices import NoticeReject, Notices, Reject, read_notices
+from ingest.feeds.sources.notices import LINES, NoticeReject, Notices, Reject, read_notices
 from ingest.places import UNFINISHED, visible
 
 DONE = ".done"
-SUFFIXES = (".json", ".jsonl")
+SUFFIXES = (".json", LINES)
 MAX_FILE_BYTES = 32 << 20
 _SOURCE = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")
 _NAME_CHARS = 120  # of the file's own name, kept for people
@@ -40,16 +40,14 @@ class Landed:
 
 
 class NoticeFolder:
-    """`root` is `Settings.hints_dir`. Several processes may work on it: who stores a hint twice stores it once."""
+    """`root` is `Settings.hints_dir`. Several processes may work on it: a hint stored twice is stored once."""
 
     def __init__(self, root: Path, settle_s: float = 2, keep_days: float = 7) -> None:
         self.root, self.settle_s, self.keep_days = root, settle_s, keep_days
 
     def waiting(self, now_us: int) -> Iterator[Landed]:
         """Every file that is there and no longer written, read, oldest first by name within its source."""
-        for folder in visible(self.root):
-            if not folder.is_dir() or folder.is_symlink():
-                continue
+        for folder in self._folders():
             if not _SOURCE.fullmatch(folder.name):
                 landed = Landed("", folder)
                 allowed = "allowed are a-z, 0-9, _ and -, at most 64"
@@ -59,9 +57,9 @@ class NoticeFolder:
             for path in visible(folder):
                 name = path.name.lower()
                 if name.endswith(SUFFIXES) and not name.endswith(UNFINISHED):
-                    landed_now = self._read(folder.name, path, now_us)
-                    if landed_now is not None:
-                        yield landed_now
+                    landed_file = self._read(folder.name, path, now_us)
+                    if landed_file is not None:
+                        yield landed_file
 
     def done(self, landed: Landed) -> None:
         """Put a file away whose hints are stored. One that could not be read stays, and one that took its
@@ -85,8 +83,8 @@ class NoticeFolder:
         """Forget files put away more than `keep_days` ago; how many."""
         limit = now_us / 1e6 - self.keep_days * 86_400
         forgotten = 0
-        for folder in visible(self.root):
-            for path in sorted((folder / DONE).glob("*")) if folder.is_dir() else ():
+        for folder in self._folders():
+            for path in sorted((folder / DONE).glob("*")):
                 try:
                     if path.lstat().st_mtime < limit:
                         path.unlink()
@@ -94,6 +92,9 @@ class NoticeFolder:
                 except FileNotFoundError:
                     continue
         return forgotten
+
+    def _folders(self) -> list[Path]:
+        return [path for path in visible(self.root) if path.is_dir() and not path.is_symlink()]
 
     def _read(self, source: str, path: Path, now_us: int) -> Landed | None:
         """None: it is still being written, or gone."""
@@ -106,10 +107,11 @@ class NoticeFolder:
         except OSError as error:
             reason = NoticeReject.NOT_A_FILE if path.is_symlink() else NoticeReject.UNREADABLE
             return _refuse(landed, reason, error.strerror or "cannot be opened")
+        before = os.fstat(handle)
+        if not stat.S_ISREG(before.st_mode):
+            os.close(handle)
+            return _refuse(landed, NoticeReject.NOT_A_FILE, "not a regular file")
         with os.fdopen(handle, "rb") as file:
-            before = os.fstat(handle)
-            if not stat.S_ISREG(before.st_mode):
-                return _refuse(landed, NoticeReject.NOT_A_FILE, "not a regular file")
             # ctime: set when the file was moved here, even with an old modification time.
             if now_us / 1e6 - max(before.st_mtime, before.st_ctime) < self.settle_s:
                 return None

@@ -1,6 +1,7 @@
 """Notice files, read: podping notices and WebSub callbacks → hints, and what cannot be used with its reason.
 
-A file holds one JSON document, an array of notices, or a notice a line. Shapes of a notice:
+A `.jsonl` file holds a notice, or an array of them, a line; a `.json` file one document of that kind, or
+lines of them. Shapes of a notice:
 
 - podping 1.x: {"version": "1.1", "medium": "podcast", "reason": "update", "iris": ["https://…"]},
 - podping before 1.0: {"urls": ["https://…"]} and {"url": "https://…"},
@@ -24,6 +25,7 @@ from ingest.feeds.sources.values import Hint, News, as_list, as_record
 from ingest.feeds.urls import BadFeedUrl, feed_url, podcast_key
 
 MAX_LINE_BYTES = 8 << 20  # a longer line could become gigabytes of tiny JSON values
+LINES = ".jsonl"
 MAX_REJECTS = 1_000  # told one by one; the rest of a file's are counted
 _DETAIL_CHARS = 200
 _BLANK = b" \t\r"
@@ -85,10 +87,9 @@ def read_notices(body: bytes, source: str, name: str, modified_us: int, now_us: 
     body = body.removeprefix(b"\xef\xbb\xbf")
     if not body.strip():
         _reject(found, file, 0, NoticeReject.EMPTY, "nothing in it")
-    # A document over several lines: only if it is none are its lines notices of their own.
-    if len(body) <= MAX_LINE_BYTES and (whole := _json(body)) is not _NOTHING:
-        for notice in whole if isinstance(whole, list) and not _is_operation(whole) else [whole]:
-            _read(notice, file, 1, found)
+    may_be_one = not name.lower().endswith(LINES) and len(body) <= MAX_LINE_BYTES
+    if may_be_one and (whole := _json(body)) is not _NOTHING:
+        _read_all(whole, file, 1, found)
         return found
     for number, line in enumerate(body.split(b"\n"), 1):
         line = line.strip(_BLANK)
@@ -99,7 +100,7 @@ def read_notices(body: bytes, source: str, name: str, modified_us: int, now_us: 
         elif line[0] not in _STARTS or (notice := _json(line)) is _NOTHING:
             _reject(found, file, number, NoticeReject.NOT_JSON, _shown(line))
         else:
-            _read(notice, file, number, found)
+            _read_all(notice, file, number, found)
     return found
 
 
@@ -108,6 +109,12 @@ def _json(text: bytes) -> object:
         return orjson.loads(text)  # bounds its depth
     except orjson.JSONDecodeError:
         return _NOTHING
+
+
+def _read_all(value: object, file: _File, line: int, found: Notices) -> None:
+    """A notice or an array of them."""
+    for notice in value if isinstance(value, list) and not _is_operation(value) else [value]:
+        _read(notice, file, line, found)
 
 
 def _read(notice: object, file: _File, line: int, found: Notices) -> None:

@@ -154,7 +154,9 @@ def test_a_spent_budget_holds_over_a_restart_and_says_when_it_goes_on(
     error = refusal(tmp_path, server, use, limits=limits, clock=clock)
     assert (error.reason, error.until_us) == (SourceReason.OUT_OF_BUDGET, NOW_US + 60_000_000)
     assert len(server.asked) == 2
-    assert refusal(tmp_path, server, use, limits=limits, clock=Clock(NOW_US + 60_000_000)).reason != error.reason
+    assert (
+        refusal(tmp_path, server, use, limits=limits, clock=Clock(NOW_US + 60_000_000)).reason != error.reason
+    )
     assert len(server.asked) == 3
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ingest.feeds.sources.budget import Limits
 from ingest.feeds.sources.calls import SourceReason, SourceUnavailable
 from ingest.feeds.sources.change_file import ChangeFile, Changes, Cursor
 from ingest.feeds.sources.podcastindex import Credentials, PodcastIndex, Recent
@@ -42,7 +43,11 @@ def index(tmp_path: Path, server: Server, ask: Any) -> Any:
 @pytest.mark.parametrize(
     ("ask", "path", "query"),
     [
-        (lambda api: api.by_feed_url("https://a.example/?b=c&d"), "byfeedurl", {"url": "https://a.example/?b=c&d"}),
+        (
+            lambda api: api.by_feed_url("https://a.example/?b=c&d"),
+            "byfeedurl",
+            {"url": "https://a.example/?b=c&d"},
+        ),
         (lambda api: api.by_guid("abc"), "byguid", {"guid": "abc"}),
         (lambda api: api.by_itunes_id(17), "byitunesid", {"id": "17"}),
     ],
@@ -72,13 +77,22 @@ def test_a_podcast_that_the_index_does_not_know_is_none(tmp_path: Path, server: 
 
 
 def test_values_that_cannot_be_are_left_out(tmp_path: Path, server: Server) -> None:
-    odd = {"id": 5, "url": "file:///etc/passwd", "itunesId": 0, "podcastGuid": "\0", "title": ["x"], "newUrl": 7}
+    odd = {
+        "id": 5,
+        "url": "file:///etc/passwd",
+        "itunesId": 0,
+        "podcastGuid": "\0",
+        "title": ["x"],
+        "newUrl": 7,
+    }
     server.pages["*"] = json_page({"status": "true", "feed": odd})
     assert index(tmp_path, server, lambda api: api.by_guid("abc")) == Ids("source", podcastindex_id=5)
 
 
 def test_a_key_is_never_shown() -> None:
-    assert "SECRET" not in repr(Credentials("KEY", "SECRET")) and "KEY" not in repr(Credentials("KEY", "SECRET"))
+    assert "SECRET" not in repr(Credentials("KEY", "SECRET")) and "KEY" not in repr(
+        Credentials("KEY", "SECRET")
+    )
 
 
 def data(position: int, feeds: list[int], items: list[int] = []) -> dict[str, Any]:  # noqa: B006
@@ -125,7 +139,9 @@ class Tracking:
         if number < self.oldest:
             return Page(b"gone", 404)
         previous = f"{self.server.url}/{number - 1}"
-        page = json_page({"status": "true", "previousTrackingUrl": previous, "data": data(number * 10, [number])})
+        page = json_page(
+            {"status": "true", "previousTrackingUrl": previous, "data": data(number * 10, [number])}
+        )
         page.headers["ETag"] = tag
         return page
 
@@ -208,8 +224,6 @@ def test_what_is_no_cursor_is_the_beginning(text: str | None) -> None:
 
 
 def test_the_budget_bounds_a_walk(tmp_path: Path, server: Server) -> None:
-    from ingest.feeds.sources.budget import Limits
-
     Tracking(server, 9)
     clock = Clock()
 
