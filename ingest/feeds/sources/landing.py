@@ -40,7 +40,7 @@ class Landed:
 
 
 class NoticeFolder:
-    """`root` is `Settings.hints_dir`. Several processes may work on it: a hint stored twice is stored once."""
+    """`root` is `Settings.hints_dir`. Several processes may work on it: each hint is stored once."""
 
     def __init__(self, root: Path, settle_s: float = 2, keep_days: float = 7) -> None:
         self.root, self.settle_s, self.keep_days = root, settle_s, keep_days

@@ -20,6 +20,7 @@ import orjson
 
 from ingest.feeds.sources.calls import Calls, SourceReason
 from ingest.feeds.sources.values import as_url
+from ingest.feeds.urls import host_of
 
 NAME = "websub"
 LEASE_S = 10 * 86_400  # asked for; the hub decides
@@ -56,14 +57,26 @@ class Subscription:
 
 
 def subscription(
-    hub: str, topic: str, podcast_key: int, callback_base: str, master: str, mode: Mode = Mode.SUBSCRIBE
+    hub: str,
+    topic: str,
+    podcast_key: int,
+    callback_base: str,
+    master: str,
+    mode: Mode = Mode.SUBSCRIBE,
+    lease_s: int = LEASE_S,
 ) -> Subscription:
     """The subscription of a podcast. Callback and secret follow from the installation's `master` secret, so
     that nothing secret is stored, and one hub that leaks gives away no other topic.
     """
     token = callback_token(master, podcast_key, topic)
     callback = f"{callback_base.rstrip('/')}/{podcast_key}/{token}"
-    return Subscription(hub, topic, callback, _derived(master, "secret", podcast_key, topic), mode)
+    secret = _derived(master, "secret", podcast_key, topic)
+    return Subscription(hub, topic, callback, secret, mode, lease_s)
+
+
+def budget_name(hub: str) -> str:
+    """Every hub has a budget of its own: one that is busy holds up no other. `hub`: normalised."""
+    return f"{NAME}:{host_of(hub)}"
 
 
 def callback_token(master: str, podcast_key: int, topic: str) -> str:

@@ -24,6 +24,7 @@ from ingest.feeds.sources.websub import (
     Mode,
     Outcome,
     Verification,
+    budget_name,
     callback_token,
     envelope,
     is_signed,
@@ -59,6 +60,10 @@ def test_a_hub_is_asked_for_one_topic_with_a_secret_of_its_own(tmp_path: Path, s
     other = subscription("https://hub.example/", TOPIC, 8, "https://us.example/websub/", MASTER)
     assert len({WANTED.secret, other.secret, WANTED.callback, other.callback, MASTER}) == 5
     assert WANTED.secret not in repr(WANTED) and len(WANTED.secret) < 200  # §5.1
+
+
+def test_every_hub_has_a_budget_of_its_own() -> None:
+    assert budget_name("https://hub.example:8443/x") == "websub:hub.example"
 
 
 def test_ending_a_subscription_sends_no_secret() -> None:
