@@ -29,7 +29,7 @@ LINES = ".jsonl"
 MAX_REJECTS = 1_000  # told one by one; the rest of a file's are counted
 _DETAIL_CHARS = 200
 _BLANK = b" \t\r"
-_STARTS = b"{["
+_STARTS, _ENDS = b"{[", b"}]"  # cheaper to see than an error of the parser
 _LIVE_TEST = "pplt_"  # Hive operation ids of tests: pplt_podcast_live …
 _NEWS = {"live": News.LIVE, "liveend": News.LIVE_END, "live_end": News.LIVE_END}
 _NOTHING = object()
@@ -86,7 +86,7 @@ def read_notices(body: bytes, source: str, name: str, modified_us: int, now_us: 
     file, found = _File(source, name, min(modified_us, now_us), now_us), Notices()
     body = body.removeprefix(b"\xef\xbb\xbf")
     if not body.strip():
-        _reject(found, file, 0, NoticeReject.EMPTY, "nothing in it")
+        _reject(found, file, 0, NoticeReject.EMPTY, b"")
     may_be_one = not name.lower().endswith(LINES) and len(body) <= MAX_LINE_BYTES
     if may_be_one and (whole := _json(body)) is not _NOTHING:
         _read_all(whole, file, 1, found)
@@ -96,9 +96,9 @@ def read_notices(body: bytes, source: str, name: str, modified_us: int, now_us: 
         if not line:
             continue
         if len(line) > MAX_LINE_BYTES:
-            _reject(found, file, number, NoticeReject.TOO_LONG, f"{len(line):,} bytes")
-        elif line[0] not in _STARTS or (notice := _json(line)) is _NOTHING:
-            _reject(found, file, number, NoticeReject.NOT_JSON, _shown(line))
+            _reject(found, file, number, NoticeReject.TOO_LONG, line)
+        elif line[0] not in _STARTS or line[-1] not in _ENDS or (notice := _json(line)) is _NOTHING:
+            _reject(found, file, number, NoticeReject.NOT_JSON, line)
         else:
             _read_all(notice, file, number, found)
     return found
@@ -125,18 +125,18 @@ def _read(notice: object, file: _File, line: int, found: Notices) -> None:
     if (operation := _operation(notice)) is not None:
         name, text = operation
         if isinstance(name, str) and name.startswith(_LIVE_TEST):
-            return _reject(found, file, line, NoticeReject.LIVE_TEST, _shown(name))
+            return _reject(found, file, line, NoticeReject.LIVE_TEST, name)
         notice = _json(text.encode("utf-8", "replace")) if isinstance(text, str) else text
         record = as_record(notice)
     if "topic" in record:
         if record.get("signature") not in (None, True):
-            return _reject(found, file, line, NoticeReject.NOT_SIGNED, _shown(record["topic"]))
+            return _reject(found, file, line, NoticeReject.NOT_SIGNED, record["topic"])
         urls, noticed = [record["topic"]], record.get("received_at")
     else:
         urls = list(_podping_urls(record))
         noticed = noticed if noticed is not None else record.get("timestamp")
     if not urls:
-        return _reject(found, file, line, NoticeReject.NOT_A_NOTICE, _shown(notice))
+        return _reject(found, file, line, NoticeReject.NOT_A_NOTICE, notice)
     news = _news(record.get("reason"))
     noticed_us = _instant_us(noticed, file)
     for url in urls:
@@ -145,7 +145,7 @@ def _read(notice: object, file: _File, line: int, found: Notices) -> None:
                 raise BadFeedUrl(f"not a text: {_shown(url)}")
             normal = feed_url(url)
         except BadFeedUrl as error:
-            _reject(found, file, line, NoticeReject.BAD_URL, str(error)[:_DETAIL_CHARS])
+            _reject(found, file, line, NoticeReject.BAD_URL, error)
             continue
         key = _key(record.get("podcast_key")) if "topic" in record else None
         key = podcast_key(normal) if key is None else key
@@ -205,9 +205,11 @@ def _instant_us(value: object, file: _File) -> int:
     return at_us if 0 < at_us <= file.now_us else file.modified_us
 
 
-def _reject(found: Notices, file: _File, line: int, reason: NoticeReject, detail: str) -> None:
+def _reject(found: Notices, file: _File, line: int, reason: NoticeReject, what: object) -> None:
+    """`what` there was, or an error that says it."""
     found.rejected += 1
     if len(found.rejects) < MAX_REJECTS:
+        detail = str(what)[:_DETAIL_CHARS] if isinstance(what, BadFeedUrl) else _shown(what)
         found.rejects.append(Reject(file.name, line, reason, detail))
 
 
