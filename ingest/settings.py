@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "EARSHOT_"
+HINTS = "hints"  # landing/hints holds notices of changed feeds, not logs
 
 
 class Window(StrEnum):
@@ -140,6 +141,11 @@ class Settings(BaseModel):
     def landing_dir(self) -> Path:
         """Where sources drop their files: one folder a source."""
         return self.landing or self.data / "landing"
+
+    @property
+    def hints_dir(self) -> Path:
+        """Where notices of changed feeds arrive: one folder a source of them."""
+        return self.landing_dir / HINTS
 
     @property
     def lake_dir(self) -> Path:

@@ -36,11 +36,12 @@ from ingest.logs.formats import FORMATS, detect
 from ingest.logs.formats.base import UTC, Format
 from ingest.places import Place, files_below
 from ingest.schema import SourceClass
-from ingest.settings import SettingError, Settings, TimeZone
+from ingest.settings import HINTS, SettingError, Settings, TimeZone
 
 AUTO = "auto"
 FILE = "sources.toml"
 CATALOG = "catalog"  # landing/catalog holds episode lists, not logs
+NO_SOURCES = (CATALOG, HINTS)  # folders of landing that hold no logs
 MOST_PROXIES = 9
 _SAFE_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")  # becomes part of file names
 _TABLE = re.compile(r"\s*\[([^\]]*)\]")
@@ -158,9 +159,10 @@ class Sources:
 
 def safe_name(name: str) -> str:
     """`name`, if it can name a source. Raises SettingError."""
-    if not _SAFE_NAME.fullmatch(name) or name == CATALOG:
+    if not _SAFE_NAME.fullmatch(name) or name in NO_SOURCES:
         raise SettingError(
-            f"source name {name!r} cannot be used: allowed are a-z, 0-9, _ and -, at most 64, not '{CATALOG}'"
+            f"source name {name!r} cannot be used: allowed are a-z, 0-9, _ and -, at most 64, "
+            f"not {' and '.join(repr(folder) for folder in NO_SOURCES)}"
         )
     return name
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ingest.places import files_below, visible
 from ingest.settings import SettingError, Settings
-from ingest.sources import CATALOG, FILE, Sources, safe_name
+from ingest.sources import FILE, NO_SOURCES, Sources, safe_name
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _files(settings: Settings, sources: Sources) -> Iterator[tuple[str, Path, st
 
 def landing_folders(settings: Settings) -> list[Path]:
     """The folders below landing/, each a source but for the one of the catalogue."""
-    return [path for path in visible(settings.landing_dir) if path.is_dir() and path.name != CATALOG]
+    return [path for path in visible(settings.landing_dir) if path.is_dir() and path.name not in NO_SOURCES]
 
 
 def passed_over(settings: Settings) -> list[str]:

@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 from ingest.reference.lists import LISTS, ListSpec
 from ingest.settings import SettingError, Settings
+from ingest.web import LOCAL_HOSTS
 
 FILE = "reference.toml"
 _KEYS = ("url", "urls", "path", "max_age_days", "use")
 _MAX_URLS = 20
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)

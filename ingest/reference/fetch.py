@@ -6,35 +6,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from ingest.reference.declared import LOCAL_HOSTS, refuse_unsafe
+from ingest.reference.declared import refuse_unsafe
 from ingest.reference.lists import MAX_FILE_BYTES
 from ingest.settings import SettingError
+from ingest.web import LOCAL_HOSTS, Known, Refused, Unreachable, is_uncompressed, user_agent
+
+__all__ = ["Answer", "Known", "Refused", "Unreachable", "client", "get"]
 
 TIMEOUT = httpx.Timeout(30, connect=10)  # seconds, for each wait
 WHOLE_S = 120  # a server that sends a byte a second would never run into a timeout
 MAX_REDIRECTS = 5
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # the server's trouble of today
-
-
-class Unreachable(Exception):
-    """Not now: no network, or a server in trouble. Another time it may be there."""
-
-
-class Refused(Exception):
-    """There is an answer, and it cannot be used."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a server said of the copy we have, byte for byte: weak tags, quotes and all."""
-
-    etag: str | None = None
-    last_modified: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,9 +34,8 @@ class Answer:
 @contextmanager
 def client() -> Iterator[httpx.Client]:
     """The HTTP client of one refresh."""
-    agent = f"Earshot/{metadata.version('earshot')} (podcast analytics; reference lists)"
     # Uncompressed: a size limit then holds on the wire too, and no server names its tag differently for it.
-    headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
+    headers = {"User-Agent": user_agent("reference lists"), "Accept-Encoding": "identity"}
     directly: dict[str, httpx.BaseTransport | None] = {
         f"all://{host}": None for host in ("localhost", "127.0.0.1")
     }
@@ -63,7 +48,7 @@ def get(url: str, known: Known, http: httpx.Client) -> Answer:
     until = time.monotonic() + WHOLE_S
     try:
         for _ in range(MAX_REDIRECTS + 1):
-            with http.stream("GET", url, headers=_conditions(known)) as response:
+            with http.stream("GET", url, headers=known.conditions()) as response:
                 if response.has_redirect_location:
                     url = _target(url, response)
                     continue
@@ -73,11 +58,6 @@ def get(url: str, known: Known, http: httpx.Client) -> Answer:
     except httpx.HTTPError as error:
         raise Unreachable(f"{_site(url)}: {error or type(error).__name__}") from error
     raise Refused(f"more than {MAX_REDIRECTS} redirects")
-
-
-def _conditions(known: Known) -> list[tuple[bytes, bytes]]:
-    asked = ((b"If-None-Match", known.etag), (b"If-Modified-Since", known.last_modified))
-    return [(name, value.encode("latin-1")) for name, value in asked if value is not None]
 
 
 def _target(url: str, response: httpx.Response) -> str:
@@ -101,7 +81,7 @@ def _answer(response: httpx.Response, known: Known, until: float) -> Answer:
         raise Unreachable(f"{site} answers {status} {response.reason_phrase}")
     if status != 200:
         raise Refused(f"{site} answers {status} {response.reason_phrase}: is the address still right?")
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if not is_uncompressed(response):
         raise Refused(f"{site} sends it compressed, which was not asked for")
     body = bytearray()
     for chunk in response.iter_raw():
@@ -110,13 +90,7 @@ def _answer(response: httpx.Response, known: Known, until: float) -> Answer:
             raise Refused(f"{site} sends more than {MAX_FILE_BYTES:,} bytes")
         if time.monotonic() > until:
             raise Unreachable(f"{site} needs more than {WHOLE_S} s")
-    return Answer(bytes(body), Known(_raw(response, b"etag"), _raw(response, b"last-modified")))
-
-
-def _raw(response: httpx.Response, name: bytes) -> str | None:
-    """A header's bytes, one character each: httpx would guess an encoding."""
-    found = [value for key, value in response.headers.raw if key.lower() == name]
-    return (found[0].decode("latin-1") or None) if found else None
+    return Answer(bytes(body), Known.of(response))
 
 
 def _site(url: str) -> str:
