@@ -1,0 +1,184 @@
+"""Which changes a poller of the scripted world must have recorded, given the instants at which it polled.
+
+`expected_changes` walks through the polls of one podcast and compares what each could see with what the one
+before it saw: what happened between two polls collapses to the net change. It uses nothing of the product's
+code; the rules are those of UPDATES §3 and §4, and the constants below are their figures.
+
+The polls to ask with are those whose results were *committed*: an answer that was fetched and then lost in a
+crash never happened for the record. So either read `polled_us` of the podcast's STATE row after each tick
+(one poll a podcast and tick) and collect the distinct values, or take the server's poll log
+(`earshot.feed_server.read_poll_log`) of a run in which nothing was killed.
+
+Left out of the comparison, in truth and in `observed`: fields whose change is volatile or minor by UPDATES §3
+(LEFT_OUT), and with them rows that hold nothing else; `podcast.added`, with which history begins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from earshot.feed_content import DAY, Feed, Item, differences
+from earshot.feed_world import FeedWorld, Seen
+
+Change = tuple[str, str | None, frozenset[str]]  # ChangeType, guid, major fields
+
+GONE_SEEN, GONE_SPAN = 3, 3 * DAY  # 410 so often over so long: gone
+DEAD_SPAN = 30 * DAY  # 404 so long: dead, told as gone
+MOVE_SEEN, MOVE_SPAN = 3, 2 * DAY  # permanent redirect so often over so long: the first signal of a move
+SETTLED = 3  # polls in a row at which a content that was there before is seen again, until it is taken
+
+LEFT_OUT = frozenset({
+    # what a server or a publisher's system writes anew without saying anything
+    "last_build_us", "published_raw", "duration_raw", "language_raw", "categories_raw", "generator",
+    "ttl_min", "self_url", "hub_url", "next_page_url", "skip_hours", "skip_days", "guid_source", "images",
+    # another writing of what stands in a column beside it
+    "description_html", "enclosure_url",
+})  # fmt: skip
+OF_PODCAST_ONLY = frozenset({"published_us"})  # the channel's pubDate moves with each build
+# A namespace tag with a column of its own may or may not also show in `podcast_tags`.
+_ALSO_IN_TAGS = frozenset({
+    "podcast_guid", "medium", "is_locked", "license", "update_frequency", "chapters_url", "transcripts",
+})  # fmt: skip
+
+
+def expected_changes(world: FeedWorld, number: int, polls: Iterable[int]) -> Counter[Change]:
+    """(ChangeType, guid or None, fields) → how often, from polls at these instants, in order."""
+    reader = _Reader(world, number)
+    for at_us in polls:
+        reader.poll(at_us)
+    return reader.changes
+
+
+def observed(rows: Iterable[Mapping[str, object]]) -> Counter[Change]:
+    """CHANGES rows of one podcast in the shape of `expected_changes`."""
+    found: Counter[Change] = Counter()
+    for row in rows:
+        if row["is_minor"] or row["change"] == "podcast.added":
+            continue
+        guid = None if row["guid"] is None else str(row["guid"])
+        fields = frozenset(change["field"] for change in json.loads(str(row["fields"] or "[]")))
+        _add(found, str(row["change"]), guid, fields)
+    return found
+
+
+def _add(
+    changes: Counter[Change], change: str, guid: str | None, fields: frozenset[str] = frozenset()
+) -> None:
+    """Adds a change, without what is left out of the comparison."""
+    if change.startswith("podcast."):
+        guid = None
+    if not change.endswith(".updated"):
+        changes[change, guid, frozenset()] += 1
+        return
+    major = fields - LEFT_OUT - (OF_PODCAST_ONLY if guid is None else frozenset())
+    if major & _ALSO_IN_TAGS:
+        major -= {"podcast_tags"}
+    if major:
+        changes[change, guid, major] += 1
+
+
+@dataclass
+class _Reader:
+    """What a poller knows of one podcast."""
+
+    world: FeedWorld
+    number: int
+    changes: Counter[Change] = field(default_factory=Counter)
+    place: int = 0  # which of the addresses it asks
+    held: Feed | None = None  # the last good content
+    known: dict[str, Item] = field(default_factory=dict)  # every episode ever seen, as last seen
+    removed: set[str] = field(default_factory=set)
+    before: list[Feed] = field(default_factory=list)  # contents it held earlier
+    returning: Feed | None = None  # one of them that is back, and at how many polls in a row
+    returned: int = 0
+    failing: str = ""
+    failures: int = 0
+    failing_since_us: int = 0
+    is_gone: bool = False
+    signals: int = 0  # of a move, in a row
+    signals_since_us: int = 0
+
+    def poll(self, at_us: int) -> None:
+        seen = self.world.seen(self.number, at_us, self.place)
+        if seen.feed is None:
+            self._failed(seen.failure or "", at_us)
+            return
+        self.failures = 0
+        if self.is_gone:
+            self.is_gone = False
+            _add(self.changes, "podcast.recovered", None)
+        if self.held is None:
+            self.known = {item.identity: item for item in seen.feed.items}
+            self.held = seen.feed
+        elif self._is_taken(seen.feed):
+            self._compare(self.held, seen.feed)
+            self.before.append(self.held)
+            self.held = seen.feed
+        self._watch_for_move(seen, at_us)
+
+    def _is_taken(self, feed: Feed) -> bool:
+        """Whether it differs from what is held; a content of earlier only when it has settled (damping)."""
+        if feed == self.held or feed not in self.before:
+            self.returned = 0
+            return feed != self.held
+        self.returned = self.returned + 1 if feed == self.returning else 1
+        self.returning = feed
+        return self.returned >= SETTLED
+
+    def _compare(self, old: Feed, new: Feed) -> None:
+        _add(self.changes, "podcast.updated", None, differences(old.channel, new.channel))
+        live = {item.guid for item in old.channel.live if item.status == "live"}
+        for on_air in new.channel.live:
+            if on_air.status == "live" and on_air.guid not in live:
+                _add(self.changes, "podcast.live", None)
+        for item in new.items:
+            self._compare_episode(item)
+        there = {item.identity for item in new.items}
+        oldest = min((i.published_us for i in new.items if i.published_us is not None), default=None)
+        for item in old.items:
+            is_dated = oldest is not None and item.published_us is not None
+            if item.identity not in there and is_dated and item.published_us > oldest:  # type: ignore[operator]
+                self.removed.add(item.identity)
+                _add(self.changes, "episode.removed", item.identity)
+
+    def _compare_episode(self, item: Item) -> None:
+        known = self.known.get(item.identity)
+        if known is None:
+            _add(self.changes, "episode.created", item.identity)
+        else:
+            fields = differences(known, item)
+            if item.identity in self.removed:
+                fields |= {"removed_us"}
+            _add(self.changes, "episode.updated", item.identity, fields)
+        self.known[item.identity] = item
+        self.removed.discard(item.identity)
+
+    def _failed(self, how: str, at_us: int) -> None:
+        if how != self.failing or not self.failures:
+            self.failing, self.failures, self.failing_since_us = how, 0, at_us
+        self.failures += 1
+        span = at_us - self.failing_since_us
+        is_gone = how == "gone" and self.failures >= GONE_SEEN and span >= GONE_SPAN
+        is_dead = how == "not_found" and span >= DEAD_SPAN
+        if (is_gone or is_dead) and not self.is_gone:
+            self.is_gone = True
+            _add(self.changes, "podcast.gone", None)
+
+    def _watch_for_move(self, seen: Seen, at_us: int) -> None:
+        """First signal: told of the new address often and long enough; second: it is the same podcast."""
+        assert seen.feed is not None and self.held is not None
+        podcast = self.world.podcasts[self.number]
+        is_told = seen.redirect in ("moved", "stranger") or seen.feed.channel.announced_url == podcast.urls[1]
+        if self.place or not is_told:
+            self.signals = 0
+            return
+        if not self.signals:
+            self.signals_since_us = at_us
+        self.signals += 1
+        is_same = seen.feed is not podcast.stranger
+        if is_same and self.signals >= MOVE_SEEN and at_us - self.signals_since_us >= MOVE_SPAN:
+            self.place = 1
+            _add(self.changes, "podcast.moved", None)
