@@ -7,7 +7,7 @@ every world of `len(KINDS)` podcasts has one of each. Instants: epoch microsecon
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -35,6 +35,10 @@ class Kind:
     edits_a_day: float = 0.7
     spells: tuple[str, ...] = ()  # short ones, one after the other, with a recovery after each
     plot: str = ""  # what else befalls it: one of PLOTS
+
+    @property
+    def rhythm_us(self) -> int:
+        return _RHYTHMS[self.rhythm]
 
 
 KINDS: tuple[Kind, ...] = (
@@ -95,21 +99,26 @@ def cast(seed: int, number: int, hosts: int, start_us: int, end_us: int) -> Podc
         medium="podcast",
         is_locked=True,
     )
-    rhythm = _RHYTHMS[kind.rhythm]
-    phase = rng.randrange(rhythm // MINUTE) * MINUTE
+    rhythm, phase = kind.rhythm_us, rng.randrange(kind.rhythm_us // MINUTE) * MINUTE
     before = min(kind.habits.limit, 12 if rhythm >= 7 * DAY else 25)
     script = Script(
         rng, number, slug, kind.habits, channel,
         [start_us - phase - n * rhythm - HOUR for n in range(before, 0, -1)],
     )  # fmt: skip
-    span = Span(start_us, end_us)
-    acts = list(_usual_acts(kind, script, rng, span, rhythm, phase))
+    return perform(kind, script, urls, Span(start_us, end_us), phase)
+
+
+def perform(
+    kind: Kind, script: Script, urls: tuple[str, str], span: Span, phase: int, acts: Iterable[Act] = ()
+) -> Podcast:
+    """Plays a kind's usual life and its plot, and `acts`; `phase` shifts the rhythm of publication, in µs."""
+    acts = [*acts, *_usual_acts(kind, script, span, phase)]
     acts += brief_spells(script, span, kind.spells)
     if kind.plot:
         acts += PLOTS[kind.plot](script, span, urls[1])
     play(script, acts, span)
     return Podcast(
-        number, kind.name, slug, urls, kind.style, tuple(script.versions), tuple(script.spells),
+        script.number, kind.name, script.slug, urls, kind.style, tuple(script.versions), tuple(script.spells),
         tuple(script.happened), script.stranger, kind.max_age_s, kind.validators,
     )  # fmt: skip
 
@@ -124,11 +133,10 @@ def play(script: Script, acts: list[Act], span: Span) -> None:
             last = at_us
 
 
-def _usual_acts(
-    kind: Kind, script: Script, rng: Random, span: Span, rhythm: int, phase: int
-) -> Iterator[Act]:
+def _usual_acts(kind: Kind, script: Script, span: Span, phase: int) -> Iterator[Act]:
     """New episodes on the rhythm, and edits at any time."""
-    for at_us in range(span.start_us + rhythm - phase, span.end_us, rhythm):
+    rng = script.rng
+    for at_us in range(span.start_us + kind.rhythm_us - phase, span.end_us, kind.rhythm_us):
         yield at_us, script.publish
         if kind.rhythm == "burst":
             for n in range(1, 5):

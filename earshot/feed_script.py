@@ -78,6 +78,7 @@ class Habits:
     has_guids: bool = True
     recycles_guid: bool = False  # the newest episode always has the same guid
     beyond_ascii: bool = False
+    keeps_files: bool = False  # never exchanges a file or corrects its duration
 
 
 class Script:
@@ -95,7 +96,7 @@ class Script:
         self._begin(Feed(channel, tuple(items[: habits.limit])), 0)
 
     @classmethod
-    def of(cls, rng: Random, number: int, slug: str, habits: Habits, feed: Feed) -> Script:
+    def beginning_with(cls, rng: Random, number: int, slug: str, habits: Habits, feed: Feed) -> Script:
         """A script that begins with a given feed."""
         script = cls(rng, number, slug, habits, feed.channel, [])
         script.published = len(feed.items)
@@ -170,7 +171,6 @@ class Script:
             lambda: {"title": self.words(4) + f" ({self.published}.{rng.randrange(99)})"},
             lambda: {"description": self.sentences(3)},
             lambda: {"title": self.words(5), "description": self.sentences(2)},
-            lambda: {"duration_s": float(rng.randrange(300, 7000))},
             lambda: {"episode_type": rng.choice(("full", "bonus", "trailer"))},
             lambda: {"is_explicit": not item.is_explicit},
             lambda: {"season": (item.season or 0) + 1},
@@ -180,8 +180,10 @@ class Script:
             lambda: {"persons": (*item.persons[-3:], self.words(2).title())},
             lambda: {"link": f"https://www.example/{self.slug}/{rng.getrandbits(32):08x}"},
         ]
-        if self.habits.has_guids:
-            edits.append(lambda: self.new_enclosure(at_us))
+        if not self.habits.keeps_files:
+            edits.append(lambda: {"duration_s": float(rng.randrange(300, 7000))})
+            if self.habits.has_guids:  # without one the file is what the episode is known by
+                edits.append(lambda: self.new_enclosure(at_us))
         self.edit(at_us, item.identity, **rng.choice(edits)())
 
     def edit_newest_title(self, at_us: int) -> None:
