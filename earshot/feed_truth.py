@@ -9,6 +9,12 @@ crash never happened for the record. So either read `polled_us` of the podcast's
 (one poll a podcast and tick) and collect the distinct values, or take the server's poll log
 (`earshot.feed_server.read_poll_log`) of a run in which nothing was killed.
 
+Where UPDATES leaves a choice, truth takes: a content that was there before is taken only after SETTLED polls in
+a row (so a feed that alternates is damped, and a real revert is told late); a redirect is followed and its
+content taken, also a stranger's; a new-feed-url is as good a first signal of a move as a permanent redirect,
+and both need their polls; an episode that was removed and comes back is updated in `removed_us`; an item is
+known by its declared guid, else by its enclosure.
+
 Left out of the comparison, in truth and in `observed`: fields whose change is volatile or minor by UPDATES §3
 (LEFT_OUT), and with them rows that hold nothing else; `podcast.added`, with which history begins.
 """
