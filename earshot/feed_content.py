@@ -6,6 +6,7 @@ product has to find. Nothing here uses the product's code. Instants: epoch micro
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -101,6 +102,38 @@ class Feed:
 
     def item(self, identity: str) -> Item:
         return next(item for item in self.items if item.identity == identity)
+
+
+def taken_out(old: Sequence[Item], new: Sequence[Item], first_seen_us: Mapping[str, int]) -> list[Item]:
+    """Those of `old` that are not in `new` and were inside the window; the others slid out (UPDATES §3).
+
+    Inside is what is dated strictly newer than the oldest dated item of `new`, a date in the future counting
+    as the instant the item was first seen; and what has no date to compare, when items before and after it
+    in `old` are still there.
+    """
+    there = {item.identity for item in new}
+
+    def dated(items: Sequence[Item]) -> dict[str, int]:
+        return {
+            item.identity: min(item.published_us, first_seen_us[item.identity])
+            for item in items
+            if item.published_us is not None
+        }
+
+    oldest = min(dated(new).values(), default=None)
+    stayed = [place for place, item in enumerate(old) if item.identity in there]
+    found = []
+    for place, item in enumerate(old):
+        when = dated([item]).get(item.identity)
+        if item.identity in there:
+            continue
+        if when is not None and oldest is not None:
+            is_inside = when > oldest
+        else:
+            is_inside = bool(stayed) and stayed[0] < place < stayed[-1]
+        if is_inside:
+            found.append(item)
+    return found
 
 
 def differences(old: Channel | Item, new: Channel | Item) -> frozenset[str]:

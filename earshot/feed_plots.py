@@ -155,6 +155,14 @@ def odd_dates(script: Script, span: Span, _: str) -> list[Act]:
             later = item.published_us + HOUR
             script.edit(at_us, item.identity, published_us=later, published_raw=rfc822(later))
 
+    def take_undated_out(at_us: int) -> None:
+        undated = next((item for item in script.feed.items if item.published_us is None), None)
+        if undated is not None:
+            script.take_out(at_us, undated)
+
+    def take_newest_out(at_us: int) -> None:
+        script.take_out(at_us, script.feed.items[0])
+
     return [
         *(
             (span.at(0.1 * n), partial(publish_unreadable, text))
@@ -164,6 +172,8 @@ def odd_dates(script: Script, span: Span, _: str) -> list[Act]:
         (span.at(0.45), partial(publish_in_future, 200)),
         (span.at(0.6), put_right),
         (span.at(0.7), postpone),
+        (span.at(0.8), take_undated_out),
+        (span.at(0.9), take_newest_out),
     ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
-from earshot.feed_content import HOUR, SECOND, Channel, Feed, Item, LiveItem, differences
+from earshot.feed_content import HOUR, SECOND, Channel, Feed, Item, LiveItem, differences, taken_out
 from earshot.feed_xml import Style
 
 FOR_EVER = 2**62
@@ -109,6 +109,7 @@ class Script:
         self.spells: list[Spell] = []
         self.happened: list[Happened] = []
         self.known = {item.identity: item for item in feed.items}  # all there ever were, as last seen
+        self.first_seen = {item.identity: item.published_us or 0 for item in feed.items}
         self.removed: list[Item] = []
         self.stranger: Feed | None = None
         self.quiet: list[tuple[int, int]] = []  # from … to: nothing is published or edited
@@ -127,8 +128,9 @@ class Script:
         elif changed := differences(known, item):
             self._note(at_us, "episode.updated", item.identity, changed)
         self.known[item.identity] = item
+        self.first_seen.setdefault(item.identity, at_us)
         kept = (item, *others)[: self.habits.limit]
-        self._note_leavers(at_us, others[self.habits.limit - 1 :], kept)
+        self._note_leavers(at_us, kept)
         self._change(at_us, replace(self.feed, items=kept))
 
     def edit(self, at_us: int, identity: str, **changes: object) -> None:
@@ -144,13 +146,14 @@ class Script:
 
     def remove(self, at_us: int) -> None:
         """Takes an episode out from between the newest and the oldest."""
-        inner = self.feed.items[1:-1]
-        if not inner:
-            return
-        gone = self.rng.choice(inner)
+        if len(self.feed.items) > 2:
+            self.take_out(at_us, self.rng.choice(self.feed.items[1:-1]))
+
+    def take_out(self, at_us: int, gone: Item) -> None:
+        """An episode is no longer in the feed, without being pushed out."""
         kept = tuple(item for item in self.feed.items if item is not gone)
         self.removed.append(gone)
-        self._note_leavers(at_us, [gone], kept)
+        self._note_leavers(at_us, kept)
         self._change(at_us, replace(self.feed, items=kept))
 
     def restore(self, at_us: int) -> None:
@@ -287,9 +290,6 @@ class Script:
     ) -> None:
         self.happened.append(Happened(at_us, change, guid, fields))
 
-    def _note_leavers(self, at_us: int, leavers: list[Item], kept: tuple[Item, ...]) -> None:
-        """Removed are those dated inside the window; the others have slid out (UPDATES §3)."""
-        oldest = min((item.published_us for item in kept if item.published_us is not None), default=None)
-        for item in leavers:
-            if oldest is not None and item.published_us is not None and item.published_us > oldest:
-                self._note(at_us, "episode.removed", item.identity)
+    def _note_leavers(self, at_us: int, kept: tuple[Item, ...]) -> None:
+        for item in taken_out(self.feed.items, kept, self.first_seen):
+            self._note(at_us, "episode.removed", item.identity)

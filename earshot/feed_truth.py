@@ -9,14 +9,15 @@ crash never happened for the record. So either read `polled_us` of the podcast's
 (one poll a podcast and tick) and collect the distinct values, or take the server's poll log
 (`earshot.feed_server.read_poll_log`) of a run in which nothing was killed.
 
-Where UPDATES leaves a choice, truth takes: a content that was there before is taken only after SETTLED polls in
-a row (so a feed that alternates is damped, and a real revert is told late); a redirect is followed and its
-content taken, also a stranger's; a new-feed-url is as good a first signal of a move as a permanent redirect,
-and both need their polls; an episode that was removed and comes back is updated in `removed_us`; an item is
-known by its declared guid, else by its enclosure.
+Where UPDATES leaves a choice, truth takes: a content that comes back once is a correction; from the second
+return within FLAP_SPAN on it is held back until seen at SETTLED polls in a row, or until FLAP_SPAN after the
+last change. A redirect is followed and its content taken, also a stranger's. A new-feed-url is as good a
+first signal of a move as a permanent redirect, and both need their polls. An episode that was removed and
+comes back is updated in `removed_us`. An item is known by its declared guid, else by its enclosure.
 
-Left out of the comparison, in truth and in `observed`: fields whose change is volatile or minor by UPDATES §3
-(LEFT_OUT), and with them rows that hold nothing else; `podcast.added`, with which history begins.
+Left out of the comparison, in truth and in `observed`: fields whose change is volatile or minor (LEFT_OUT;
+the product's own sets, with their reasons, are in ingest/feeds/diff.py), and with
+them rows that hold nothing else; `podcast.added`, with which history begins.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from earshot.feed_content import DAY, Feed, Item, differences
+from earshot.feed_content import DAY, Feed, Item, differences, taken_out
 from earshot.feed_world import FeedWorld, Seen
 
 Change = tuple[str, str | None, frozenset[str]]  # ChangeType, guid, major fields
@@ -34,14 +35,15 @@ Change = tuple[str, str | None, frozenset[str]]  # ChangeType, guid, major field
 GONE_SEEN, GONE_SPAN = 3, 3 * DAY  # 410 so often over so long: gone
 DEAD_SPAN = 30 * DAY  # 404 so long: dead, told as gone
 MOVE_SEEN, MOVE_SPAN = 3, 2 * DAY  # permanent redirect so often over so long: the first signal of a move
-SETTLED = 3  # polls in a row at which a content that was there before is seen again, until it is taken
+RETURNS_TOLD, SETTLED, FLAP_SPAN = 1, 3, DAY  # damping of feeds that alternate
 
 LEFT_OUT = frozenset({
     # what a server or a publisher's system writes anew without saying anything
     "last_build_us", "published_raw", "duration_raw", "language_raw", "categories_raw", "generator",
-    "ttl_min", "self_url", "hub_url", "next_page_url", "skip_hours", "skip_days", "guid_source", "images",
+    "ttl_min", "self_url", "hub_url", "next_page_url", "skip_hours", "skip_days", "guid_source",
+    "uses_podping", "enclosure_bytes", "copyright",
     # another writing of what stands in a column beside it
-    "description_html", "enclosure_url",
+    "description_html", "enclosure_url", "images",
 })  # fmt: skip
 OF_PODCAST_ONLY = frozenset({"published_us"})  # the channel's pubDate moves with each build
 # A namespace tag with a column of its own may or may not also show in `podcast_tags`.
@@ -68,6 +70,13 @@ def observed(rows: Iterable[Mapping[str, object]]) -> Counter[Change]:
         fields = frozenset(change["field"] for change in json.loads(str(row["fields"] or "[]")))
         _add(found, str(row["change"]), guid, fields)
     return found
+
+
+def essence(feed: Feed) -> Feed:
+    """The feed without what makes no major change."""
+    return Feed(
+        replace(feed.channel, copyright=None), tuple(replace(item, enclosure_bytes=0) for item in feed.items)
+    )
 
 
 def _add(
@@ -97,9 +106,11 @@ class _Reader:
     held: Feed | None = None  # the last good content
     known: dict[str, Item] = field(default_factory=dict)  # every episode ever seen, as last seen
     removed: set[str] = field(default_factory=set)
-    before: list[Feed] = field(default_factory=list)  # contents it held earlier
-    returning: Feed | None = None  # one of them that is back, and at how many polls in a row
-    returned: int = 0
+    first_seen: dict[str, int] = field(default_factory=dict)
+    runs: list[tuple[Feed, int]] = field(default_factory=list)  # contents as they came, and since when
+    essences: dict[int, Feed] = field(default_factory=dict)
+    held_back: int = 0  # polls in a row that brought the newest of them, not taken
+    told_us: int = 0  # when the content changed last
     failing: str = ""
     failures: int = 0
     failing_since_us: int = 0
@@ -116,23 +127,40 @@ class _Reader:
         if self.is_gone:
             self.is_gone = False
             _add(self.changes, "podcast.recovered", None)
+        for item in seen.feed.items:
+            self.first_seen.setdefault(item.identity, at_us)
         if self.held is None:
             self.known = {item.identity: item for item in seen.feed.items}
-            self.held = seen.feed
-        elif self._is_taken(seen.feed):
-            self._compare(self.held, seen.feed)
-            self.before.append(self.held)
+        if self._is_taken(seen.feed, at_us):
+            if self.held is not None:
+                self._compare(self.held, seen.feed)
             self.held = seen.feed
         self._watch_for_move(seen, at_us)
 
-    def _is_taken(self, feed: Feed) -> bool:
-        """Whether it differs from what is held; a content of earlier only when it has settled (damping)."""
-        if feed == self.held or feed not in self.before:
-            self.returned = 0
-            return feed != self.held
-        self.returned = self.returned + 1 if feed == self.returning else 1
-        self.returning = feed
-        return self.returned >= SETTLED
+    def _is_taken(self, feed: Feed, at_us: int) -> bool:
+        """Whether a content is taken now, or held back because the feed alternates."""
+        said = self._essence(feed)
+        if not self.runs or said != self.runs[-1][0]:
+            self.runs.append((said, at_us))
+            self.held_back = 0
+        if self.held is not None and said == self._essence(self.held):
+            self.held_back = 0
+            return True
+        while self.runs[1:] and self.runs[1][1] <= at_us - FLAP_SPAN:
+            del self.runs[0]
+        contents = [content for content, _ in self.runs]
+        returns = sum(content in contents[:place] for place, content in enumerate(contents))
+        self.held_back += 1
+        is_flap = said in contents[:-1] and returns > RETURNS_TOLD
+        if is_flap and self.held_back < SETTLED and at_us - self.told_us < FLAP_SPAN:
+            return False
+        self.held_back, self.told_us = 0, at_us
+        return True
+
+    def _essence(self, feed: Feed) -> Feed:
+        if id(feed) not in self.essences:  # the world keeps its feeds, so an id stays theirs
+            self.essences[id(feed)] = essence(feed)
+        return self.essences[id(feed)]
 
     def _compare(self, old: Feed, new: Feed) -> None:
         _add(self.changes, "podcast.updated", None, differences(old.channel, new.channel))
@@ -142,13 +170,9 @@ class _Reader:
                 _add(self.changes, "podcast.live", None)
         for item in new.items:
             self._compare_episode(item)
-        there = {item.identity for item in new.items}
-        oldest = min((i.published_us for i in new.items if i.published_us is not None), default=None)
-        for item in old.items:
-            is_dated = oldest is not None and item.published_us is not None
-            if item.identity not in there and is_dated and item.published_us > oldest:  # type: ignore[operator]
-                self.removed.add(item.identity)
-                _add(self.changes, "episode.removed", item.identity)
+        for item in taken_out(old.items, new.items, self.first_seen):
+            self.removed.add(item.identity)
+            _add(self.changes, "episode.removed", item.identity)
 
     def _compare_episode(self, item: Item) -> None:
         known = self.known.get(item.identity)
