@@ -1,35 +1,24 @@
-"""A million registered feeds over thousands of host names, and the server that answers for them.
+"""A million registered feeds over thousands of host names: what we hold of them, what they answer, the truth.
 
 Podcast `number` (0 … PODCASTS-1) answers 304 to the validators we hold, or, one in ten, 200 with a body of
 EPISODES episodes: a new one on top, an edited one, the oldest pushed out; one in a hundred of those differs
 only in its lastBuildDate or in the tokens of its enclosures, which is no change. Bodies come from TEMPLATES
-documents; only the channel's title, link, guid and addresses are the podcast's own. So an answer is a head
-and a patched channel (stored, not compressed) before a tail that was compressed once: some 20 µs of CPU.
-
-    python -m bench.feeds_world --port P      serves; the first line of output is `port N`
+documents; only the channel's title, link, guid and addresses are the podcast's own. bench/feeds_server.py
+plays it.
 """
 
 from __future__ import annotations
 
-import argparse
-import subprocess
-import sys
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from random import Random
 
 import polars as pl
-import psutil
-from isal import isal_zlib
 
 from earshot.feed_content import DAY, HOUR, Channel, Feed, Item
-from earshot.feed_http import Request, Wire, head
-from earshot.feed_server import serve_until_killed
 from earshot.feed_truth import Change
 from earshot.feed_xml import Style, render, rfc822
 
@@ -97,11 +86,11 @@ def held(numbers: pl.Series) -> pl.DataFrame:
         number,
         feed_url=pl.format("http://feeds-{}.bench.example/p/{}.xml", host, wide),
         etag=pl.format('"{}-1"', wide),
-        last_modified=pl.lit(_MODIFIED[1]),
+        last_modified=pl.lit(MODIFIED[1]),
     )  # fmt: skip
 
 
-_MODIFIED = {1: rfc822(START_US - DAY, "GMT"), 2: rfc822(START_US + HOUR, "GMT")}
+MODIFIED = {1: rfc822(START_US - DAY, "GMT"), 2: rfc822(START_US + HOUR, "GMT")}
 
 
 def expected(number: int) -> Counter[Change]:
@@ -196,7 +185,7 @@ def _channel(template: int) -> Channel:
     )
 
 
-def _document(template: int, kind: Kind | None) -> bytes:
+def document(template: int, kind: Kind | None) -> bytes:
     """The template's document with places instead of number and host; `kind` None: as we hold it."""
     said, style = _items_of(template), Style()
     items = said.held
@@ -212,15 +201,14 @@ def _document(template: int, kind: Kind | None) -> bytes:
 
 def body(number: int, as_held: bool = False) -> bytes:
     """The decompressed body of a podcast: what its server has now, or what we hold of it."""
-    document = _document(template_of(number), None if as_held else _served_kind(number))
-    return _patched(document, number)
+    return patched(document(template_of(number), None if as_held else _served_kind(number)), number)
 
 
 def _served_kind(number: int) -> Kind | None:
     return None if kind_of(number) is Kind.SAME else kind_of(number)
 
 
-def _patched(text: bytes, number: int) -> bytes:
+def patched(text: bytes, number: int) -> bytes:
     return text.replace(_NUMBER.encode(), b"%07d" % number).replace(
         _HOST.encode(), b"%04d" % (number % HOSTS)
     )
@@ -286,110 +274,3 @@ def _renamed(text: str, exemplar: int, number: int) -> str:
     return text.replace(f"{exemplar:07d}", f"{number:07d}").replace(
         f"feeds-{exemplar % HOSTS:04d}.", f"feeds-{number % HOSTS:04d}."
     )
-
-
-# --- the server
-
-
-class _Prepared:
-    """A template's document: the channel to patch, and the items, compressed once.
-
-    The gzip file is: its head, the patched channel as a stored block of deflate, the items as deflate blocks
-    that refer to nothing before them, the CRC. That of the whole follows from that of the channel: as a
-    function of it, CRC over a fixed text is linear but for a constant.
-    """
-
-    def __init__(self, document: bytes) -> None:
-        at = document.index(b"<item>")
-        self.channel, items = document[:at], document[at:]
-        self.items_bytes = len(items)
-        packer = isal_zlib.compressobj(1, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
-        self.packed = packer.compress(items) + packer.flush()
-        self._crc = zlib.crc32(items, 0)
-        self._bits = [zlib.crc32(items, 1 << bit) ^ self._crc for bit in range(32)]
-
-    def gzip(self, number: int) -> bytes:
-        channel = _patched(self.channel, number)
-        size, crc, rest = len(channel), self._crc, zlib.crc32(channel)
-        for bit in self._bits:
-            if rest & 1:
-                crc ^= bit
-            rest >>= 1
-        block = b"\0" + size.to_bytes(2, "little") + (size ^ 0xFFFF).to_bytes(2, "little") + channel
-        end = crc.to_bytes(4, "little") + (size + self.items_bytes).to_bytes(4, "little")
-        return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + block + self.packed + end
-
-
-class BenchPlay:
-    """Answers for all podcasts; every template is prepared before the first request."""
-
-    def __init__(self) -> None:
-        wanted = [(template, Kind.CHANGED) for template in range(TEMPLATES)]
-        wanted += [(t, kind) for t in range(NOISE_TEMPLATES) for kind in (Kind.REBUILT, Kind.TOKENS)]
-        self._prepared = {(template, kind): _Prepared(_document(template, kind)) for template, kind in wanted}
-
-    def __call__(self, request: Request) -> Wire:
-        path = request.path
-        if not path.startswith(b"/p/") or not request.host.endswith(b".bench.example"):
-            return Wire(_NOT_FOUND)
-        number = int(path[3:10])
-        kind = kind_of(number)
-        version = 1 if kind is Kind.SAME else 2
-        etag = b'"%07d-%d"' % (number, version)
-        if request.if_none_match == etag:
-            return Wire(_SAME % (etag, _MODIFIED[version].encode()))
-        if kind is Kind.SAME or not request.gzip:  # for the curious: a sweep never asks so
-            text = body(number)
-            return Wire(_PLAIN % (len(text), etag, _MODIFIED[version].encode()) + text)
-        packed = self._prepared[template_of(number), kind].gzip(number)
-        return Wire(_PACKED % (len(packed), etag, _MODIFIED[version].encode()) + packed)
-
-
-_NOT_FOUND = head(404, ("Content-Length", "0"))
-_SAME = head(304, ("ETag", "%b"), ("Last-Modified", "%b"))
-_PLAIN = head(
-    200,
-    ("Content-Type", "application/rss+xml"),
-    ("Content-Length", "%d"),
-    ("ETag", "%b"),
-    ("Last-Modified", "%b"),
-)
-_PACKED = _PLAIN.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
-
-
-@dataclass
-class Serving:
-    """The server as a process of its own."""
-
-    port: int
-    process: psutil.Popen
-
-    def resolve(self) -> dict[str, str]:
-        """Host name → address and port, for the fetcher."""
-        return dict.fromkeys(hosts(), f"127.0.0.1:{self.port}")
-
-    def cpu_s(self) -> float:
-        """User and system time so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
-
-
-@contextmanager
-def serving() -> Iterator[Serving]:
-    """The server, ready, until the block ends."""
-    process = psutil.Popen([sys.executable, "-m", "bench.feeds_world"], stdout=subprocess.PIPE, text=True)
-    try:
-        word, _, port = process.stdout.readline().partition(" ")
-        if word != "port":
-            raise RuntimeError(f"the bench's server of feeds did not start: it ended with {process.wait()}")
-        yield Serving(int(port), process)
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m bench.feeds_world", description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    serve_until_killed(BenchPlay(), parser.parse_args().port)

@@ -33,7 +33,7 @@ from earshot.feed_world import FeedWorld, Seen
 Change = tuple[str, str | None, frozenset[str]]  # ChangeType, guid, major fields
 
 GONE_SEEN, GONE_SPAN = 3, 3 * DAY  # 410 so often over so long: gone
-DEAD_SPAN = 30 * DAY  # 404 so long: dead, told as gone
+DEAD_SPAN = 30 * DAY  # failing so long, by now with 404: dead, told as gone
 MOVE_SEEN, MOVE_SPAN = 3, 2 * DAY  # permanent redirect so often over so long: the first signal of a move
 RETURNS_TOLD, SETTLED, FLAP_SPAN = 1, 3, DAY  # damping of feeds that alternate
 
@@ -111,9 +111,9 @@ class _Reader:
     essences: dict[int, Feed] = field(default_factory=dict)
     held_back: int = 0  # polls in a row that brought the newest of them, not taken
     told_us: int = 0  # when the content changed last
-    failing: str = ""
-    failures: int = 0
-    failing_since_us: int = 0
+    failing_since_us: int | None = None
+    gone_seen: int = 0  # answers 410 in a row
+    gone_since_us: int = 0
     is_gone: bool = False
     signals: int = 0  # of a move, in a row
     signals_since_us: int = 0
@@ -123,7 +123,7 @@ class _Reader:
         if seen.feed is None:
             self._failed(seen.failure or "", at_us)
             return
-        self.failures = 0
+        self.failing_since_us, self.gone_seen = None, 0
         if self.is_gone:
             self.is_gone = False
             _add(self.changes, "podcast.recovered", None)
@@ -187,12 +187,13 @@ class _Reader:
         self.removed.discard(item.identity)
 
     def _failed(self, how: str, at_us: int) -> None:
-        if how != self.failing or not self.failures:
-            self.failing, self.failures, self.failing_since_us = how, 0, at_us
-        self.failures += 1
-        span = at_us - self.failing_since_us
-        is_gone = how == "gone" and self.failures >= GONE_SEEN and span >= GONE_SPAN
-        is_dead = how == "not_found" and span >= DEAD_SPAN
+        if self.failing_since_us is None:
+            self.failing_since_us = at_us
+        self.gone_seen = self.gone_seen + 1 if how == "gone" else 0
+        if self.gone_seen == 1:
+            self.gone_since_us = at_us
+        is_gone = self.gone_seen >= GONE_SEEN and at_us - self.gone_since_us >= GONE_SPAN
+        is_dead = how == "not_found" and at_us - self.failing_since_us >= DEAD_SPAN
         if (is_gone or is_dead) and not self.is_gone:
             self.is_gone = True
             _add(self.changes, "podcast.gone", None)

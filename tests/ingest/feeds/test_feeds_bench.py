@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from bench import feeds_world as bench
+from bench.feeds_server import BenchPlay
 from bench.feeds_world import Kind
 from earshot.feed_http import Request
 
@@ -65,8 +66,8 @@ def test_what_only_seems_to_change_does_not() -> None:
 
 
 @pytest.fixture(scope="module")
-def play() -> bench.BenchPlay:
-    return bench.BenchPlay()
+def play() -> BenchPlay:
+    return BenchPlay()
 
 
 def request(number: int, etag: str, gzipped: bool = True) -> Request:
@@ -74,7 +75,7 @@ def request(number: int, etag: str, gzipped: bool = True) -> Request:
     return Request(b"GET", bench.host_of(number).encode(), path.encode(), etag.encode(), None, gzipped)
 
 
-def test_what_we_hold_is_answered_304_or_with_a_body_that_unpacks(play: bench.BenchPlay) -> None:
+def test_what_we_hold_is_answered_304_or_with_a_body_that_unpacks(play: BenchPlay) -> None:
     numbers = [first_of(kind) for kind in Kind]
     for number, url, etag, _ in bench.held(pl.Series(numbers)).iter_rows():
         assert url == bench.url_of(number)
