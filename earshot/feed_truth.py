@@ -11,7 +11,7 @@ crash never happened for the record. So either read `polled_us` of the podcast's
 
 Where UPDATES leaves a choice, truth takes: a content that comes back once is a correction; from the second
 return within FLAP_SPAN on it is held back until seen at SETTLED polls in a row, or until FLAP_SPAN after the
-last change. A redirect is followed and its content taken, also a stranger's. A new-feed-url is as good a
+last change told. A redirect is followed and its content taken, also a stranger's. A new-feed-url is as good a
 first signal of a move as a permanent redirect, and both need their polls. An episode that was removed and
 comes back is updated in `removed_us`. An item is known by its declared guid, else by its enclosure.
 
@@ -110,7 +110,7 @@ class _Reader:
     runs: list[tuple[Feed, int]] = field(default_factory=list)  # contents as they came, and since when
     essences: dict[int, Feed] = field(default_factory=dict)
     held_back: int = 0  # polls in a row that brought the newest of them, not taken
-    told_us: int = 0  # when the content changed last
+    told_us: int = 0  # when changes were told last
     failing_since_us: int | None = None
     gone_seen: int = 0  # answers 410 in a row
     gone_since_us: int = 0
@@ -132,8 +132,11 @@ class _Reader:
         if self.held is None:
             self.known = {item.identity: item for item in seen.feed.items}
         if self._is_taken(seen.feed, at_us):
+            told = self.changes.total()
             if self.held is not None:
                 self._compare(self.held, seen.feed)
+            if self.held is None or self.changes.total() > told:
+                self.told_us = at_us
             self.held = seen.feed
         self._watch_for_move(seen, at_us)
 
@@ -154,7 +157,7 @@ class _Reader:
         is_flap = said in contents[:-1] and returns > RETURNS_TOLD
         if is_flap and self.held_back < SETTLED and at_us - self.told_us < FLAP_SPAN:
             return False
-        self.held_back, self.told_us = 0, at_us
+        self.held_back = 0
         return True
 
     def _essence(self, feed: Feed) -> Feed:
