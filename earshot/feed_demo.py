@@ -1,0 +1,106 @@
+"""Feeds for the shows of the demo's world: the catalogue's episodes, and what befalls them.
+
+The episodes are those of `earshot.world_traffic.make_shows`: guid = episode_id, enclosures, durations and
+sizes as in the catalogue's CSV, so that downloads find them by either way. Files and durations are never
+edited: the world's true downloads hold. Instants: epoch microseconds, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from functools import partial
+from random import Random
+
+from earshot.feed_casting import Kind, perform
+from earshot.feed_content import DAY, Channel, Item
+from earshot.feed_plots import Act, Span
+from earshot.feed_script import Feed, Habits, Podcast, Script
+from earshot.feed_world import FeedWorld
+from earshot.feed_xml import Style
+from earshot.world_formats import Target
+from earshot.world_traffic import day_start_ms, make_shows
+
+FEED_DAYS = 10
+_HABITS = Habits(limit=100, keeps_files=True)
+KINDS = (
+    Kind("daily", "daily", _HABITS, max_age_s=300),
+    Kind("weekly", "weekly", _HABITS, edits_a_day=1),
+    Kind("much edited", "weekly", _HABITS, Style(cdata=True), edits_a_day=4),
+    Kind("build date at each fetch", "daily", _HABITS, Style(build_date="fetch")),
+    Kind("moves", "daily", _HABITS, plot="moves"),
+    Kind("breaks its answers", "daily", _HABITS, spells=("truncated", "html_page", "cut_off")),
+    Kind("breaks its server", "weekly", _HABITS, spells=("server_error", "busy", "not_found")),
+    Kind("goes live", "weekly", _HABITS, plot="goes_live"),
+    Kind("removes episodes", "daily", _HABITS, plot="removes"),
+    Kind("gone", "weekly", _HABITS, plot="gone"),
+    Kind("monthly", "monthly", _HABITS),
+    Kind("redirected for a day", "daily", _HABITS, plot="brief_redirect"),
+)
+
+
+def demo_world(
+    seed: int, shows: int, days: int, start: date, feed_days: int = FEED_DAYS, **_: object
+) -> FeedWorld:
+    """The feeds of the world that `earshot.world.build` makes of a WorldSpec with these values."""
+    begin_ms = day_start_ms(start)
+    # Shows are the first thing that world draws from its seed.
+    return demo_feeds(make_shows(Random(seed), shows, start, days), begin_ms * 1000, feed_days)
+
+
+def demo_feeds(shows: Sequence[Sequence[Target]], start: int, days: int = FEED_DAYS) -> FeedWorld:
+    """A world of one podcast a show, in the same order, that lasts `days` from `start` (epoch µs)."""
+    span = Span(start, start + days * DAY)
+    return FeedWorld(
+        [_podcast(number, episodes, span) for number, episodes in enumerate(shows)],
+        span.start_us,
+        span.end_us,
+    )
+
+
+def _podcast(number: int, episodes: Sequence[Target], span: Span) -> Podcast:
+    show_id, kind = str(episodes[0].show_id), KINDS[number % len(KINDS)]
+    rng = Random(f"demo feeds {show_id}")
+    urls = (
+        f"http://feeds{number % 5}.podhost.example/{show_id}/feed.xml",
+        f"http://feeds.newhome.example/{show_id}.rss",
+    )
+    channel = Channel(
+        title=f"Show {number + 1}",  # as in the catalogue
+        description=f"The podcast of show {number + 1}.",
+        link=f"https://www.{show_id}.example/",
+        podcast_guid=None if kind.plot == "brief_redirect" else f"{number:08x}-0000-5000-8000-{0xDE30:012x}",
+        language=("en", "de", "fr", "pt-BR")[number % 4],
+        author=f"The makers of show {number + 1}",
+        owner_name=f"Owner of show {number + 1}",
+        owner_email=f"owner@{show_id}.example",
+        image_url=f"https://media{number % 5}.podhost.example/{show_id}/cover.jpg",
+        categories=(("News", "Comedy", "Society & Culture > Documentary", "Science > Physics")[number % 4],),
+        show_type="episodic",
+        medium="podcast",
+    )
+    items = sorted(map(item_of, episodes), key=lambda item: item.published_us or 0, reverse=True)
+    out = tuple(item for item in items if (item.published_us or 0) <= span.start_us)
+    script = Script.beginning_with(rng, number, show_id, kind.habits, Feed(channel, out))
+    to_come: list[Act] = [
+        (item.published_us, partial(script.publish, item=item))
+        for item in items
+        if item.published_us is not None and item.published_us > span.start_us
+    ]
+    return perform(kind, script, urls, span, rng.randrange(kind.rhythm_us // DAY) * DAY // 2, to_come)
+
+
+def item_of(target: Target) -> Item:
+    """A catalogue's episode as its feed has it."""
+    return Item(
+        guid=target.episode_id,
+        title=target.title,
+        published_us=target.published_ms * 1000,
+        description=f"{target.title} of {target.show_id}.",
+        enclosure_canonical=target.enclosure_url,  # with the prefixes and parameters the catalogue has, too
+        enclosure_bytes=target.file_bytes,
+        enclosure_type=target.content_type,
+        duration_s=float(target.duration_s),
+        is_explicit=False,
+        episode_type="full",
+    )
