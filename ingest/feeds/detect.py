@@ -10,22 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import orjson
-import xxhash
 
 from ingest.feeds import flaps
 from ingest.feeds.diff import FieldChange, field_changes, is_equal, record_hash
-from ingest.feeds.episodes import Item, enclosure_urls, episodes_needed, identified
+from ingest.feeds.episode_changes import EpisodeChanges, share
+from ingest.feeds.episodes import Item, episodes_needed, identified
 from ingest.feeds.parsed import ParsedFeed
 from ingest.feeds.reasons import FeedUnreadable, Reason
 from ingest.feeds.recurrence import rule_text
 from ingest.feeds.rhythm import MOST_PUBLICATIONS
-from ingest.feeds.schema import EPISODE_CONTENT, PODCAST_CONTENT, ChangeType, Record, canonical_json
+from ingest.feeds.schema import PODCAST_CONTENT, ChangeType, Record, canonical_json
 from ingest.feeds.told import change_row, told
-from ingest.feeds.windows import ordering_us, taken_out
-from ingest.schema import Schema
 
-_TIMES: Schema = {"removed_us": EPISODE_CONTENT["published_us"]}
-_TOLD: Schema = {**EPISODE_CONTENT, **_TIMES}
 _EMPTY: Record = {}
 
 
@@ -67,7 +63,7 @@ def detect(
     needed = episodes_needed(podcast_key, previous.items, parsed, canonical)
     records = {key: previous.episodes[key] for key in needed if key in previous.episodes}
     found = identified(podcast_key, previous.items, records, parsed, canonical)
-    episodes = _Episodes(podcast_key, previous.items, records, found, now_us, canonical)
+    episodes = EpisodeChanges(podcast_key, previous.items, records, found, now_us, canonical)
     content = _podcast_content(parsed, previous.podcast)
     content_hash = _moved_hash(flaps.last_good(state), previous.podcast, content, episodes)
     state, is_damped = flaps.observed(state, content_hash, now_us)
@@ -75,115 +71,17 @@ def detect(
         detail = f"alternates between {flaps.contents(state)} contents; the last good record stays"
         return Detected(state, damped=FeedUnreadable(Reason.FLAPPING, detail))
 
-    is_first = previous.podcast is None
     items = _items_row(podcast_key, parsed, found, episodes)
     podcast, fields = _podcast_row(podcast_key, previous.podcast, content, items, feed_url, now_us)
-    changes = _podcast_changes(previous.podcast, content, fields)
-    if not is_first:
-        changes += episodes.changes
+    changes = _podcast_changes(previous.podcast, content, fields) + episodes.changes
     state, changes = told(_next_state(state, content, changes, items, episodes, now_us), changes, now_us)
     return Detected(
         state=state,
-        podcast=None if previous.podcast is not None and _is_stored(podcast, previous.podcast) else podcast,
-        items=None if previous.items is not None and _is_stored(items, previous.items) else items,
+        podcast=None if previous.podcast is not None and is_equal(previous.podcast, podcast) else podcast,
+        items=None if previous.items is not None and is_equal(previous.items, items) else items,
         episodes=episodes.rows,
         changes=changes,
     )
-
-
-class _Episodes:
-    """The episodes of the feed now against their records: rows that differ, and changes."""
-
-    def __init__(
-        self,
-        podcast_key: int,
-        items: Record | None,
-        records: Mapping[int, Record],
-        found: list[Item],
-        now_us: int,
-        canonical: Mapping[str, str],
-    ) -> None:
-        self._podcast_key = podcast_key
-        self._records = records
-        self._now_us = now_us
-        self._canonical = canonical
-        self._told: list[tuple[int, int, Record]] = []  # (ordering, key, change)
-        self.rows: list[Record] = []
-        self.hash_delta = 0  # what the episodes add to the content hash
-        self.dropped_us: set[int] = set()  # publication dates that no longer are
-        last = items or {"episode_keys": [], "published_us": []}
-        before = dict(zip(last["episode_keys"], last["published_us"], strict=True))
-        self.ordering: dict[int, int | None] = {}  # of the episodes in the feed now
-        for item in found:
-            if item.content is None:
-                self.ordering[item.key] = before[item.key]
-            else:
-                self._read(item.key, item.content, is_new_here=item.key not in before)
-        vanished = {key: when for key, when in before.items() if key not in self.ordering}
-        removed = taken_out(vanished, self.ordering, last["episode_keys"])
-        for key, when in vanished.items():
-            self._left(key, when, key in removed)
-
-    @property
-    def changes(self) -> list[Record]:
-        """Oldest episode first."""
-        return [change for _, _, change in sorted(self._told, key=lambda told: told[:2])]
-
-    def _read(self, key: int, content: Record, is_new_here: bool) -> None:
-        record = self._records.get(key)
-        row = self._row(key, content, record)
-        self.ordering[key] = when = ordering_us(content["published_us"], row["first_seen_us"])
-        self.hash_delta += _share(key, row["record_hash"])
-        if record is None:
-            self.rows.append(row)
-            self._tell(ChangeType.EPISODE_CREATED, row, field_changes(_EMPTY, content, EPISODE_CONTENT))
-            return
-        if not is_new_here:
-            self.hash_delta -= _share(key, record["record_hash"])
-        was = ordering_us(record["published_us"], record["first_seen_us"])
-        if was is not None and was != when:
-            self.dropped_us.add(was)
-        changes = field_changes(record, row, _TOLD)
-        if changes:
-            row["changed_us"] = self._now_us
-            self._tell(ChangeType.EPISODE_UPDATED, row, changes)
-        if not _is_stored(row, record):
-            self.rows.append(row)
-
-    def _left(self, key: int, when: int | None, is_removed: bool) -> None:
-        record = self._records.get(key)
-        if record is None:
-            return
-        self.hash_delta -= _share(key, record["record_hash"])
-        row = _without_generation(record) | {"last_seen_us": self._now_us}
-        if is_removed:
-            if when is not None:
-                self.dropped_us.add(when)
-            row |= {"removed_us": self._now_us, "changed_us": self._now_us}
-            self._tell(ChangeType.EPISODE_REMOVED, row, field_changes(record, row, _TIMES))
-        self.rows.append(row)
-
-    def _row(self, key: int, content: Record, record: Record | None) -> Record:
-        """The EPISODES row of an episode that is in the feed."""
-        return {
-            "podcast_key": self._podcast_key,
-            "episode_key": key,
-            **{name: content[name] for name in EPISODE_CONTENT},
-            "enclosure_urls": enclosure_urls(
-                content, record["enclosure_urls"] or () if record else (), self._canonical
-            ),
-            "record_hash": record_hash(content, EPISODE_CONTENT),
-            "first_seen_us": record["first_seen_us"] if record else self._now_us,
-            "changed_us": record["changed_us"] if record else self._now_us,
-            "last_seen_us": None,
-            "removed_us": None,
-        }
-
-    def _tell(self, change: ChangeType, row: Record, fields: list[FieldChange]) -> None:
-        when = ordering_us(row["published_us"], row["first_seen_us"])
-        key = row["episode_key"]
-        told_row = change_row(change, fields, episode_key=key, guid=row["guid"])
-        self._told.append((-1 if when is None else when, key, told_row))
 
 
 def _podcast_content(parsed: ParsedFeed, known: Record | None) -> Record:
@@ -194,24 +92,17 @@ def _podcast_content(parsed: ParsedFeed, known: Record | None) -> Record:
     return content
 
 
-def _moved_hash(last: int, known: Record | None, content: Record, episodes: _Episodes) -> int:
+def _moved_hash(last: int, known: Record | None, content: Record, episodes: EpisodeChanges) -> int:
     """The hash of all that the feed says, from that of the last good record: a sum, so what was not read
     need not be known. Signed, 64 bits."""
-    moved = last + episodes.hash_delta + _share(0, record_hash(content, PODCAST_CONTENT))
+    moved = last + episodes.hash_delta + share(0, record_hash(content, PODCAST_CONTENT))
     if known is not None:
-        moved -= _share(0, known["record_hash"])
+        moved -= share(0, known["record_hash"])
     moved &= (1 << 64) - 1
     return moved - (1 << 64) if moved >> 63 else moved
 
 
-def _share(key: int, hashed: int) -> int:
-    """What one record adds to the content hash; the podcast's own has key 0."""
-    return xxhash.xxh3_64_intdigest(
-        key.to_bytes(8, "little", signed=True) + hashed.to_bytes(8, "little", signed=True)
-    )
-
-
-def _items_row(podcast_key: int, parsed: ParsedFeed, found: list[Item], episodes: _Episodes) -> Record:
+def _items_row(podcast_key: int, parsed: ParsedFeed, found: list[Item], episodes: EpisodeChanges) -> Record:
     """Items that repeat another one are not in it: a delta reads them again, and leaves them out again."""
     return {
         "podcast_key": podcast_key,
@@ -271,7 +162,12 @@ def _tags(content: Record, name: str) -> list[Record]:
 
 
 def _next_state(
-    state: Record, content: Record, changes: list[Record], items: Record, episodes: _Episodes, now_us: int
+    state: Record,
+    content: Record,
+    changes: list[Record],
+    items: Record,
+    episodes: EpisodeChanges,
+    now_us: int,
 ) -> Record:
     is_changed = state["changed_us"] is None or any(not change["is_minor"] for change in changes)
     frequency = next(iter(_tags(content, "updateFrequency")), _EMPTY)
@@ -294,11 +190,3 @@ def _audited(state: Record, parsed: ParsedFeed) -> Record:
         "audits": (state["audits"] or 0) + (parsed.audit is not None),
         "mismatches": (state["mismatches"] or 0) + (parsed.audit is False),
     }
-
-
-def _is_stored(row: Record, stored: Record) -> bool:
-    return is_equal(stored, row)
-
-
-def _without_generation(record: Record) -> Record:
-    return {name: value for name, value in record.items() if name != "generation"}

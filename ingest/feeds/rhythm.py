@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -55,22 +56,20 @@ def usual_hours(dates: list[int]) -> tuple[int, int] | None:
     """(first hour UTC, number): the shortest run of hours with 80 % of the publications, up to 8 hours."""
     if len(dates) < _FEWEST_FOR_HOURS:
         return None
-    by_hour = [0] * 24
-    for when in dates:
-        by_hour[_hour(when)] += 1
-    for length in range(1, _USUAL_HOURS + 1):
-        counted = [(sum(by_hour[(first + i) % 24] for i in range(length)), -first) for first in range(24)]
-        most, first = max(counted)
-        if most >= _USUAL_SHARE * len(dates):
-            return -first, length
-    return None
+    hours = sorted(_hour(when) for when in dates)
+    most = math.ceil(_USUAL_SHARE * len(hours))
+    around = hours + [hour + 24 for hour in hours]
+    length, first = min(
+        (around[place + most - 1] - hour + 1, hour) for place, hour in enumerate(around[: len(hours)])
+    )
+    return (first, length) if length <= _USUAL_HOURS else None
 
 
 def skipped_until(state: Record, due_us: int) -> int:
     """`due_us`, or the first hour after it that skipHours and skipDays do not refuse; at most a day later."""
     hours, days = set(state["skip_hours"] or ()), set(state["skip_days"] or ())
-    if len(hours) >= 24 or len(days) >= 7:
-        return due_us  # refuses all: means nothing
+    if not (hours or days) or len(hours) >= 24 or len(days) >= 7:  # to refuse all means nothing
+        return due_us
     moved = due_us
     while moved < due_us + DAY_US:
         when = datetime.fromtimestamp(moved / 1e6, UTC)

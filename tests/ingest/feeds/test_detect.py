@@ -109,7 +109,13 @@ def test_a_live_item_that_becomes_live_is_told_once() -> None:
 
 @pytest.mark.parametrize(
     "item",
-    [{}, {"guid": "an attribute"}, {"title": [{}]}, {"guid": [{}], "status": [{"text": "live"}]}, {"status": 5}],
+    [
+        {},
+        {"guid": "an attribute"},
+        {"title": [{}]},
+        {"guid": [{}], "status": [{"text": "live"}]},
+        {"status": 5},
+    ],
 )
 def test_a_live_item_of_any_shape_is_read(item: dict[str, Any]) -> None:
     Store().poll([], podcast_tags=json.dumps({"liveItem": [item, item]}))
@@ -118,10 +124,14 @@ def test_a_live_item_of_any_shape_is_read(item: dict[str, Any]) -> None:
 def test_the_rule_of_publication_is_kept_for_the_schedule() -> None:
     frequency = {"rrule": "FREQ=WEEKLY;BYDAY=MO", "dtstart": "2024-01-01T06:00:00Z", "text": "Mondays"}
     store = Store()
-    store.poll([], podcast_tags=json.dumps({"updateFrequency": [frequency]}), ttl_min=60, skip_days=["Sunday"])
+    store.poll(
+        [], podcast_tags=json.dumps({"updateFrequency": [frequency]}), ttl_min=60, skip_days=["Sunday"]
+    )
     assert store.state["update_rule"] == "DTSTART:20240101T060000Z\nRRULE:FREQ=WEEKLY;BYDAY=MO"
     assert (store.state["ttl_min"], store.state["skip_days"]) == (60, ["Sunday"])
-    store.poll([], podcast_tags=json.dumps({"updateFrequency": [{"rrule": [{"text": "x"}], "complete": "true"}]}))
+    store.poll(
+        [], podcast_tags=json.dumps({"updateFrequency": [{"rrule": [{"text": "x"}], "complete": "true"}]})
+    )
     assert store.state["update_rule"] is None
     assert store.state["is_complete"]
 
@@ -304,7 +314,9 @@ _edits = st.fixed_dictionaries(
         "title": st.sampled_from(["Episode x", "Episode y", None]),
         "guid": st.sampled_from(["guid-number-1", "guid-number-2", "another-guid", None]),
         "enclosure_url": st.sampled_from(["https://m.fm/a.mp3?t=1", "https://m.fm/a.mp3?t=2", "odd", None]),
-        "published_us": st.sampled_from([None, NOW_US + 9 * DAY_US, NOW_US - 300 * DAY_US, NOW_US - 3 * DAY_US]),
+        "published_us": st.sampled_from(
+            [None, NOW_US + 9 * DAY_US, NOW_US - 300 * DAY_US, NOW_US - 3 * DAY_US]
+        ),
         "description_html": st.sampled_from(["<p>a</p>", "a"]),
         "keywords": st.sampled_from([[], ["a"]]),
         "link": st.sampled_from([None, "https://a.example/"]),
@@ -353,7 +365,9 @@ def test_the_records_that_are_asked_for_are_enough(history: list[Any]) -> None:
         needed = episodes_needed(PODCAST_KEY, store.items, parsed, urls)
         few = {key: row for key, row in store.episodes.items() if key in needed}
         now_us = store.now_us + hours * HOUR_US
-        by_few = detect(Previous(store.state, store.podcast, store.items, few), parsed, FEED_URL, now_us, urls)
+        by_few = detect(
+            Previous(store.state, store.podcast, store.items, few), parsed, FEED_URL, now_us, urls
+        )
         assert by_few == store.poll(items, after_us=hours * HOUR_US, **said)
 
 
@@ -371,7 +385,9 @@ def test_the_same_feed_again_changes_nothing(history: list[Any], is_delta: bool)
 
 @settings(max_examples=150, deadline=None)
 @given(_histories, st.data())
-def test_replaying_the_changes_of_any_polls_gives_the_last_record(history: list[Any], data: st.DataObject) -> None:
+def test_replaying_the_changes_of_any_polls_gives_the_last_record(
+    history: list[Any], data: st.DataObject
+) -> None:
     store = Store()
     for (items, said), hours in history:
         if store.podcast is None or data.draw(st.booleans()):
@@ -389,7 +405,9 @@ def test_replaying_the_changes_of_any_polls_gives_the_last_record(history: list[
 
 @settings(max_examples=100, deadline=None)
 @given(_histories, _feeds())
-def test_a_feed_that_settles_is_recorded_as_it_is(history: list[Any], last: tuple[list[Record], Record]) -> None:
+def test_a_feed_that_settles_is_recorded_as_it_is(
+    history: list[Any], last: tuple[list[Record], Record]
+) -> None:
     store = Store()
     for (items, said), _ in history:
         store.poll(items, **said)
