@@ -217,7 +217,6 @@ def _insert_podcasts(connection: Connection) -> list[int]:
         new.podcast_key,
         new.podcast_key.bitwise_and(SHARDS - 1),
         new.feed_url,
-        new.feed_url,
         new.podcast_guid,
         new.itunes_id,
         new.podcastindex_id,
@@ -225,7 +224,7 @@ def _insert_podcasts(connection: Connection) -> list[int]:
         new.since_us,
         bindparam("active", str(PodcastState.ACTIVE), Text),
     ).where(new.is_first, ~exists().where(podcasts.c.podcast_key == new.podcast_key))
-    into = ["podcast_key", "shard", "feed_url", "original_url", "podcast_guid", "itunes_id"]
+    into = ["podcast_key", "shard", "feed_url", "podcast_guid", "itunes_id"]
     into += ["podcastindex_id", "show_id", "since_us", "state"]
     statement = insert(podcasts).from_select(into, source.order_by(new.podcast_key))
     return list(connection.scalars(statement.returning(podcasts.c.podcast_key)))
