@@ -227,8 +227,9 @@ def _registry(settings: Settings, must_be: bool = False) -> Iterator[Engine]:
     engine = connect(settings.registry, settings.data)
     try:
         yield engine
-    except DBAPIError as error:  # without the statement, which is ours and no help
-        raise RegistryFailed(f"the registry failed: {str(error.orig).strip()}") from error
+    except DBAPIError as error:  # its first line: the others quote the statement, which is ours and no help
+        reason = str(error.orig).strip().partition("\n")[0]
+        raise RegistryFailed(f"the registry failed: {reason}") from error
     finally:
         engine.dispose()
 

@@ -6,6 +6,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from registry.registration import (
@@ -43,7 +44,8 @@ def read_csv(
     if header is None:
         raise ListError(f"{path.name} is empty")
     delimiter, names = _header(path, header[1])
-    places = [(name, names.index(name)) for name in COLUMNS if name in names]
+    # A column that is not there is read from a last field, which is always empty.
+    pick = itemgetter(*(names.index(name) if name in names else len(names) for name in COLUMNS))
     given, repeats = tuple(labels), Repeats()
     for line, record in numbered:
         try:
@@ -52,17 +54,17 @@ def read_csv(
                 continue
             if len(fields) > len(names):
                 raise BadRegistration(RejectReason.BAD_LINE, "more fields than columns")
-            row = {name: fields[place].strip() for name, place in places if place < len(fields)}
-            own = _BETWEEN_LABELS.split(row["labels"]) if row.get("labels") else ()
+            fields += [""] * (len(names) + 1 - len(fields))
+            url, of_tenant, own, show_id, itunes_id, podcastindex_id, guid, since = pick(fields)
             wish = registration(
-                row.get("url", ""),
-                row.get("tenant") or tenant,
-                (*given, *filter(None, own)),
-                guid=row.get("guid", ""),
-                itunes_id=row.get("itunes_id", ""),
-                podcastindex_id=row.get("podcastindex_id", ""),
-                show_id=row.get("show_id", ""),
-                since=row.get("since", ""),
+                url,
+                of_tenant.strip() or tenant,
+                (*given, *filter(None, _BETWEEN_LABELS.split(own))) if own else given,
+                guid=guid.strip(),
+                itunes_id=itunes_id.strip(),
+                podcastindex_id=podcastindex_id.strip(),
+                show_id=show_id.strip(),
+                since=since.strip(),
             )
             repeats.refuse(wish)
             yield wish

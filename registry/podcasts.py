@@ -7,7 +7,19 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Text, cast, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    RowMapping,
+    Text,
+    cast,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from ingest.feeds.schema import shard_of
 from ingest.feeds.urls import BadFeedUrl, feed_url, podcast_key
@@ -157,14 +169,18 @@ def _is_on(host: str) -> ColumnElement[bool]:
     return or_(*(podcasts.c.feed_url.startswith(start, autoescape=True) for start in starts))
 
 
-_SHOW_ID = func.coalesce(podcasts.c.show_id, podcasts.c.podcast_guid).label("show_id")
+# What null stands for.
+_DEFAULTS = {
+    "original_url": func.coalesce(podcasts.c.original_url, podcasts.c.feed_url).label("original_url"),
+    "show_id": func.coalesce(podcasts.c.show_id, podcasts.c.podcast_guid).label("show_id"),
+}
 
 
 def _read(
     connection: Connection, conditions: Sequence[ColumnElement[bool]], limit: int | None = None
 ) -> list[Podcast]:
-    columns = [podcasts.c[name] for name in Podcast.__dataclass_fields__ if name in podcasts.c]
-    query = select(*(_SHOW_ID if column is podcasts.c.show_id else column for column in columns))
+    names = (name for name in Podcast.__dataclass_fields__ if name in podcasts.c)
+    query = select(*(_DEFAULTS.get(name, podcasts.c[name]) for name in names))
     rows = connection.execute(query.where(*conditions).order_by(podcasts.c.podcast_key).limit(limit)).all()
     trackings: dict[int, list[Tracking]] = {}
     for keys in batches([row.podcast_key for row in rows], PARAMETERS):
@@ -182,7 +198,7 @@ def _podcast(row: Row[tuple[object, ...]], trackings: Sequence[Tracking]) -> Pod
 
 def tracked(engine: Engine, shard: int) -> pl.DataFrame:
     """All podcasts of a shard as TRACKED, by key; also those no longer polled (`state`)."""
-    columns = [_SHOW_ID if name == "show_id" else podcasts.c[name] for name in TRACKED]
+    columns = (_DEFAULTS.get(name, podcasts.c[name]) for name in TRACKED)
     query = select(*columns).where(podcasts.c.shard == shard).order_by(podcasts.c.podcast_key)
     with engine.connect() as connection:
         rows = [tuple(row) for row in connection.execute(query)]
@@ -217,7 +233,7 @@ def record_crawl(engine: Engine, learnt: Sequence[Crawled], lease: Lease | None 
             query = select(podcasts).where(podcasts.c.podcast_key.in_(keys))
             locked = query.order_by(podcasts.c.podcast_key).with_for_update(key_share=True)
             for row in connection.execute(locked).mappings().all():
-                new = _news(by_key[row["podcast_key"]], PodcastState(row["state"]))
+                new = _news(by_key[row["podcast_key"]], row)
                 if any(row[name] != value for name, value in new.items()):
                     of_key = podcasts.c.podcast_key == row["podcast_key"]
                     connection.execute(update(podcasts).where(of_key).values(new))
@@ -226,17 +242,22 @@ def record_crawl(engine: Engine, learnt: Sequence[Crawled], lease: Lease | None 
     return len(changed)
 
 
-def _news(crawled: Crawled, state: PodcastState) -> dict[str, object]:
+def _news(crawled: Crawled, row: RowMapping) -> dict[str, object]:
+    """The columns that may be new in `row`, with their values."""
     given: dict[str, object] = {
-        "feed_url": crawled.feed_url,
         "podcast_guid": normal_guid(crawled.podcast_guid) if crawled.podcast_guid else None,
         "itunes_id": crawled.itunes_id,
         "podcastindex_id": crawled.podcastindex_id,
     }
     news = {name: value for name, value in given.items() if value is not None}
     if crawled.feed_url is not None:
+        original = row["original_url"] or row["feed_url"]
         url_key = podcast_key(crawled.feed_url)
-        news["moved_key"] = None if url_key == crawled.podcast_key else url_key
-    if crawled.state is not None and state is not PodcastState.DEREGISTERED:
+        news |= {
+            "feed_url": crawled.feed_url,
+            "original_url": None if crawled.feed_url == original else original,
+            "moved_key": None if url_key == crawled.podcast_key else url_key,
+        }
+    if crawled.state is not None and row["state"] != PodcastState.DEREGISTERED:
         news |= {"state": crawled.state, "reason": crawled.reason}
     return news

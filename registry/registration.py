@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
+from operator import attrgetter
 from uuid import UUID
 
 from ingest.feeds.urls import BadFeedUrl, feed_url, podcast_key
@@ -76,14 +77,14 @@ class Repeats:
 
     def refuse(self, wish: Registration) -> None:
         """Raises BadRegistration where the same stood before."""
-        said = hash((podcast_key(wish.url), *(getattr(wish, name) for name in _BESIDE_URL)))
+        said = hash((podcast_key(wish.url), _beside_url(wish)))
         if said in self._seen:
             raise BadRegistration(RejectReason.DUPLICATE, f"stands in the file before: {wish.url}")
         if len(self._seen) < MAX_REMEMBERED:
             self._seen.add(said)
 
 
-_BESIDE_URL = [field.name for field in fields(Registration) if field.name != "url"]
+_beside_url = attrgetter(*(field.name for field in fields(Registration) if field.name != "url"))
 
 
 def registration(

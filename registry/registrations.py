@@ -18,7 +18,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     MetaData,
-    SmallInteger,
     Table,
     Text,
     and_,
@@ -34,7 +33,7 @@ from sqlalchemy import (
     update,
 )
 
-from ingest.feeds.schema import canonical_json, shard_of
+from ingest.feeds.schema import SHARDS, canonical_json, shard_of
 from ingest.feeds.urls import podcast_key
 from registry.batches import PARAMETERS, ROWS, SORTED_ROWS, batches
 from registry.database import alone, is_sqlite, writing
@@ -55,7 +54,6 @@ _incoming = Table(
     Column("podcast_key", BigInteger),
     Column("tenant", Text),
     Column("is_first", Boolean),  # of the podcast in this batch: it carries what all its rows say
-    Column("shard", SmallInteger),
     Column("feed_url", Text),
     Column("podcast_guid", Text),
     Column("itunes_id", BigInteger),
@@ -73,7 +71,6 @@ class _Incoming(NamedTuple):
     podcast_key: int
     tenant: str
     is_first: bool
-    shard: int
     feed_url: str
     podcast_guid: str | None
     itunes_id: int | None
@@ -169,7 +166,6 @@ def _row(key: int, wish: Registration, now_us: int) -> _Incoming:
         key,
         wish.tenant,
         True,
-        shard_of(key),
         wish.url,
         wish.podcast_guid,
         wish.itunes_id,
@@ -219,8 +215,7 @@ def _insert_podcasts(connection: Connection) -> list[int]:
     new = _incoming.c
     source = select(
         new.podcast_key,
-        new.shard,
-        new.feed_url,
+        new.podcast_key.bitwise_and(SHARDS - 1),
         new.feed_url,
         new.podcast_guid,
         new.itunes_id,
@@ -229,7 +224,7 @@ def _insert_podcasts(connection: Connection) -> list[int]:
         new.since_us,
         bindparam("active", str(PodcastState.ACTIVE), Text),
     ).where(new.is_first, ~exists().where(podcasts.c.podcast_key == new.podcast_key))
-    into = ["podcast_key", "shard", "feed_url", "original_url", "podcast_guid", "itunes_id"]
+    into = ["podcast_key", "shard", "feed_url", "podcast_guid", "itunes_id"]
     into += ["podcastindex_id", "show_id", "since_us", "state"]
     statement = insert(podcasts).from_select(into, source.order_by(new.podcast_key))
     return list(connection.scalars(statement.returning(podcasts.c.podcast_key)))

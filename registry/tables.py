@@ -56,7 +56,7 @@ podcasts = Table(
     Column("podcast_key", KEY, primary_key=True, autoincrement=False),  # of the URL as first registered
     Column("shard", SmallInteger, nullable=False),  # podcast_key & 255
     Column("feed_url", Text, nullable=False),  # where it is fetched
-    Column("original_url", Text, nullable=False),  # as registered
+    Column("original_url", Text),  # as registered; null: feed_url, it never moved
     Column("moved_key", BigInteger),  # the key feed_url itself has, where that is another: it moved
     Column("podcast_guid", Text),  # null: not given, and not fetched yet
     Column("itunes_id", BigInteger),

@@ -36,7 +36,7 @@ def upgrade() -> None:
         sa.Column("podcast_key", KEY, autoincrement=False, nullable=False),
         sa.Column("shard", sa.SmallInteger(), nullable=False),
         sa.Column("feed_url", sa.Text(), nullable=False),
-        sa.Column("original_url", sa.Text(), nullable=False),
+        sa.Column("original_url", sa.Text(), nullable=True),
         sa.Column("moved_key", sa.BigInteger(), nullable=True),
         sa.Column("podcast_guid", sa.Text(), nullable=True),
         sa.Column("itunes_id", sa.BigInteger(), nullable=True),

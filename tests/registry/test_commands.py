@@ -1,0 +1,248 @@
+"""`earshot register`, `deregister`, `list` and `status`, as typed, on both databases."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from earshot.cli import main
+from ingest.feeds.urls import podcast_key
+from registry.database import FILE_NAME, connect, writing
+from registry.podcasts import Crawled, record_crawl
+from registry.tables import PodcastState
+
+A, B = "https://a.example.com/feed.xml", "https://b.example.com/feed.xml"
+KEY_A, KEY_B = podcast_key(A), podcast_key(B)
+GUID = "917393e3-1b1e-5cef-ace4-edaa54e1f810"
+NEGATIVE = "https://example.com/2"  # a URL with a key below zero
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        rows = json.loads(self.out)
+        assert isinstance(rows, list)
+        return rows
+
+
+Earshot = Callable[..., Said]
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Earshot:
+    """The command line over the data folder of this test."""
+    monkeypatch.setenv("EARSHOT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | int | Path) -> Said:
+        monkeypatch.setattr(sys, "argv", ["earshot", *map(str, arguments)])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        out, err = capsys.readouterr()
+        return Said(int(str(code or 0)), out, err)
+
+    return run
+
+
+@pytest.fixture
+def earshot(typed: Earshot, monkeypatch: pytest.MonkeyPatch, url: str) -> Earshot:
+    """… and over a registry on SQLite and on PostgreSQL."""
+    monkeypatch.setenv("EARSHOT_REGISTRY", url)
+    return typed
+
+
+def counts(said: Said) -> dict[str, object]:
+    return {name: count for name, count in said.rows[0].items() if count}
+
+
+def test_urls_are_registered_and_listed(earshot: Earshot) -> None:
+    said = earshot("register", A, B, "--tenant", "acme", "--label", "lead", "--output", "json")
+    assert (said.code, counts(said)) == (0, {"podcasts": 2, "registrations": 2})
+    again = earshot("register", A, B, "--tenant", "acme", "--label", "lead", "--output", "json")
+    assert (again.code, counts(again)) == (0, {"known": 2})
+    listed = earshot("list", "--output", "json").rows
+    assert {row["feed_url"]: (row["tenants"], row["labels"]) for row in listed} == {
+        A: (["acme"], ["lead"]),
+        B: (["acme"], ["lead"]),
+    }
+
+
+def test_what_is_refused_is_shown_and_kept(earshot: Earshot, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(f"url,labels\n{A},x\nnonsense,\n{A},x\n" + "ftp://b,\n" * 30)
+    said = earshot("register", "--csv", "s.csv", "--rejects", "refused.csv", "--output", "json")
+    assert (said.code, counts(said)) == (3, {"podcasts": 1, "registrations": 1})
+    assert "s.csv:3: bad_url: not an absolute URL: 'nonsense'" in said.err
+    assert "s.csv:4: duplicate" in said.err
+    assert sum(line.startswith("s.csv:") for line in said.err.splitlines()) == 20
+    assert "32 in all: 31 bad_url, 1 duplicate" in said.err
+    kept = list(csv.DictReader(io.StringIO((tmp_path / "refused.csv").read_text())))
+    assert [(row["name"], row["line"]) for row in kept] == [("s.csv", str(line)) for line in range(3, 35)]
+
+
+def test_files_of_all_kinds_and_urls_go_together(earshot: Earshot, tmp_path: Path) -> None:
+    (tmp_path / "o.opml").write_text(f'<opml><body><outline xmlUrl="{A}"/></body></opml>')
+    (tmp_path / "l.txt").write_text(B)
+    said = earshot("register", NEGATIVE, "--opml", "o.opml", "--list", "l.txt", "--output", "csv")
+    assert said.code == 0
+    assert next(csv.DictReader(io.StringIO(said.out)))["podcasts"] == "3"
+
+
+def test_duplicates_alone_are_no_failure(earshot: Earshot, tmp_path: Path) -> None:
+    (tmp_path / "l.txt").write_text(f"{A}\n{A}\n")
+    said = earshot("register", "--list", "l.txt")
+    assert said.code == 0 and "l.txt:2: duplicate" in said.err
+
+
+def test_a_file_that_cannot_be_used_does_not_stop_the_others(earshot: Earshot, tmp_path: Path) -> None:
+    (tmp_path / "bad.opml").write_text("<rss/>")
+    (tmp_path / "l.txt").write_text(A)
+    said = earshot("register", "--opml", "bad.opml", "--list", "l.txt")
+    assert said.code == 3 and "refused: bad.opml: not OPML" in said.err
+    assert earshot("register", "--opml", "bad.opml").code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["register"], "name URLs"),
+        (["deregister"], "name URLs"),
+        (["register", "--csv", "missing.csv"], "no such file: missing.csv"),
+        (["register", "--csv", "."], "is a folder"),
+        (["register", A, "--tenant", "two words"], "tenant 'two words'"),
+        (["register", A, "--label", "a/b"], "label 'a/b'"),
+        (["list", "--state", "asleep"], "asleep"),
+    ],
+)
+def test_wrong_usage_is_told(earshot: Earshot, arguments: list[str], message: str) -> None:
+    earshot("register", A)
+    said = earshot(*arguments)
+    assert said.code == 2 and message in said.err
+
+
+def test_nothing_usable_is_a_failure(earshot: Earshot) -> None:
+    said = earshot("register", "ftp://x")
+    assert said.code == 1 and "ftp://x: bad_url" in said.err
+
+
+def test_a_tenant_leaves_by_url_key_or_file(earshot: Earshot, tmp_path: Path) -> None:
+    assert podcast_key(NEGATIVE) < 0
+    earshot("register", A, B, NEGATIVE)
+    (tmp_path / "l.txt").write_text(B)
+    said = earshot(
+        "deregister",
+        A,
+        podcast_key(NEGATIVE),
+        "--list",
+        "l.txt",
+        "--reason",
+        "moved away",
+        "--output",
+        "json",
+    )
+    assert (said.code, counts(said)) == (0, {"registrations": 3, "podcasts": 3})
+    rows = earshot("list", "--state", "deregistered", "--output", "json").rows
+    assert {row["reason"] for row in rows} == {"moved away"} and len(rows) == 3
+
+
+def test_what_is_not_tracked_cannot_be_left(earshot: Earshot) -> None:
+    earshot("register", A, "--tenant", "acme")
+    said = earshot("deregister", A, B, "--tenant", "acme")
+    assert said.code == 3 and f"{B}: not_tracked" in said.err
+    assert earshot("deregister", B).code == 1
+
+
+def test_a_guid_of_several_podcasts_is_not_enough_to_leave(earshot: Earshot, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(f"url,guid\n{A},{GUID}\n{B},{GUID}\n")
+    earshot("register", "--csv", "s.csv")
+    said = earshot("deregister", GUID)
+    assert said.code == 1 and str(KEY_A) in said.err and str(KEY_B) in said.err
+
+
+def test_the_listing_is_filtered_and_paged(earshot: Earshot) -> None:
+    earshot("register", *(f"https://one.example.com/{n}" for n in range(60)), "--label", "lead")
+    earshot("register", B, "--tenant", "acme")
+    assert [row["feed_url"] for row in earshot("list", "--tenant", "acme", "--output", "json").rows] == [B]
+    assert len(earshot("list", "--label", "lead", "--output", "json").rows) == 60
+    assert earshot("list", "--host", "nowhere.example.com", "--output", "json").rows == []
+    lines = earshot("list", "--output", "csv").out.splitlines()
+    assert len(lines) == 62
+    table = earshot("list", "--host", "one.example.com")
+    assert table.out.count("https://one.example.com/") == 50 and "--after" in table.err
+    keys = [int(str(row["podcast_key"])) for row in earshot("list", "--limit", 5, "--output", "json").rows]
+    behind = earshot("list", f"--after={keys[-1]}", "--limit", 1, "--output", "json").rows
+    assert int(str(behind[0]["podcast_key"])) > keys[-1]
+
+
+def test_status_finds_a_podcast_by_whatever_names_it(earshot: Earshot, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(f"url,guid,itunes_id\n{A},{GUID},1234567890\n{NEGATIVE},,\n")
+    earshot("register", "--csv", "s.csv", "--label", "lead")
+    for name in (KEY_A, A, GUID, 1234567890):
+        said = earshot("status", name)
+        assert said.code == 0
+        assert "not polled yet" in said.out and "default: lead" in said.out
+    assert earshot("status", podcast_key(NEGATIVE)).code == 0
+    (row,) = earshot("status", A, "--output", "json").rows
+    assert (row["podcast_key"], row["podcast_guid"], row["crawl"]) == (KEY_A, GUID, None)
+
+
+def test_status_names_what_is_not_tracked(earshot: Earshot) -> None:
+    earshot("register", A)
+    said = earshot("status", B)
+    assert said.code == 1 and f"not tracked: {B}" in said.err
+    assert earshot("status", A, B).code == 3
+
+
+def test_a_table_says_why_a_podcast_is_not_active(earshot: Earshot, url: str, tmp_path: Path) -> None:
+    earshot("register", A)
+    engine = connect(url, tmp_path)
+    record_crawl(engine, [Crawled(KEY_A, state=PodcastState.DEAD, reason="dns")])
+    engine.dispose()
+    assert "dead: dns" in earshot("list").out
+    assert "dns" in earshot("status", A).out
+
+
+def test_a_registry_that_fails_is_told_without_its_statement(
+    earshot: Earshot, url: str, tmp_path: Path
+) -> None:
+    engine = connect(url, tmp_path)
+    with writing(engine) as connection:
+        connection.execute(text("drop table registrations"))
+    engine.dispose()
+    said = earshot("register", A)
+    assert said.code == 1 and "the registry failed: " in said.err
+    assert "insert into" not in said.err.lower()
+
+
+def test_asking_does_not_create_a_registry(typed: Earshot, tmp_path: Path) -> None:
+    for command in (["list"], ["status", A], ["deregister", A]):
+        said = typed(*command)
+        assert said.code == 1 and "nothing is registered" in said.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_without_a_setting_the_registry_is_in_the_data_folder(typed: Earshot, tmp_path: Path) -> None:
+    assert typed("register", A).code == 0
+    assert (tmp_path / "data" / FILE_NAME).is_file()
+
+
+def test_a_setting_that_cannot_be_used_is_told(typed: Earshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARSHOT_REGISTRY", "postgresql://u:s3cret@127.0.0.1:1/db")
+    said = typed("list")
+    assert said.code == 2 and "EARSHOT_REGISTRY" in said.err and "s3cret" not in said.err
