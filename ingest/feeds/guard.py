@@ -60,8 +60,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class PrivateAddress(OSError):
     """A connection to an address that is not public was refused; `detail` names it.
 
-    The message is the same for all of a name's addresses: a connector that tries one after the other keeps the
-    error's type only then.
+    The message is the same for all of a name's addresses: a connector that tries one after the other keeps
+    the error's type only then.
     """
 
     def __init__(self, detail: str) -> None:

@@ -130,7 +130,8 @@ class RawServer:
 def certificate(folder: Path, name: str = "localhost") -> tuple[ssl.SSLContext, Path]:
     """A server's TLS context with a fresh certificate for `name` and 127.0.0.1; and the file to trust."""
     key, file = folder / "key.pem", folder / "certificate.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split()
+    command = ["openssl", "req", "-x509", "-nodes", "-days", "2"]
+    command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
     names = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1"]
     subprocess.run([*command, "-keyout", key, "-out", file, *names], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def sockets() -> int:
     found = 0
     for link in Path("/proc/self/fd").iterdir():
         try:
-            found += os.readlink(link).startswith("socket:")
+            found += str(link.readlink()).startswith("socket:")
         except OSError:
             continue
     return found

@@ -65,8 +65,7 @@ def test_max_age(value: str | None, seconds: int | None) -> None:
         ("Sun, 01 Mar 2020 12:02:00 GMT", 0),  # over already
         ("Sun, 01 Mar 2099 12:02:00 GMT", 86400),
         ("Sun, 99 Mar 2026 12:02:00 GMT", None),
-        ("Sun, 01 Mar 0000 12:02:00 GMT", None),
-        ("Sun, 01 Jan 0001 00:00:00 +2359", None),
+        ("Sun, 01 Jan 0001 00:00:00 +2359", 0),
     ],
 )
 def test_retry_after(value: str | None, seconds: int | None) -> None:
