@@ -16,6 +16,7 @@ BENCHES = {
     "count": "`earshot count` as a user types it",
     "bloat": "the size of the warehouse file over many small batches",
     "freshness": "from a landed file to the published mart, Dagster running",
+    "feeds": "a timed sweep of due feeds out of a million registered",
     "registry": "a million registrations from CSV, SQLite and PostgreSQL",
     "plots": "draws docs/performance-*.svg from the results kept of the others",
 }

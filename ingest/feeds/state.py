@@ -116,7 +116,7 @@ class Shard:
         state = self._with(commit.state)
         if not (commit.podcasts or commit.items or commit.episodes or commit.changes):
             self._check(may_commit)
-            _write_state(state, self.folder / "state.parquet", generation)
+            write_state(state, self.folder / "state.parquet", generation)
             self._state = state
             return generation
         prepared = self.folder / f".prepared-{generation:010}"
@@ -131,7 +131,7 @@ class Shard:
             stamped = [{**row, "shard": self.number} for row in commit.changes]
             frame = _frame(stamped, CHANGES, generation).sort("podcast_key", "sequence")
             write_parquet(frame, prepared / "changes.parquet")
-        _write_state(state, prepared / "state.parquet", generation)
+        write_state(state, prepared / "state.parquet", generation)
         sync(prepared)
         self._check(may_commit)
         prepared.rename(self.folder / f".commit-{generation:010}")  # from here on it is committed
@@ -267,7 +267,7 @@ def _generation(folder: Path) -> Generation:
     return Generation(int(pl.read_parquet_metadata(path)[_GENERATION]))
 
 
-def _write_state(state: pl.DataFrame, path: Path, generation: Generation) -> None:
+def write_state(state: pl.DataFrame, path: Path, generation: Generation) -> None:
     write_parquet(state, path, metadata={_GENERATION: str(generation)})
 
 
