@@ -16,15 +16,25 @@ from typing import Any
 import feedparser
 from lxml import etree
 
-from ingest.feeds.document import repaired
-from ingest.feeds.namespace import FOR_FEEDPARSER, Tags, Vocabulary, parser, word
+from ingest.feeds.namespace import FOR_FEEDPARSER, Tags, Vocabulary, tree, word
 from ingest.feeds.reasons import FeedUnreadable, Reason
+from ingest.feeds.repair import repaired, tamed, without_endless_words
 
-MAX_LOOSE_BYTES = 4_000_000  # the loose parser is slow: what is larger and broken is not read
+MAX_LOOSE_BYTES = 1_000_000  # the loose parser needs up to 5 s for these; larger ruins are not read
 
 # It looks for a parser that nobody has, on the disk, at every call; expat is what it then takes.
 feedparser.api.PREFERRED_XML_PARSERS.clear()
 
+# Who made it; feedparser looks for an e-mail address in these.
+_PEOPLE = frozenset(["author", "creator", "managingeditor"])
+# What standardize takes from feedparser, and what contains it.
+_READ = _PEOPLE | frozenset(
+    [
+        "channel", "content", "copyright", "created", "date", "description", "enclosure", "encoded", "entry",
+        "generator", "guid", "id", "image", "issued", "item", "language", "lastbuilddate", "link", "modified",
+        "pubdate", "published", "rights", "subtitle", "summary", "tagline", "title", "ttl", "updated",
+    ]
+)  # fmt: skip
 _HEADERS = {"content-type": "application/xml; charset=utf-8"}
 _LIVE_ITEM = re.compile(rb"<podcast:liveItem\b.*?(?:</podcast:liveItem\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _ITEM_NAMES = frozenset(["item", "entry"])
@@ -48,16 +58,21 @@ def read(xml: bytes) -> Reading:
 
 def read_strictly(xml: bytes) -> Reading | None:
     """None where it is no well-formed XML, or where the parsers disagree on the number of items."""
-    try:
-        root = etree.fromstring(xml, parser(recover=False))
-    except etree.XMLSyntaxError:
+    root = tree(xml)
+    if root is None:
         return None
     channel, items = _parts(root)
     feed_tags, entry_tags = Tags(channel), [Tags(item) for item in items]
     for element in (root, *([channel] if channel is not None else ()), *items):
         for child in list(element):
-            if isinstance(child.tag, str) and word(child.tag)[0] not in FOR_FEEDPARSER:
+            if not isinstance(child.tag, str):
+                continue
+            vocabulary, name = word(child.tag)
+            name = name.lower()
+            if vocabulary not in FOR_FEEDPARSER or name not in _READ:
                 element.remove(child)
+            elif name in _PEOPLE and child.text:
+                child.text = without_endless_words(child.text)
     found = _feedparser(etree.tostring(root, encoding="utf-8"))
     if len(found.entries) != len(items):
         return None
@@ -101,22 +116,17 @@ def read_items(
 def _sound(item: bytes, opening: bytes, closing: bytes) -> bytes | None:
     """The item as well-formed XML, if need be and if possible repaired."""
     for candidate in (item, repaired(item)):
-        try:
-            root = etree.fromstring(opening + candidate + closing, parser(recover=False))
-        except etree.XMLSyntaxError:
-            continue
-        return candidate if len(_parts(root)[1]) == 1 else None
+        root = tree(opening + candidate + closing)
+        if root is not None:
+            return candidate if len(_parts(root)[1]) == 1 else None
     return None
 
 
 def _read_loosely(xml: bytes) -> Reading:
     if len(xml) > MAX_LOOSE_BYTES:
         raise FeedUnreadable(Reason.NOT_A_FEED, f"no well-formed XML, and {len(xml):,} bytes of it")
-    found = _feedparser(_LIVE_ITEM.sub(b"", xml))
-    try:
-        root = etree.fromstring(repaired(xml), parser(recover=True))
-    except etree.XMLSyntaxError:
-        root = None
+    found = _feedparser(_LIVE_ITEM.sub(b"", tamed(xml)))
+    root = tree(repaired(xml), recover=True)
     channel, items = _parts(root) if root is not None else (None, [])
     if len(items) != len(found.entries):  # which tag is whose cannot be told
         items = [None] * len(found.entries)
