@@ -1,4 +1,4 @@
-"""What the parser says of a feed: the shapes between the parser (parse.py) and change detection (detect.py)."""
+"""What the parser says of a feed: the shapes between parse.py and detect.py."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from ingest.feeds.namespace import FOR_FEEDPARSER, Tags, Vocabulary, tree, word
 from ingest.feeds.reasons import FeedUnreadable, Reason
 from ingest.feeds.repair import repaired, tamed, without_endless_words
 
+BATCH = 500  # items read at once: what they take in memory is a tree and feedparser's copy of these
 MAX_LOOSE_BYTES = 1_000_000  # the loose parser needs up to 5 s for these; larger ruins are not read
 
 # It looks for a parser that nobody has, on the disk, at every call; expat is what it then takes.
@@ -87,30 +88,43 @@ def read_items(
     A broken item is repaired or read by itself, so that what is said of an item depends on it alone. None
     where a parser finds more or less than one item in one. Raises FeedUnreadable (NOT_A_FEED).
     """
-
-    def together(some: Iterable[bytes]) -> bytes:
-        return b"".join([opening, *some, closing])
-
-    reading = read_strictly(together(items)) if items else Reading({}, Tags(None), [], [])
-    if reading is not None and len(reading.entries) == len(items):
-        return list(zip(reading.entries, reading.entry_tags, strict=True))
-    sound = [_sound(item, opening, closing) for item in items]
-    reading = read_strictly(together(filter(None, sound)))
-    if reading is None or len(reading.entries) != sum(item is not None for item in sound):
-        return None
-    if sum(len(item) for item, good in zip(items, sound, strict=True) if good is None) > MAX_LOOSE_BYTES:
-        raise FeedUnreadable(Reason.NOT_A_FEED, "too much of it is no well-formed XML")
-    strict = zip(reading.entries, reading.entry_tags, strict=True)
-    found = []
-    for item, good in zip(items, sound, strict=True):
-        if good is None:
-            alone = _read_loosely(together([item]))
-            if len(alone.entries) != 1:
+    found: list[tuple[dict[str, Any], Tags]] = []
+    loose_bytes = 0
+    for first in range(0, len(items), BATCH):
+        some = items[first : first + BATCH]
+        together = _read_together(some, opening, closing)
+        if together is None:
+            sound = [_sound(item, opening, closing) for item in some]
+            together = _read_together([item for item in sound if item is not None], opening, closing)
+            if together is None:
                 return None
-            found.append((alone.entries[0], alone.entry_tags[0]))
-        else:
-            found.append(next(strict))
+            strict = iter(together)
+            together = []
+            for item, good in zip(some, sound, strict=True):
+                if good is not None:
+                    together.append(next(strict))
+                    continue
+                loose_bytes += len(item)
+                if loose_bytes > MAX_LOOSE_BYTES:
+                    raise FeedUnreadable(Reason.NOT_A_FEED, "too much of it is no well-formed XML")
+                alone = _read_loosely(opening + item + closing)
+                if len(alone.entries) != 1:
+                    return None
+                together += zip(alone.entries, alone.entry_tags, strict=True)
+        found += together
     return found
+
+
+def _read_together(
+    items: Sequence[bytes], opening: bytes, closing: bytes
+) -> list[tuple[dict[str, Any], Tags]] | None:
+    """As `read_items`; None where one of them is broken."""
+    if not items:
+        return []
+    reading = read_strictly(b"".join([opening, *items, closing]))
+    if reading is None or len(reading.entries) != len(items):
+        return None
+    return list(zip(reading.entries, reading.entry_tags, strict=True))
 
 
 def _sound(item: bytes, opening: bytes, closing: bytes) -> bytes | None:
