@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from html.entities import html5
 
 from feedparser.encodings import convert_to_utf8
 
@@ -23,19 +22,25 @@ _PREFIX = rb"(?:[A-Za-z_][\w.-]*:)?"
 _ROOT = re.compile(rb"<(" + _PREFIX + rb"(?:rss|feed|rdf))(?=[\s>/])", re.IGNORECASE)
 _HTML = re.compile(rb"<(?:!doctype\s+)?html\b", re.IGNORECASE)
 _PART_OF_HTML = re.compile(rb"\s*<(?:head|title|body|h1|meta|script)\b", re.IGNORECASE)
-_XML_DECLARATION = re.compile(rb"<\?xml\s[^>]*\?>")
+_DECLARATION_BYTES = 200
+_XML_DECLARATION = re.compile(rb"<\?xml\s[^<>]{0,%d}\?>" % _DECLARATION_BYTES)
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ENTITY = re.compile(rb"<!ENTITY", re.IGNORECASE)
 _DOCTYPE = re.compile(rb"<!DOCTYPE", re.IGNORECASE)
+# How XML in two or four bytes a character begins: byte order marks, else `<?`.
+_WIDE = {
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe\0\0": "utf-32",
+    b"\xfe\xff": "utf-16",
+    b"\xff\xfe": "utf-16",
+    b"\0\0\0<": "utf-32-be",
+    b"<\0\0\0": "utf-32-le",
+    b"\0<\0": "utf-16-be",
+    b"<\0": "utf-16-le",
+}
 _SEVEN_BIT = re.compile(rb"encoding\s*=\s*[\"'](?:iso-2022|utf-7|hz)", re.IGNORECASE)
 _NOT_XML = bytes(code for code in range(0x20) if code not in b"\t\n\r")
 _ENTRY = re.compile(rb"<" + _PREFIX + rb"(?:item|entry)[\s>/]", re.IGNORECASE)
-
-# For `repaired`: a CDATA section, or an ampersand and what it may begin.
-_AMPERSAND = re.compile(
-    rb"<!\[CDATA\[.*?\]\]>|<!--.*?-->|&(?:#(\d{1,7}|x[0-9a-f]{1,6});|(\w{1,32});)?", re.DOTALL | re.IGNORECASE
-)
-_XML_ENTITIES = frozenset([b"amp", b"lt", b"gt", b"quot", b"apos"])
 
 
 class Root(StrEnum):
@@ -81,33 +86,13 @@ def read_document(body: bytes, content_type: str | None) -> Document:
     return Document(_to_its_end(text, root), root, is_plain=is_utf8 and not has_doctype)
 
 
-def repaired(text: bytes) -> bytes:
-    """Entities of HTML as characters, other stray ampersands and references to no character escaped.
-
-    The commonest reasons why a feed is no XML; CDATA sections and comments stay as they are.
-    """
-    return _AMPERSAND.sub(_reference, text)
-
-
-def _reference(found: re.Match[bytes]) -> bytes:
-    number, name = found.group(1, 2)
-    if not found[0].startswith(b"&"):
-        return found[0]
-    if number:
-        code = int(number[1:], 16) if number[:1] in b"xX" else int(number)
-        is_character = code in (9, 10, 13) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD
-        return found[0] if is_character or 0x10000 <= code <= 0x10FFFF else b""
-    if name in _XML_ENTITIES:
-        return found[0]
-    character = html5.get(f"{name.decode('latin-1')};") if name else None
-    return character.encode() if character else b"&amp;" + found[0][1:]
-
-
 def _as_utf8(body: bytes, content_type: str | None) -> tuple[bytes, bool]:
     """(UTF-8, whether it came as that). Valid UTF-8 is UTF-8, whatever server and document declare."""
+    for start, encoding in _WIDE.items():
+        if body.startswith(start):
+            return body.decode(encoding, errors="replace").encode(errors="ignore"), False
     plain = body.removeprefix(b"\xef\xbb\xbf")
-    is_seven_bit = b"\x1b" in plain or _SEVEN_BIT.search(plain[:200]) is not None
-    if b"\0" not in plain[:64] and not is_seven_bit:
+    if b"\x1b" not in plain and not _SEVEN_BIT.search(plain[:_DECLARATION_BYTES]):
         try:
             plain.decode()
             return plain, True
@@ -115,22 +100,26 @@ def _as_utf8(body: bytes, content_type: str | None) -> tuple[bytes, bool]:
             text = _mostly_utf8(plain)
             if text is not None:
                 return text, False
-    return _by_declaration(body, content_type), False
+    return _by_declaration(plain, content_type), False
 
 
 def _by_declaration(body: bytes, content_type: str | None) -> bytes:
-    """By feedparser's rules: server, document, byte order mark, statistics. It sees the beginning only."""
-    is_wide = b"\0" in body[:64]
-    sample = body if is_wide else body[: body.rfind(b">", 0, _SAMPLE_BYTES) + 1]
+    """By feedparser's rules: server, document, statistics. It sees the beginning only."""
+    declared = _XML_DECLARATION.match(body)
+    start = (
+        b"" if declared or not body.startswith(b"<?") else b"\n"
+    )  # no other `<?` is for feedparser to read
+    sample = start + body[: body.rfind(b">", 0, _SAMPLE_BYTES) + 1]
     headers = {"content-type": content_type} if content_type else {}
     # A declaration that is itself broken makes feedparser raise: once more without.
-    for said, start in ((headers, sample), ({}, _XML_DECLARATION.sub(b"", sample, count=1))):
+    for said, seen in ((headers, sample), ({}, _XML_DECLARATION.sub(b"", sample, count=1))):
         result: dict[str, object] = {}
         try:
-            text: bytes = convert_to_utf8(said, start, result)
+            text: bytes = convert_to_utf8(said, seen, result)
             encoding = str(result.get("encoding") or "")
             if encoding:
-                return text + body[len(sample) :].decode(encoding, errors="replace").encode(errors="ignore")
+                rest = body[len(sample) - len(start) :]
+                return text + rest.decode(encoding, errors="replace").encode(errors="ignore")
         except (ValueError, LookupError):
             continue
     raise FeedUnreadable(

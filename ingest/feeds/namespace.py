@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from lxml import etree
@@ -16,6 +17,7 @@ from lxml import etree
 from ingest.feeds.reasons import FeedUnreadable, Reason
 
 MAX_TAGS = 20_000  # podcast: tags of one name in one channel or item, with all that is in them
+MAX_ATTRIBUTES = 100  # of one element; lxml and feedparser list them in quadratic time
 MAX_DEPTH = 32  # what is nested deeper is left out; the namespace itself needs 3
 
 Tag = dict[str, Any]
@@ -46,12 +48,25 @@ _ATOM = ("www.w3.org/2005/atom", "purl.org/atom/ns#")
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 
 
-def parser(recover: bool) -> etree.XMLParser:
-    """An XML parser for what strangers send: no network, no DTD, no entities, depth ≤ 256, text ≤ 10 MB."""
-    return etree.XMLParser(
+def tree(xml: bytes, recover: bool = False) -> etree._Element | None:
+    """The root of a document (UTF-8) of strangers, null where it is no XML.
+
+    No network, no DTD, no entities, depth ≤ 256, texts ≤ 10 MB (libxml2's own limits), attributes as capped.
+    """
+    parser = etree.XMLParser(
         recover=recover, resolve_entities=False, load_dtd=False, dtd_validation=False, no_network=True,
         huge_tree=False, remove_comments=True, remove_pis=True, strip_cdata=False, encoding="utf-8",
     )  # fmt: skip
+    try:
+        root = etree.fromstring(xml, parser)
+    except etree.XMLSyntaxError:
+        return None
+    for element in root.iter() if root is not None else ():
+        if len(element.attrib) > MAX_ATTRIBUTES:
+            kept = [(name, element.get(name)) for name in islice(element.attrib, MAX_ATTRIBUTES)]
+            element.attrib.clear()
+            element.attrib.update(kept)
+    return root
 
 
 @lru_cache(maxsize=4096)

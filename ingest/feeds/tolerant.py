@@ -9,22 +9,33 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import feedparser
 from lxml import etree
 
-from ingest.feeds.document import repaired
-from ingest.feeds.namespace import FOR_FEEDPARSER, Tags, Vocabulary, parser, word
+from ingest.feeds.namespace import FOR_FEEDPARSER, Tags, Vocabulary, tree, word
 from ingest.feeds.reasons import FeedUnreadable, Reason
+from ingest.feeds.repair import repaired, tamed, without_endless_words
 
-MAX_LOOSE_BYTES = 4_000_000  # the loose parser is slow: what is larger and broken is not read
+BATCH = 500  # items read at once: what they take in memory is a tree and feedparser's copy of these
+MAX_LOOSE_BYTES = 1_000_000  # the loose parser needs up to 5 s for these; larger ruins are not read
 
 # It looks for a parser that nobody has, on the disk, at every call; expat is what it then takes.
 feedparser.api.PREFERRED_XML_PARSERS.clear()
 
+# Who made it; feedparser looks for an e-mail address in these.
+_PEOPLE = frozenset(["author", "creator", "managingeditor"])
+# What standardize takes from feedparser, and what contains it.
+_READ = _PEOPLE | frozenset(
+    [
+        "channel", "content", "copyright", "created", "date", "description", "enclosure", "encoded", "entry",
+        "generator", "guid", "id", "image", "issued", "item", "language", "lastbuilddate", "link", "modified",
+        "pubdate", "published", "rights", "subtitle", "summary", "tagline", "title", "ttl", "updated",
+    ]
+)  # fmt: skip
 _HEADERS = {"content-type": "application/xml; charset=utf-8"}
 _LIVE_ITEM = re.compile(rb"<podcast:liveItem\b.*?(?:</podcast:liveItem\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _ITEM_NAMES = frozenset(["item", "entry"])
@@ -48,16 +59,21 @@ def read(xml: bytes) -> Reading:
 
 def read_strictly(xml: bytes) -> Reading | None:
     """None where it is no well-formed XML, or where the parsers disagree on the number of items."""
-    try:
-        root = etree.fromstring(xml, parser(recover=False))
-    except etree.XMLSyntaxError:
+    root = tree(xml)
+    if root is None:
         return None
     channel, items = _parts(root)
     feed_tags, entry_tags = Tags(channel), [Tags(item) for item in items]
     for element in (root, *([channel] if channel is not None else ()), *items):
         for child in list(element):
-            if isinstance(child.tag, str) and word(child.tag)[0] not in FOR_FEEDPARSER:
+            if not isinstance(child.tag, str):
+                continue
+            vocabulary, name = word(child.tag)
+            name = name.lower()
+            if vocabulary not in FOR_FEEDPARSER or name not in _READ:
                 element.remove(child)
+            elif name in _PEOPLE and child.text:
+                child.text = without_endless_words(child.text)
     found = _feedparser(etree.tostring(root, encoding="utf-8"))
     if len(found.entries) != len(items):
         return None
@@ -72,51 +88,59 @@ def read_items(
     A broken item is repaired or read by itself, so that what is said of an item depends on it alone. None
     where a parser finds more or less than one item in one. Raises FeedUnreadable (NOT_A_FEED).
     """
-
-    def together(some: Iterable[bytes]) -> bytes:
-        return b"".join([opening, *some, closing])
-
-    reading = read_strictly(together(items)) if items else Reading({}, Tags(None), [], [])
-    if reading is not None and len(reading.entries) == len(items):
-        return list(zip(reading.entries, reading.entry_tags, strict=True))
-    sound = [_sound(item, opening, closing) for item in items]
-    reading = read_strictly(together(filter(None, sound)))
-    if reading is None or len(reading.entries) != sum(item is not None for item in sound):
-        return None
-    if sum(len(item) for item, good in zip(items, sound, strict=True) if good is None) > MAX_LOOSE_BYTES:
-        raise FeedUnreadable(Reason.NOT_A_FEED, "too much of it is no well-formed XML")
-    strict = zip(reading.entries, reading.entry_tags, strict=True)
-    found = []
-    for item, good in zip(items, sound, strict=True):
-        if good is None:
-            alone = _read_loosely(together([item]))
-            if len(alone.entries) != 1:
+    found: list[tuple[dict[str, Any], Tags]] = []
+    loose_bytes = 0
+    for first in range(0, len(items), BATCH):
+        some = items[first : first + BATCH]
+        together = _read_together(some, opening, closing)
+        if together is None:
+            sound = [_sound(item, opening, closing) for item in some]
+            together = _read_together([item for item in sound if item is not None], opening, closing)
+            if together is None:
                 return None
-            found.append((alone.entries[0], alone.entry_tags[0]))
-        else:
-            found.append(next(strict))
+            strict = iter(together)
+            together = []
+            for item, good in zip(some, sound, strict=True):
+                if good is not None:
+                    together.append(next(strict))
+                    continue
+                loose_bytes += len(item)
+                if loose_bytes > MAX_LOOSE_BYTES:
+                    raise FeedUnreadable(Reason.NOT_A_FEED, "too much of it is no well-formed XML")
+                alone = _read_loosely(opening + item + closing)
+                if len(alone.entries) != 1:
+                    return None
+                together += zip(alone.entries, alone.entry_tags, strict=True)
+        found += together
     return found
+
+
+def _read_together(
+    items: Sequence[bytes], opening: bytes, closing: bytes
+) -> list[tuple[dict[str, Any], Tags]] | None:
+    """As `read_items`; None where one of them is broken."""
+    if not items:
+        return []
+    reading = read_strictly(b"".join([opening, *items, closing]))
+    if reading is None or len(reading.entries) != len(items):
+        return None
+    return list(zip(reading.entries, reading.entry_tags, strict=True))
 
 
 def _sound(item: bytes, opening: bytes, closing: bytes) -> bytes | None:
     """The item as well-formed XML, if need be and if possible repaired."""
     for candidate in (item, repaired(item)):
-        try:
-            root = etree.fromstring(opening + candidate + closing, parser(recover=False))
-        except etree.XMLSyntaxError:
-            continue
-        return candidate if len(_parts(root)[1]) == 1 else None
+        root = tree(opening + candidate + closing)
+        if root is not None:
+            return candidate if len(_parts(root)[1]) == 1 else None
     return None
 
 
 def _read_loosely(xml: bytes) -> Reading:
     if len(xml) > MAX_LOOSE_BYTES:
         raise FeedUnreadable(Reason.NOT_A_FEED, f"no well-formed XML, and {len(xml):,} bytes of it")
-    found = _feedparser(_LIVE_ITEM.sub(b"", xml))
-    try:
-        root = etree.fromstring(repaired(xml), parser(recover=True))
-    except etree.XMLSyntaxError:
-        root = None
+    found = _feedparser(_LIVE_ITEM.sub(b"", tamed(xml)))
+    root = tree(repaired(xml), recover=True)
     channel, items = _parts(root) if root is not None else (None, [])
     if len(items) != len(found.entries):  # which tag is whose cannot be told
         items = [None] * len(found.entries)
