@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -41,6 +41,7 @@ __all__ = [
     "Registered",
     "Registration",
     "Tracking",
+    "by_podcastindex_id",
     "deregister",
     "find",
     "listing",
@@ -114,6 +115,18 @@ def find(engine: Engine, what: str) -> list[Podcast]:
             if found := _read(connection, [condition]):
                 return found
     return []
+
+
+def by_podcastindex_id(engine: Engine, ids: Collection[int]) -> dict[int, int]:
+    """Podcast Index ids → podcast_keys of those tracked; of several under one id the smallest."""
+    known = podcasts.c.podcastindex_id
+    query = select(known, func.min(podcasts.c.podcast_key)).group_by(known)
+    with engine.connect() as connection:
+        return {
+            number: key
+            for some in batches(ids, PARAMETERS)
+            for number, key in connection.execute(query.where(known.in_(some))).tuples()
+        }
 
 
 def _meanings(connection: Connection, what: str) -> Iterator[ColumnElement[bool]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
+from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -104,17 +105,27 @@ def register(
     that was deregistered comes back. Batches commit one by one: a load that broke off is simply done again.
     """
     total, done = Registered(), 0
-    for window in batches(wanted, SORTED_ROWS):
-        keyed = sorted(((podcast_key(wish.url), wish) for wish in window), key=itemgetter(0))
-        del window
-        for batch in batches(keyed, ROWS):
-            with writing(engine) as connection:
-                alone(connection, _REGISTERING)
-                total += _register(connection, batch, now_us)
-            done += len(batch)
-            if progress:
-                progress(done)
+    for batch in _in_order(wanted):
+        with writing(engine) as connection:
+            alone(connection, _REGISTERING)
+            total += _register(connection, batch, now_us)
+        done += len(batch)
+        if progress:
+            progress(done)
     return total
+
+
+def _in_order(wanted: Iterable[Registration]) -> Iterator[list[_Keyed]]:
+    """Batches of ROWS, by key within SORTED_ROWS."""
+    rest = iter(wanted)
+    while True:
+        window = sorted(
+            ((podcast_key(wish.url), wish) for wish in islice(rest, SORTED_ROWS)), key=itemgetter(0)
+        )
+        if not window:
+            return
+        yield from batches(window, ROWS)
+        del window  # not kept while the next one is read
 
 
 def _register(connection: Connection, batch: list[_Keyed], now_us: int) -> Registered:

@@ -25,6 +25,7 @@ from registry.podcasts import (
     Registered,
     Registration,
     Tracking,
+    by_podcastindex_id,
     deregister,
     find,
     listing,
@@ -182,6 +183,11 @@ def test_what_is_not_tracked_is_not_found(engine: Engine, what: str) -> None:
 def test_a_guid_in_two_feeds_finds_both(engine: Engine) -> None:
     register(engine, [Registration(A, podcast_guid=GUID), Registration(B, podcast_guid=GUID)], 1)
     assert {podcast.feed_url for podcast in find(engine, GUID)} == {A, B}
+
+
+def test_podcast_index_ids_lead_to_keys(engine: Engine) -> None:
+    register(engine, [Registration(A, podcastindex_id=5), Registration(B)], 1)
+    assert by_podcastindex_id(engine, range(1, 2001)) == {5: KEY_A}
 
 
 def test_filters_narrow_the_listing(engine: Engine) -> None:
