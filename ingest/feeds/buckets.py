@@ -130,6 +130,10 @@ class HostBuckets:
         wait = max(wait, lane.bucket.wait_s(now, len(lane.waiting) + 1))
         return max(wait, _CONNECTION_WAIT_S) if lane.active >= lane.connections else wait
 
+    def connections(self, host: str) -> int:
+        """How many requests the host takes at a time."""
+        return self._hosters.get(self._key(host), self._pace).connections
+
     async def enter(self, host: str) -> None:
         """Wait for a turn at the host; `leave` it afterwards. Raises Closed as soon as there will be none."""
         now = self._clock()
