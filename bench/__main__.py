@@ -11,6 +11,7 @@ from bench.report import finish
 
 BENCHES = {
     "logs": "CloudFront gz and JSON gz to the downloads mart",
+    "transports": "CPU of a conditional GET by HTTP client",
     "peers": "the same files through other tools",
     "incremental": "head batches and a late file on a growing history",
     "count": "`earshot count` as a user types it",

@@ -1,6 +1,6 @@
-"""CPU of the client for one conditional GET that is answered 304, by HTTP client (docs/decisions/0012).
+"""CPU of one conditional GET that is answered 304, by HTTP client (docs/decisions/0012).
 
-`python -m bench.transports`: the server is another process; only this process's CPU is counted.
+The server is another process; only the client's CPU is counted.
 """
 
 from __future__ import annotations
@@ -10,15 +10,21 @@ import multiprocessing
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from bench.report import Figures, show
+from ingest.feeds.exchange import Ask as FeedAsk
+from ingest.feeds.fetch import Fetcher, FetchSettings
+from ingest.feeds.hosters import Pace
+
 ASKS = 6000
 WORKERS = 50
-HOSTS = 200  # names, all of them this machine
+HOST = "feeds.example"
 ETAG = '"33a64df551425fcc55e4d42a148795d9f25f89d4"'
 HEADERS = {
     "User-Agent": "Earshot/0 (bench)",
@@ -127,9 +133,22 @@ async def plain_aiohttp() -> AsyncIterator[Ask]:
         yield ask
 
 
-async def _measure(client: Callable[[], AbstractAsyncContextManager[Ask]], port: int) -> tuple[float, float]:
-    urls = [f"http://127.0.0.1:{port}/feeds/{number}/podcast.xml" for number in range(ASKS)]
-    async with client() as ask:
+@asynccontextmanager
+async def our_fetcher(port: int) -> AsyncIterator[Ask]:
+    resolve = {HOST: f"127.0.0.1:{port}"}
+    async with Fetcher(FetchSettings(pace=Pace(1e6, WORKERS), resolve=resolve)) as fetcher:
+
+        async def ask(url: str) -> None:
+            answer = await fetcher.fetch(FeedAsk(1, url, ETAG, HEADERS["If-Modified-Since"]))
+            assert answer.status == 304
+
+        yield ask
+
+
+async def _measure(client: AbstractAsyncContextManager[Ask], base: str, asks: int) -> tuple[float, float]:
+    """CPU and wall ms of one ask."""
+    urls = [f"{base}/feeds/{number}/podcast.xml" for number in range(asks)]
+    async with client as ask:
         await ask(urls[0])
         left = iter(urls)
 
@@ -139,19 +158,30 @@ async def _measure(client: Callable[[], AbstractAsyncContextManager[Ask]], port:
 
         began, wall = time.process_time(), time.perf_counter()
         await asyncio.gather(*(work() for _ in range(WORKERS)))
-        return (time.process_time() - began) / ASKS * 1000, (time.perf_counter() - wall) / ASKS * 1000
+        return (time.process_time() - began) / asks * 1000, (time.perf_counter() - wall) / asks * 1000
 
 
-def main() -> None:
-    ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+def run(rows: int | None, repeats: int) -> Figures:
+    """`rows`: asks of each client; of the repeats the cheapest counts."""
+    asks = rows or ASKS
+    here, there = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(there,), daemon=True)
     server.start()
-    port = ours.recv()
-    for client in (httpx_own, httpx_on_aiohttp, transport_on_aiohttp, plain_aiohttp):
-        for _ in range(3):
-            print(client.__name__, *(f"{ms:.3f}" for ms in asyncio.run(_measure(client, port))), flush=True)
-    server.terminate()
-
-
-if __name__ == "__main__":
-    main()
+    port = here.recv()
+    clients: dict[str, tuple[Callable[[], AbstractAsyncContextManager[Ask]], str]] = {
+        "httpx": (httpx_own, f"127.0.0.1:{port}"),
+        "httpx_on_aiohttp": (httpx_on_aiohttp, f"127.0.0.1:{port}"),
+        "aiohttp_transport": (transport_on_aiohttp, f"127.0.0.1:{port}"),
+        "aiohttp": (plain_aiohttp, f"127.0.0.1:{port}"),
+        "fetcher": (partial(our_fetcher, port), HOST),
+    }
+    try:
+        best = {
+            name: min(asyncio.run(_measure(make(), f"http://{host}", asks)) for _ in range(repeats))
+            for name, (make, host) in clients.items()
+        }
+    finally:
+        server.terminate()
+    table: list[list[object]] = [[name, f"{cpu:.3f}", f"{wall:.3f}"] for name, (cpu, wall) in best.items()]
+    show(f"One 304, the least of {repeats} times {asks:,}", ["client", "CPU ms", "wall ms"], table)
+    return {"asks": asks, **{f"{name}_cpu_ms": round(cpu, 3) for name, (cpu, _) in best.items()}}

@@ -26,6 +26,8 @@ from ingest.feeds.reasons import Reason
 from ingest.feeds.unpack import Unpackable, Unpacker
 from ingest.feeds.urls import BadFeedUrl, feed_url, host_of
 
+__all__ = ["Answer", "Ask", "FetchSettings", "Fetcher"]
+
 _ACCEPT = "application/rss+xml, application/atom+xml;q=0.9, application/xml;q=0.8, text/xml;q=0.8, */*;q=0.1"
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Bodies beyond this are read a few at a time: fifty hostile servers at once must not fill the memory.
