@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from typing import Any
+
+WAITS = "EARSHOT_DBT_WAITS"  # set: the work begins once a line comes in
 
 
 def main() -> None:
@@ -18,6 +22,8 @@ def main() -> None:
     _trust_the_project()
     _tell_less_of_itself()
     _say_only_what_is_heard()
+    if os.environ.get(WAITS):
+        _wait_before_the_work()
     gc.freeze()
     gc.enable()
     try:
@@ -119,6 +125,20 @@ def _say_only_what_is_heard() -> None:
             say(self, e, level, *given, **named)
 
     EventManager.fire_event = fire_event  # type: ignore[method-assign]
+
+
+def _wait_before_the_work() -> None:
+    """Imports and manifest are at hand before the lake is (earshot.pipeline)."""
+    from dbt.task.runnable import GraphRunnableTask
+
+    work = GraphRunnableTask.run
+
+    def run(self: GraphRunnableTask) -> Any:
+        if not sys.stdin.readline():  # whoever started it is gone
+            os._exit(1)
+        return work(self)  # type: ignore[no-untyped-call]
+
+    GraphRunnableTask.run = run  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
