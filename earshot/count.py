@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from earshot.pipeline import reading, run_dbt
+from earshot.pipeline import dbt_at_hand, reading
 from earshot.reasons import REDELIVERED
 from ingest.catalog import take_in_catalog
 from ingest.lake import Lake
@@ -120,23 +120,24 @@ def count(question: Question, settings: Settings, progress: Callable[[str, int, 
             update={"data": Path(folder), "landing": None, "window": question.window, "max_reject_share": 1.0}
         )
         _declare(mine, question)
-        lake = Lake(mine.lake_dir)
-        rules = Rules.load(settings)  # of the installation, whose store this leaves alone
-        if question.episodes:
-            take_in_catalog([question.episodes], lake, rules.prefixes)
-        report = take_in(
-            [LandingFile.at(SOURCE, path) for path in dict.fromkeys(question.files)],
-            mine,
-            lake,
-            keyring=KeyRing.ephemeral(),
-            rules=rules,
-            progress=lambda done, of, _: progress("reading", done, of),
-        )
-        refused = _refused(report)
-        if len(refused) == len(question.files):
-            raise NothingCounted("\n".join(f"{name}: {reason}" for name, reason in refused))
-        progress("counting", 0, 1)
-        run_dbt(mine, ["run", "--select", "+fct_downloads", "+fct_exclusions_daily"])
+        with dbt_at_hand(mine, ["run", "--select", "+fct_downloads", "+fct_exclusions_daily"]) as run_dbt:
+            lake = Lake(mine.lake_dir)
+            rules = Rules.load(settings)  # of the installation, whose store this leaves alone
+            if question.episodes:
+                take_in_catalog([question.episodes], lake, rules.prefixes)
+            report = take_in(
+                [LandingFile.at(SOURCE, path) for path in dict.fromkeys(question.files)],
+                mine,
+                lake,
+                keyring=KeyRing.ephemeral(),
+                rules=rules,
+                progress=lambda done, of, _: progress("reading", done, of),
+            )
+            refused = _refused(report)
+            if len(refused) == len(question.files):
+                raise NothingCounted("\n".join(f"{name}: {reason}" for name, reason in refused))
+            progress("counting", 0, 1)
+            run_dbt(None)
         progress("counting", 1, 1)
         with reading(mine.warehouse) as con:
             rows = _rows(con, question.by, question.window)

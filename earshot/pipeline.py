@@ -21,6 +21,7 @@ from ingest.durable import write_atomically
 from ingest.lake import reading as reading_lake
 from ingest.settings import Settings
 from orchestration.dbt_args import LEAN_DBT, build_args, dbt_environment, project_dir, target_dir
+from orchestration.lean_dbt import WAITS
 
 PARSED = "partial_parse.msgpack"
 
@@ -39,13 +40,25 @@ def run_dbt(
 
     variables: of the environment, beside those of `settings`.
     """
-    said: list[str] = []
+    with dbt_at_hand(settings, arguments, variables) as run:
+        run(on_line)
+
+
+@contextlib.contextmanager
+def dbt_at_hand(
+    settings: Settings, arguments: Sequence[str], variables: Mapping[str, str] | None = None
+) -> Iterator[Callable[[Callable[[str], None] | None], None]]:
+    """`run_dbt` in two steps: dbt starts now, and does its work once what this yields is called.
+
+    † Half of what a small build costs is dbt's start, which needs neither the lake nor the warehouse.
+    """
     # dbt parses anew under other paths of warehouse and lake († 4 CPU-s): both are told from here.
     environment = (
         dbt_environment(settings)
         | {
             "EARSHOT_WAREHOUSE": settings.warehouse.name,
             "EARSHOT_LAKE": os.path.relpath(settings.lake_dir, settings.warehouse.parent),
+            WAITS: "1",
         }
         | dict(variables or {})
     )
@@ -56,28 +69,38 @@ def run_dbt(
         parsed.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(remembered, parsed)
     before = parsed.stat().st_mtime_ns if parsed.exists() else 0
-    with (
-        reading_lake(settings.lake_dir),
-        subprocess.Popen(
-            [*LEAN_DBT, "--no-use-colors", *arguments],
-            env={"DBT_WRITE_JSON": "false", **os.environ, **environment},
-            cwd=settings.warehouse.parent,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            said.append(line.rstrip())
-            if on_line:
-                on_line(said[-1])
-    if parsed.exists() and (not remembered.exists() or parsed.stat().st_mtime_ns > before):
-        with contextlib.suppress(OSError):  # a home that cannot be written costs a second, no more
-            write_atomically(remembered, parsed.read_bytes())
-    if process.returncode:
-        told = [line for line in said if "Error" in line or "ERROR" in line or "FAIL" in line] or said
-        raise DbtFailed("dbt did not finish:\n  " + "\n  ".join(told[-20:]))
+    with subprocess.Popen(
+        [*LEAN_DBT, "--no-use-colors", *arguments],
+        env={"DBT_WRITE_JSON": "false", **os.environ, **environment},
+        cwd=settings.warehouse.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+
+        def run(on_line: Callable[[str], None] | None = None) -> None:
+            said: list[str] = []
+            with reading_lake(settings.lake_dir):
+                assert process.stdin is not None and process.stdout is not None
+                with contextlib.suppress(BrokenPipeError):  # it has ended already: what it said tells why
+                    os.write(process.stdin.fileno(), b"run\n")
+                for line in process.stdout:
+                    said.append(line.rstrip())
+                    if on_line:
+                        on_line(said[-1])
+                process.wait()
+            if parsed.exists() and (not remembered.exists() or parsed.stat().st_mtime_ns > before):
+                with contextlib.suppress(OSError):  # a home that cannot be written costs a second, no more
+                    write_atomically(remembered, parsed.read_bytes())
+            if process.returncode:
+                told = [line for line in said if "Error" in line or "ERROR" in line or "FAIL" in line] or said
+                raise DbtFailed("dbt did not finish:\n  " + "\n  ".join(told[-20:]))
+
+        try:
+            yield run
+        finally:
+            process.kill()  # had it not run: nothing is lost
 
 
 def _parse_cache(arguments: Sequence[str]) -> Path:

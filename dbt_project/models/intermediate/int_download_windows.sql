@@ -77,6 +77,6 @@ select
     windows.threshold_bytes,
     windows.threshold_source,
     windows.is_counted
-from windows
-inner join described
-    on windows.line_key = described.line_key
+from described
+inner join windows -- in memory: fewer and narrower
+    on described.line_key = windows.line_key

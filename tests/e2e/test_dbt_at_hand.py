@@ -1,0 +1,47 @@
+"""dbt starts before there is a lake, and works only when it is told to."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from earshot import pipeline
+from earshot.pipeline import DbtFailed, dbt_at_hand
+from ingest.lake import Lake
+from ingest.settings import Settings
+
+AS_DBT_DOES = "import sys; sys.stdin.readline() and print('worked'); sys.exit(0)"
+FAILS_EARLY = "import sys; print('Error: no profile'); sys.exit(2)"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "data")
+
+
+def test_it_works_when_it_is_told_to(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "LEAN_DBT", (sys.executable, "-c", AS_DBT_DOES))
+    said: list[str] = []
+    with dbt_at_hand(settings, ["run"]) as run:
+        Lake(settings.lake_dir)
+        assert not said
+        run(said.append)
+    assert said == ["worked"]
+
+
+def test_what_it_said_before_it_was_told_to_work_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "LEAN_DBT", (sys.executable, "-c", FAILS_EARLY))
+    with pytest.raises(DbtFailed, match="no profile"), dbt_at_hand(settings, ["run"]) as run:
+        Lake(settings.lake_dir)
+        run(None)
+
+
+def test_it_ends_with_who_started_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were it not so, this test would not end."""
+    monkeypatch.setattr(pipeline, "LEAN_DBT", (sys.executable, "-c", "import time; time.sleep(600)"))
+    with pytest.raises(ValueError, match="no log"), dbt_at_hand(settings, ["run"]):
+        raise ValueError("no log")
