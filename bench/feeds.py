@@ -2,8 +2,8 @@
 
     python -m bench feeds [--rows DUE]        DUE (60,000) of 1,000,000 are due; 90 % answer 304
 
-The world and its truth: bench/feeds_world.py. Everything of the product runs: leases, conditional GETs, ladder,
-detection, commits. Each repeat begins with the same state.
+The world and its truth: bench/feeds_world.py. Everything of the product runs: leases, conditional GETs, the
+ladder, detection, commits. Each repeat begins with the same state.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from ingest.lake import write_parquet
 
 DUE = 60_000
 NOW_US = world.START_US + HOUR
-VERSION = "1"  # of the prepared state; raised with a column of the frames
+VERSION = "2"  # of the prepared state; raised with a column of the frames
 
 
 def run(rows: int | None, repeats: int) -> Figures:

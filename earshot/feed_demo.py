@@ -13,9 +13,9 @@ from functools import partial
 from random import Random
 
 from earshot.feed_casting import Kind, perform
-from earshot.feed_content import DAY, Channel, Item
+from earshot.feed_content import DAY, Channel, Feed, Item
 from earshot.feed_plots import Act, Span
-from earshot.feed_script import Feed, Habits, Podcast, Script
+from earshot.feed_script import Habits, Podcast, Script
 from earshot.feed_world import FeedWorld
 from earshot.feed_xml import Style
 from earshot.world_formats import Target

@@ -228,7 +228,9 @@ class Script:
         """A live item is announced (`pending`), begins (`live`) or is over (`ended`)."""
         channel = self.feed.channel
         if status == "pending":
-            items = (LiveItem(f"{self.slug}-live-{at_us // SECOND}", self.words(3), at_us + 2 * HOUR),)
+            items: tuple[LiveItem, ...] = (
+                LiveItem(f"{self.slug}-live-{at_us // SECOND}", self.words(3), at_us + 2 * HOUR),
+            )
         else:
             items = tuple(replace(item, status=status) for item in channel.live)
         self.edit_channel(at_us, live=items)

@@ -129,6 +129,7 @@ class Sweep:
         self._left: dict[int, int] = {}  # shard → its polls not done yet
         self._under_way: set[asyncio.Task[None]] = set()
         self._something_ended = asyncio.Event()
+        self._failed: list[BaseException] = []  # of ours, not of a feed: the sweep ends with it
         self._swept = Swept()
         self._due = self._polled = 0
 
@@ -136,13 +137,15 @@ class Sweep:
         began = time.monotonic()
         give_up = began + self._settings.budget_s
         waiting = iter(shards)
-        while time.monotonic() < give_up:
+        while time.monotonic() < give_up and not self._failed:
             await self._open_more(waiting)
             if not self._turns and not self._under_way:
                 break
             await self._hand_out(give_up)
         if self._under_way:
             await asyncio.wait(self._under_way)  # each ends within its own time
+        if self._failed:
+            raise self._failed[0]
         self._swept.left = len(self._turns)
         for shard in list(self._visits):
             self._conclude(shard)
@@ -185,11 +188,16 @@ class Sweep:
             host, (shard, ask, row) = turn
             task = asyncio.create_task(self._poll(host, shard, ask, row))
             self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            task.add_done_callback(self._ended)
             return
         wait = min(turn if turn is not None else 1.0, max(0.0, give_up - time.monotonic()))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._something_ended.wait(), wait)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if error := task.exception():
+            self._failed.append(error)
 
     def _ready_in(self, host: str) -> float:
         return self._fetcher.buckets.ready_in(host)
