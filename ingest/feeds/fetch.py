@@ -52,7 +52,7 @@ class FetchSettings:
     total_s: float = 30  # all requests of one ask together, to the last byte
     connect_s: float = 10
     max_bytes: int = 50 * 1000 * 1000  # as sent, and unpacked
-    max_ratio: float = 200  # unpacked to sent; feeds reach 20, the most repetitive text of ours 60
+    max_ratio: float = 200  # unpacked to sent; the real feeds of our tests reach 12, zeros 1,000
     max_redirects: int = 5
     pace: Pace = ANY_HOST
     hosters: Mapping[str, Pace] = field(default_factory=lambda: HOSTERS)  # by domain

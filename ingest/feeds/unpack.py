@@ -15,7 +15,7 @@ from isal import isal_zlib
 from ingest.feeds.reasons import Reason
 
 _STEP_BYTES = 256 * 1024
-_MAX_CODINGS = 3  # chained; two are an accident seen in the wild
+_MAX_CODINGS = 3  # chained; each is work, and one is usual
 _MAX_MEMBERS = 100  # of one gzip stream: each costs a copy of what follows it
 _RATIO_FROM_BYTES = 1024 * 1024  # little text may well be one letter a thousand times
 _GZIP_MAGIC = b"\x1f\x8b"
