@@ -1,12 +1,12 @@
 with in_catalog as (
 
-    select * from {{ ref('stg_lake__episodes') }}
+    select * from {{ ref('int_catalog_enclosures') }}
 
 ),
 
 observed as (
 
-    select * from {{ ref('int_observed_sizes') }}
+    select * from {{ ref('int_requested_enclosures') }}
 
 ),
 

@@ -1,0 +1,252 @@
+{% set day_us = window_us() %}
+with podcasts as (
+
+    select * from {{ ref('dim_podcasts') }}
+    where registry_state = 'active' and not is_customer and tier not in ('dead', 'gone')
+
+),
+
+owners as (
+
+    select
+        podcast_key,
+        owner_name,
+        owner_email,
+        newest_us
+    from ({{ newest(ref('stg_lake__podcasts'), 'podcast_key') }}) as newest_records
+
+),
+
+clock as (
+
+    select max(polled_us) as as_of_us from {{ ref('stg_lake__feed_state') }}
+
+),
+
+-- The gaps between the newest 20 episodes.
+publications as (
+
+    select
+        podcast_key,
+        {{ explode('publications_us') }} as published_us
+    from {{ ref('stg_lake__feed_state') }}
+
+),
+
+gaps as (
+
+    select
+        podcast_key,
+        published_us - lag(published_us) over (partition by podcast_key order by published_us) as gap_us
+    from publications
+
+),
+
+rhythm as (
+
+    select
+        podcast_key,
+        {{ quartile(0.5, 'gap_us') }} / {{ day_us }} as median_gap_days
+    from gaps
+    where gap_us is not null
+    group by podcast_key
+
+),
+
+items as (
+
+    select
+        podcast_key,
+        {{ explode('published_us') }} as published_us
+    from ({{ newest(ref('stg_lake__feed_items'), 'podcast_key') }}) as newest_items
+
+),
+
+published as (
+
+    select
+        items.podcast_key,
+        count(case when items.published_us > clock.as_of_us - 30 * {{ day_us }} then 1 end) as episodes_30d,
+        count(*) as episodes_90d
+    from items
+    cross join clock
+    where items.published_us > clock.as_of_us - 90 * {{ day_us }} and items.published_us <= clock.as_of_us
+    group by items.podcast_key
+
+),
+
+daily as (
+
+    select * from {{ ref('fct_episode_daily') }}
+
+),
+
+-- The two source classes see the same listening: the one that sees more of it.
+downloads_by_class as (
+
+    select
+        episodes.podcast_key,
+        daily.source_class,
+        sum(daily.downloads) as downloads
+    from daily
+    inner join {{ ref('dim_episodes') }} as episodes
+        on daily.episode_key = episodes.episode_key
+    where
+        episodes.podcast_key is not null
+        and daily.date > (select max(newest.date) - 30 from daily as newest)
+    group by episodes.podcast_key, daily.source_class
+
+),
+
+downloads as (
+
+    select
+        podcast_key,
+        cast(max(downloads) as bigint) as downloads_30d
+    from downloads_by_class
+    group by podcast_key
+
+),
+
+recent_changes as (
+
+    select
+        changes.podcast_key,
+        changes.sequence,
+        changes.change,
+        changes.field
+    from {{ ref('fct_metadata_changes') }} as changes
+    cross join clock
+    where
+        not changes.is_minor
+        and changes.detected_at > {{ us_to_timestamp('clock.as_of_us - 30 * ' ~ day_us) }}
+
+),
+
+-- Of the podcast itself its fields, of its episodes how many: "episode.created 4; podcast.updated title, author".
+told as (
+
+    select
+        podcast_key,
+        change,
+        case
+            when change like 'episode.%' then change || ' ' || cast(count(distinct sequence) as varchar)
+            else trim(change || ' ' || coalesce({{ joined('field', ', ') }}, ''))
+        end as what
+    from recent_changes
+    group by podcast_key, change
+
+),
+
+changed as (
+
+    select
+        podcast_key,
+        {{ joined('what', '; ') }} as changed_lately,
+        bool_or(change = 'podcast.moved') as has_moved,
+        count(case when change like 'podcast.%' then 1 end) as changes_30d
+    from told
+    group by podcast_key
+
+),
+
+facts as (
+
+    select
+        podcasts.podcast_key,
+        podcasts.show_id,
+        podcasts.title,
+        podcasts.author,
+        owners.owner_name,
+        owners.owner_email,
+        podcasts.link,
+        podcasts.feed_url,
+        regexp_extract(podcasts.feed_url, '^[a-z]+://([^/:]+)', 1) as feed_host,
+        podcasts.generator,
+        podcasts.language,
+        case when podcasts.categories <> '' then regexp_extract(podcasts.categories, '^([^;]*)', 1) end as category,
+        podcasts.is_lead,
+        podcasts.tier,
+        podcasts.episode_count,
+        podcasts.newest_published_at,
+        {{ int_div('greatest(clock.as_of_us - owners.newest_us, 0)', day_us) }} as days_since_newest,
+        rhythm.median_gap_days,
+        coalesce(published.episodes_30d, 0) as episodes_30d,
+        coalesce(published.episodes_90d, 0) as episodes_90d,
+        case
+            when published.episodes_90d > 0 then 3.0 * published.episodes_30d / published.episodes_90d
+        end as acceleration,
+        downloads.downloads_30d,
+        changed.changed_lately,
+        coalesce(changed.has_moved, false) as has_moved,
+        coalesce(changed.changes_30d, 0) as changes_30d,
+        {{ us_to_timestamp('clock.as_of_us') }} as as_of
+    from podcasts
+    cross join clock
+    left join owners
+        on podcasts.podcast_key = owners.podcast_key
+    left join rhythm
+        on podcasts.podcast_key = rhythm.podcast_key
+    left join published
+        on podcasts.podcast_key = published.podcast_key
+    left join downloads
+        on podcasts.podcast_key = downloads.podcast_key
+    left join changed
+        on podcasts.podcast_key = changed.podcast_key
+
+),
+
+parted as (
+
+    select
+        *,
+        {% for part, rule in lead_parts().items() %}
+            cast(round(100 * cast({{ rule.sql }} as double)) as integer) as {{ part }}_part{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from facts
+
+),
+
+scored as (
+
+    select
+        *,
+        (
+            {% for part, rule in lead_parts().items() %}
+                {{ rule.weight }} * {{ part }}_part {% if not loop.last %}+{% endif %}
+            {% endfor %}
+        ) / 100.0 as score
+    from parted
+
+)
+
+select
+    row_number() over (order by score desc, podcast_key) as lead_rank,
+    cast(score as double) as score,
+    {% for part in lead_parts() %}
+        {{ part }}_part,
+    {% endfor %}
+    podcast_key,
+    show_id,
+    title,
+    author,
+    owner_name,
+    owner_email,
+    link,
+    feed_url,
+    feed_host,
+    generator,
+    language,
+    category,
+    is_lead,
+    tier,
+    episode_count,
+    newest_published_at,
+    median_gap_days,
+    episodes_30d,
+    episodes_90d,
+    acceleration,
+    downloads_30d,
+    changed_lately,
+    as_of
+from scored
