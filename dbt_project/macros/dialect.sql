@@ -53,15 +53,6 @@
     from_json({{ column }}, '{{ "[" ~ shape ~ "]" if is_list else shape }}')
 {%- endmacro %}
 
-{# The different texts of a group in one, in their order. #}
-{% macro joined(column, separator) %}{{ return(adapter.dispatch('joined', 'earshot')(column, separator)) }}{% endmacro %}
-{% macro default__joined(column, separator) -%}
-    listagg(distinct {{ column }}, '{{ separator }}') within group (order by {{ column }})
-{%- endmacro %}
-{% macro duckdb__joined(column, separator) -%}
-    string_agg(distinct {{ column }}, '{{ separator }}' order by {{ column }})
-{%- endmacro %}
-
 {# A list of texts as one text. #}
 {% macro list_text(column, separator) %}{{ return(adapter.dispatch('list_text', 'earshot')(column, separator)) }}{% endmacro %}
 {% macro default__list_text(column, separator) %}array_join({{ column }}, '{{ separator }}'){% endmacro %}

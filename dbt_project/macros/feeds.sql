@@ -64,6 +64,40 @@
     )
 {% endmacro %}
 
+{# The files of a table that were not read yet, as rows of shard_files; `read_to`: SQL of (shard, generation). #}
+{% macro new_files(table, read_to) %}
+    {% set sql %}
+        {{ shard_files(table) }}
+
+        select current_files.*
+        from current_files
+        {% if read_to is not none %}
+            left join ({{ read_to }}) as read_to
+                on current_files.shard = read_to.shard
+            where current_files.generation > coalesce(read_to.generation, 0)
+        {% endif %}
+        order by current_files.file
+    {% endset %}
+    {{ return(run_query(sql).rows) }}
+{% endmacro %}
+
+{# The files that were, of the shards of these podcasts; `keys`: SQL of podcast_key. #}
+{% macro files_read(table, read_to, keys) %}
+    {% set sql %}
+        {{ shard_files(table) }}
+
+        select current_files.file
+        from current_files
+        inner join ({{ read_to }}) as read_to
+            on
+                current_files.shard = read_to.shard
+                and current_files.generation <= read_to.generation
+        where current_files.shard in (select podcast_key & 255 from ({{ keys }}) as wanted)
+        order by current_files.file
+    {% endset %}
+    {{ return(values_of(sql)) }}
+{% endmacro %}
+
 {# First column of `sql`, as a list; empty while dbt only parses. #}
 {% macro values_of(sql) %}
     {{ return(run_query(sql).columns[0].values() | list if execute else []) }}
@@ -87,8 +121,11 @@
 
 {# The keys `sql` returns, as literals where they are few: then only their row groups are read. #}
 {% macro few_keys(sql) %}
-    {% set keys = values_of('select * from (' ~ sql ~ ') as wanted limit 501') %}
-    {{ return(keys | join(', ') if 0 < keys | length <= 500 else sql) }}
+    {% if execute %}
+        {% set keys = values_of('select * from (' ~ sql ~ ') as wanted limit 501') %}
+        {% if 0 < keys | length <= 500 %}{{ return(keys | join(', ')) }}{% endif %}
+    {% endif %}
+    {{ return(sql) }}
 {% endmacro %}
 
 {# A mart as the last build left it; none before the first one. #}
@@ -98,7 +135,8 @@
 
 {# The rows of stg_lake__metadata_changes that this build takes in. #}
 {% macro new_changes() %}
-    {% set files = values_of('select file from ' ~ ref('int_new_change_files') ~ ' order by day, shard, generation') %}
+    {% set new = ref('int_new_change_files') %}
+    {% set files = values_of('select file from ' ~ new ~ ' order by day, shard, generation') %}
     select
         podcast_key,
         sequence,

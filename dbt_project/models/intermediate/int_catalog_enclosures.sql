@@ -15,33 +15,34 @@ feed_urls as (
         episodes.podcast_key,
         episodes.episode_key,
         episodes.guid,
-        episodes.title,
+        episodes.title as episode_title,
         episodes.published_us,
         episodes.first_seen_us,
         episodes.removed_us,
         episodes.duration_s,
         episodes.enclosure_bytes,
         episodes.enclosure_canonical,
-        coalesce(registered.show_id, matched.podcast_guid) as show_id,
-        matched.title as show_title,
+        coalesce(registered.show_id, podcasts.podcast_guid) as show_id,
+        podcasts.title as show_title,
         {{ explode('episodes.enclosure_urls') }} as enclosure_url
     from {{ ref('int_feed_episodes') }} as episodes
     left join {{ ref('stg_lake__registered') }} as registered
         on episodes.podcast_key = registered.podcast_key
-    left join {{ ref('int_matched_podcasts') }} as matched
-        on episodes.podcast_key = matched.podcast_key
+    left join {{ ref('int_matched_podcasts') }} as podcasts
+        on episodes.podcast_key = podcasts.podcast_key
     where episodes.episode_key is not null
 
 ),
 
--- Feeds take episodes over from one another: the one that still has it, then the one that had it first.
+-- Feeds take episodes over from one another: it is that one's that still has it, then that had it first.
 ranked as (
 
     select
         *,
         row_number() over (
             partition by enclosure_url
-            order by removed_us is not null, published_us nulls last, first_seen_us, podcast_key, episode_key
+            order by
+                (removed_us is not null), published_us nulls last, first_seen_us, podcast_key, episode_key
         ) as claim_rank
     from feed_urls
     where show_id is not null
@@ -72,7 +73,7 @@ listed_episodes as (
 
 ),
 
--- Which episode of the lists an episode of a feed is: of the same show and GUID, else that of a common enclosure.
+-- Which episode of the lists a feed's episode is: that of the same show and GUID, else of a common enclosure.
 same_episodes as (
 
     select
@@ -125,11 +126,13 @@ select
     in_feeds.enclosure_url,
     in_feeds.podcast_key,
     case when listed_episodes.episode_key is null then 'feed' else 'list' end as origin,
-    case when listed_episodes.episode_key is null then in_feeds.show_title else listed_episodes.show_title end
-        as show_title,
-    coalesce(listed_episodes.episode_title, in_feeds.title) as episode_title,
-    case when listed_episodes.episode_key is null then in_feeds.published_us else listed_episodes.published_us end
-        as published_us,
+    case
+        when listed_episodes.episode_key is null then in_feeds.show_title else listed_episodes.show_title
+    end as show_title,
+    coalesce(listed_episodes.episode_title, in_feeds.episode_title) as episode_title,
+    case
+        when listed_episodes.episode_key is null then in_feeds.published_us else listed_episodes.published_us
+    end as published_us,
     in_feeds.removed_us,
     in_feeds.file_bytes,
     in_feeds.duration_s,

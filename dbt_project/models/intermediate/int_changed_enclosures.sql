@@ -21,9 +21,9 @@ now as (
     -- Nothing was counted under another catalogue.
     select
         now.enclosure_key,
+        requested.first_requested_us,
         now.episode_key,
-        now.episode_key as former_episode_key,
-        requested.first_requested_us
+        now.episode_key as former_episode_key
     from now
     inner join requested
         on now.enclosure_key = requested.enclosure_key
@@ -34,9 +34,9 @@ now as (
     -- What nobody asked for moves nothing.
     select
         requested.enclosure_key,
+        requested.first_requested_us,
         coalesce(now.episode_key, former.enclosure_key) as episode_key,
-        coalesce(former.episode_key, now.enclosure_key) as former_episode_key,
-        requested.first_requested_us
+        coalesce(former.episode_key, now.enclosure_key) as former_episode_key
     from now
     full outer join {{ counted }} as former
         on now.enclosure_key = former.enclosure_key

@@ -8,7 +8,7 @@
     materialized='incremental',
     incremental_strategy='replace_episodes',
 ) }}
-{% set read_shards %}
+{% set read_to %}
     select
         shard,
         generation
@@ -24,39 +24,12 @@
         where known.podcast_key is null
     {% endif %}
 {% endset %}
-{% set new_files %}
-    {{ shard_files('episodes') }}
-
-    select
-        current_files.file,
-        current_files.shard,
-        current_files.generation
-    from current_files
-    {% if is_incremental() %}
-        left join ({{ read_shards }}) as read_shards
-            on current_files.shard = read_shards.shard
-        where current_files.generation > coalesce(read_shards.generation, 0)
-    {% endif %}
-    order by current_files.file
-{% endset %}
-{% set older_files %}
-    {{ shard_files('episodes') }}
-
-    select current_files.file
-    from current_files
-    inner join ({{ read_shards }}) as read_shards
-        on
-            current_files.shard = read_shards.shard
-            and current_files.generation <= read_shards.generation
-    where current_files.shard in (select podcast_key & 255 from ({{ unread }}) as unread)
-    order by current_files.file
-{% endset %}
-{% set new_rows = run_query(new_files).rows if execute else [] %}
+{% set new_rows = new_files('episodes', read_to if is_incremental() else none) if execute else [] %}
 {% set new = new_rows | map(attribute='file') | list %}
-{% set older = values_of(older_files) if is_incremental() else [] %}
+{% set older = files_read('episodes', read_to, unread) if execute and is_incremental() else [] %}
 -- depends_on: {{ ref('int_requested_enclosures') }}, {{ ref('stg_lake__registered') }}
 
-with read_to (shard, generation) as (
+with read_now (shard, generation) as (
 
     values
     {% for row in new_rows %}
@@ -71,7 +44,7 @@ read_shards as (
     select
         cast(shard as bigint) as shard,
         cast(max(generation) as bigint) as generation
-    from read_to
+    from read_now
     where shard >= 0
     group by shard
 
@@ -108,7 +81,7 @@ read_shards as (
         {% if new %}
             select {{ feed_episode_columns() }}
             from {{ parquet_files(new) }}
-            where podcast_key in (select podcast_key from matched)
+            where podcast_key in (select matched.podcast_key from matched)
         {% endif %}
         {% if new and older %}union all{% endif %}
         {% if older %}

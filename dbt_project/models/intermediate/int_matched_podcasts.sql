@@ -15,8 +15,10 @@
         where in_catalog.enclosure_key is null
     {% endif %}
 {% endset %}
--- In a build from nothing all files are new.
+{# In a build from nothing all files are new. #}
+-- depends_on: {{ ref('stg_lake__podcast_episodes') }}
 {% set is_later = known is not none and not flags.FULL_REFRESH %}
+{% set has_unmatched = is_later and values_of(unmatched ~ ' limit 1') | length > 0 %}
 
 with podcasts as (
 
@@ -30,6 +32,25 @@ registered as (
 
 ),
 
+{% if has_unmatched %}
+
+    unmatched as (
+
+        {{ unmatched }}
+
+    ),
+
+    urls as (
+
+        select
+            podcast_key,
+            {{ explode('enclosure_urls') }} as enclosure_url
+        from {{ ref('stg_lake__podcast_episodes') }}
+
+    ),
+
+{% endif %}
+
 wanted as (
 
     select podcast_key from registered
@@ -38,18 +59,13 @@ wanted as (
         union all
         select podcast_key from {{ known }}
         where episode_key is not null
-        {% if values_of('select count(*) from (' ~ unmatched ~ ') as counted') != [0] %}
-            union all
-            select urls.podcast_key
-            from (
-                select
-                    podcast_key,
-                    {{ explode('enclosure_urls') }} as enclosure_url
-                from {{ ref('stg_lake__podcast_episodes') }}
-            ) as urls
-            inner join ({{ unmatched }}) as unmatched
-                on urls.enclosure_url = unmatched.enclosure_url
-        {% endif %}
+    {% endif %}
+    {% if has_unmatched %}
+        union all
+        select urls.podcast_key
+        from urls
+        inner join unmatched
+            on urls.enclosure_url = unmatched.enclosure_url
     {% endif %}
 
 ),

@@ -13,19 +13,26 @@ with files as (
         cast(regexp_extract(file, '.*/[0-9]+-([0-9]+)[.]', 1) as bigint) as generation
     from {{ files_like('changes/day=*/[0-9]*.parquet') }}
 
-){% if known is not none and not flags.FULL_REFRESH %},
+),
 
-    held as (
+held as (
 
+    {% if known is not none and not flags.FULL_REFRESH %}
         select distinct
+            generation,
             cast(detected_at as date) as day,
-            podcast_key & 255 as shard,
-            generation
+            podcast_key & 255 as shard
         from {{ known }}
+    {% else %}
+        select
+            generation,
+            day,
+            shard
+        from files
+        where 1 = 0
+    {% endif %}
 
-    )
-
-{% endif %}
+)
 
 select
     files.file,
@@ -33,11 +40,9 @@ select
     files.shard,
     files.generation
 from files
-{% if known is not none and not flags.FULL_REFRESH %}
-    left join held
-        on
-            files.day = held.day
-            and files.shard = held.shard
-            and files.generation = held.generation
-    where held.day is null
-{% endif %}
+left join held
+    on
+        files.day = held.day
+        and files.shard = held.shard
+        and files.generation = held.generation
+where held.day is null

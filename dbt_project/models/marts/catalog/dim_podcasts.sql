@@ -20,16 +20,11 @@ records as (
 tracked as (
 
     select
-        coalesce(registered.podcast_key, feed_state.podcast_key) as podcast_key,
         registered.show_id,
-        coalesce(feed_state.feed_url, registered.feed_url) as feed_url,
         registered.podcast_guid,
         registered.itunes_id,
         registered.podcastindex_id,
-        coalesce(registered.state, 'unregistered') as registry_state,
         registered.reason as registry_reason,
-        coalesce(registered.is_customer, false) as is_customer,
-        coalesce(registered.is_lead, false) as is_lead,
         registered.since_us,
         feed_state.tier,
         feed_state.tier_reason,
@@ -37,7 +32,12 @@ tracked as (
         feed_state.polled_us,
         feed_state.fetched_us,
         feed_state.next_due_us,
-        feed_state.changed_us
+        feed_state.changed_us,
+        coalesce(registered.podcast_key, feed_state.podcast_key) as podcast_key,
+        coalesce(feed_state.feed_url, registered.feed_url) as feed_url,
+        coalesce(registered.state, 'unregistered') as registry_state,
+        coalesce(registered.is_customer, false) as is_customer,
+        coalesce(registered.is_lead, false) as is_lead
     from registered
     full outer join feed_state
         on registered.podcast_key = feed_state.podcast_key

@@ -34,7 +34,7 @@ with records as (
         sequence,
         detected_us,
         change,
-        {{ parsed_json('record', content) }} as content
+        {{ parsed_json('record', content) }} as record
     from ({{ new_changes() }}) as new_changes
     where record is not null
 
@@ -43,12 +43,12 @@ with records as (
 new_versions as (
 
     select
-        podcast_key,
-        sequence,
-        {{ us_to_timestamp('detected_us') }} as valid_from,
-        change,
+        records.podcast_key,
+        records.sequence,
+        {{ us_to_timestamp('records.detected_us') }} as valid_from,
+        records.change,
         {% for name in content %}
-            content.{{ name }}{% if not loop.last %},{% endif %}
+            records.record.{{ name }}{% if not loop.last %},{% endif %}
         {% endfor %}
     from records
 
@@ -68,7 +68,7 @@ versions as (
                 known.{{ name }}{% if not loop.last %},{% endif %}
             {% endfor %}
         from {{ this }} as known
-        where known.podcast_key in (select podcast_key from new_versions)
+        where known.podcast_key in (select new_versions.podcast_key from new_versions)
     {% endif %}
 
 ),

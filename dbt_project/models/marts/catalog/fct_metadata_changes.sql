@@ -21,7 +21,7 @@ with changes as (
         is_minor,
         generation,
         {{ parsed_json('fields', {'field': 'varchar', 'old': 'varchar', 'new': 'varchar'}, is_list=true) }}
-            as fields
+            as field_changes
     from ({{ new_changes() }}) as new_changes
 
 ),
@@ -31,7 +31,7 @@ changed_fields as (
     select
         podcast_key,
         sequence,
-        {{ explode('fields') }} as changed
+        {{ explode('field_changes') }} as field_change
     from changes
 
 ),
@@ -39,12 +39,12 @@ changed_fields as (
 flat as (
 
     select
-        podcast_key,
-        sequence,
-        changed.field as field,
-        changed.field not in ('owner_name', 'owner_email', 'locked_owner') as is_told,
-        changed.old as old_value,
-        changed.new as new_value
+        changed_fields.podcast_key,
+        changed_fields.sequence,
+        changed_fields.field_change.field,
+        changed_fields.field_change.old as old_value,
+        changed_fields.field_change.new as new_value,
+        changed_fields.field_change.field not in ('owner_name', 'owner_email', 'locked_owner') as is_told
     from changed_fields
 
 )

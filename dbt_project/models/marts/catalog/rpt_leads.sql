@@ -1,4 +1,27 @@
+{#
+  What makes a podcast worth a call: parts between 0 and 1, as SQL over the facts below, and their weights in a
+  score of 100. A judgement of ours, explained column by column in the contract.
+#}
+{% set parts = {
+    'audience': 'least(log10(1 + coalesce(downloads_30d, 0)) / 4, 1)',
+    'rhythm': 'case when median_gap_days > 0 then least(7 / median_gap_days, 1) else 0 end',
+    'recency': 'greatest(least((90 - coalesce(days_since_newest, 90)) / 76.0, 1), 0)',
+    'growth': 'least(coalesce(acceleration, 0) / 2, 1)',
+    'catalogue': 'least(log10(1 + coalesce(episode_count, 0)) / 2.5, 1)',
+    'contact': 'contacts / 2.0',
+    'moment': 'case when has_moved then 1 when changes_30d > 0 then 0.5 else 0 end',
+} %}
+{% set weights = {
+    'audience': 25,
+    'rhythm': 20,
+    'recency': 15,
+    'growth': 15,
+    'catalogue': 10,
+    'contact': 'contacts / 2.0',
+    'moment': 5,
+} %}
 {% set day_us = window_us() %}
+
 with podcasts as (
 
     select * from {{ ref('dim_podcasts') }}
@@ -37,7 +60,10 @@ gaps as (
 
     select
         podcast_key,
-        published_us - lag(published_us) over (partition by podcast_key order by published_us) as gap_us
+        published_us - lag(published_us) over (
+            partition by podcast_key
+            order by published_us
+        ) as gap_us
     from publications
 
 ),
@@ -123,7 +149,7 @@ recent_changes as (
 
 ),
 
--- Of the podcast itself its fields, of its episodes how many: "episode.created 4; podcast.updated title, author".
+-- Fields of the podcast, numbers of episodes: "episode.created 4, podcast.updated (author, title)".
 told as (
 
     select
@@ -131,7 +157,7 @@ told as (
         change,
         case
             when change like 'episode.%' then change || ' ' || cast(count(distinct sequence) as varchar)
-            else trim(change || ' ' || coalesce({{ joined('field', ', ') }}, ''))
+            else change || coalesce(' (' || {{ text_list('field') }} || ')', '')
         end as what
     from recent_changes
     group by podcast_key, change
@@ -142,7 +168,7 @@ changed as (
 
     select
         podcast_key,
-        {{ joined('what', '; ') }} as changed_lately,
+        {{ text_list('what') }} as changed_lately,
         bool_or(change = 'podcast.moved') as has_moved,
         count(case when change like 'podcast.%' then 1 end) as changes_30d
     from told
@@ -159,12 +185,16 @@ facts as (
         podcasts.author,
         owners.owner_name,
         owners.owner_email,
+        case when owners.owner_name is null then 0 else 1 end
+        + case when owners.owner_email is null then 0 else 1 end as contacts,
         podcasts.link,
         podcasts.feed_url,
         regexp_extract(podcasts.feed_url, '^[a-z]+://([^/:]+)', 1) as feed_host,
         podcasts.generator,
         podcasts.language,
-        case when podcasts.categories <> '' then regexp_extract(podcasts.categories, '^([^;]*)', 1) end as category,
+        case
+            when podcasts.categories <> '' then regexp_extract(podcasts.categories, '^([^;]*)', 1)
+        end as category,
         podcasts.is_lead,
         podcasts.tier,
         podcasts.episode_count,
@@ -200,8 +230,9 @@ parted as (
 
     select
         *,
-        {% for part, rule in lead_parts().items() %}
-            cast(round(100 * cast({{ rule.sql }} as double)) as integer) as {{ part }}_part{% if not loop.last %},{% endif %}
+        {% for part, share in parts.items() %}
+            cast(round(100.0 * ({{ share }})) as integer)
+                as {{ part }}_part{% if not loop.last %},{% endif %}
         {% endfor %}
     from facts
 
@@ -212,8 +243,8 @@ scored as (
     select
         *,
         (
-            {% for part, rule in lead_parts().items() %}
-                {{ rule.weight }} * {{ part }}_part {% if not loop.last %}+{% endif %}
+            {% for part, weight in weights.items() %}
+                {{ weight }} * {{ part }}_part {% if not loop.last %}+{% endif %}
             {% endfor %}
         ) / 100.0 as score
     from parted
@@ -221,9 +252,9 @@ scored as (
 )
 
 select
-    row_number() over (order by score desc, podcast_key) as lead_rank,
+    row_number() over (order by score desc, podcast_key asc) as lead_rank,
     cast(score as double) as score,
-    {% for part in lead_parts() %}
+    {% for part in parts %}
         {{ part }}_part,
     {% endfor %}
     podcast_key,

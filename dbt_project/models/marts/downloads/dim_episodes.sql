@@ -30,8 +30,9 @@ in_catalog as (
         max(enclosures.id3_bytes) as id3_bytes,
         min(enclosures.podcast_key) as podcast_key,
         max(enclosures.origin) as origin,
-        case when bool_and(enclosures.podcast_key is null or enclosures.removed_us is not null)
-            then max(enclosures.removed_us)
+        case
+            when bool_and(enclosures.podcast_key is null or enclosures.removed_us is not null)
+                then max(enclosures.removed_us)
         end as removed_us,
         min(thresholds.threshold_bytes) as threshold_bytes,
         min(thresholds.threshold_source) as threshold_source
