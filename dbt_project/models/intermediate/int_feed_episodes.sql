@@ -24,7 +24,9 @@
         where known.podcast_key is null
     {% endif %}
 {% endset %}
-{% set new_rows = new_files('episodes', read_to if is_incremental() else none) if execute else [] %}
+{# Generations begin with 1. #}
+{% set found = new_files('episodes', read_to if is_incremental() else none) if execute else [] %}
+{% set new_rows = found | selectattr('generation') | list %}
 {% set new = new_rows | map(attribute='file') | list %}
 {% set older = files_read('episodes', read_to, unread) if execute and is_incremental() else [] %}
 -- depends_on: {{ ref('int_requested_enclosures') }}, {{ ref('stg_lake__registered') }}

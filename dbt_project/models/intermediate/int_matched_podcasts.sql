@@ -2,23 +2,22 @@
   The podcasts whose episodes the downloads marts know: those of customers, and those of which an enclosure was
   asked for. A million podcasts have a hundred million episodes, so the others stay in the lake. A feed's new
   files are compared with what was asked for as they come (int_feed_episodes); here the older ones are, for
-  enclosures that no catalogue knows yet.
+  enclosures of which no feed is known yet.
 #}
 {% set known = remembered('int_feed_episodes') %}
 {% set in_catalog = remembered('int_catalog_enclosures') %}
+{% set is_later = known is not none and not flags.FULL_REFRESH %}
 {% set unmatched %}
     select requested.enclosure_url
     from {{ ref('int_requested_enclosures') }} as requested
-    {% if in_catalog is not none %}
+    {% if is_later and in_catalog is not none %}
         left join {{ in_catalog }} as in_catalog
             on requested.enclosure_key = in_catalog.enclosure_key
-        where in_catalog.enclosure_key is null
+        where in_catalog.podcast_key is null
     {% endif %}
 {% endset %}
-{# In a build from nothing all files are new. #}
 -- depends_on: {{ ref('stg_lake__podcast_episodes') }}
-{% set is_later = known is not none and not flags.FULL_REFRESH %}
-{% set has_unmatched = is_later and values_of(unmatched ~ ' limit 1') | length > 0 %}
+{% set has_unmatched = values_of(unmatched ~ ' limit 1') | length > 0 %}
 
 with podcasts as (
 
