@@ -238,7 +238,7 @@ REGISTERED: Schema = {
     "reason": pl.String,
     "since_us": pl.Int64,  # when it was registered first
     "tenants": pl.List(pl.String),  # who registered it, sorted
-    "labels": pl.List(pl.String),  # of all tenants together, sorted; `customer` and `lead` mean something to marts
+    "labels": pl.List(pl.String),  # of all tenants together, sorted; marts look for `customer`, `lead`
 }
 
 

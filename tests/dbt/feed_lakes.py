@@ -1,4 +1,4 @@
-"""The state of feeds written into small lakes, as ingest/feeds commits it, and requests for their episodes."""
+"""The state of feeds in small lakes, as ingest/feeds commits it, and requests for their episodes."""
 
 from __future__ import annotations
 
@@ -122,7 +122,9 @@ def registered(podcast_key: int, *labels: str, **values: object) -> Row:
 
 def change(podcast_key: int, sequence: int, what: str, detected_us: int, **values: object) -> Row:
     """A CHANGES row; `fields` and `record` as Python values."""
-    told = {name: feeds.canonical_json(value) for name, value in values.items() if name in ("fields", "record")}
+    told = {
+        name: feeds.canonical_json(value) for name, value in values.items() if name in ("fields", "record")
+    }
     return {
         "podcast_key": podcast_key,
         "sequence": sequence,
@@ -178,7 +180,9 @@ def compact(lake: Lake, generation: int, keep_older: bool = False) -> None:
 def set_state(lake: Lake, rows: Sequence[Row]) -> None:
     """The crawl state of the shards of these rows, which it replaces."""
     for shard, mine in _by_shard(rows).items():
-        write_parquet(_frame(mine, feeds.STATE, 0), lake.root / "catalog" / f"shard={shard:03}" / "state.parquet")
+        write_parquet(
+            _frame(mine, feeds.STATE, 0), lake.root / "catalog" / f"shard={shard:03}" / "state.parquet"
+        )
 
 
 def set_registered(lake: Lake, rows: Sequence[Row]) -> None:

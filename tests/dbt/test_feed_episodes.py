@@ -73,12 +73,18 @@ def test_what_only_a_feed_knows_is_counted_under_its_guid_and_again_as_the_feed_
     lake: Lake, warehouse: Path, tmp_path: Path
 ) -> None:
     # An episode polled before anyone asked for it, one of a customer, and requests for one no feed has yet.
-    commit(lake, 1, [podcast(LEAD, 1), podcast(CUSTOMER, 1)], [episode(LEAD, "a", 1), episode(CUSTOMER, "c", 1)])
+    commit(
+        lake, 1, [podcast(LEAD, 1), podcast(CUSTOMER, 1)], [episode(LEAD, "a", 1), episode(CUSTOMER, "c", 1)]
+    )
     set_registered(lake, [registered(LEAD, "lead"), registered(CUSTOMER, "customer"), registered(OTHER)])
-    add_file(lake, "f1", [request("a", 1, START_US), request("late", 1, START_US), request("late", 2, START_US)])
+    add_file(
+        lake, "f1", [request("a", 1, START_US), request("late", 1, START_US), request("late", 2, START_US)]
+    )
     dbt(lake, warehouse, "calendar", "run")
     assert downloads(warehouse) == {"guid-a": ("show-2", 1), url("late"): (None, 2)}
-    known = {row[0] for row in rows(warehouse, "select episode_id from marts.dim_episodes where origin = 'feed'")}
+    known = {
+        row[0] for row in rows(warehouse, "select episode_id from marts.dim_episodes where origin = 'feed'")
+    }
     assert known == {"guid-a", "guid-c"}  # a customer's episode needs no request
 
     # In a batch: the late episode arrives, a gains an enclosure, c is asked for the first time.
@@ -86,7 +92,11 @@ def test_what_only_a_feed_knows_is_counted_under_its_guid_and_again_as_the_feed_
     commit(lake, 2, [podcast(OTHER, 2)], [episode(OTHER, "late", 2), moved])
     add_file(lake, "f2", [request("a2", 2, START_US + HOUR_US), request("c", 1, START_US + HOUR_US)])
     dbt(lake, warehouse, "calendar", *BATCH)
-    assert downloads(warehouse) == {"guid-a": ("show-2", 2), "guid-late": ("show-258", 2), "guid-c": ("show-1", 1)}
+    assert downloads(warehouse) == {
+        "guid-a": ("show-2", 2),
+        "guid-late": ("show-258", 2),
+        "guid-c": ("show-1", 1),
+    }
 
     # Taken out of the feed it keeps what it has, and what comes. Old versions in one file are nothing new.
     compact(lake, 2)
@@ -122,8 +132,9 @@ def test_the_operators_list_wins_over_feeds_and_a_feed_fills_what_it_leaves_empt
     dbt(lake, warehouse, "calendar", "run")
     # One episode through the enclosures of both, under the list's names and date.
     assert downloads(warehouse) == {"listed-a": ("listed-show", 2)}
-    facts = "select show_title, origin, enclosures, file_bytes, duration_s from marts.dim_episodes join marts.dim_shows using (show_id)"
-    assert rows(warehouse, facts) == [("Listed", "list", 2, 4_000_000, 250.0)]
+    facts = "show_title, origin, enclosures, file_bytes, duration_s"
+    joined = "marts.dim_episodes join marts.dim_shows using (show_id)"
+    assert rows(warehouse, f"select {facts} from {joined}") == [("Listed", "list", 2, 4_000_000, 250.0)]
 
     # Off the list, the feed's word stands; what was counted moves there.
     set_catalog(lake, pl.DataFrame(schema=EPISODES))
@@ -141,7 +152,9 @@ def test_an_enclosure_in_two_feeds_is_that_ones_that_still_has_it(lake: Lake, wa
     assert downloads(warehouse) == {"guid-b": ("show-3", 1)}
 
 
-def test_a_size_no_audio_has_and_a_date_after_it_was_seen_are_not_believed(lake: Lake, warehouse: Path) -> None:
+def test_a_size_no_audio_has_and_a_date_after_it_was_seen_are_not_believed(
+    lake: Lake, warehouse: Path
+) -> None:
     # A length of 1 byte would make every request a download; a date set anew would exclude all before it.
     lying = episode(LEAD, "a", 1, enclosure_bytes=1, published_us=START_US + 48 * HOUR_US)
     commit(lake, 1, [podcast(LEAD, 1)], [lying])

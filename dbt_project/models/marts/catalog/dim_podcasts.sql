@@ -101,7 +101,7 @@ select
     {{ us_to_timestamp('tracked.fetched_us') }} as fetched_at,
     {{ us_to_timestamp('tracked.next_due_us') }} as next_due_at,
     {{ us_to_timestamp('tracked.changed_us') }} as content_changed_at,
-    {{ int_div('clock.as_of_us - tracked.fetched_us', '1000000') }} as record_age_s
+    {{ int_div('(clock.as_of_us - tracked.fetched_us)', '1000000') }} as record_age_s
 from tracked
 cross join clock
 left join records

@@ -30,7 +30,7 @@ aged as (
     select
         feed_state.*,
         clock.as_of_us,
-        {{ int_div('clock.as_of_us - feed_state.polled_us', '1000000') }} as poll_age_s
+        {{ int_div('(clock.as_of_us - feed_state.polled_us)', '1000000') }} as poll_age_s
     from feed_state
     cross join clock
 
@@ -62,7 +62,10 @@ select
     {{ us_to_timestamp('aged.hinted_us') }} as hinted_at,
     cast(aged.promise_s as bigint) as promise_s,
     aged.poll_age_s,
-    cast(greatest(aged.poll_age_s - aged.promise_s, 0) as bigint) as overdue_s,
+    -- greatest() passes over nulls: without a promise none is broken.
+    cast(
+        case when aged.promise_s is not null then greatest(aged.poll_age_s - aged.promise_s, 0) end as bigint
+    ) as overdue_s,
     coalesce(aged.flaps, 0) as flaps,
     coalesce(aged.deltas, 0) as deltas,
     coalesce(aged.audits, 0) as audits,

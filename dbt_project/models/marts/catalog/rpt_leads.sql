@@ -17,7 +17,7 @@
     'recency': 15,
     'growth': 15,
     'catalogue': 10,
-    'contact': 'contacts / 2.0',
+    'contact': 10,
     'moment': 5,
 } %}
 {% set day_us = window_us() %}
@@ -35,7 +35,8 @@ owners as (
         podcast_key,
         owner_name,
         owner_email,
-        newest_us
+        newest_us,
+        oldest_us
     from ({{ newest(ref('stg_lake__podcasts'), 'podcast_key') }}) as newest_records
 
 ),
@@ -203,8 +204,12 @@ facts as (
         rhythm.median_gap_days,
         coalesce(published.episodes_30d, 0) as episodes_30d,
         coalesce(published.episodes_90d, 0) as episodes_90d,
+        -- Against the 90 days, or as many of them as the feed reaches back.
         case
-            when published.episodes_90d > 0 then 3.0 * published.episodes_30d / published.episodes_90d
+            when published.episodes_90d > 0
+                then
+                    published.episodes_30d / 30.0 / published.episodes_90d
+                    * least(greatest((clock.as_of_us - owners.oldest_us) / {{ day_us }}, 30), 90)
         end as acceleration,
         downloads.downloads_30d,
         changed.changed_lately,
