@@ -53,7 +53,7 @@ in_feeds as (
 
     select
         *,
-        case when enclosure_url = enclosure_canonical then enclosure_bytes end as file_bytes
+        case when enclosure_url = enclosure_canonical then enclosure_bytes end as declared_bytes
     from ranked
     where claim_rank = 1
 
@@ -111,7 +111,8 @@ select
     listed.episode_title,
     listed.published_us,
     in_feeds.removed_us,
-    coalesce(listed.file_bytes, in_feeds.file_bytes) as file_bytes,
+    listed.file_bytes,
+    in_feeds.declared_bytes,
     coalesce(listed.duration_s, in_feeds.duration_s) as duration_s,
     listed.id3_bytes
 from listed
@@ -134,7 +135,8 @@ select
         when listed_episodes.episode_key is null then in_feeds.published_us else listed_episodes.published_us
     end as published_us,
     in_feeds.removed_us,
-    in_feeds.file_bytes,
+    cast(null as bigint) as file_bytes,
+    in_feeds.declared_bytes,
     in_feeds.duration_s,
     cast(null as bigint) as id3_bytes
 from in_feeds

@@ -25,7 +25,7 @@ in_catalog as (
         min(enclosures.enclosure_url) as enclosure_url,
         count(*) as enclosures,
         min(enclosures.published_us) as published_us,
-        max(enclosures.file_bytes) as file_bytes,
+        max(coalesce(enclosures.file_bytes, enclosures.declared_bytes)) as file_bytes,
         max(enclosures.duration_s) as duration_s,
         max(enclosures.id3_bytes) as id3_bytes,
         min(enclosures.podcast_key) as podcast_key,
