@@ -8,6 +8,8 @@
     lake/restated/day=YYYY-MM-DD.parquet            which event days were judged again, when
     lake/restatements/<restated_us>.parquet         the figures published before each restatement
     lake/networks.parquet  lake/address_lists.parquet  lake/catalog/episodes.parquet
+    lake/catalog/shard=NNN/  lake/changes/          what feeds say and how it changed (feeds/state.py)
+    lake/registry/podcasts.parquet                  the podcasts tracked, as the registry has them
     lake/kept.parquet                               from which event day on requests are kept (retention.py)
     lake/FORMAT                                     the layout's version
 
@@ -28,6 +30,7 @@ from pathlib import Path
 import polars as pl
 
 from ingest.durable import locked, replacing, write_atomically
+from ingest.feeds import schema as feeds
 from ingest.schema import (
     ADDRESS_LISTS,
     EPISODES,
@@ -47,6 +50,7 @@ FORMAT = "2"  # raised when a column of a frame below is added or changes its me
 # Last in the glob: DuckDB guesses a table's size by its first file, and joins the wrong way round after an
 # empty one (twice the memory, a fifth more CPU).
 LAST = "day=9999-12-31"
+LAST_SHARD = "shard=999"  # for the same reason
 READERS_LOCK = ".readers.lock"
 EMPTY = "_empty.parquet"  # carries the schema, so that a glob over an empty table still reads
 
@@ -99,6 +103,10 @@ class Lake:
             (self.root / "rules", RULES),
             (self.root / "restated", RESTATED),
             (self.root / "restatements", FORMER_FIGURES),
+            (self.root / "catalog" / LAST_SHARD / "podcasts", feeds.PODCASTS),
+            (self.root / "catalog" / LAST_SHARD / "episodes", feeds.EPISODES),
+            (self.root / "catalog" / LAST_SHARD / "items", feeds.ITEMS),
+            (self.root / "changes" / LAST, feeds.CHANGES),
         ):
             if not (table / EMPTY).exists():
                 write_parquet(_empty(schema), table / EMPTY)
@@ -107,6 +115,8 @@ class Lake:
             (self.networks_path, NETWORKS),
             (self.address_lists_path, ADDRESS_LISTS),
             (self.kept_path, KEPT),
+            (self.root / "catalog" / LAST_SHARD / "state.parquet", feeds.STATE),
+            (self.registered_path, feeds.REGISTERED),
         ):
             if not path.exists():
                 write_parquet(_empty(schema), path)
@@ -132,6 +142,10 @@ class Lake:
     @property
     def kept_path(self) -> Path:
         return self.root / "kept.parquet"
+
+    @property
+    def registered_path(self) -> Path:
+        return self.root / "registry" / "podcasts.parquet"
 
     @property
     def intake_lock(self) -> Path:

@@ -23,3 +23,56 @@
 {% macro int_div(left, right) %}{{ return(adapter.dispatch('int_div', 'earshot')(left, right)) }}{% endmacro %}
 {% macro default__int_div(left, right) %}({{ left }} div {{ right }}){% endmacro %}
 {% macro duckdb__int_div(left, right) %}({{ left }} // {{ right }}){% endmacro %}
+
+{# Files of the lake that match a pattern below its root, in a column `file`; asked while a model is compiled. #}
+{% macro files_like(pattern) %}{{ return(adapter.dispatch('files_like', 'earshot')(pattern)) }}{% endmacro %}
+{% macro default__files_like(pattern) -%}
+    (select distinct _metadata.file_path as file from binaryfile.`{{ lake_root() }}/{{ pattern }}`)
+{%- endmacro %}
+{% macro duckdb__files_like(pattern) %}glob('{{ lake_root() }}/{{ pattern }}'){% endmacro %}
+
+{# Parquet files as a relation; at least one. #}
+{% macro parquet_files(files) %}{{ return(adapter.dispatch('parquet_files', 'earshot')(files)) }}{% endmacro %}
+{% macro default__parquet_files(files) %}parquet.`{{ '{' ~ files | join(',') ~ '}' }}`{% endmacro %}
+{% macro duckdb__parquet_files(files) -%}
+    read_parquet(['{{ files | join("', '") }}'], hive_partitioning = false)
+{%- endmacro %}
+
+{# A JSON text as a struct (`fields`: SQL types by name) or, with `is_list`, as a list of such structs. #}
+{% macro parsed_json(column, fields, is_list=false) -%}
+    {{ return(adapter.dispatch('parsed_json', 'earshot')(column, fields, is_list)) }}
+{%- endmacro %}
+{% macro default__parsed_json(column, fields, is_list) -%}
+    {%- set members = [] -%}
+    {%- for name, type in fields.items() %}{% do members.append(name ~ ': ' ~ type) %}{% endfor -%}
+    {%- set shape = 'struct<' ~ members | join(', ') ~ '>' -%}
+    from_json({{ column }}, '{{ "array<" ~ shape ~ ">" if is_list else shape }}')
+{%- endmacro %}
+{% macro duckdb__parsed_json(column, fields, is_list) -%}
+    {%- set shape = tojson(fields) -%}
+    from_json({{ column }}, '{{ "[" ~ shape ~ "]" if is_list else shape }}')
+{%- endmacro %}
+
+{# A list of texts as one text. #}
+{% macro list_text(column, separator) %}{{ return(adapter.dispatch('list_text', 'earshot')(column, separator)) }}{% endmacro %}
+{% macro default__list_text(column, separator) %}array_join({{ column }}, '{{ separator }}'){% endmacro %}
+{% macro duckdb__list_text(column, separator) %}array_to_string({{ column }}, '{{ separator }}'){% endmacro %}
+
+{# The type of a list of texts. #}
+{% macro text_list_type() %}{{ return(adapter.dispatch('text_list_type', 'earshot')()) }}{% endmacro %}
+{% macro default__text_list_type() %}array<string>{% endmacro %}
+{% macro duckdb__text_list_type() %}varchar[]{% endmacro %}
+
+{# Does a list hold a value? #}
+{% macro holds(column, value) %}{{ return(adapter.dispatch('holds', 'earshot')(column, value)) }}{% endmacro %}
+{% macro default__holds(column, value) %}array_contains({{ column }}, {{ value }}){% endmacro %}
+{% macro duckdb__holds(column, value) %}list_contains({{ column }}, {{ value }}){% endmacro %}
+
+{# A text with the names before the @ of e-mail addresses taken out. #}
+{% macro without_emails(column) %}{{ return(adapter.dispatch('without_emails', 'earshot')(column)) }}{% endmacro %}
+{% macro default__without_emails(column) %}regexp_replace({{ column }}, '{{ _before_at() }}', '***@'){% endmacro %}
+{% macro duckdb__without_emails(column) %}regexp_replace({{ column }}, '{{ _before_at() }}', '***@', 'g'){% endmacro %}
+{% macro _before_at() %}[A-Za-z0-9._%+-]+@{% endmacro %}
+
+{# The lake's folder, as the sources name it. #}
+{% macro lake_root() %}{{ env_var('EARSHOT_LAKE', '.earshot/lake') }}{% endmacro %}

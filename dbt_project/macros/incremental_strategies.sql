@@ -23,3 +23,17 @@
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}
 {% endmacro %}
+
+{# Delete the episodes and the shards that were read again, then insert them as they are now. #}
+{% macro get_incremental_replace_episodes_sql(arg_dict) %}
+    {% set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') %}
+
+    delete from {{ arg_dict['target_relation'] }} as target
+    using {{ arg_dict['temp_relation'] }} as read_again
+    where
+        target.shard = read_again.shard
+        and target.episode_key is not distinct from read_again.episode_key;
+
+    insert into {{ arg_dict['target_relation'] }} ({{ columns }})
+    select {{ columns }} from {{ arg_dict['temp_relation'] }}
+{% endmacro %}

@@ -45,25 +45,39 @@
 {% macro _single_date(sql) %}{{ return(date_literals(sql).split(', ')[0]) }}{% endmacro %}
 
 {#
-  No request of the new files started before this instant; 0 when a changed catalogue or a listener's older key
+  No request that is counted anew or for the first time started before this instant; 0 when a listener's older key
   moves what was counted long ago.
 #}
 {% macro first_new_us() %}
     {% if execute and not builds_from_scratch() %}
         {% set first %}
-            select min(files.first_us)
-            from {{ ref('stg_lake__files') }} as files
-            inner join {{ ref('int_new_files') }} as new_files
-                on files.source = new_files.source and files.file_id = new_files.file_id
-            where
-                files.status = 'taken'
-                and not exists (select 1 from {{ ref('int_changed_enclosures') }})
-                and not exists (select 1 from {{ ref('int_listener_updates') }} where not is_new)
+            select least(
+                (
+                    select min(files.first_us)
+                    from {{ ref('stg_lake__files') }} as files
+                    inner join {{ ref('int_new_files') }} as new_files
+                        on files.source = new_files.source and files.file_id = new_files.file_id
+                    where files.status = 'taken'
+                ),
+                (select min(first_requested_us) from {{ ref('int_changed_enclosures') }})
+            ) as first_us
+            where not exists (select 1 from {{ ref('int_listener_updates') }} where not is_new)
         {% endset %}
         {% set rows = run_query(first).rows %}
-        {% if rows[0][0] is not none %}{{ return(rows[0][0] | string) }}{% endif %}
+        {% if rows | length and rows[0][0] is not none %}{{ return(rows[0][0] | string) }}{% endif %}
     {% endif %}
     {{ return('0') }}
+{% endmacro %}
+
+{# The first event day with requests of enclosures that changed, as a literal; after all days when none did. #}
+{% macro first_moved_day() %}
+    {% if execute and not builds_from_scratch() %}
+        {% set first = 'select min(first_requested_us) as first_us from ' ~ ref('int_changed_enclosures') %}
+        {% set day = 'select ' ~ us_to_date('first_us') ~ ' from (' ~ first ~ ') as first' %}
+        {% set found = run_query(day).rows[0][0] %}
+        {{ return("cast('" ~ (found or '9999-12-31') ~ "' as date)") }}
+    {% endif %}
+    {{ return("cast('1970-01-01' as date)") }}
 {% endmacro %}
 
 {#

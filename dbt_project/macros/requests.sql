@@ -12,6 +12,7 @@ with requests as (
 enclosures as (
 
     select * from {{ ref('int_enclosures') }}
+    where enclosure_key is not null
 
 ),
 

@@ -210,7 +210,7 @@ def thresholds(con: duckdb.DuckDBPyConnection, episode: Episode) -> list[Row]:
             enclosures.file_bytes, catalog.file_bytes as catalog_file_bytes, catalog.duration_s,
             enclosures.header_bytes, catalog.id3_bytes as catalog_id3_bytes
         from intermediate.int_enclosures as enclosures
-        inner join staging.stg_lake__episodes as catalog using (enclosure_key)
+        inner join intermediate.int_catalog_enclosures as catalog using (enclosure_key)
         where enclosures.episode_key = $episode
         order by enclosures.enclosure_url
         """,

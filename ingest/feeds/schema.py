@@ -225,6 +225,22 @@ CHANGES: Schema = {
     "generation": pl.Int64,
 }
 
+# lake/registry/podcasts.parquet: the registry's podcasts as the marts see them, replaced as a whole.
+REGISTERED: Schema = {
+    "podcast_key": pl.Int64,
+    "shard": pl.Int64,
+    "feed_url": pl.String,  # as registered, or where the podcast has moved since
+    "show_id": pl.String,  # under which its downloads are counted; by default the podcast_guid
+    "podcast_guid": pl.String,
+    "itunes_id": pl.Int64,
+    "podcastindex_id": pl.Int64,
+    "state": pl.String,  # active | gone | dead | deregistered
+    "reason": pl.String,
+    "since_us": pl.Int64,  # when it was registered first
+    "tenants": pl.List(pl.String),  # who registered it, sorted
+    "labels": pl.List(pl.String),  # of all tenants together, sorted; marts look for `customer`, `lead`
+}
+
 
 def shard_of(podcast_key: int) -> int:
     """0 … 255: the shard that owns the podcast."""

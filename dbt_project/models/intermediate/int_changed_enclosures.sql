@@ -1,24 +1,47 @@
 {% set counted = remembered('int_counted_enclosures') %}
 
+with requested as (
+
+    select
+        enclosure_key,
+        first_requested_us
+    from {{ ref('int_requested_enclosures') }}
+
+),
+
+now as (
+
+    select * from {{ ref('int_enclosures') }}
+    where enclosure_key is not null
+
+)
+
 {% if counted is none or flags.FULL_REFRESH %}
 
     -- Nothing was counted under another catalogue.
     select
-        enclosure_key,
-        episode_key,
-        episode_key as former_episode_key
-    from {{ ref('int_enclosures') }}
+        now.enclosure_key,
+        requested.first_requested_us,
+        now.episode_key,
+        now.episode_key as former_episode_key
+    from now
+    inner join requested
+        on now.enclosure_key = requested.enclosure_key
     where 1 = 0
 
 {% else %}
 
+    -- What nobody asked for moves nothing.
     select
-        coalesce(now.enclosure_key, former.enclosure_key) as enclosure_key,
+        requested.enclosure_key,
+        requested.first_requested_us,
         coalesce(now.episode_key, former.enclosure_key) as episode_key,
         coalesce(former.episode_key, now.enclosure_key) as former_episode_key
-    from {{ ref('int_enclosures') }} as now
+    from now
     full outer join {{ counted }} as former
         on now.enclosure_key = former.enclosure_key
+    inner join requested
+        on coalesce(now.enclosure_key, former.enclosure_key) = requested.enclosure_key
     where
         now.episode_key is distinct from former.episode_key
         or now.show_id is distinct from former.show_id

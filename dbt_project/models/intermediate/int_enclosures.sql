@@ -1,12 +1,12 @@
 with in_catalog as (
 
-    select * from {{ ref('stg_lake__episodes') }}
+    select * from {{ ref('int_catalog_enclosures') }}
 
 ),
 
 observed as (
 
-    select * from {{ ref('int_observed_sizes') }}
+    select * from {{ ref('int_requested_enclosures') }}
 
 ),
 
@@ -21,10 +21,13 @@ episodes as (
         in_catalog.published_us,
         in_catalog.duration_s,
         in_catalog.file_bytes is null and observed.file_bytes is not null as is_size_observed,
-        coalesce(in_catalog.file_bytes, observed.file_bytes) as file_bytes,
+        -- A feed's word comes last: inserted advertisements change it at every poll.
+        coalesce(in_catalog.file_bytes, observed.file_bytes, in_catalog.declared_bytes) as file_bytes,
         -- A header that fills the file is none.
         case
-            when in_catalog.id3_bytes < coalesce(in_catalog.file_bytes, observed.file_bytes, 9e18)
+            when
+                in_catalog.id3_bytes
+                < coalesce(in_catalog.file_bytes, observed.file_bytes, in_catalog.declared_bytes, 9e18)
                 then in_catalog.id3_bytes
         end as id3_bytes
     from in_catalog

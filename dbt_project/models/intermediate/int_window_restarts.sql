@@ -74,6 +74,7 @@ moved_episodes as (
         on
             requests.key_epoch = updates.key_epoch
             and requests.logged_listener_key = updates.listener_key
+    where requests.day >= {{ first_moved_day() }}
 
 ),
 

@@ -1,5 +1,4 @@
-{# A table: every model of one build sees the same catalogue, whatever lands meanwhile. #}
-{{ config(materialized='table') }}
+{{ config(materialized='ephemeral') }}
 
 with source as (
 

@@ -1,6 +1,6 @@
 with enclosures as (
 
-    select * from {{ ref('stg_lake__episodes') }}
+    select * from {{ ref('int_catalog_enclosures') }}
 
 ),
 
@@ -25,9 +25,15 @@ in_catalog as (
         min(enclosures.enclosure_url) as enclosure_url,
         count(*) as enclosures,
         min(enclosures.published_us) as published_us,
-        max(enclosures.file_bytes) as file_bytes,
+        max(coalesce(enclosures.file_bytes, enclosures.declared_bytes)) as file_bytes,
         max(enclosures.duration_s) as duration_s,
         max(enclosures.id3_bytes) as id3_bytes,
+        min(enclosures.podcast_key) as podcast_key,
+        max(enclosures.origin) as origin,
+        case
+            when bool_and(enclosures.podcast_key is null or enclosures.removed_us is not null)
+                then max(enclosures.removed_us)
+        end as removed_us,
         min(thresholds.threshold_bytes) as threshold_bytes,
         min(thresholds.threshold_source) as threshold_source
     from enclosures
@@ -62,7 +68,10 @@ select
     id3_bytes,
     threshold_bytes,
     threshold_source,
-    true as is_in_catalog
+    true as is_in_catalog,
+    origin,
+    podcast_key,
+    {{ us_to_timestamp('removed_us') }} as removed_at
 from in_catalog
 union all
 select
@@ -78,5 +87,8 @@ select
     cast(null as bigint) as id3_bytes,
     {{ default_threshold_bytes() }} as threshold_bytes,
     'default' as threshold_source,
-    false as is_in_catalog
+    false as is_in_catalog,
+    'log' as origin,
+    cast(null as bigint) as podcast_key,
+    cast(null as timestamp) as removed_at
 from unmatched

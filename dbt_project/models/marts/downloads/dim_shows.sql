@@ -1,6 +1,6 @@
 with episodes as (
 
-    select * from {{ ref('stg_lake__episodes') }}
+    select * from {{ ref('int_catalog_enclosures') }}
 
 )
 

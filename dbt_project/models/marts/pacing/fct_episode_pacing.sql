@@ -7,7 +7,7 @@ with episodes as (
         min(episode_id) as episode_id,
         min(show_id) as show_id,
         min(published_us) as published_us
-    from {{ ref('stg_lake__episodes') }}
+    from {{ ref('int_catalog_enclosures') }}
     where published_us is not null
     group by episode_key
 

@@ -6,7 +6,7 @@ with episodes as (
         show_id,
         episode_key,
         min(published_us) as published_us
-    from {{ ref('stg_lake__episodes') }}
+    from {{ ref('int_catalog_enclosures') }}
     group by show_id, episode_key
 
 ),
