@@ -14,6 +14,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,14 +70,49 @@ def running_postgres() -> Iterator[Postgres]:
         data = folder / "data"
         _call(run_as, binaries / "initdb", "-D", data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "-N")
         # Nothing of it is to outlive a crash: it need not wait for the disk.
-        settings = f"-k {folder} -p {PORT} -c listen_addresses= -c fsync=off -c max_connections=50"
-        _call(run_as, binaries / "pg_ctl", "-D", data, "-l", folder / "log", "-o", settings, "-w", "start")
+        settings = ["-k", folder, "-p", PORT, "-c", "listen_addresses=", "-c", "fsync=off"]
+        command = [binaries / "postgres", "-D", data, *settings, "-c", "max_connections=50"]
+        supervisor = subprocess.Popen(
+            ["sh", "-c", _SUPERVISED, "sh", *map(str, (folder, *command))],
+            stdin=subprocess.PIPE,
+            cwd="/",
+            env=_ENVIRONMENT,
+            **run_as,
+        )
         try:
-            yield Postgres(folder)
+            server = Postgres(folder)
+            _wait_for(server, supervisor, folder / "log")
+            yield server
         finally:
-            _call(run_as, binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+            supervisor.communicate()  # closes its standard input
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+# The server ends with its standard input: so with us, however we end.
+_SUPERVISED = """
+folder=$1; shift
+"$@" >"$folder/log" 2>&1 &
+read -r _
+kill -QUIT $!
+wait
+rm -rf "$folder"
+"""
+_ENVIRONMENT = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
+_START_S = 120
+
+
+def _wait_for(server: Postgres, supervisor: subprocess.Popen[bytes], log: Path) -> None:
+    give_up = time.monotonic() + _START_S
+    while True:
+        try:
+            psycopg2.connect(server.url("postgres")).close()
+            return
+        except psycopg2.OperationalError as error:
+            said = log.read_text(errors="replace") if log.exists() else ""
+            if "is shut down" in said or time.monotonic() > give_up or supervisor.poll() is not None:
+                raise NoPostgres(f"it does not start: {said.strip()[-500:] or error}") from error
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")
@@ -132,12 +168,11 @@ def _call(run_as: dict[str, Any], *command: str | Path) -> None:
     done = subprocess.run(
         [str(part) for part in command],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,  # not a pipe: the server would inherit it and hold it open
-        stderr=subprocess.PIPE if "pg_ctl" not in str(command[0]) else subprocess.DEVNULL,
+        capture_output=True,
         cwd="/",
-        env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+        env=_ENVIRONMENT,
         **run_as,
     )
     if done.returncode:
-        said = (done.stderr or b"").decode(errors="replace").strip().splitlines()
+        said = done.stderr.decode(errors="replace").strip().splitlines()
         raise NoPostgres(f"{command[0]} ended with {done.returncode}: {said[-1] if said else ''}")
