@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from earshot import commands, lists, maintain, registry_commands
+from earshot import commands, lists, maintain, registry_commands, sweep_command
 from earshot.exit_codes import FAILED, PARTLY, USAGE
 from ingest.settings import SettingError, Settings, Window
 
@@ -168,7 +168,13 @@ def count(
         raise typer.Exit(PARTLY)
 
 
-for command in (commands.explain, commands.report, commands.methodology, maintain.maintain):
+for command in (
+    commands.explain,
+    commands.report,
+    commands.methodology,
+    maintain.maintain,
+    sweep_command.sweep,
+):
     app.command()(command)
 
 

@@ -81,6 +81,15 @@ class Settings(BaseModel):
         default="", description="whom to ask about the methodology; stands in its statement"
     )
 
+    feed_test_hosts: str = Field(
+        default="",
+        description="names, addresses and networks feeds may come from although they are private",
+    )
+    feed_resolve: Path | None = Field(
+        default=None,
+        description="JSON file, host name → address:port, used instead of DNS; for demo and tests",
+    )
+
     max_line_bytes: Annotated[int, Field(ge=1024)] = Field(
         default=65_536, description="a field longer than this makes its line a reject"
     )

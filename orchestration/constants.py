@@ -18,7 +18,12 @@ ADDRESS_LISTS = "address_lists"
 RESTATED_DAYS = "restated_days"
 LAKE_MAINTENANCE = "lake_maintenance"
 
+PODCAST_FEEDS = "podcast_feeds"
+TRACKED_PODCASTS = "tracked_podcasts"
+
 INGEST_JOB = "ingest_logs"
+FEEDS_JOB = "sweep_feeds"
+TRACKED_JOB = "look_at_feeds"
 CATALOG_JOB = "ingest_catalog"
 MARTS_JOB = "marts"
 LISTS_JOB = "refresh_lists"
@@ -40,6 +45,18 @@ LISTS_CRON = "17 4 * * *"
 
 # Late files of the days before have come, and nobody has begun to work.
 MAINTENANCE_CRON = "30 3 * * *"
+
+# --- feeds
+# A run costs over a second to start, so it sweeps an eighth of the shards; each part is small enough for the UI.
+SHARDS_PER_RUN = 32
+SWEEP_BUDGET_S = 45.0
+FEEDS_INTERVAL_S = 15
+# How the promises are kept is told six times an hour; that reads the state of every podcast.
+TRACKED_CRON = "*/10 * * * *"
+# A tier's promise is broken when more than this share of it is late.
+MAX_OVERDUE_SHARE = 0.01
+MAX_FAILING_SHARE = 0.2
+FEEDS_TAG = "earshot/feeds"  # one sweep at a time: two would only share the same two cores
 
 EVENT_DAYS = "event_days"  # metadata of `requests`: the event days an intake changed
 

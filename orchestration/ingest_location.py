@@ -5,19 +5,35 @@ from __future__ import annotations
 import dagster as dg
 
 from orchestration.assets.catalog import catalog_episodes, catalog_job
+from orchestration.assets.feeds import (
+    feeds_job,
+    podcast_feeds,
+    tracked_job,
+    tracked_podcasts,
+    tracked_schedule,
+)
 from orchestration.assets.ingest import ingest_job, take_in_logs
 from orchestration.assets.maintenance import lake_maintenance, maintenance_job, maintenance_schedule
 from orchestration.assets.reference import lists_job, lists_schedule, reference_lists
 from orchestration.assets.restate import restate_job, restated_days
 from orchestration.resources import Installation
 from orchestration.sensors.catalog import catalog_sensor
+from orchestration.sensors.feeds_due import feeds_due_sensor
 from orchestration.sensors.landing import landing_sensor
 
 defs = dg.Definitions(
-    assets=[take_in_logs, catalog_episodes, restated_days, reference_lists, lake_maintenance],
-    jobs=[ingest_job, catalog_job, restate_job, lists_job, maintenance_job],
-    schedules=[lists_schedule, maintenance_schedule],
-    sensors=[landing_sensor, catalog_sensor],
+    assets=[
+        take_in_logs,
+        catalog_episodes,
+        restated_days,
+        reference_lists,
+        lake_maintenance,
+        podcast_feeds,
+        tracked_podcasts,
+    ],
+    jobs=[ingest_job, catalog_job, restate_job, lists_job, maintenance_job, feeds_job, tracked_job],
+    schedules=[lists_schedule, maintenance_schedule, tracked_schedule],
+    sensors=[landing_sensor, catalog_sensor, feeds_due_sensor],
     resources={"installation": Installation()},
     executor=dg.in_process_executor,  # a process a step would cost 5.5 CPU-s each
 )

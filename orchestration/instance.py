@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ingest.durable import write_atomically
 from ingest.settings import Settings
-from orchestration.constants import SOURCE_TAG
+from orchestration.constants import FEEDS_TAG, SOURCE_TAG
 
 
 def home(settings: Settings) -> Path:
@@ -54,13 +54,15 @@ run_queue:
   dequeue_interval_seconds: 1
 concurrency:
   runs:
-    # Two cores: one ingest run and one build of the marts side by side.
-    max_concurrent_runs: 2
+    # Two cores: an ingest run, a sweep of feeds, which mostly waits, and a build of the marts side by side.
+    max_concurrent_runs: 3
     tag_concurrency_limits:
       # Runs of one source would only wait for the same disk, and each takes all there is.
       - key: {SOURCE_TAG}
         value:
           applyLimitPerUniqueValue: true
+        limit: 1
+      - key: {FEEDS_TAG}
         limit: 1
   pools:
     # By run, not by step: a run that cannot have the warehouse stays in the queue, where it costs nothing.

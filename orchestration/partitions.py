@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from ingest.feeds.schema import SHARDS
 from orchestration.constants import FIRST_ARRIVAL_HOUR, FIRST_EVENT_DAY
 
 # Arrival, not event time: a file holds many event hours, arrives once, and may arrive days late.
@@ -13,6 +14,8 @@ from orchestration.constants import FIRST_ARRIVAL_HOUR, FIRST_EVENT_DAY
 arrival_hours = dg.HourlyPartitionsDefinition(start_date=FIRST_ARRIVAL_HOUR, timezone="UTC", end_offset=1)
 
 event_days = dg.DailyPartitionsDefinition(start_date=FIRST_EVENT_DAY, timezone="UTC", end_offset=1)
+
+feed_shards = dg.StaticPartitionsDefinition([f"{shard:03}" for shard in range(SHARDS)])
 
 _KEY_FORMAT = "%Y-%m-%d-%H:%M"
 

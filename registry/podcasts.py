@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from ingest.feeds.schema import shard_of
+from ingest.feeds.schema import REGISTERED, shard_of
 from ingest.feeds.urls import BadFeedUrl, feed_url, podcast_key
 from ingest.schema import Schema
 from registry.batches import PARAMETERS, batches
@@ -209,13 +209,39 @@ def _podcast(row: Row[tuple[object, ...]], trackings: Sequence[Tracking]) -> Pod
     return replace(podcast, state=PodcastState(podcast.state))
 
 
-def tracked(engine: Engine, shard: int) -> pl.DataFrame:
-    """All podcasts of a shard as TRACKED, by key; also those no longer polled (`state`)."""
-    columns = (_DEFAULTS.get(name, podcasts.c[name]) for name in TRACKED)
-    query = select(*columns).where(podcasts.c.shard == shard).order_by(podcasts.c.podcast_key)
+def tracked(engine: Engine, shard: int, columns: Sequence[str] = tuple(TRACKED)) -> pl.DataFrame:
+    """All podcasts of a shard, `columns` of TRACKED, by key; also those no longer polled (`state`)."""
+    selected: list[ColumnElement[Any]] = [_DEFAULTS.get(name, podcasts.c[name]) for name in columns]
+    query = select(*selected).where(podcasts.c.shard == shard).order_by(podcasts.c.podcast_key)
     with engine.connect() as connection:
-        rows = [tuple(row) for row in connection.execute(query)]
-    return pl.DataFrame(rows, TRACKED, orient="row")
+        rows = connection.execute(query).fetchall()
+    schema = {name: TRACKED[name] for name in columns}
+    return pl.DataFrame([tuple(row) for row in rows], schema, orient="row")
+
+
+def registered(engine: Engine) -> pl.DataFrame:
+    """The registry as the marts see it: columns of REGISTERED, by podcast_key."""
+    selected: list[ColumnElement[Any]] = [
+        _DEFAULTS.get(name, podcasts.c[name]) for name in REGISTERED if name in podcasts.c
+    ]
+    with engine.connect() as connection:
+        rows = connection.execute(select(*selected)).fetchall()
+        who = connection.execute(select(registrations.c["podcast_key", "tenant", "labels"])).fetchall()
+    known = {name: REGISTERED[name] for name in REGISTERED if name in podcasts.c}
+    tracking = pl.DataFrame(
+        [tuple(row) for row in who],
+        {"podcast_key": pl.Int64, "tenants": pl.String, "labels": pl.List(pl.String)},
+        orient="row",
+    )
+    by_podcast = tracking.group_by("podcast_key").agg(
+        pl.col("tenants").sort(), pl.col("labels").list.explode(empty_as_null=False).unique().sort()
+    )
+    frame = pl.DataFrame([tuple(row) for row in rows], known, orient="row")
+    empty = pl.lit([], pl.List(pl.String))
+    joined = frame.join(by_podcast, on="podcast_key", how="left").with_columns(
+        pl.col("tenants", "labels").fill_null(empty)
+    )
+    return conform(joined, REGISTERED).sort("podcast_key").collect()
 
 
 @dataclass(frozen=True)

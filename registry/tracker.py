@@ -35,7 +35,8 @@ class LeasedShards:
 
     def tracked(self, shard: int) -> pl.DataFrame:
         """podcast_key, feed_url, state of all podcasts of the shard."""
-        self._tracked[shard] = podcasts.tracked(self._engine, shard)
+        columns = ("podcast_key", "feed_url", "state")
+        self._tracked[shard] = podcasts.tracked(self._engine, shard, columns)
         return self._tracked[shard]
 
     def notices(self, shard: int) -> list[Notice]:

@@ -45,7 +45,8 @@ MOST_NEW_SHARE = 0.25
 # Rows of few podcasts are looked up by their key: small groups let the reader pass over the others.
 ROW_GROUP = 4096
 
-_GENERATION = "earshot_generation"
+_GENERATION, _DUE = "earshot_generation", "earshot_next_due_us"
+NO_TIME_US = 2**62  # later than any
 
 
 class LeaseLost(Exception):
@@ -268,7 +269,19 @@ def _generation(folder: Path) -> Generation:
 
 
 def write_state(state: pl.DataFrame, path: Path, generation: Generation) -> None:
-    write_parquet(state, path, metadata={_GENERATION: str(generation)})
+    """Put the STATE rows of a shard at `path`, with its generation and when its next podcast is due."""
+    due = state["next_due_us"].min()
+    said = {_GENERATION: str(generation), _DUE: str(due if due is not None else NO_TIME_US)}
+    write_parquet(state, path, metadata=said)
+
+
+def next_due_of(lake_root: Path, shard: int) -> tuple[Generation, int]:
+    """(generation, when the first of its podcasts is due) of a shard, without reading its rows."""
+    path = folder_of(lake_root, shard) / "state.parquet"
+    if not path.exists():
+        return Generation(0), NO_TIME_US
+    said = pl.read_parquet_metadata(path)
+    return Generation(int(said[_GENERATION])), int(said[_DUE])
 
 
 def _frame(rows: Sequence[Record], schema: Schema, generation: Generation) -> pl.DataFrame:

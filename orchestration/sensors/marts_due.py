@@ -21,6 +21,7 @@ from orchestration.constants import (
     RESTATED_DAYS,
     SCOPE_TAG,
     SENSOR_INTERVAL_S,
+    TRACKED_PODCASTS,
     UP_TO_TAG,
 )
 from orchestration.liveness import report_dead_runs
@@ -72,9 +73,9 @@ def marts_due_sensor(context: dg.SensorEvaluationContext, installation: Installa
 
 
 def changes_since(instance: dg.DagsterInstance, storage_id: int) -> list[Change]:
-    """Materialisations of requests, catalogue and restated days after `storage_id`, oldest first."""
+    """Materialisations of requests, catalogue, podcasts and restated days after `storage_id`, oldest first."""
     changes = []
-    for asset in (REQUESTS, CATALOG_EPISODES, RESTATED_DAYS):
+    for asset in (REQUESTS, CATALOG_EPISODES, RESTATED_DAYS, TRACKED_PODCASTS):
         found = instance.fetch_materializations(
             dg.AssetRecordsFilter(dg.AssetKey(asset), after_storage_id=storage_id),
             limit=MAX_EVENTS_PER_TICK,

@@ -1,0 +1,70 @@
+"""The command `earshot sweep`: poll what is due, once or for ever, beside Dagster or without it."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from earshot.commands import Output
+from ingest.settings import Settings
+
+_PAUSE_S = 15.0  # between two sweeps of a worker that goes on: a tenth of the shortest tier's least interval
+
+
+def sweep(
+    shards: Annotated[str, typer.Option(help="a range of 000 to 255, or one of them")] = "000-255",
+    budget: Annotated[float, typer.Option(min=1, help="seconds in which feeds are asked")] = 60,
+    forever: Annotated[bool, typer.Option("--forever", help="sweep again and again, until Ctrl-C")] = False,
+    output: Output = "table",
+) -> None:
+    """Poll the registered podcasts that are due. Workers share the work: a shard is polled by one at a time."""
+    from earshot.show import bars, print_rows
+    from registry.polling import sweep_shards
+
+    settings, screen = Settings.from_env(), Console(stderr=True)
+    wanted = _range(shards)
+    while True:
+        with bars(screen) as progress:
+            task = progress.add_task("polled", total=None)
+
+            swept = sweep_shards(settings, wanted, budget, partial(_tell, progress, task))
+        totals = {
+            "shards": len(swept.outcomes),
+            **{name: swept.total(name) for name in ("podcasts", "due", "polled", "unchanged", "changed")},
+            "failed": swept.counted("failures").total(),
+            "left": swept.left,
+            "seconds": round(swept.seconds, 1),
+        }
+        print_rows([totals], list(totals), output)
+        told = [
+            {"what": what, "count": count}
+            for name in ("changes", "failures")
+            for what, count in swept.counted(name).most_common()
+        ]
+        if told and output == "table":
+            print_rows(told, ["what", "count"], output)
+        if not forever:
+            return
+        time.sleep(_PAUSE_S)
+
+
+def _tell(progress: Progress, task: TaskID, polled: int, due: int) -> None:
+    progress.update(task, completed=polled, total=due)
+
+
+def _range(text: str) -> list[int]:
+    from ingest.feeds.schema import SHARDS
+
+    first, _, last = text.partition("-")
+    try:
+        wanted = list(range(int(first), int(last or first) + 1))
+    except ValueError:
+        wanted = []
+    if not wanted or wanted[0] < 0 or wanted[-1] >= SHARDS:
+        raise typer.BadParameter(f"{text!r} is no range of shards such as 000-255", param_hint="--shards")
+    return wanted
