@@ -22,7 +22,7 @@ def sweep(
     forever: Annotated[bool, typer.Option("--forever", help="sweep again and again, until Ctrl-C")] = False,
     output: Output = "table",
 ) -> None:
-    """Poll the registered podcasts that are due. Workers share the work: a shard is polled by one at a time."""
+    """Poll the registered podcasts that are due. Several workers share the shards between them."""
     from earshot.show import bars, print_rows
     from registry.polling import sweep_shards
 

@@ -87,7 +87,7 @@ class Settings(BaseModel):
     )
     feed_resolve: Path | None = Field(
         default=None,
-        description="JSON file, host name → address:port, used instead of DNS; for demo and tests",
+        description="JSON file, host name → address:port, used instead of DNS; for tests",
     )
 
     max_line_bytes: Annotated[int, Field(ge=1024)] = Field(

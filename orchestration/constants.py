@@ -47,7 +47,7 @@ LISTS_CRON = "17 4 * * *"
 MAINTENANCE_CRON = "30 3 * * *"
 
 # --- feeds
-# A run costs over a second to start, so it sweeps an eighth of the shards; each part is small enough for the UI.
+# A run costs over a second to start, so it sweeps an eighth of the shards, and the parts take turns.
 SHARDS_PER_RUN = 32
 SWEEP_BUDGET_S = 45.0
 FEEDS_INTERVAL_S = 15

@@ -74,6 +74,12 @@ def pending(engine: Engine, shards: Sequence[int]) -> list[Hint]:
         return [Hint(*row) for row in rows]
 
 
+def noticed_shards(engine: Engine) -> list[int]:
+    """The shards that have a notice waiting."""
+    with engine.connect() as connection:
+        return list(connection.scalars(select(hints.c.shard).distinct().order_by(hints.c.shard)))
+
+
 def settle(engine: Engine, acted_on: Sequence[Hint]) -> None:
     """Forget notices that were acted on; one that was renewed meanwhile stays."""
     with writing(engine) as connection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 import polars as pl
@@ -23,7 +24,7 @@ from sqlalchemy import (
 
 from ingest.feeds.schema import REGISTERED, shard_of
 from ingest.feeds.urls import BadFeedUrl, feed_url, podcast_key
-from ingest.schema import Schema
+from ingest.schema import Schema, conform
 from registry.batches import PARAMETERS, batches
 from registry.database import writing
 from registry.leases import Lease, assert_held

@@ -73,7 +73,7 @@ def marts_due_sensor(context: dg.SensorEvaluationContext, installation: Installa
 
 
 def changes_since(instance: dg.DagsterInstance, storage_id: int) -> list[Change]:
-    """Materialisations of requests, catalogue, podcasts and restated days after `storage_id`, oldest first."""
+    """Materialisations of what the marts are made from after `storage_id`, oldest first."""
     changes = []
     for asset in (REQUESTS, CATALOG_EPISODES, RESTATED_DAYS, TRACKED_PODCASTS):
         found = instance.fetch_materializations(

@@ -46,7 +46,7 @@ class Polls:
 
 
 def play(spec: dict[str, object], data: Path, days: float, kills: int) -> FeedWorld:
-    """The world through `days`, the poller killed `kills` times; then every change is held against the truth."""
+    """The world through `days`, the poller killed `kills` times; then its changes against the truth."""
     data.mkdir()
     world = make_world(spec)
     register_all(world, data)
@@ -61,11 +61,9 @@ def play(spec: dict[str, object], data: Path, days: float, kills: int) -> FeedWo
         while not is_over:
             worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             assert worker.stdout is not None
-            told = 0
-            for _ in worker.stdout:
+            for told, _ in enumerate(worker.stdout, 1):
                 worker.send_signal(signal.SIGSTOP)  # between two looks at the state it may not poll twice
                 polls.collect()
-                told += 1
                 if left and told >= ticks_between:
                     worker.kill()
                     left -= 1

@@ -1,4 +1,4 @@
-"""Sweeps over a scripted world, tick by tick, as a process that may be killed: `python -m … FOLDER PORT UNTIL`.
+"""Sweeps over a scripted world, tick by tick, as a process that may be killed.
 
 The simulated clock stands in FOLDER/feeds.clock; a tick moves it on after all that was due is committed.
 """
