@@ -272,14 +272,7 @@ def _pages(engine: Engine, which: Filter, after: int | None, limit: int | None) 
 
 
 def _crawl_state(settings: Settings, podcast_key: int) -> Record | None:
-    """The podcast's row of STATE; None where it was never polled."""
-    import importlib
+    """The podcast's STATE row; null: never polled."""
+    from ingest.feeds.state import find
 
-    from ingest.lake import Lake
-
-    try:
-        state = importlib.import_module("ingest.feeds.state")
-    except ModuleNotFoundError:
-        return None
-    row: Record | None = state.find(Lake(settings.lake_dir), podcast_key)
-    return row
+    return find(settings.lake_dir, podcast_key)

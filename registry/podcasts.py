@@ -227,7 +227,9 @@ def registered(engine: Engine) -> pl.DataFrame:
     ]
     with engine.connect() as connection:
         rows = connection.execute(select(*selected)).fetchall()
-        who = connection.execute(select(registrations.c["podcast_key", "tenant", "labels"])).fetchall()
+        who = connection.execute(
+            select(registrations.c.podcast_key, registrations.c.tenant, registrations.c.labels)
+        ).fetchall()
     known = {name: REGISTERED[name] for name in REGISTERED if name in podcasts.c}
     tracking = pl.DataFrame(
         [tuple(row) for row in who],

@@ -42,7 +42,7 @@ def register_all(world: FeedWorld, data: Path) -> None:
 
 def settings(world: FeedWorld, port: int) -> SweepSettings:
     fetch = FetchSettings(
-        total_s=1.5,
+        total_s=0.7,
         pace=Pace(10_000, 50),
         hosters={},
         max_pause_s=0.001,
