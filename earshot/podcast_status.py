@@ -85,7 +85,7 @@ def explained(podcast: Podcast, state: Record | None, now_us: int) -> str:
         return f"not polled: {podcast.reason or 'nobody tracks it any more'}"
     if state is None or state.get("tier") is None:
         return f"not polled yet: waits for the next sweep of shard {shard_of(podcast.podcast_key)}"
-    why = f"{state['tier']}: {state.get('tier_reason') or 'no reason given'}"
+    why = state.get("tier_reason") or f"{state['tier']}: no reason given"
     if not _is_polled(podcast, state) or state.get("next_due_us") is None:
         return f"{why}; not polled"
     wait_us = state["next_due_us"] - now_us

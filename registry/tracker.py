@@ -90,15 +90,17 @@ def _news(crawled: Sequence[Record], tracked: pl.DataFrame) -> list[podcasts.Cra
 
 
 @contextmanager
-def leased(engine: Engine, wanted: Sequence[int], at_most: int | None = None) -> Iterator[LeasedShards]:
+def leased(
+    engine: Engine, wanted: Sequence[int], at_most: int | None = None, lease_s: float = LEASE_S
+) -> Iterator[LeasedShards]:
     """Those of the wanted shards that nobody works on: ours, renewed until the end, then released."""
-    held = leases.claim(engine, leases.owner_name(), wanted, LEASE_S, utc_now_us(), at_most)
+    held = leases.claim(engine, leases.owner_name(), wanted, lease_s, utc_now_us(), at_most)
     tracker = LeasedShards(engine, held)
     over = Event()
 
     def renew() -> None:
-        while not over.wait(LEASE_S / 4):
-            tracker.keep(leases.renew(engine, tracker.held(), LEASE_S, utc_now_us()))
+        while not over.wait(lease_s / 4):
+            tracker.keep(leases.renew(engine, tracker.held(), lease_s, utc_now_us()))
 
     renewing = Thread(target=renew, daemon=True)
     renewing.start()

@@ -39,7 +39,7 @@ def crawled(**known: Any) -> Record:
     row: Record = dict.fromkeys(STATE)
     return row | {
         "tier": Tier.ACTIVE,
-        "tier_reason": "publishes every 2 days",
+        "tier_reason": "active: publishes every 2 days",
         "polled_us": NOW - 20 * MIN,
         "next_due_us": NOW + 40 * MIN,
         "failures": 0,
@@ -56,12 +56,12 @@ def crawled(**known: Any) -> Record:
         (podcast(), crawled(next_due_us=NOW - 3 * H), "active: publishes every 2 days; due since 3 h"),
         (
             podcast(PodcastState.GONE, "410"),
-            crawled(tier=Tier.GONE, tier_reason="410 three times"),
+            crawled(tier=Tier.GONE, tier_reason="gone: 410 three times"),
             "gone: 410 three times; not polled",
         ),
         (
             podcast(PodcastState.DEAD, "dns"),
-            crawled(tier=Tier.DEAD, tier_reason="no answer in 30 days", next_due_us=NOW + 20 * D),
+            crawled(tier=Tier.DEAD, tier_reason="dead: no answer in 30 days", next_due_us=NOW + 20 * D),
             "dead: no answer in 30 days; due in 20 d",
         ),
         (podcast(PodcastState.DEREGISTERED, "acme left"), crawled(), "not polled: acme left"),

@@ -1,0 +1,101 @@
+"""Sweeps in Dagster: which shards are asked for, what the checks say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from ingest.feeds.crawl import new_state
+from ingest.feeds.schema import SHARDS, STATE, Tier, shard_of
+from ingest.feeds.state import NO_TIME_US, Commit, next_due_of, opened
+from ingest.feeds.urls import podcast_key
+from ingest.feeds.visit import overdue
+from ingest.settings import Settings
+from orchestration.feed_checks import CHECKS, deltas_audited, feeds_answer, promises_kept
+from orchestration.resources import Installation
+from orchestration.sensors.feeds_due import feeds_due_sensor, longest_due, read_cursor, write_cursor
+from registry.database import connect
+from registry.podcasts import Registration, register
+
+HOUR_US = 3600 * 10**6
+URL = "https://feeds.example.com/one.xml"
+
+
+def test_the_part_that_is_due_longest_is_swept_first() -> None:
+    assert longest_due({0: 50, 31: 70, 32: 40, 200: 45}, now_us=60) == 32
+    assert longest_due({0: 50, 33: 70}, now_us=60) == 0
+    assert longest_due({0: 61, 33: NO_TIME_US}, now_us=60) is None
+
+
+def test_the_cursor_remembers_each_shard() -> None:
+    seen = {0: 3, 255: 1}
+    assert {shard: v for shard, v in read_cursor(write_cursor(seen)).items() if v >= 0} == seen
+    assert read_cursor(None) == {}
+    assert read_cursor("1,2") == {}
+
+
+def test_a_shard_tells_when_its_first_podcast_is_due_without_its_rows_being_read(tmp_path: Path) -> None:
+    with opened(tmp_path, 3) as shard:
+        shard.commit(Commit(state=[new_state(3, URL) | {"next_due_us": 9}]))
+        shard.commit(Commit(state=[new_state(259, URL) | {"next_due_us": 7}]))
+    assert next_due_of(tmp_path, 3) == (2, 7)
+    assert next_due_of(tmp_path, 4) == (0, NO_TIME_US)
+
+
+def test_the_sensor_asks_for_the_shards_of_what_was_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_DATA", str(tmp_path))
+    settings = Settings.from_env()
+    with dg.instance_for_test() as instance:
+
+        def tick(cursor: str | None) -> dg.SensorResult:
+            context = dg.build_sensor_context(
+                instance=instance, cursor=cursor, resources={"installation": Installation()}
+            )
+            result = feeds_due_sensor(context)
+            assert isinstance(result, dg.SensorResult)
+            return result
+
+        assert "no podcast is registered" in str(tick(None).skip_reason)
+        register(connect(settings.registry, settings.data), [Registration(url=URL)], 1)
+        asked = tick(None)
+        assert asked.run_requests and len(asked.run_requests) == 1
+        tags = asked.run_requests[0].tags
+        first, last = (int(tags[f"dagster/asset_partition_range_{end}"]) for end in ("start", "end"))
+        assert first <= shard_of(podcast_key(URL)) <= last < SHARDS
+        assert tick(asked.cursor).skip_reason  # until something is due, or registered
+
+
+def state(**said: object) -> pl.DataFrame:
+    return pl.DataFrame([new_state(number, URL) | said for number in range(10)], schema=STATE)
+
+
+def test_a_broken_promise_is_told_by_tier() -> None:
+    now_us = 100 * HOUR_US
+    late = state(tier=Tier.ACTIVE.value, polled_us=now_us - 2 * HOUR_US, next_due_us=now_us - HOUR_US)
+    verdict = promises_kept(late, overdue(late, now_us))
+    assert not verdict.passed
+    assert "active: 10 of 10 later than 60 min" in verdict.message
+    kept = state(tier=Tier.ACTIVE.value, polled_us=now_us - HOUR_US // 2, next_due_us=now_us + HOUR_US // 4)
+    assert promises_kept(kept, overdue(kept, now_us)).passed
+
+
+def test_failing_feeds_are_late_by_right_but_many_of_them_are_told() -> None:
+    now_us = 100 * HOUR_US
+    failing = state(
+        tier=Tier.HOT.value, failures=2, reason="dns", polled_us=now_us - 5 * HOUR_US, next_due_us=now_us - 1
+    )
+    assert promises_kept(failing, overdue(failing, now_us)).passed
+    verdict = feeds_answer(failing, overdue(failing, now_us))
+    assert not verdict.passed
+    assert verdict.failing.rows() == [("dns", 10)]
+
+
+def test_a_delta_that_differs_from_the_whole_fails_its_check() -> None:
+    assert deltas_audited(state(audits=5), pl.DataFrame()).passed
+    assert not deltas_audited(state(audits=5, mismatches=1), pl.DataFrame()).passed
+    assert CHECKS["deltas_audited"].severity is dg.AssetCheckSeverity.ERROR
