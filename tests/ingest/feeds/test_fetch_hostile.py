@@ -102,9 +102,9 @@ ZEROS = bytes(200_000_000)
 @pytest.mark.parametrize(
     ("coding", "bomb"),
     [
-        ("gzip", gzip.compress(ZEROS, 6)),
+        ("gzip", gzip.compress(ZEROS, 6, mtime=0)),
         ("br", brotli.compress(ZEROS, quality=5)),
-        ("gzip, br", brotli.compress(gzip.compress(ZEROS, 6))),
+        ("gzip, br", brotli.compress(gzip.compress(ZEROS, 6, mtime=0))),
     ],
     ids=["gzip", "br", "both"],
 )
@@ -150,7 +150,7 @@ def test_what_is_no_http_is_a_broken_answer(data: bytes) -> None:
     ("coding", "body"),
     [
         ("gzip", FEED),
-        ("gzip", gzip.compress(FEED)[:-4]),
+        ("gzip", gzip.compress(FEED, mtime=0)[:-4]),
         ("br", brotli.compress(FEED)[:-1]),
         ("br", b"\xff" * 100),
         ("deflate", b"\xff" * 100),
