@@ -25,7 +25,7 @@ from registry.database import connect
 from registry.podcasts import Registration, register
 from registry.tracker import leased
 
-TICK_US = 3600 * 10**6
+TICK_US = 3 * 3600 * 10**6
 
 
 def keys_of(world: FeedWorld) -> dict[int, int]:
