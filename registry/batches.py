@@ -11,7 +11,7 @@ T = TypeVar("T")
 PARAMETERS = 1000  # of one IN list: SQLite before 3.32 took 999 at most, PostgreSQL's planner likes few
 ROWS = 50_000  # of one transaction: two seconds, so that other writers get their turn
 # Rows sorted by key before they are written: in random order each transaction touches every page of a table.
-SORTED_ROWS = 250_000
+SORTED_ROWS = 200_000
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
