@@ -11,7 +11,9 @@ from operator import itemgetter
 from typing import Any
 
 import orjson
+import psycopg2
 from sqlalchemy import Connection, Engine, Row, Table, bindparam, delete, exists, select, update
+from sqlalchemy.exc import DBAPIError
 
 from ingest.feeds.schema import canonical_json, shard_of
 from ingest.feeds.urls import podcast_key
@@ -189,9 +191,13 @@ def _insert(
     file = io.StringIO()
     csv.writer(file).writerows(rows)  # None is written as nothing, which COPY reads as null
     file.seek(0)
+    copy = f"copy {into} from stdin (format csv)"
     cursor: Any = connection.connection.cursor()
     with cursor:
-        cursor.copy_expert(f"copy {into} from stdin (format csv)", file)
+        try:
+            cursor.copy_expert(copy, file)
+        except psycopg2.Error as error:  # as of any other statement
+            raise DBAPIError(copy, None, error) from error
 
 
 def _news(row: Row[tuple[Any, ...]], wish: Registration) -> dict[str, object]:
