@@ -1,4 +1,4 @@
-"""Long input in pieces: a statement takes some thousand parameters, a transaction some ten thousand rows."""
+"""Long input in pieces: how much goes into one statement, one transaction, one sort."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PARAMETERS = 1000  # of one IN list: SQLite before 3.32 took 999 at most, PostgreSQL's planner likes few
+PARAMETERS = 1000  # of one IN list
 ROWS = 50_000  # of one transaction: two seconds, so that other writers get their turn
 # Rows sorted by key before they are written: in random order each transaction touches every page of a table.
-SORTED_ROWS = 250_000
+SORTED_ROWS = 200_000
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -20,6 +20,7 @@ from registry import migrations
 SETTING = f"{PREFIX}REGISTRY"
 FILE_NAME = "registry.db"
 
+_SQLITE_NEEDED = (3, 38)  # `->>`; returning came in 3.35
 BUSY_S = 30  # how long a writer waits for another: a bulk load commits every second or so
 _CACHE_KB = 64 * 1024  # a million podcasts' indexes are written out of order: kept in memory they cost less
 _CHECKPOINT_PAGES = 16 * 1024  # 64 MB: a page that a load changes again and again goes home once
@@ -34,6 +35,9 @@ def connect(url: str | None, data: Path) -> Engine:
     Safe when several processes do it at once. Raises SettingError, which never shows a password.
     """
     where = _checked(url) if url else URL.create("sqlite", database=str(data / FILE_NAME))
+    if where.get_backend_name() == "sqlite" and sqlite3.sqlite_version_info < _SQLITE_NEEDED:
+        needed = ".".join(map(str, _SQLITE_NEEDED))
+        raise SettingError(_refusal(where, f"SQLite {sqlite3.sqlite_version} is older than {needed}"))
     if not url:
         data.mkdir(parents=True, exist_ok=True)
     engine = _engine(where)

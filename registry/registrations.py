@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from itertools import islice
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    Engine,
-    MetaData,
-    Table,
-    Text,
-    and_,
-    bindparam,
-    case,
-    cast,
-    delete,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+import psycopg2
+from sqlalchemy import Connection, Engine, Row, Table, bindparam, delete, exists, select, update
+from sqlalchemy.exc import DBAPIError
 
-from ingest.feeds.schema import SHARDS, canonical_json, shard_of
+from ingest.feeds.schema import canonical_json, shard_of
 from ingest.feeds.urls import podcast_key
+from registry.ahead import ahead, without_gc
 from registry.batches import PARAMETERS, ROWS, SORTED_ROWS, batches
 from registry.database import alone, is_sqlite, writing
 from registry.moved import moved_to
@@ -48,37 +30,8 @@ Progress = Callable[[int], None]
 
 _Keyed = tuple[int, Registration]  # the podcast_key of its URL
 
-_REGISTERING = "registering"
-_incoming = Table(
-    "earshot_incoming",
-    MetaData(),
-    Column("podcast_key", BigInteger),
-    Column("tenant", Text),
-    Column("is_first", Boolean),  # of the podcast in this batch: it carries what all its rows say
-    Column("feed_url", Text),
-    Column("podcast_guid", Text),
-    Column("itunes_id", BigInteger),
-    Column("podcastindex_id", BigInteger),
-    Column("show_id", Text),
-    Column("since_us", BigInteger),
-    Column("labels", Text),
-    prefixes=["temporary"],
-)
-
-
-class _Incoming(NamedTuple):
-    """A row of `incoming`, in its order."""
-
-    podcast_key: int
-    tenant: str
-    is_first: bool
-    feed_url: str
-    podcast_guid: str | None
-    itunes_id: int | None
-    podcastindex_id: int | None
-    show_id: str | None
-    since_us: int
-    labels: str
+_REGISTERING = "registering"  # one at a time: who is not there is not inserted by anybody else meanwhile
+_FILLED = ("podcast_guid", "itunes_id", "podcastindex_id")  # where nothing was known
 
 
 @dataclass(frozen=True)
@@ -99,49 +52,54 @@ class Registered:
 def register(
     engine: Engine, wanted: Iterable[Registration], now_us: int, progress: Progress | None = None
 ) -> Registered:
-    """Track podcasts; reads `wanted` as it goes.
+    """Track podcasts; reads `wanted` as it goes, in another thread.
 
     Labels merge. Of a podcast that is there, ids only fill gaps, but a show_id that is given is taken. One
     that was deregistered comes back. Batches commit one by one: a load that broke off is simply done again.
     """
     total, done = Registered(), 0
-    for batch in _in_order(wanted):
-        with writing(engine) as connection:
-            alone(connection, _REGISTERING)
-            total += _register(connection, batch, now_us)
-        done += len(batch)
-        if progress:
-            progress(done)
+    with without_gc(), contextlib.closing(ahead(_in_order(wanted))) as windows:
+        for window in windows:
+            for batch in batches(window, ROWS):
+                with writing(engine) as connection:
+                    alone(connection, _REGISTERING)
+                    total += _register(connection, batch, now_us)
+                done += len(batch)
+                if progress:
+                    progress(done)
+            del window  # not kept until the next one is there
     return total
 
 
 def _in_order(wanted: Iterable[Registration]) -> Iterator[list[_Keyed]]:
-    """Batches of ROWS, by key within SORTED_ROWS."""
-    rest = iter(wanted)
-    while True:
-        window = sorted(
-            ((podcast_key(wish.url), wish) for wish in islice(rest, SORTED_ROWS)), key=itemgetter(0)
-        )
-        if not window:
-            return
-        yield from batches(window, ROWS)
-        del window  # not kept while the next one is read
+    """SORTED_ROWS at a time, by key."""
+    for window in batches(wanted, SORTED_ROWS):
+        yield sorted(((podcast_key(wish.url), wish) for wish in window), key=itemgetter(0))
+        del window
 
 
 def _register(connection: Connection, batch: list[_Keyed], now_us: int) -> Registered:
-    rows = _rows(connection, batch, now_us)
-    _incoming.create(connection, checkfirst=False)
-    _fill(connection, rows)
-    new = _insert_podcasts(connection)
-    added = _insert_registrations(connection)
-    returned: list[int] = []
-    updated: list[int] = []
-    relabelled: list[int] = []
-    if len(new) < len(rows):  # else nothing was there that could change
-        returned, updated = _update_podcasts(connection)
-        relabelled = _merge_labels(connection)
-    _incoming.drop(connection, checkfirst=False)
-    bump(connection, map(shard_of, (*new, *added, *returned, *updated, *relabelled)))
+    moved = moved_to(connection, [key for key, _ in batch])
+    wanted: dict[tuple[int, str], Registration] = {}
+    for url_key, wish in batch:
+        at = moved.get(url_key, url_key), wish.tenant
+        wanted[at] = _merged(wanted[at], wish) if at in wanted else wish
+    said: dict[int, Registration] = {}  # of the podcast, by all its tenants
+    for (key, _), wish in wanted.items():
+        said[key] = _merged(said[key], wish) if key in said else wish
+
+    known = _known(connection, said)
+    new = [key for key in said if key not in known]
+    _insert(connection, podcasts, _PODCAST, [_podcast(key, said[key], now_us) for key in new])
+    there = _labels(connection, known)
+    added = [at for at in wanted if at not in there]
+    rows = [_tracking(at, wanted[at], now_us) for at in added]
+    _insert(connection, registrations, _TRACKING, rows)
+
+    changing = [key for key, row in known.items() if _news(row, said[key])]
+    returned, updated = _update(connection, changing, said)
+    relabelled = _relabel(connection, there, wanted)
+    bump(connection, map(shard_of, (*new, *(key for key, _ in added), *returned, *updated, *relabelled)))
     return Registered(
         podcasts=len(new),
         registrations=len(added),
@@ -149,41 +107,6 @@ def _register(connection: Connection, batch: list[_Keyed], now_us: int) -> Regis
         updated=len(updated),
         relabelled=len(relabelled),
         known=len(batch) - len(added),
-    )
-
-
-def _rows(connection: Connection, batch: list[_Keyed], now_us: int) -> list[_Incoming]:
-    """One row a podcast and tenant, sorted; what is said twice merged."""
-    moved = moved_to(connection, {key for key, _ in batch})
-    merged: dict[tuple[int, str], Registration] = {}
-    for url_key, wish in batch:
-        at = moved.get(url_key, url_key), wish.tenant
-        merged[at] = _merged(merged[at], wish) if at in merged else wish
-    rows: list[_Incoming] = []
-    first = 0
-    for key, tenant in sorted(merged):
-        row = _row(key, merged[key, tenant], now_us)
-        if rows and rows[-1].podcast_key == key:  # a second tenant: the first row speaks for the podcast
-            row = row._replace(is_first=False)
-            rows[first] = _told_more(rows[first], row)
-        else:
-            first = len(rows)
-        rows.append(row)
-    return rows
-
-
-def _row(key: int, wish: Registration, now_us: int) -> _Incoming:
-    return _Incoming(
-        key,
-        wish.tenant,
-        True,
-        wish.url,
-        wish.podcast_guid,
-        wish.itunes_id,
-        wish.podcastindex_id,
-        wish.show_id,
-        now_us if wish.since_us is None else wish.since_us,
-        canonical_json(wish.labels),
     )
 
 
@@ -196,113 +119,135 @@ def _merged(one: Registration, later: Registration) -> Registration:
         one.itunes_id or later.itunes_id,
         one.podcastindex_id or later.podcastindex_id,
         later.show_id or one.show_id,
-        one.since_us if later.since_us is None else later.since_us,
+        later.since_us if one.since_us is None else one.since_us,
     )
 
 
-def _told_more(first: _Incoming, other: _Incoming) -> _Incoming:
-    return first._replace(
-        podcast_guid=first.podcast_guid or other.podcast_guid,
-        itunes_id=first.itunes_id or other.itunes_id,
-        podcastindex_id=first.podcastindex_id or other.podcastindex_id,
-        show_id=other.show_id or first.show_id,
+def _known(
+    connection: Connection, keys: Collection[int], lock: bool = False
+) -> dict[int, Row[tuple[Any, ...]]]:
+    """Those of `keys` that are there, with what a registration may change."""
+    columns = ("podcast_key", *_FILLED, "show_id", "state")
+    query = select(*(podcasts.c[name] for name in columns)).order_by(podcasts.c.podcast_key)
+    if lock:  # by key, as the crawler does it
+        query = query.with_for_update(key_share=True)
+    return {
+        row.podcast_key: row
+        for some in batches(keys, PARAMETERS)
+        for row in connection.execute(query.where(podcasts.c.podcast_key.in_(some)))
+    }
+
+
+def _labels(connection: Connection, keys: Collection[int]) -> dict[tuple[int, str], list[str]]:
+    """The registrations of podcasts."""
+    there = registrations.c
+    query = select(there.podcast_key, there.tenant, there.labels)
+    return {
+        (key, tenant): labels
+        for some in batches(keys, PARAMETERS)
+        for key, tenant, labels in connection.execute(query.where(there.podcast_key.in_(some)))
+    }
+
+
+_PODCAST = ("podcast_key", "shard", "feed_url", *_FILLED, "show_id", "since_us", "state")
+_ACTIVE = str(PodcastState.ACTIVE)
+_TRACKING = ("podcast_key", "tenant", "labels", "since_us")
+
+
+def _podcast(key: int, wish: Registration, now_us: int) -> tuple[object, ...]:
+    """A row of _PODCAST."""
+    return (
+        key,
+        shard_of(key),
+        wish.url,
+        wish.podcast_guid,
+        wish.itunes_id,
+        wish.podcastindex_id,
+        wish.show_id,
+        now_us if wish.since_us is None else wish.since_us,
+        _ACTIVE,
     )
 
 
-def _fill(connection: Connection, rows: list[_Incoming]) -> None:
-    if is_sqlite(connection):
-        marks = ", ".join("?" * len(_Incoming._fields))
-        connection.exec_driver_sql(f"insert into earshot_incoming values ({marks})", rows)
+def _tracking(at: tuple[int, str], wish: Registration, now_us: int) -> tuple[object, ...]:
+    """A row of _TRACKING."""
+    since_us = now_us if wish.since_us is None else wish.since_us
+    return *at, canonical_json(wish.labels), since_us
+
+
+def _insert(
+    connection: Connection, table: Table, names: Sequence[str], rows: list[tuple[object, ...]]
+) -> None:
+    """Rows that are not there yet: PostgreSQL takes them as a file."""
+    if not rows:
         return
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)  # None is written as nothing, which COPY reads as null
-    text.seek(0)
+    into = f"{table.name} ({', '.join(names)})"
+    if is_sqlite(connection):
+        # One statement for all rows: the other thread runs while SQLite is at work, not only between rows.
+        values = ", ".join(f"value ->> {place}" for place in range(len(names)))
+        text = orjson.dumps(rows).decode()
+        connection.exec_driver_sql(f"insert into {into} select {values} from json_each(?)", (text,))
+        return
+    file = io.StringIO()
+    csv.writer(file).writerows(rows)  # None is written as nothing, which COPY reads as null
+    file.seek(0)
+    copy = f"copy {into} from stdin (format csv)"
     cursor: Any = connection.connection.cursor()
     with cursor:
-        cursor.copy_expert("copy earshot_incoming from stdin (format csv)", text)
+        try:
+            cursor.copy_expert(copy, file)
+        except psycopg2.Error as error:  # as of any other statement
+            raise DBAPIError(copy, None, error) from error
 
 
-def _insert_podcasts(connection: Connection) -> list[int]:
-    new = _incoming.c
-    source = select(
-        new.podcast_key,
-        new.podcast_key.bitwise_and(SHARDS - 1),
-        new.feed_url,
-        new.podcast_guid,
-        new.itunes_id,
-        new.podcastindex_id,
-        new.show_id,
-        new.since_us,
-        bindparam("active", str(PodcastState.ACTIVE), Text),
-    ).where(new.is_first, ~exists().where(podcasts.c.podcast_key == new.podcast_key))
-    into = ["podcast_key", "shard", "feed_url", "podcast_guid", "itunes_id"]
-    into += ["podcastindex_id", "show_id", "since_us", "state"]
-    statement = insert(podcasts).from_select(into, source.order_by(new.podcast_key))
-    return list(connection.scalars(statement.returning(podcasts.c.podcast_key)))
+def _news(row: Row[tuple[Any, ...]], wish: Registration) -> dict[str, object]:
+    """What `wish` changes of a podcast that is there."""
+    news: dict[str, object] = {
+        name: value
+        for name in _FILLED
+        if (value := getattr(wish, name)) is not None and getattr(row, name) is None
+    }
+    if wish.show_id is not None and wish.show_id != row.show_id:
+        news["show_id"] = wish.show_id
+    if row.state == PodcastState.DEREGISTERED:
+        news |= {"state": PodcastState.ACTIVE, "reason": None}
+    return news
 
 
-def _insert_registrations(connection: Connection) -> list[int]:
-    new, there = _incoming.c, registrations.c
-    known = exists().where(there.podcast_key == new.podcast_key, there.tenant == new.tenant)
-    source = select(new.podcast_key, new.tenant, cast(new.labels, JSON), new.since_us).where(~known)
-    if is_sqlite(connection):  # where JSON is text, and a cast would make a number of it
-        source = source.with_only_columns(new.podcast_key, new.tenant, new.labels, new.since_us)
-    statement = insert(registrations).from_select(
-        ["podcast_key", "tenant", "labels", "since_us"], source.order_by(new.podcast_key, new.tenant)
-    )
-    return list(connection.scalars(statement.returning(there.podcast_key)))
-
-
-def _update_podcasts(connection: Connection) -> tuple[list[int], list[int]]:
+def _update(
+    connection: Connection, keys: list[int], said: dict[int, Registration]
+) -> tuple[list[int], list[int]]:
     """The keys of podcasts that came back, and of others of which more is known now."""
-    new, there = _incoming.c, podcasts.c
-    is_back = there.state == PodcastState.DEREGISTERED
-    gaps = [(there[name], new[name]) for name in ("podcast_guid", "itunes_id", "podcastindex_id")]
-    learns = or_(
-        *(and_(old.is_(None), given.is_not(None)) for old, given in gaps),
-        and_(new.show_id.is_not(None), there.show_id.is_distinct_from(new.show_id)),
-    )
-    same = and_(new.is_first, there.podcast_key == new.podcast_key)
-    changing = select(there.podcast_key, is_back).where(same, or_(is_back, learns))
-    # Locked in the order in which the crawler locks them.
-    found = connection.execute(
-        changing.order_by(there.podcast_key).with_for_update(key_share=True, of=podcasts)
-    ).all()
-    if found:
-        connection.execute(
-            update(podcasts)
-            .where(same, or_(is_back, learns))
-            .values(
-                **{old.name: func.coalesce(old, given) for old, given in gaps},
-                show_id=func.coalesce(new.show_id, there.show_id),
-                state=case((is_back, str(PodcastState.ACTIVE)), else_=there.state),
-                reason=case((is_back, None), else_=there.reason),
-            )
-        )
-    return [key for key, back in found if back], [key for key, back in found if not back]
+    alike: dict[tuple[str, ...], list[dict[str, object]]] = {}  # by what changes
+    returned: list[int] = []
+    updated: list[int] = []
+    for key, row in _known(connection, keys, lock=True).items():  # the crawler may have been quicker
+        if news := _news(row, said[key]):
+            alike.setdefault(tuple(news), []).append({"key": key, **news})
+            (returned if "state" in news else updated).append(key)
+    for rows in alike.values():
+        connection.execute(update(podcasts).where(podcasts.c.podcast_key == bindparam("key")), rows)
+    return returned, updated
 
 
-def _merge_labels(connection: Connection) -> list[int]:
-    new, there = _incoming.c, registrations.c
-    other = select(there.podcast_key, there.tenant, there.labels, new.labels).where(
-        there.podcast_key == new.podcast_key,
-        there.tenant == new.tenant,
-        new.labels != "[]",
-        cast(there.labels, Text) != new.labels,
-    )
+def _relabel(
+    connection: Connection,
+    there: dict[tuple[int, str], list[str]],
+    wanted: dict[tuple[int, str], Registration],
+) -> list[int]:
+    """Labels add up; the keys of podcasts that got some."""
     changed = []
-    for key, tenant, old, text in connection.execute(other):
-        labels = sorted({*old, *orjson.loads(text)})
-        if labels != old:
-            changed.append({"key": key, "of_tenant": tenant, "labels": labels})
+    for at, wish in wanted.items():
+        labels = there.get(at)
+        if labels is not None and wish.labels and not set(wish.labels) <= set(labels):
+            changed.append({"key": at[0], "of": at[1], "labels": sorted({*labels, *wish.labels})})
     if changed:
-        connection.execute(
-            update(registrations).where(
-                there.podcast_key == bindparam("key"), there.tenant == bindparam("of_tenant")
-            ),
-            changed,
+        of = registrations.c
+        relabelling = update(registrations).where(
+            of.podcast_key == bindparam("key"), of.tenant == bindparam("of")
         )
-    return [int(row["key"]) for row in changed]
+        connection.execute(relabelling, changed)
+    return [int(str(row["key"])) for row in changed]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,12 @@ def test_a_url_that_cannot_be_used_is_told_without_its_password(
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text("This is not the registry. " * 50)
     with pytest.raises(SettingError, match="not a database"):
+        connect(None, tmp_path)
+
+
+def test_an_sqlite_that_is_too_old_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(SettingError, match=r"older than 3\.38"):
         connect(None, tmp_path)
 
 
