@@ -12,7 +12,8 @@ import shutil
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -33,13 +34,14 @@ from ingest.feeds.identity import episode_key
 from ingest.feeds.parse import parse_feed
 from ingest.feeds.schedule import next_due
 from ingest.feeds.schema import EPISODES, ITEMS, PODCAST_CONTENT, PODCASTS, SHARDS, STATE, Record
-from ingest.feeds.state import ROW_GROUP, Generation, folder_of, write_state
+from ingest.feeds.state import ROW_GROUP, TABLES, Generation, folder_of, write_state
 from ingest.feeds.urls import podcast_key
 from ingest.lake import write_parquet
+from ingest.schema import Schema
 
 DUE = 60_000
 NOW_US = world.START_US + HOUR
-VERSION = "2"  # of the prepared state; raised with a column of the frames
+VERSION = "3"  # of the prepared state; raised with a column of the frames
 
 
 def run(rows: int | None, repeats: int) -> Figures:
@@ -120,9 +122,10 @@ def _prepared(due: int) -> Path:
         say(f"registering {world.PODCASTS:,} podcasts, once ...")
         _register(folder)
         say(f"reading {world.TEMPLATES} documents, once ...")
-        exemplars = {template: _exemplar(template) for template in _templates(due)}
+        templates = {world.template_of(number) for number in range(due)}
+        exemplars = {template: _exemplar(template) for template in templates}
         say(f"writing what is known of {due:,} due podcasts, once ...")
-        _write_state(folder / "lake", due, exemplars)
+        _write_known(folder / "lake", due, exemplars)
         with replacing(folder / "ready") as path:
             path.touch()
     return folder
@@ -137,16 +140,16 @@ def _register(data: Path) -> None:
         measured(python("-m", "earshot.cli", "register", "--csv", str(lines)), {"EARSHOT_DATA": str(data)})
 
 
-def _templates(due: int) -> dict[int, int]:
-    """template → the first due podcast that is made from it."""
-    first: dict[int, int] = {}
-    for number in range(due):
-        first.setdefault(world.template_of(number), number)
-    return first
+@dataclass(frozen=True)
+class _Exemplar:
+    """A podcast as the product took its document in: it stands for all of its template."""
+
+    number: int
+    state: Record
+    rows: world.Rows
 
 
-def _exemplar(template: int) -> tuple[int, Record, Record, Record, list[Record]]:
-    """(podcast, its STATE, PODCASTS, ITEMS and EPISODES rows) as the product takes its document in."""
+def _exemplar(template: int) -> _Exemplar:
     number = world.exemplar_of(template)
     url = world.url_of(number)
     then_us = NOW_US - 24 * HOUR
@@ -156,90 +159,52 @@ def _exemplar(template: int) -> tuple[int, Record, Record, Record, list[Record]]
     found = detect(Previous(state), parsed, url, then_us, canonical)
     assert found.podcast and found.items
     state = found.state | {"polls": 1, "polled_us": then_us, "fetched_us": then_us, "status": 200}
-    state = scheduled(state, next_due(state, then_us, 0.0))
-    return number, state, found.podcast, found.items, found.episodes
+    rows = world.Rows(
+        _first([found.podcast], PODCASTS), _first([found.items], ITEMS), _first(found.episodes, EPISODES)
+    )
+    return _Exemplar(number, scheduled(state, next_due(state, then_us, 0.0)), rows)
 
 
-def _write_state(
-    lake: Path, due: int, exemplars: dict[int, tuple[int, Record, Record, Record, list[Record]]]
-) -> None:
+def _first(rows: Sequence[Record], schema: Schema) -> pl.DataFrame:
+    return pl.DataFrame([row | {"generation": 1} for row in rows], schema=schema)
+
+
+def _write_known(lake: Path, due: int, exemplars: Mapping[int, _Exemplar]) -> None:
+    """The shards as sweeps of a day before left them."""
     held = world.held(pl.int_range(world.PODCASTS, eager=True)).with_columns(
         podcast_key=pl.Series([podcast_key(world.url_of(n)) for n in range(world.PODCASTS)], dtype=pl.Int64)
     )
-    by_shard = held.with_columns(shard=pl.col("podcast_key") & (SHARDS - 1)).partition_by(
-        "shard", as_dict=True
-    )
-    for shard in range(SHARDS):
-        folder = folder_of(lake, shard)
-        rows = _Rows()
-        for number, url, etag, modified, key in by_shard[(shard,)].drop("shard").iter_rows():
-            validators = {"podcast_key": key, "feed_url": url, "etag": etag, "last_modified": modified}
+    by_shard = held.group_by(pl.col("podcast_key") & (SHARDS - 1))
+    for done, ((shard,), podcasts) in enumerate(by_shard, 1):
+        folder = folder_of(lake, int(shard))
+        state, numbers = [], defaultdict(list)
+        for row in podcasts.iter_rows(named=True):
+            number = row.pop("number")
             if number < due:
-                rows.add(number, exemplars[world.template_of(number)], validators | {"next_due_us": NOW_US})
+                template = world.template_of(number)
+                numbers[template].append(number)
+                state.append(exemplars[template].state | row | {"next_due_us": NOW_US})
             else:
                 rest = {"polls": 1, "polled_us": NOW_US - HOUR, "tier": "regular"}
-                rows.state.append(
-                    new_state(key, url) | validators | rest | {"next_due_us": NOW_US + 6 * HOUR}
-                )
-        (folder / "episodes").mkdir(parents=True)
-        rows.write(folder)
-        say(f"  shard {shard + 1} of {SHARDS}") if shard % 32 == 31 else None
-
-
-class _Rows:
-    """The rows of one shard."""
-
-    def __init__(self) -> None:
-        self.state: list[Record] = []
-        self._podcasts: list[Record] = []
-        self._items: list[Record] = []
-        self._episodes: list[pl.DataFrame] = []
-
-    def add(
-        self, number: int, exemplar: tuple[int, Record, Record, Record, list[Record]], said: Record
-    ) -> None:
-        like, state, podcast, items, episodes = exemplar
-        key = said["podcast_key"]
-        old, new = f"{like:07d}", f"{number:07d}"
-        old_host, new_host = world.host_of(like), world.host_of(number)
-        renamed = {
-            name: value.replace(old, new).replace(old_host, new_host) if isinstance(value, str) else value
-            for name, value in podcast.items()
-        }
-        renamed["record_hash"] = record_hash(renamed, PODCAST_CONTENT)
-        guids = {row["episode_key"]: row["guid"] for row in episodes}
-        keys = {was: episode_key(key, guid) for was, guid in guids.items()}
-        self.state.append(state | said)
-        self._podcasts.append(renamed | {"podcast_key": key, "generation": 1})
-        listed = [keys[was] for was in items["episode_keys"]]
-        self._items.append(items | {"podcast_key": key, "episode_keys": listed, "generation": 1})
-        frame = _frame_of(like, episodes)
-        self._episodes.append(
-            frame.with_columns(
-                podcast_key=pl.lit(key, pl.Int64),
-                episode_key=pl.Series([keys[was] for was in frame["episode_key"]], dtype=pl.Int64),
-            )
+                later = {"next_due_us": NOW_US + 6 * HOUR}
+                state.append(new_state(row["podcast_key"], row["feed_url"]) | row | rest | later)
+        known = [_rows_of(exemplars[template], of_template) for template, of_template in numbers.items()]
+        for table, (schema, keys) in TABLES.items():
+            none = pl.DataFrame(schema=schema)
+            rows = pl.concat([none, *(getattr(each, table) for each in known)]).sort(keys)
+            write_parquet(rows, folder / table / "0000000001.all.parquet", ROW_GROUP)
+        write_state(
+            pl.DataFrame(state, schema=STATE).sort("podcast_key"), folder / "state.parquet", Generation(1)
         )
-
-    def write(self, folder: Path) -> None:
-        name = "0000000001.all.parquet"
-        for table, frame, keys in (
-            ("podcasts", pl.DataFrame(self._podcasts, schema=PODCASTS), ["podcast_key"]),
-            ("items", pl.DataFrame(self._items, schema=ITEMS), ["podcast_key"]),
-            ("episodes", pl.concat(self._episodes), ["podcast_key", "episode_key"]),
-        ):
-            write_parquet(frame.sort(keys), folder / table / name, ROW_GROUP)
-        state = pl.DataFrame(self.state, schema=STATE).sort("podcast_key")
-        write_state(state, folder / "state.parquet", Generation(1))
+        if done % 32 == 0:
+            say(f"  {done} of {SHARDS} shards")
 
 
-_frames: dict[int, pl.DataFrame] = {}
-
-
-def _frame_of(number: int, episodes: Sequence[Record]) -> pl.DataFrame:
-    if number not in _frames:
-        _frames[number] = pl.DataFrame([{**row, "generation": 1} for row in episodes], schema=EPISODES)
-    return _frames[number]
+def _rows_of(exemplar: _Exemplar, numbers: Sequence[int]) -> world.Rows:
+    rows = world.previous_rows(exemplar.rows, exemplar.number, numbers, podcast_key, episode_key)
+    hashes = [record_hash(row, PODCAST_CONTENT) for row in rows.podcasts.iter_rows(named=True)]
+    podcasts = rows.podcasts.with_columns(record_hash=pl.Series(hashes, dtype=pl.Int64))
+    return replace(rows, podcasts=podcasts)
 
 
 # --- the sweep, a process of its own
