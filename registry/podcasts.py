@@ -23,12 +23,12 @@ from sqlalchemy import (
 )
 
 from ingest.feeds.schema import REGISTERED, shard_of
-from ingest.feeds.urls import BadFeedUrl, feed_url, podcast_key
+from ingest.feeds.urls import BadFeedUrl, feed_url, normal_guid, podcast_key
 from ingest.schema import Schema, conform
 from registry.batches import PARAMETERS, batches
 from registry.database import writing
 from registry.leases import Lease, assert_held
-from registry.registration import Registration, normal_guid
+from registry.registration import Registration
 from registry.registrations import Deregistered, Registered, deregister, register
 from registry.shards import bump, version, versions
 from registry.tables import PodcastState, podcasts, registrations

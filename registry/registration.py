@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from operator import attrgetter
-from uuid import UUID
 
-from ingest.feeds.urls import BadFeedUrl, feed_url, podcast_key
+from ingest.feeds.urls import BadFeedUrl, feed_url, normal_guid, podcast_key
 
 DEFAULT_TENANT = "default"
 
@@ -131,14 +130,6 @@ def checked_name(what: str, name: str) -> str:
             f"{what} {name[:80]!r}: 1 to 64 letters, digits and any of . _ @ : + - are allowed",
         )
     return name
-
-
-def normal_guid(text: str) -> str:
-    """A podcast:guid as it is kept: a UUID in its one written form, what is none as it is."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return text
 
 
 def _id_text(what: str, text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from ingest.feeds.hosters import ANY_HOST, HOSTERS, Pace
 from ingest.feeds.reasons import Reason
 from ingest.feeds.unpack import Unpackable, Unpacker
 from ingest.feeds.urls import BadFeedUrl, feed_url, host_of
+from ingest.web import retry_after_s
 
 __all__ = ["Answer", "Ask", "FetchSettings", "Fetcher"]
 
@@ -193,14 +195,14 @@ class Fetcher:
             if status in _REDIRECTS:
                 exchange.redirect(status, fields.get("Location"))
                 return None
-            retry_after_s = headers.retry_after_s(fields.get("Retry-After"))
+            retry_after = retry_after_s(fields.get("Retry-After"), time.time_ns() // 1000)
             if (reason := _REASONS.get(status)) is Reason.BUSY:
-                pause_s = self.settings.pause_s if retry_after_s is None else max(1, retry_after_s)
+                pause_s = self.settings.pause_s if retry_after is None else max(1, retry_after)
                 self.buckets.pause(host, min(pause_s, self.settings.max_pause_s))
             if reason is None:
                 reason = Reason.SERVER_ERROR if status >= 500 else Reason.UNEXPECTED_STATUS
             raise Failed(
-                reason, f"{status} {headers.latin1(response.reason or '')[:100]}".strip(), retry_after_s
+                reason, f"{status} {headers.latin1(response.reason or '')[:100]}".strip(), retry_after
             )
 
     async def _body(self, exchange: Exchange, response: aiohttp.ClientResponse) -> bytes:

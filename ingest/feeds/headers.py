@@ -1,12 +1,9 @@
-"""What the headers of an answer mean: freshness, when to come back, validators byte for byte."""
+"""What the headers of an answer mean: freshness, validators byte for byte. Retry-After: ingest.web."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
-MAX_RETRY_AFTER_S = 24 * 3600
 _MAX_DELTA_S = 1 << 31  # RFC 9111 §1.2.2
 _MAX_VALIDATOR_CHARS = 1024  # a tag is a hash or a date; kilobytes of it are for each of a million feeds
 _DIRECTIVE = re.compile(r'\s*([a-z-]+)\s*(?:=\s*(?:"([^"]*)"|([^\s,]*)))?[^,]*(?:,|$)', re.IGNORECASE)
@@ -41,26 +38,6 @@ def max_age_s(cache_control: str | None) -> int | None:
             case "max-age" if found is None:
                 found = _delta_s(quoted or plain, _MAX_DELTA_S)
     return found
-
-
-def retry_after_s(value: str | None, now: datetime | None = None) -> int | None:
-    """Seconds to wait by Retry-After, given as seconds or as a date; at most a day, None if unreadable."""
-    if not value:
-        return None
-    value = value.strip()
-    if (seconds := _delta_s(value, MAX_RETRY_AFTER_S)) is not None:
-        return seconds
-    try:
-        date = parsedate_to_datetime(value[:100])
-    except (ValueError, IndexError, TypeError, OverflowError):
-        return None
-    if date.tzinfo is None:  # "-0000": UTC, from an unknown zone
-        date = date.replace(tzinfo=UTC)
-    try:
-        left = (date - (now or datetime.now(UTC))).total_seconds()
-    except OverflowError:
-        return None
-    return int(min(max(left, 0), MAX_RETRY_AFTER_S))
 
 
 def _delta_s(digits: str, most: int) -> int | None:

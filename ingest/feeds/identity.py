@@ -10,7 +10,7 @@ import xxhash
 from ingest.feeds.schema import Record
 
 COMMON_SHARE = 0.8  # of the shorter list of episode guids: that many in common, and it is the same podcast
-_TELLING_CHARS = 8  # a shorter guid ("1", "ep-12") is found in unrelated podcasts too
+TELLING_CHARS = 8  # a shorter guid ("1", "ep-12") is found in unrelated podcasts too
 
 
 class GuidSource(StrEnum):
@@ -74,7 +74,7 @@ def is_same_podcast(
     if old_guid is not None and old_guid == new_guid:
         return True
     old, new = (
-        {guid for guid in guids if len(guid) >= _TELLING_CHARS}
+        {guid for guid in guids if len(guid) >= TELLING_CHARS}
         for guids in (old_episode_guids, new_episode_guids)
     )
     shorter = min(len(old), len(new))

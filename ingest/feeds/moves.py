@@ -12,8 +12,7 @@ from collections.abc import Mapping
 
 from ingest.feeds.diff import FieldChange
 from ingest.feeds.episodes import possible_guids
-from ingest.feeds.identity import _TELLING_CHARS as TELLING_CHARS
-from ingest.feeds.identity import episode_key, is_same_podcast
+from ingest.feeds.identity import TELLING_CHARS, episode_key, is_same_podcast
 from ingest.feeds.parsed import ParsedFeed
 from ingest.feeds.schema import ChangeType, Record
 from ingest.feeds.told import change_row, told

@@ -73,6 +73,14 @@ def derived_guid(url: str) -> str:
     return str(uuid.uuid5(_GUID_NAMESPACE, _bare(url)))
 
 
+def normal_guid(text: str) -> str:
+    """A podcast:guid as it is kept: a UUID in its one written form, what is none as it is."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return text
+
+
 def host_of(url: str) -> str:
     """The host of a normalised URL, without port and brackets."""
     authority = url.split("/", 3)[2]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from uuid import UUID
 
-from ingest.feeds.urls import BadFeedUrl, feed_url, podcast_key
+from ingest.feeds.urls import BadFeedUrl, feed_url, normal_guid, podcast_key
 
 _MAX_ID = 2**63 - 1
 _MAX_TEXT = 500
@@ -86,10 +85,7 @@ def as_guid(value: object) -> str | None:
     text = as_text(value)
     if text is None or len(text) > _MAX_GUID:
         return None
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return text
+    return normal_guid(text)
 
 
 def as_text(value: object) -> str | None:
