@@ -220,18 +220,16 @@ def _tell(progress: Progress, task: TaskID, done: int) -> None:
 def _registry(settings: Settings, must_be: bool = False) -> Iterator[Engine]:
     from sqlalchemy.exc import DBAPIError
 
-    from registry.database import FILE_NAME, connect
+    from registry.database import FILE_NAME, connected
 
     if must_be and not settings.registry and not (settings.data / FILE_NAME).exists():
         raise RegistryFailed(f"nothing is registered in {settings.data}: earshot register URL")
-    engine = connect(settings.registry, settings.data)
     try:
-        yield engine
+        with connected(settings.registry, settings.data) as engine:
+            yield engine
     except DBAPIError as error:  # its first line: the others quote the statement, which is ours and no help
         reason = str(error.orig).strip().partition("\n")[0]
         raise RegistryFailed(f"the registry failed: {reason}") from error
-    finally:
-        engine.dispose()
 
 
 def _keys(engine: Engine, podcasts: list[str], refused: Refused) -> Iterator[int]:

@@ -53,6 +53,16 @@ def connect(url: str | None, data: Path) -> Engine:
 
 
 @contextlib.contextmanager
+def connected(url: str | None, data: Path) -> Iterator[Engine]:
+    """`connect`, and no connection left at the end."""
+    engine = connect(url, data)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextlib.contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes, committed at the end; in SQLite the only one, waited for up to BUSY_S."""
     with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():

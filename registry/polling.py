@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import polars as pl
+
 from ingest.feeds.fetch import FetchSettings
+from ingest.feeds.state import newest_changes
 from ingest.feeds.sweep import SweepSettings, Swept, sweep
 from ingest.lake import Lake, utc_now_us, write_parquet
 from ingest.logs.rules import prefixes_in_force
 from ingest.settings import Settings
-from registry.database import connect
+from registry.database import connected
 from registry.podcasts import registered
 from registry.tracker import leased
+
+_CHANGES = "earshot_changes"  # metadata of the export: up to which changes it was made
 
 
 def sweep_shards(
@@ -27,15 +32,29 @@ def sweep_shards(
     """Poll what is due in those of `shards` that no other worker holds."""
     lake = Lake(settings.lake_dir)
     how = replace(SweepSettings(), budget_s=budget_s, fetch=fetch_settings(settings))
-    with leased(connect(settings.registry, settings.data), shards) as tracker:
+    with connected(settings.registry, settings.data) as engine, leased(engine, shards) as tracker:
         return sweep(lake.root, tracker.shards, tracker, how, prefixes_in_force(settings), clock, progress)
 
 
-def export_registry(settings: Settings) -> int:
-    """Write lake/registry/podcasts.parquet for the marts; returns how many podcasts."""
-    frame = registered(connect(settings.registry, settings.data))
-    write_parquet(frame, Lake(settings.lake_dir).registered_path)
-    return frame.height
+@dataclass(frozen=True)
+class Exported:
+    """The registry's podcasts as the marts see them."""
+
+    podcasts: int
+    is_new: bool  # they differ from those of the last time, or a podcast's content has changed since
+
+
+def export_registry(settings: Settings) -> Exported:
+    """Write lake/registry/podcasts.parquet for the marts, where it says something new."""
+    lake = Lake(settings.lake_dir)
+    path, seen = lake.registered_path, {_CHANGES: str(newest_changes(lake.root))}
+    with connected(settings.registry, settings.data) as engine:
+        frame = registered(engine)
+    is_known = pl.read_parquet_metadata(path).get(_CHANGES) == seen[_CHANGES]
+    if is_known and frame.equals(pl.read_parquet(path)):
+        return Exported(frame.height, is_new=False)
+    write_parquet(frame, path, metadata=seen)
+    return Exported(frame.height, is_new=True)
 
 
 def fetch_settings(settings: Settings) -> FetchSettings:

@@ -51,19 +51,18 @@ class LeasedShards:
         """Whether no other worker has taken the shard."""
         return leases.holds(self._engine, self._leases[shard], utc_now_us())
 
-    def concluded(self, shard: int, crawled: Sequence[Record], notices: Sequence[Notice]) -> None:
+    def concluded(self, shard: int, crawled: Sequence[Record]) -> None:
         """Take over addresses and states from the rows of a commit; forget what was acted on."""
         learnt = _news(crawled, self._tracked.pop(shard))
         if learnt:
             podcasts.record_crawl(self._engine, learnt)
         if acted_on := self._hints.pop(shard):
             hints.settle(self._engine, acted_on)
-        lease = self._leases[shard]
-        leases.release(self._engine, [lease])
+        leases.release(self._engine, [self._leases.pop(shard)])
 
     def keep(self, held: Sequence[leases.Lease]) -> None:
-        """The leases as they were renewed."""
-        self._leases.update({lease.shard: lease for lease in held})
+        """The leases as they were renewed; those given back meanwhile are not ours any more."""
+        self._leases.update({lease.shard: lease for lease in held if lease.shard in self._leases})
 
     def held(self) -> list[leases.Lease]:
         return list(self._leases.values())
@@ -71,10 +70,9 @@ class LeasedShards:
 
 def _news(crawled: Sequence[Record], tracked: pl.DataFrame) -> list[podcasts.Crawled]:
     """Where a commit says something else than the registry."""
-    known = {
-        key: (url, state)
-        for key, url, state in tracked.select("podcast_key", "feed_url", "state").iter_rows()
-    }
+    keys = pl.Series([row["podcast_key"] for row in crawled], dtype=pl.Int64)
+    rows = tracked.filter(pl.col("podcast_key").is_in(keys.implode())).iter_rows()
+    known = {key: (url, state) for key, url, state in rows}
     news = []
     for row in crawled:
         url, was = known.get(row["podcast_key"], (None, PodcastState.DEREGISTERED.value))

@@ -180,6 +180,23 @@ def due_frame(state: pl.DataFrame, end_of_tick_us: int) -> pl.DataFrame:
     return state.filter(pl.col("polled_us").is_null() | due.is_null() | (due <= end_of_tick_us))
 
 
+def overdue(state: pl.DataFrame, now_us: int) -> pl.DataFrame:
+    """tier, podcasts, overdue: of STATE rows, how many are late by more than their tier's promise allows."""
+    promised = pl.col("tier").replace_strict(
+        {tier.value: seconds * SECOND_US for tier, seconds in PROMISE_S.items()}, default=None,
+        return_dtype=pl.Int64,
+    )  # fmt: skip
+    healthy = pl.col("failures").fill_null(0) == 0
+    # Asked by its server to wait longer, a podcast is late only when it was due long ago.
+    late = (pl.col("next_due_us") < now_us) & (now_us - pl.col("polled_us") > promised) & healthy
+    return (
+        state.filter(pl.col("tier").is_not_null() & (pl.col("tier") != Tier.GONE.value))
+        .group_by("tier")
+        .agg(podcasts=pl.len(), overdue=late.fill_null(False).sum().cast(pl.Int64))
+        .sort("tier")
+    )
+
+
 def _retry_us(base: int, failures: int) -> int:
     return min(max(base << min(failures, _RETRY_DOUBLINGS), RETRY_LEAST_US), RETRY_MOST_US)
 

@@ -107,7 +107,7 @@ class Shard:
 
     def generation(self) -> Generation:
         """Of the last commit; 0: none yet."""
-        return _generation(self.folder)
+        return next_due_of(self.root, self.number)[0]
 
     # --- writing
 
@@ -231,6 +231,11 @@ def changes_folder(lake_root: Path, day_us: int) -> Path:
     return lake_root / "changes" / f"day={day.isoformat()}"
 
 
+def newest_changes(lake_root: Path) -> int:
+    """A number that is another one after every commit with changes."""
+    return max(folder.stat().st_mtime_ns for folder in (lake_root / "changes").glob("day=*"))
+
+
 def find(lake_root: Path, podcast_key: int) -> Record | None:
     """The STATE row of a podcast; None: not polled yet."""
     path = folder_of(lake_root, shard_of(podcast_key)) / "state.parquet"
@@ -259,13 +264,6 @@ def _order(path: Path) -> tuple[int, bool]:
 
 def _read_whole(path: Path) -> pl.DataFrame:
     return pl.read_parquet(path.read_bytes())  # one open handle: the file may be replaced meanwhile
-
-
-def _generation(folder: Path) -> Generation:
-    path = folder / "state.parquet"
-    if not path.exists():
-        return Generation(0)
-    return Generation(int(pl.read_parquet_metadata(path)[_GENERATION]))
 
 
 def write_state(state: pl.DataFrame, path: Path, generation: Generation) -> None:

@@ -62,8 +62,8 @@ class Tracker(Protocol):
         """Whether the shard is still ours to write."""
         ...
 
-    def concluded(self, shard: int, crawled: Sequence[Record], notices: Sequence[Notice]) -> None:
-        """A commit is written: take over what it says of the podcasts, forget the notices acted on."""
+    def concluded(self, shard: int, crawled: Sequence[Record]) -> None:
+        """A commit is written: take over its STATE rows, forget the notices acted on, give the shard back."""
         ...
 
 
@@ -125,8 +125,6 @@ class Sweep:
         self._fetcher, self._parsers = fetcher, parsers
         self._turns: Turns[tuple[int, Ask, Record]] = Turns(fetcher.buckets.connections)
         self._visits: dict[int, Visit] = {}
-        self._notices: dict[int, Sequence[Notice]] = {}
-        self._left: dict[int, int] = {}  # shard → its polls not done yet
         self._under_way: set[asyncio.Task[None]] = set()
         self._something_ended = asyncio.Event()
         self._failed: list[BaseException] = []  # of ours, not of a feed: the sweep ends with it
@@ -164,13 +162,9 @@ class Sweep:
 
     def _open(self, shard: int) -> None:
         now_us = self._clock()
-        notices = self._tracker.notices(shard)
-        visit = begin(
-            self._root, shard, self._tracker.tracked(shard), notices, now_us,
-            now_us + round(self._settings.tick_s * 1e6),
-        )  # fmt: skip
-        self._visits[shard], self._notices[shard] = visit, notices
-        self._left[shard] = visit.due.height
+        end_us = now_us + round(self._settings.tick_s * 1e6)
+        tracked, notices = self._tracker.tracked(shard), self._tracker.notices(shard)
+        visit = self._visits[shard] = begin(self._root, shard, tracked, notices, now_us, end_us)
         self._due += visit.due.height
         asked = ("podcast_key", "feed_url", "etag", "last_modified", "body_hash", "polls", "move_url")
         for row in visit.due.select(asked).sort("feed_url").iter_rows(named=True):
@@ -208,12 +202,12 @@ class Sweep:
         finally:
             self._turns.done(host, time.monotonic())
             self._something_ended.set()
-        self._visits[shard].polls.append(poll)
+        visit = self._visits[shard]
+        visit.polls.append(poll)
         self._polled += 1
-        self._left[shard] -= 1
         if self._progress:
             self._progress(self._polled, self._due)
-        if not self._left[shard]:
+        if len(visit.polls) == visit.due.height:
             self._conclude(shard)
 
     async def _asked(self, shard: int, ask: Ask, row: Record) -> Poll:
@@ -271,14 +265,13 @@ class Sweep:
 
     def _conclude(self, shard: int) -> None:
         """Judge and commit a shard; it is not ours any more when another worker took it."""
-        visit, notices = self._visits.pop(shard), self._notices.pop(shard)
+        visit = self._visits.pop(shard)
         try:
-            outcome = conclude(self._root, visit, self._prefixes, lambda: self._tracker.holds(shard))
+            outcome, crawled = conclude(self._root, visit, self._prefixes, lambda: self._tracker.holds(shard))
         except LeaseLost:
             self._swept.lost.append(shard)
             return
-        self._tracker.concluded(shard, outcome.crawled, notices)
-        outcome.crawled = []
+        self._tracker.concluded(shard, crawled)
         self._swept.outcomes.append(outcome)
 
 

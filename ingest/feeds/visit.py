@@ -20,7 +20,7 @@ from ingest.feeds.episodes import enclosures_of, episodes_needed
 from ingest.feeds.exchange import Answer
 from ingest.feeds.parsed import ParsedFeed
 from ingest.feeds.reasons import FeedUnreadable
-from ingest.feeds.schedule import NEVER_US, PROMISE_S, due_frame, hint, next_due
+from ingest.feeds.schedule import NEVER_US, due_frame, hint, next_due
 from ingest.feeds.schema import STATE, Record, Tier
 from ingest.feeds.state import Commit, Generation, LeaseLost, Shard, opened
 from ingest.feeds.urls import BadFeedUrl, feed_url
@@ -60,9 +60,7 @@ class Visit:
     due: pl.DataFrame  # columns of STATE, the podcasts to poll
     settled: list[Record]  # STATE rows that change without a poll
     podcasts: int
-    is_due_since_us: int | None  # the longest overdue
     polls: list[Poll] = field(default_factory=list)
-
     _items: dict[int, Record] | None = None
 
     def items(self, lake_root: Path) -> dict[int, Record]:
@@ -92,7 +90,6 @@ class Outcome:
     changes: Counter[str] = field(default_factory=Counter)  # by ChangeType, minor ones left out
     audits: int = 0
     mismatches: int = 0
-    crawled: list[Record] = field(default_factory=list)  # STATE rows, for the registry
 
 
 def begin(
@@ -113,14 +110,12 @@ def begin(
         state = pl.concat([state.join(new.select("podcast_key"), on="podcast_key", how="anti"), new])
     due = due_frame(state, end_us)
     polled = set(due["podcast_key"])
-    since = due["next_due_us"].min()
     return Visit(
         shard=number,
         generation=generation,
         due=due.sort("podcast_key"),
         settled=[row for key, row in changed.items() if key not in polled],
         podcasts=state.height,
-        is_due_since_us=int(since) if isinstance(since, int) else None,
     )
 
 
@@ -145,8 +140,11 @@ def _settled(state: pl.DataFrame, tracked: pl.DataFrame, now_us: int) -> list[Re
 
 def conclude(
     lake_root: Path, visit: Visit, prefixes: PrefixRules, may_commit: Callable[[], bool] = lambda: True
-) -> Outcome:
-    """Judge the polls and commit. Raises LeaseLost where the shard went to another worker, and OSError."""
+) -> tuple[Outcome, list[Record]]:
+    """Judge the polls and commit; (for reports, the STATE rows written).
+
+    Raises LeaseLost where the shard went to another worker, and OSError.
+    """
     with opened(lake_root, visit.shard) as shard:
         if shard.generation() != visit.generation:
             raise LeaseLost(f"shard {visit.shard} was written by another worker")
@@ -155,7 +153,7 @@ def conclude(
         if commit.state:
             outcome.generation = shard.commit(commit, may_commit)
             shard.compact()
-    return outcome
+    return outcome, commit.state
 
 
 def _judged(shard: Shard, visit: Visit, prefixes: PrefixRules, outcome: Outcome) -> Commit:
@@ -164,7 +162,6 @@ def _judged(shard: Shard, visit: Visit, prefixes: PrefixRules, outcome: Outcome)
     commit = Commit(state=list(visit.settled))
     for poll in visit.polls:
         _judge(rows[poll.podcast_key], poll, known, commit, outcome)
-    outcome.crawled = commit.state
     return commit
 
 
@@ -263,20 +260,3 @@ def announced(parsed: ParsedFeed) -> str | None:
 def jitter(podcast_key: int, polls: int) -> float:
     """In [0, 1): as good as random from poll to poll, and the same when the poll is judged again."""
     return (xxhash.xxh3_64_intdigest(f"{podcast_key}:{polls}".encode()) >> 11) / (1 << 53)
-
-
-def overdue(state: pl.DataFrame, now_us: int) -> pl.DataFrame:
-    """tier, podcasts, overdue: of STATE rows, how many are late by more than their tier's promise allows."""
-    promised = pl.col("tier").replace_strict(
-        {tier.value: seconds * 1_000_000 for tier, seconds in PROMISE_S.items()}, default=None,
-        return_dtype=pl.Int64,
-    )  # fmt: skip
-    healthy = pl.col("failures").fill_null(0) == 0
-    # Asked by its server to wait longer, a podcast is late only when it was due long ago.
-    late = (pl.col("next_due_us") < now_us) & (now_us - pl.col("polled_us") > promised) & healthy
-    return (
-        state.filter(pl.col("tier").is_not_null() & (pl.col("tier") != Tier.GONE.value))
-        .group_by("tier")
-        .agg(podcasts=pl.len(), overdue=late.fill_null(False).sum().cast(pl.Int64))
-        .sort("tier")
-    )

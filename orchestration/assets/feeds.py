@@ -7,10 +7,11 @@ import dagster as dg
 import polars as pl
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from ingest.feeds.schedule import overdue
 from ingest.feeds.schema import SHARDS, STATE
 from ingest.feeds.state import folder_of, read_state
 from ingest.feeds.sweep import Swept
-from ingest.feeds.visit import overdue
+from ingest.feeds.visit import Outcome
 from ingest.lake import utc_now_us
 from orchestration.constants import (
     FEEDS_JOB,
@@ -52,19 +53,18 @@ def podcast_feeds(
     swept = sweep_shards(settings, shards, SWEEP_BUDGET_S)
     for outcome in swept.outcomes:
         if outcome.polled:
-            context.log_event(observation(outcome.shard, outcome.generation, swept))
+            context.log_event(observation(outcome))
     if swept.lost:
         context.log.warning(f"shards another worker took over: {swept.lost}; their polls are made again")
     return dg.MaterializeResult(metadata=told(swept))
 
 
-def observation(shard: int, generation: int, swept: Swept) -> dg.AssetObservation:
+def observation(outcome: Outcome) -> dg.AssetObservation:
     """What the UI shows of a shard: its data version and how fresh it is."""
-    outcome = next(outcome for outcome in swept.outcomes if outcome.shard == shard)
     return dg.AssetObservation(
         PODCAST_FEEDS,
-        partition=f"{shard:03}",
-        tags={DATA_VERSION_TAG: str(generation)},
+        partition=f"{outcome.shard:03}",
+        tags={DATA_VERSION_TAG: str(outcome.generation)},
         metadata={
             "podcasts": outcome.podcasts,
             "polled": outcome.polled,
@@ -98,6 +98,7 @@ def told(swept: Swept) -> dict[str, Any]:
 @dg.asset(
     name=TRACKED_PODCASTS,
     deps=[PODCAST_FEEDS],
+    output_required=False,  # nothing new: nothing for the marts to build
     group_name=INGEST_GROUP,
     owners=OWNERS,
     kinds={"polars", "parquet"},
@@ -107,25 +108,26 @@ def told(swept: Swept) -> dict[str, Any]:
     ],
     description=(
         "The registry's podcasts as the marts see them (`lake/registry/podcasts.parquet`), and whether each "
-        "tier's freshness promise is kept."
+        "tier's freshness promise is kept. Made anew only where something changed."
     ),
 )
 def tracked_podcasts(
     context: dg.AssetExecutionContext, installation: Installation
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     settings, lake = installation.settings(), installation.lake()
-    rows = export_registry(settings)
+    exported = export_registry(settings)
     folders = [folder_of(lake.root, shard) for shard in range(SHARDS)]
     states = [read_state(folder) for folder in folders if folder.exists()]
     state = pl.concat([pl.DataFrame(schema=STATE), *states])
     by_tier = overdue(state, utc_now_us())
-    yield dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": rows,
-            "polled": state.height,
-            "tiers": dg.MetadataValue.md(markdown(by_tier)),
-        }
-    )
+    if exported.is_new:
+        yield dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": exported.podcasts,
+                "polled": state.height,
+                "tiers": dg.MetadataValue.md(markdown(by_tier)),
+            }
+        )
     for name, check in CHECKS.items():
         verdict = check.judge(state, by_tier)
         yield dg.AssetCheckResult(

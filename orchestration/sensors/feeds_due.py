@@ -21,7 +21,7 @@ from orchestration.resources import Installation
 from orchestration.sensors.runs import NO_AUTOMATIC_RETRY, UNDER_WAY
 from registry import hints
 from registry import shards as registry_shards
-from registry.database import connect
+from registry.database import connected
 
 
 @dg.sensor(
@@ -36,8 +36,8 @@ def feeds_due_sensor(context: dg.SensorEvaluationContext, installation: Installa
         context.log.warning(f"run {run_id} has lost its process; its shards are swept again")
     if context.instance.get_runs(dg.RunsFilter(job_name=FEEDS_JOB, statuses=UNDER_WAY), limit=1):
         return dg.SensorResult(skip_reason="a sweep is under way")
-    engine = connect(settings.registry, settings.data)
-    versions = registry_shards.versions(engine)
+    with connected(settings.registry, settings.data) as engine:
+        versions, noticed = registry_shards.versions(engine), hints.noticed_shards(engine)
     if not versions:
         return dg.SensorResult(skip_reason="no podcast is registered: `earshot register URL`")
     seen = read_cursor(context.cursor)
@@ -46,7 +46,7 @@ def feeds_due_sensor(context: dg.SensorEvaluationContext, installation: Installa
     for shard, version in versions.items():
         if seen.get(shard) != version:  # registered, deregistered or noticed since its last sweep
             due[shard] = min(due[shard], now_us)
-    for shard in hints.noticed_shards(engine):
+    for shard in noticed:
         due[shard] = min(due.get(shard, NO_TIME_US), now_us)
     first = longest_due(due, now_us)
     if first is None:

@@ -9,16 +9,18 @@ import polars as pl
 import pytest
 
 from ingest.feeds.crawl import new_state
+from ingest.feeds.schedule import overdue
 from ingest.feeds.schema import SHARDS, STATE, Tier, shard_of
 from ingest.feeds.state import NO_TIME_US, Commit, next_due_of, opened
 from ingest.feeds.urls import podcast_key
-from ingest.feeds.visit import overdue
 from ingest.settings import Settings
+from orchestration.assets.feeds import tracked_podcasts
 from orchestration.feed_checks import CHECKS, deltas_audited, feeds_answer, promises_kept
 from orchestration.resources import Installation
 from orchestration.sensors.feeds_due import feeds_due_sensor, longest_due, read_cursor, write_cursor
 from registry.database import connect
 from registry.podcasts import Registration, register
+from tests.ingest.feeds.rows import change_row
 
 HOUR_US = 3600 * 10**6
 URL = "https://feeds.example.com/one.xml"
@@ -68,6 +70,35 @@ def test_the_sensor_asks_for_the_shards_of_what_was_registered(
         first, last = (int(tags[f"dagster/asset_partition_range_{end}"]) for end in ("start", "end"))
         assert first <= shard_of(podcast_key(URL)) <= last < SHARDS
         assert tick(asked.cursor).skip_reason  # until something is due, or registered
+
+
+def test_the_marts_hear_of_podcasts_only_when_something_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_DATA", str(tmp_path))
+    settings = Settings.from_env()
+    lake = Installation().lake()
+
+    def look() -> tuple[int, set[str]]:
+        """(materialisations, checks that passed)."""
+        with dg.instance_for_test() as instance:
+            result = dg.materialize(
+                [tracked_podcasts], resources={"installation": Installation()}, instance=instance
+            )
+            checks = {check.check_name for check in result.get_asset_check_evaluations() if check.passed}
+            return len(result.get_asset_materialization_events()), checks
+
+    register(connect(settings.registry, settings.data), [Registration(url=URL)], 1)
+    assert look() == (1, set(CHECKS))
+    assert look() == (0, set(CHECKS))
+    key = podcast_key(URL)
+    with opened(lake.root, shard_of(key)) as shard:
+        shard.commit(Commit(state=[new_state(key, URL)]))  # polled, and nothing changed
+    assert look()[0] == 0
+    with opened(lake.root, shard_of(key)) as shard:
+        shard.commit(Commit(state=[new_state(key, URL)], changes=[change_row(key, 1)]))
+    assert look()[0] == 1
+    assert look()[0] == 0
 
 
 def state(**said: object) -> pl.DataFrame:
