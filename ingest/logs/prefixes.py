@@ -23,8 +23,8 @@ MAX_DECODINGS = 8
 _DOT_NAMES_OF_FILES = (
     "ogg|oga|wav|aac|flac|opus|mov|wma|webm|mpg|mpeg|avi|aif|aiff"  # redirect.ogg is no host
 )
-# Linear on any input: what a lookahead has found is not tried again in parts. (The same as a possessive group
-# finds nothing in Python before 3.11.5.) Python's own `re`, since it sees the few distinct prefixed paths only.
+# Linear on any input: what a lookahead has found is not tried again in parts (a possessive group says the
+# same, and finds nothing before Python 3.11.5). Python's own `re`: the distinct prefixed paths are few.
 _TARGET = re.compile(
     r"/(?P<scheme>https?:/{1,2}|https?%3A%2F%2F|)"
     r"(?P<host>(?=(?P<labels>(?:[a-z0-9_-]++\.)+))(?P=labels)"
