@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
-from orchestration.constants import OWNERS, REQUESTS, RESTATED_DAYS
+from orchestration.constants import OWNERS, PODCAST_FEEDS, REQUESTS, RESTATED_DAYS, TRACKED_PODCASTS
 
 # Tables of the lake that an asset of another name writes beside its own.
 _WRITTEN_BY = {
@@ -16,6 +16,12 @@ _WRITTEN_BY = {
     "rules": REQUESTS,
     "restated": RESTATED_DAYS,
     "restatements": RESTATED_DAYS,
+    "podcasts": PODCAST_FEEDS,
+    "podcast_episodes": PODCAST_FEEDS,
+    "feed_items": PODCAST_FEEDS,
+    "feed_state": PODCAST_FEEDS,
+    "changes": PODCAST_FEEDS,
+    "registered": TRACKED_PODCASTS,
 }
 
 
