@@ -19,6 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from earshot import world as worlds
+from earshot.demo_feeds import DemoFeeds, feeds_of
 from earshot.pipeline import build_marts, reading, totals
 from earshot.show import bars, plain
 from ingest.catalog import take_in_catalog
@@ -43,6 +44,11 @@ def once(settings: Settings, spec: worlds.WorldSpec, screen: Console) -> None:
     began = time.monotonic()
     with bars(screen) as progress:
         truth = _make_world(settings, spec, progress)
+    with feeds_of(settings, spec) as feeds:
+        _fill(feeds, screen)
+        feeds.sweep_now()
+        feeds.show(screen)
+    with bars(screen) as progress:
         lake = Lake(settings.lake_dir)
         catalog = sorted((settings.landing_dir / "catalog").glob("*.csv"))
         take_in_catalog(catalog, lake, prefixes_in_force(settings))
@@ -75,18 +81,35 @@ def serve(settings: Settings, spec: worlds.WorldSpec, port: int, screen: Console
     with bars(screen) as progress:
         truth = _make_world(settings, spec, progress)
     log = settings.data.resolve() / "dagster" / "dev.log"
+    with feeds_of(settings, spec) as feeds:
+        _fill(feeds, screen)
+        _serve(feeds, truth, port, log, screen)
+
+
+def _fill(feeds: DemoFeeds, screen: Console) -> None:
+    with bars(screen) as progress:
+        playing = progress.add_task("polling the podcasts of nine days", total=None)
+        feeds.play(lambda done, of: progress.update(playing, completed=done, total=of))
+
+
+def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console) -> None:
+    settings = feeds.settings
     with running_dagster(settings, port, log) as server:
         screen.print(f"Dagster is starting; its output goes to {log}")
         with bars(screen) as progress:
-            _wait_for_marts(settings, truth, server, log, progress)
+            _wait_for_marts(feeds, truth, server, log, progress)
         _show(screen, settings, truth)
+        feeds.show(screen)
         screen.print(f"\nDagster's UI     [bold]http://127.0.0.1:{port}[/]  (asset graph: /asset-groups)")
         screen.print(f"Published marts  {settings.published_dir.resolve() / 'current' / 'marts.duckdb'}")
         screen.print(f"Drop log files   {settings.landing_dir.resolve()}/<source>/  and watch them count")
-        screen.print("Ctrl-C ends the demo; the data stays.")
+        screen.print("Ask about one    earshot status URL   (earshot list has their URLs)")
+        screen.print("Ctrl-C ends the demo; the data stays. Until then, changes as they are found:\n")
         with contextlib.suppress(KeyboardInterrupt):
             # In short waits: Polars' signal handler makes one long wait deaf to Ctrl-C.
             while server.poll() is None:
+                for line in feeds.follow():
+                    screen.print(plain(line), soft_wrap=True)
                 time.sleep(0.5)
 
 
@@ -192,24 +215,31 @@ def running_dagster(settings: Settings, port: int, log: Path) -> Iterator[subpro
 
 
 def _wait_for_marts(
-    settings: Settings, truth: Truth, server: subprocess.Popen[bytes], log: Path, progress: Progress
+    feeds: DemoFeeds, truth: Truth, server: subprocess.Popen[bytes], log: Path, progress: Progress
 ) -> None:
-    """Follow the intake and the marts until they hold the world's downloads, or stand still."""
+    """Follow the intake, the marts and the feeds until the marts hold the world's downloads and the podcasts
+    were polled, or all stand still.
+    """
+    settings = feeds.settings
     files = len(find_landing_files(settings.model_copy(update={"settle_s": 0})))
     wanted = sum(truth.values())
     intake = progress.add_task("log files taken in", total=files)
     marts = progress.add_task("downloads in the marts", total=wanted)
-    seen, since = (0, 0), time.monotonic()
-    while seen != (files, wanted):
+    due = feeds.due()
+    podcasts = progress.add_task("podcasts polled", total=due)
+    seen, since = (0, 0, 0), time.monotonic()
+    while seen != (files, wanted, due):
         if server.poll() is not None:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise DemoFailed(f"Dagster ended early; the end of {log}:\n{tail}")
         taken = Lake(settings.lake_dir).ledger().height
         published = sum(_downloads(settings).values())
-        if (taken, published) != seen:
-            seen, since = (taken, published), time.monotonic()
+        polled = min(feeds.polled(), due)
+        if (taken, published, polled) != seen:
+            seen, since = (taken, published, polled), time.monotonic()
             progress.update(intake, completed=taken)
             progress.update(marts, completed=published)
+            progress.update(podcasts, completed=polled)
         settled = published > wanted or (taken >= files and published and time.monotonic() - since > 30)
         if settled:
             return  # other lists or files than the world's own: what is there is shown beside the truth

@@ -2,7 +2,8 @@
 
 The episodes are those of `earshot.world_traffic.make_shows`: guid = episode_id, enclosures, durations and
 sizes as in the catalogue's CSV, so that downloads find them by either way. Files and durations are never
-edited: the world's true downloads hold. Instants: epoch microseconds, UTC.
+edited: the world's true downloads hold. The world lasts from PLAYED_DAYS before the demo goes live to a day
+after; live, something changes every few seconds. Instants: epoch microseconds, UTC.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import partial
 from random import Random
 
 from earshot.feed_casting import Kind, perform
-from earshot.feed_content import DAY, Channel, Feed, Item
+from earshot.feed_content import DAY, HOUR, MINUTE, SECOND, Channel, Feed, Item
 from earshot.feed_plots import Act, Span
 from earshot.feed_script import Habits, Podcast, Script
 from earshot.feed_world import FeedWorld
@@ -21,7 +22,10 @@ from earshot.feed_xml import Style
 from earshot.world_formats import Target
 from earshot.world_traffic import day_start_ms, make_shows
 
-FEED_DAYS = 10
+FEEDS = 60  # the first shows have one; of the others the catalogue alone knows
+PLAYED_DAYS, LIVE_DAYS = 9, 1
+ON_AIR = 6 * HOUR  # so long after it went live, every podcast changes now and then
+_BETWEEN, _AT_LEAST = 10 * SECOND, 10 * MINUTE  # two changes of all podcasts; two of one
 _HABITS = Habits(limit=100, keeps_files=True)
 KINDS = (
     Kind("daily", "daily", _HABITS, max_age_s=300),
@@ -40,30 +44,33 @@ KINDS = (
 
 
 def demo_world(
-    seed: int, shows: int, days: int, start: date, feed_days: int = FEED_DAYS, **_: object
+    seed: int, shows: int, days: int, start: date, live_us: int | None = None, **_: object
 ) -> FeedWorld:
-    """The feeds of the world that `earshot.world.build` makes of a WorldSpec with these values."""
-    begin_ms = day_start_ms(start)
+    """The feeds of the world that `earshot.world.build` makes of a WorldSpec with these values.
+
+    live_us: when the demo goes live; None: PLAYED_DAYS after `start`.
+    """
     # Shows are the first thing that world draws from its seed.
-    return demo_feeds(make_shows(Random(seed), shows, start, days), begin_ms * 1000, feed_days)
+    made = make_shows(Random(seed), shows, start, days)[:FEEDS]
+    if live_us is None:
+        live_us = day_start_ms(start) * 1000 + PLAYED_DAYS * DAY
+    span = Span(live_us - PLAYED_DAYS * DAY, live_us + LIVE_DAYS * DAY)
+    every = max(_BETWEEN * len(made), _AT_LEAST)
+    podcasts = [_podcast(number, episodes, span, live_us, every) for number, episodes in enumerate(made)]
+    return FeedWorld(podcasts, span.start_us, span.end_us)
 
 
-def demo_feeds(shows: Sequence[Sequence[Target]], start: int, days: int = FEED_DAYS) -> FeedWorld:
-    """A world of one podcast a show, in the same order, that lasts `days` from `start` (epoch µs)."""
-    span = Span(start, start + days * DAY)
-    return FeedWorld(
-        [_podcast(number, episodes, span) for number, episodes in enumerate(shows)],
-        span.start_us,
-        span.end_us,
-    )
+def announces(podcast: Podcast) -> bool:
+    """Whether it tells of its changes by podping: three of five do."""
+    return podcast.number % 5 < 3
 
 
-def _podcast(number: int, episodes: Sequence[Target], span: Span) -> Podcast:
+def _podcast(number: int, episodes: Sequence[Target], span: Span, live_us: int, every: int) -> Podcast:
     show_id, kind = str(episodes[0].show_id), KINDS[number % len(KINDS)]
     rng = Random(f"demo feeds {show_id}")
     urls = (
-        f"http://feeds{number % 5}.podhost.example/{show_id}/feed.xml",
-        f"http://feeds.newhome.example/{show_id}.rss",
+        f"http://feeds.{show_id}.example/feed.xml",
+        f"http://feeds.new-{show_id}.example/{show_id}.rss",
     )
     channel = Channel(
         title=f"Show {number + 1}",  # as in the catalogue
@@ -87,6 +94,8 @@ def _podcast(number: int, episodes: Sequence[Target], span: Span) -> Podcast:
         for item in items
         if item.published_us is not None and item.published_us > span.start_us
     ]
+    for n, at_us in enumerate(range(live_us + rng.randrange(every), live_us + ON_AIR, every)):
+        to_come.append((at_us // SECOND * SECOND, script.edit_something if n % 3 else script.publish))
     return perform(kind, script, urls, span, rng.randrange(kind.rhythm_us // DAY) * DAY // 2, to_come)
 
 

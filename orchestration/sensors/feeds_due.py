@@ -14,6 +14,7 @@ from orchestration.constants import (
     FEEDS_INTERVAL_S,
     FEEDS_JOB,
     FEEDS_TAG,
+    FEW_PODCASTS,
     SHARDS_PER_RUN,
 )
 from orchestration.liveness import report_dead_runs
@@ -22,6 +23,7 @@ from orchestration.sensors.runs import NO_AUTOMATIC_RETRY, UNDER_WAY
 from registry import hints
 from registry import shards as registry_shards
 from registry.database import connected
+from registry.podcasts import are_more_than
 
 
 @dg.sensor(
@@ -38,6 +40,7 @@ def feeds_due_sensor(context: dg.SensorEvaluationContext, installation: Installa
         return dg.SensorResult(skip_reason="a sweep is under way")
     with connected(settings.registry, settings.data) as engine:
         versions, noticed = registry_shards.versions(engine), hints.noticed_shards(engine)
+        at_a_time = SHARDS_PER_RUN if are_more_than(engine, FEW_PODCASTS) else SHARDS
     if not versions:
         return dg.SensorResult(skip_reason="no podcast is registered: `earshot register URL`")
     seen = read_cursor(context.cursor)
@@ -48,10 +51,10 @@ def feeds_due_sensor(context: dg.SensorEvaluationContext, installation: Installa
             due[shard] = min(due[shard], now_us)
     for shard in noticed:
         due[shard] = min(due.get(shard, NO_TIME_US), now_us)
-    first = longest_due(due, now_us)
+    first = longest_due(due, now_us, at_a_time)
     if first is None:
         return dg.SensorResult(skip_reason=f"nothing is due before {told(min(due.values()), now_us)}")
-    part = range(first, first + SHARDS_PER_RUN)
+    part = range(first, first + at_a_time)
     seen.update({shard: versions[shard] for shard in part if shard in versions})
     request = dg.RunRequest(
         tags={
@@ -64,11 +67,11 @@ def feeds_due_sensor(context: dg.SensorEvaluationContext, installation: Installa
     return dg.SensorResult(run_requests=[request], cursor=write_cursor(seen))
 
 
-def longest_due(due: Mapping[int, int], now_us: int) -> int | None:
+def longest_due(due: Mapping[int, int], now_us: int, at_a_time: int) -> int | None:
     """First shard of the part whose longest due podcast waits longest; None: none is due."""
     parts: dict[int, int] = {}
     for shard, due_us in due.items():
-        first = shard // SHARDS_PER_RUN * SHARDS_PER_RUN
+        first = shard // at_a_time * at_a_time
         parts[first] = min(parts.get(first, NO_TIME_US), due_us)
     ready = [(due_us, first) for first, due_us in parts.items() if due_us <= now_us]
     return min(ready)[1] if ready else None

@@ -27,9 +27,10 @@ URL = "https://feeds.example.com/one.xml"
 
 
 def test_the_part_that_is_due_longest_is_swept_first() -> None:
-    assert longest_due({0: 50, 31: 70, 32: 40, 200: 45}, now_us=60) == 32
-    assert longest_due({0: 50, 33: 70}, now_us=60) == 0
-    assert longest_due({0: 61, 33: NO_TIME_US}, now_us=60) is None
+    assert longest_due({0: 50, 31: 70, 32: 40, 200: 45}, now_us=60, at_a_time=32) == 32
+    assert longest_due({0: 50, 31: 70, 32: 40, 200: 45}, now_us=60, at_a_time=256) == 0
+    assert longest_due({0: 50, 33: 70}, now_us=60, at_a_time=32) == 0
+    assert longest_due({0: 61, 33: NO_TIME_US}, now_us=60, at_a_time=32) is None
 
 
 def test_the_cursor_remembers_each_shard() -> None:

@@ -7,13 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+from earshot.feed_record import keys_of
 from earshot.feed_server import make_world
 from ingest.feeds.schema import shard_of
 from ingest.feeds.sweep import sweep
 from ingest.logs.prefixes import PrefixRules
 from registry.database import connect
 from registry.tracker import leased
-from tests.ingest.feeds.sweeping import keys_of, settings
+from tests.ingest.feeds.sweeping import settings
 
 LEASE_S = 2.0
 AT_MOST = 8

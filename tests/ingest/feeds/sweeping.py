@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from earshot.feed_clock import SimulatedClock, set_clock
+from earshot.feed_record import keys_of
 from earshot.feed_server import make_world
 from earshot.feed_world import FeedWorld
 from ingest.feeds.fetch import Fetcher, FetchSettings
@@ -19,18 +20,13 @@ from ingest.feeds.hosters import Pace
 from ingest.feeds.parsing import Parsers
 from ingest.feeds.schema import SHARDS, shard_of
 from ingest.feeds.sweep import Sweep, SweepSettings
-from ingest.feeds.urls import feed_url, podcast_key
+from ingest.feeds.urls import feed_url
 from ingest.logs.prefixes import PrefixRules
 from registry.database import connect
 from registry.podcasts import Registration, register
 from registry.tracker import leased
 
 TICK_US = 3 * 3600 * 10**6
-
-
-def keys_of(world: FeedWorld) -> dict[int, int]:
-    """podcast_key → the podcast's number in the world."""
-    return {podcast_key(feed_url(podcast.urls[0])): podcast.number for podcast in world.podcasts}
 
 
 def register_all(world: FeedWorld, data: Path) -> None:

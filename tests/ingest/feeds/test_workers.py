@@ -11,8 +11,9 @@ from pathlib import Path
 import polars as pl
 
 from earshot.feed_casting import KINDS
+from earshot.feed_record import keys_of
 from earshot.feed_server import make_world, running
-from tests.ingest.feeds.sweeping import keys_of, register_all
+from tests.ingest.feeds.sweeping import register_all
 
 SPEC = {"script": {"seed": 11, "podcasts": len(KINDS), "days": 2}}
 

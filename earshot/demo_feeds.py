@@ -1,0 +1,202 @@
+"""The demo's podcasts: feeds served for its shows, registered, followed for nine days, then live.
+
+The nine days are played before Dagster starts: sweeps of the product itself with the clock set back. Then the
+world's time is the real one, and the sensors' sweeps find what changes, at once where a hoster announces it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from earshot.feed_content import DAY
+from earshot.feed_demo import announces
+from earshot.feed_record import Polls, changes_of, compared, keys_of
+from earshot.feed_script import Podcast
+from earshot.feed_server import Running, make_world, running
+from earshot.feed_world import FeedWorld
+from earshot.show import plain
+from earshot.world import WorldSpec
+from ingest.durable import write_atomically
+from ingest.feeds.schedule import due_frame
+from ingest.feeds.schema import shard_of
+from ingest.feeds.state import folder_of, read_state
+from ingest.feeds.urls import feed_url
+from ingest.lake import Lake, utc_now_us
+from ingest.settings import Settings
+from registry.database import connected
+from registry.podcasts import Registration, register
+from registry.polling import export_registry, sweep_shards
+
+_BUDGET_S = 30.0  # of a played sweep: it ends when all that is due was asked
+_EVERY = 3 * DAY  # between two played sweeps
+_LOOK_S = 1.0
+_SHOWN_CHARS = 60
+
+
+class DemoFeeds:
+    """The world of feeds, and what the product has recorded of it."""
+
+    def __init__(self, settings: Settings, world: FeedWorld, live_us: int, server: Running) -> None:
+        self.settings = settings  # those that lead to the feeds
+        self.world, self._live_us, self._server = world, live_us, server
+        self._lake = Lake(settings.lake_dir)
+        self._played = settings.data / "world" / "feeds_played"
+        self._keys = keys_of(world)
+        self._shards = sorted({shard_of(key) for key in self._keys})
+        # What went on before a demo that is started again is not known: nothing to compare.
+        self._polls = None if self._played.exists() else Polls(self._lake.root)
+        self._told = 0
+
+    def play(self, progress: Callable[[int, int], None]) -> None:
+        """Register, poll as every three days, then let the world's time be ours. Once for a data folder."""
+        if self._polls is None:
+            return
+        with connected(self.settings.registry, self.settings.data) as engine:
+            register(engine, map(_registration, self.world.podcasts), self.world.start_us)
+        instants = range(self.world.start_us, self._live_us, _EVERY)
+        for done, at_us in enumerate(instants, 1):
+            self._server.set_clock(at_us)
+            sweep_shards(self.settings, self._shards, _BUDGET_S, clock=partial(int, at_us))
+            self._polls.collect()
+            progress(done, len(instants))
+        self._server.set_clock(utc_now_us(), speed=1)
+        export_registry(self.settings)
+        write_atomically(self._played, b"")
+
+    def sweep_now(self) -> None:
+        """One sweep of everything, at the present time."""
+        sweep_shards(self.settings, self._shards, _BUDGET_S)
+        export_registry(self.settings)
+
+    def due(self) -> int:
+        """How many podcasts are due by now."""
+        now_us = utc_now_us()
+        folders = (folder_of(self._lake.root, shard) for shard in self._shards)
+        return sum(due_frame(read_state(folder), now_us).height for folder in folders)
+
+    def polled(self) -> int:
+        """How many podcasts were polled since the demo went live."""
+        if self._polls is None:
+            return len(self._keys)
+        self._polls.collect()
+        return sum(max(self._polls.of[key], default=0) >= self._live_us for key in self._keys)
+
+    def show(self, screen: Console) -> None:
+        """The catalogue in figures, and the changes told beside the true ones."""
+        polls = self._polls.total() if self._polls else None
+        changes = changes_of(self._lake.root)
+        while self._polls:  # a sweep may have committed between the two looks
+            self._polls.collect()
+            if self._polls.total() == polls:
+                break
+            polls, changes = self._polls.total(), changes_of(self._lake.root)
+        counts = Counter(changes.filter(~pl.col("is_minor"))["change"])
+        table = Table(title="Changes of podcasts", title_justify="left")
+        table.add_column("change")
+        table.add_column("times", justify="right")
+        for change, count in sorted(counts.items()):
+            table.add_row(plain(change), f"{count:,}")
+        screen.print(table)
+        screen.print(f"{len(self._keys):,} podcasts: {self._verdict(changes)}")
+        self._told = changes.height
+
+    def _verdict(self, changes: pl.DataFrame) -> str:
+        if self._polls is None:
+            return f"{changes.height:,} changes so far"
+        true, differences = compared(self.world, self._polls, changes)
+        if not differences:
+            return f"{true:,} changes, equal to the world's own truth"
+        names = ", ".join(self.world.podcasts[each.number].show_id for each in differences[:5])
+        return f"the world's own truth is {true:,} changes; other ones were told of {names}"
+
+    def follow(self) -> Iterator[str]:
+        """The changes told since the last look, a line each."""
+        changes = changes_of(self._lake.root)
+        new = changes.sort("detected_us", "podcast_key", "sequence").tail(changes.height - self._told)
+        self._told = changes.height
+        for row in new.filter(~pl.col("is_minor")).iter_rows(named=True):
+            yield self._line(row)
+
+    def _line(self, row: dict[str, Any]) -> str:
+        at = time.strftime("%H:%M:%S", time.localtime(row["detected_us"] / 1e6))
+        number = self._keys.get(row["podcast_key"])
+        title = self.world.podcasts[number].versions[0].feed.channel.title if number is not None else "?"
+        fields = json.loads(row["fields"] or "[]")
+        what = ", ".join(_edit(field) for field in fields) if row["change"].endswith("updated") else ""
+        return f"{at}  {title:<9}  {row['change']:<16}  {row['guid'] or ''}  {what}".rstrip()
+
+
+def _edit(field: dict[str, Any]) -> str:
+    old, new = (json.dumps(field[name], ensure_ascii=False) for name in ("old", "new"))
+    return f"{field['field']} {_short(old)} → {_short(new)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"
+
+
+def _registration(podcast: Podcast) -> Registration:
+    label = "lead" if podcast.number % 4 == 3 else "customer"
+    return Registration(feed_url(podcast.urls[0]), labels=(label,), show_id=podcast.show_id)
+
+
+@contextlib.contextmanager
+def feeds_of(settings: Settings, spec: WorldSpec) -> Iterator[DemoFeeds]:
+    """The feeds of the demo's world on a server until the block ends."""
+    folder = settings.data / "world"
+    folder.mkdir(parents=True, exist_ok=True)
+    began = folder / "feeds_live"
+    if not began.exists():
+        write_atomically(began, str(utc_now_us() // 10**6 * 10**6).encode())
+    live_us = int(began.read_text())
+    said = {"demo": {**asdict(spec), "start": spec.start.isoformat(), "live_us": live_us}}
+    world = make_world(said)
+    with running(said, folder, utc_now_us(), speed=1) as server, _podpings(world, settings.hints_dir):
+        resolve = folder / "feeds_resolve.json"
+        write_atomically(resolve, json.dumps(server.resolve(world)).encode())
+        led = settings.model_copy(update={"feed_test_hosts": "127.0.0.0/8", "feed_resolve": resolve})
+        yield DemoFeeds(led, world, live_us, server)
+
+
+@contextlib.contextmanager
+def _podpings(world: FeedWorld, landing: Path) -> Iterator[None]:
+    """A podping watcher: while the block lasts, changes of podcasts that announce theirs become files."""
+    over = threading.Event()
+    moments = sorted(
+        (version.at_us, podcast.urls[0])
+        for podcast in world.podcasts
+        if announces(podcast)
+        for version in podcast.versions
+    )
+
+    def watch() -> None:
+        folder, seen_us = landing / "podping", utc_now_us()
+        while not over.wait(_LOOK_S):
+            now_us = utc_now_us()
+            urls = [url for at_us, url in moments if seen_us < at_us <= now_us]
+            seen_us = now_us
+            if urls:
+                folder.mkdir(parents=True, exist_ok=True)
+                notice = {"version": "1.1", "medium": "podcast", "reason": "update", "iris": urls}
+                write_atomically(folder / f"{now_us}.json", json.dumps(notice).encode())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
