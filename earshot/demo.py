@@ -104,7 +104,10 @@ def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console
         screen.print(f"Published marts  {settings.published_dir.resolve() / 'current' / 'marts.duckdb'}")
         screen.print(f"Drop log files   {settings.landing_dir.resolve()}/<source>/  and watch them count")
         screen.print("Ask about one    earshot status URL   (earshot list has their URLs)")
-        screen.print("Ctrl-C ends the demo; the data stays. Until then, changes as they are found:\n")
+        screen.print("Ctrl-C ends the demo; the data stays.")
+        screen.print(
+            f"\nFrom {feeds.next_poll()} on, when podcasts may be polled again, changes as they are told:"
+        )
         with contextlib.suppress(KeyboardInterrupt):
             # In short waits: Polars' signal handler makes one long wait deaf to Ctrl-C.
             while server.poll() is None:

@@ -30,7 +30,7 @@ from earshot.feed_world import FeedWorld
 from earshot.show import plain
 from earshot.world import WorldSpec
 from ingest.durable import write_atomically
-from ingest.feeds.schedule import due_frame
+from ingest.feeds.schedule import HINT_FLOOR_US, due_frame
 from ingest.feeds.schema import shard_of
 from ingest.feeds.state import folder_of, read_state
 from ingest.feeds.urls import feed_url
@@ -121,6 +121,12 @@ class DemoFeeds:
             return f"{true:,} changes, equal to the world's own truth"
         names = ", ".join(self.world.podcasts[each.number].show_id for each in differences[:5])
         return f"the world's own truth is {true:,} changes; other ones were told of {names}"
+
+    def next_poll(self) -> str:
+        """From when on podcasts that announce their changes are polled again, local time."""
+        polled_us = [max(polls) for polls in self._polls.of.values()] if self._polls else []
+        first_us = min((at_us for at_us in polled_us if at_us >= self._live_us), default=utc_now_us())
+        return time.strftime("%H:%M", time.localtime((first_us + HINT_FLOOR_US) / 1e6 + 59))
 
     def follow(self) -> Iterator[str]:
         """The changes told since the last look, a line each."""

@@ -64,7 +64,7 @@ _HINTED_TIMES = 12
 _LONGEST_HINTED_US = 86400 * _BASE_OF_PROMISE_US  # at most daily, its jitter included
 _HINT_WAITS_US = DAY_US  # a notice that brought no change yet: polled as if there were none, for a day
 # A notice is followed at once, but not sooner after the last poll than this.
-_HINT_FLOOR_US = FLOOR_S[Tier.HOT] * SECOND_US
+HINT_FLOOR_US = FLOOR_S[Tier.HOT] * SECOND_US
 _HINT_FLOOR_FAILING_US = RETRY_LEAST_US
 _HINT_FLOOR_LOST_US = DAY_US
 
@@ -163,7 +163,7 @@ def hint(state: Record, hinted_us: int, now_us: int) -> Record:
     if state["tier"] in (Tier.DEAD, Tier.GONE):
         floor = _HINT_FLOOR_LOST_US
     else:
-        floor = _HINT_FLOOR_FAILING_US if state["failures"] else _HINT_FLOOR_US
+        floor = _HINT_FLOOR_FAILING_US if state["failures"] else HINT_FLOOR_US
     soonest = max(now_us, polled + floor, state["retry_after_us"] or 0)
     return hinted | {"next_due_us": min(state["next_due_us"], soonest)}
 
