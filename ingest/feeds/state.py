@@ -192,7 +192,7 @@ class Shard:
             return pl.DataFrame(schema=schema)
         rows = pl.scan_parquet(files, hive_partitioning=False).filter(wanted)
         if columns is not None:
-            rows = rows.select(dict.fromkeys((*keys, *columns, "generation")))
+            rows = rows.select(list(dict.fromkeys((*keys, *columns, "generation"))))
         found = rows.collect()
         if len(files) == 1:
             return found
