@@ -51,6 +51,16 @@ def of_podcast(engine: Engine, podcast_key: int) -> list[Finding]:
     return [Finding(**{**row, "reason": FindingReason(row["reason"])}) for row in rows]
 
 
+def disagreements(connection: Connection, keys: Collection[int]) -> list[Finding]:
+    """Those of `keys` of which a gap of ours has more than one proposal."""
+    query = select(findings).where(findings.c.reason == FindingReason.DISAGREE)
+    return [
+        Finding(**row)
+        for some in batches(sorted(keys), PARAMETERS)
+        for row in connection.execute(query.where(findings.c.podcast_key.in_(some))).mappings()
+    ]
+
+
 def replace_findings(
     connection: Connection, asked: Collection[tuple[int, str]], found: Iterable[Finding]
 ) -> None:

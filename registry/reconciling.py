@@ -15,14 +15,22 @@ from sqlalchemy import Connection, Engine, func, select, update
 
 from ingest.feeds.schema import shard_of
 from ingest.feeds.sources.apple import Mismatch
-from ingest.feeds.sources.reconcile import Field, Reconciled, Tracked, Update, reconcile
+from ingest.feeds.sources.reconcile import (
+    Conflict,
+    ConflictReason,
+    Field,
+    Reconciled,
+    Tracked,
+    Update,
+    reconcile,
+)
 from ingest.feeds.sources.values import Ids
 from ingest.feeds.state import Shard, folder_of
 from ingest.feeds.urls import derived_guid
 from ingest.lake import reading
 from registry.batches import PARAMETERS, batches
 from registry.database import writing
-from registry.findings import FEED_URL, Finding, FindingReason, replace_findings
+from registry.findings import FEED_URL, Finding, FindingReason, disagreements, replace_findings
 from registry.shards import bump
 from registry.tables import PodcastState, podcasts
 
@@ -112,7 +120,7 @@ def apply(engine: Engine, lake_root: Path, words: Sequence[Word], now_us: int) -
     """Fill the gaps that the words fill, keep what differs; a batch of podcasts a transaction.
 
     Done again it changes nothing but the time of the findings. What is said of one podcast is weighed
-    together: two directories that disagree fill no gap.
+    together, also with what was found before: two directories that disagree fill no gap.
     """
     by_key: dict[int, list[Word]] = defaultdict(list)
     for word in words:
@@ -136,23 +144,34 @@ def _apply(
     query = select(podcasts).where(podcasts.c.podcast_key.in_(sorted(known)))
     locked = query.order_by(podcasts.c.podcast_key).with_for_update(key_share=True)
     rows = {row["podcast_key"]: row for row in connection.execute(locked).mappings()}
+    asked = {(key, word.source) for key in words for word in words[key]}
+    # What those propose that say nothing now.
+    others: dict[tuple[int, str], set[str | None]] = defaultdict(set)
+    for before in disagreements(connection, list(known)):
+        if (before.podcast_key, before.source) not in asked:
+            others[before.podcast_key, before.field].add(before.theirs)
     findings: list[Finding] = []
     changed: list[int] = []
     for key, said in words.items():
         ours = known[key]
         result = reconcile(ours.tracked, [ids for word in said for ids in word.ids])
-        news = [
-            one
-            for one in result.updates
-            if rows[key][one.field] is None and (ours.has_record or one.field is not Field.PODCAST_GUID)
+        wanted = [
+            new
+            for new in result.updates
+            if rows[key][new.field] is None and (ours.has_record or new.field is not Field.PODCAST_GUID)
         ]
+        news = [new for new in wanted if others[key, new.field] <= {str(new.value)}]
+        for still in wanted:
+            if still not in news:
+                disagree = ConflictReason.DISAGREE
+                result.conflicts.append(Conflict(still.field, None, still.value, still.source, disagree))
         if news:
             values = {str(one.field): one.value for one in news}
             connection.execute(update(podcasts).where(podcasts.c.podcast_key == key).values(values))
             changed.append(key)
         _count(applied, news)
         findings += _findings(ours.tracked, said, result, now_us)
-    replace_findings(connection, {(key, word.source) for key in words for word in words[key]}, findings)
+    replace_findings(connection, asked, findings)
     for finding in findings:
         applied.findings[finding.source] += 1
     applied.told += findings[: MAX_TOLD - len(applied.told)]

@@ -299,6 +299,13 @@ def test_two_directories_that_disagree_fill_no_gap(installed: Installation, dire
         (INDEX, "itunes_id", None, "51", "disagree"),
         (CHANGES, "itunes_id", None, "50", "disagree"),
     ]
+    before = installed.findings(A)
+    installed.switch_on(INDEX)
+    installed.read(ROUND_S)
+    assert (installed.podcast(A).itunes_id, installed.findings(A)) == (None, before)  # said again, alone
+    directories.by_url[A] = {"id": 5, "url": A, "itunesId": 50}
+    installed.read(ROUND_S)
+    assert installed.podcast(A).itunes_id == 50
 
 
 def test_a_podcast_that_moved_is_known_by_both_addresses(
