@@ -147,8 +147,10 @@ def lasting() -> Iterator[dg.DagsterInstance]:
 
 
 def tick(instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
-    context = dg.build_schedule_context(instance=instance, resources={"installation": Installation()})
-    found = directories_schedule(context)
+    resources = {"installation": Installation()}
+    # Left open, its resources would end in the middle of another test.
+    with dg.build_schedule_context(instance=instance, resources=resources) as context:
+        found = directories_schedule(context)
     assert isinstance(found, dg.RunRequest | dg.SkipReason)
     return found
 
