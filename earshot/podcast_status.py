@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ingest.feeds.schema import Record, Tier, shard_of
+from registry.findings import Finding
 from registry.podcasts import Podcast
 from registry.tables import PodcastState
 
@@ -37,9 +39,12 @@ class PodcastStatus:
     http_status: int | None = None
     error: str | None = None
     moving_to: str | None = None
+    findings: tuple[str, ...] = ()  # what directories say otherwise
 
 
-def status_of(podcast: Podcast, state: Record | None, now_us: int) -> PodcastStatus:
+def status_of(
+    podcast: Podcast, state: Record | None, now_us: int, findings: Sequence[Finding] = ()
+) -> PodcastStatus:
     """Of a podcast whose row in STATE is `state` (None: it was never polled), as of `now_us`."""
     known = state or {}
 
@@ -71,6 +76,7 @@ def status_of(podcast: Podcast, state: Record | None, now_us: int) -> PodcastSta
         http_status=known.get("status"),
         error=_error(known, now_us),
         moving_to=_move(known, now_us),
+        findings=tuple(_finding(each, now_us) for each in findings),
     )
 
 
@@ -108,6 +114,13 @@ def _move(known: Record, now_us: int) -> str | None:
     since = known.get("move_since_us")
     lasting = f", for {_span(now_us - since)}" if since is not None else ""
     return f"{known['move_url']} (seen {known.get('move_seen') or 0} times{lasting}; not confirmed yet)"
+
+
+def _finding(each: Finding, now_us: int) -> str:
+    """One difference in a line: whose, over what, for how long."""
+    lasting = f"{each.reason}, for {_span(now_us - each.first_us)}, said {_span(now_us - each.last_us)} ago"
+    theirs, ours = each.theirs or "nothing", each.ours or "none"
+    return f"{each.source} has {each.field} {theirs}, we have {ours} ({lasting})"
 
 
 def _when(at_us: int, now_us: int) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
     from sqlalchemy import Engine
 
     from ingest.feeds.schema import Record
+    from registry.findings import Finding
     from registry.podcasts import Filter, Podcast
 
 SHOWN_PODCASTS = 50  # a terminal's worth
@@ -187,25 +188,33 @@ def status(
     from earshot.show import say
     from earshot.show_registry import print_json, print_status
     from ingest.lake import utc_now_us
+    from registry.findings import of_podcast
     from registry.podcasts import find
 
     settings = Settings.from_env()
-    found: list[tuple[Podcast, Record | None]] = []
+    found: list[tuple[Podcast, Record | None, list[Finding]]] = []
     missing: list[str] = []
     with _registry(settings, must_be=True) as engine:
         for what in podcasts:
             known = find(engine, what)
             missing += [] if known else [what]
-            found += [(podcast, _crawl_state(settings, podcast.podcast_key)) for podcast in known]
+            for podcast in known:
+                key = podcast.podcast_key
+                found.append((podcast, _crawl_state(settings, key), of_podcast(engine, key)))
     now_us = utc_now_us()
     if output == "json":
         print_json(
-            {"explanation": explained(podcast, state, now_us), **asdict(podcast), "crawl": state}
-            for podcast, state in found
+            {
+                "explanation": explained(podcast, state, now_us),
+                **asdict(podcast),
+                "crawl": state,
+                "findings": [asdict(each) for each in findings],
+            }
+            for podcast, state, findings in found
         )
     else:
-        for podcast, state in found:
-            print_status(status_of(podcast, state, now_us))
+        for podcast, state, findings in found:
+            print_status(status_of(podcast, state, now_us, findings))
     for what in missing:
         say(Console(stderr=True), "not tracked", what, "red")
     if missing:

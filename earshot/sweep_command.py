@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from earshot.commands import Output
-from ingest.settings import Settings
+from ingest.settings import SettingError, Settings
 
+if TYPE_CHECKING:  # imported only when the command runs, to start fast
+    from ingest.feeds.sources.notices import Reject
+
+    Rejects = list[tuple[str, Reject]]  # (source, reject)
+
+_SHOWN_REJECTS = 20  # of the notices of one pass
 _PAUSE_S = 15.0  # between two sweeps of a worker that goes on: a tenth of the shortest tier's least interval
 
 
@@ -22,16 +28,20 @@ def sweep(
     forever: Annotated[bool, typer.Option("--forever", help="sweep again and again, until Ctrl-C")] = False,
     output: Output = "table",
 ) -> None:
-    """Poll the registered podcasts that are due. Several workers share the shards between them."""
+    """Poll the registered podcasts that are due, or of which a notice has landed.
+
+    Several workers share the shards between them.
+    """
     from earshot.show import bars, print_rows
     from registry.polling import sweep_shards
 
     settings, screen = Settings.from_env(), Console(stderr=True)
     wanted = _range(shards)
+    rejects: Rejects = []
     while True:
+        rejects = _take_notices(settings, screen, rejects)
         with bars(screen) as progress:
             task = progress.add_task("polled", total=None)
-
             swept = sweep_shards(settings, wanted, budget, partial(_tell, progress, task))
         totals = {
             "shards": len(swept.outcomes),
@@ -51,6 +61,31 @@ def sweep(
         if not forever:
             return
         time.sleep(_PAUSE_S)
+
+
+def _take_notices(settings: Settings, screen: Console, known: Rejects) -> Rejects:
+    """Those that wait in landing/hints; what cannot be used is told unless it is `known`, and returned.
+
+    A broken setting of theirs is told, and polling goes on.
+    """
+    from earshot.show import say
+    from registry.noticed import take_notices
+
+    try:
+        taken = take_notices(settings)
+    except SettingError as error:
+        say(screen, "no notice is taken in", str(error), "yellow")
+        return known
+    if taken.total("files"):
+        told = f"{taken.total('hints'):,} in {taken.total('files'):,} files, {taken.total('tracked'):,} of "
+        say(screen, "notices", f"{told}tracked podcasts", "green")
+    new = [pair for pair in taken.rejects if pair not in known]  # what cannot be put away comes again
+    for source, reject in new[:_SHOWN_REJECTS]:
+        where = f"{source or 'hints'}/{reject.file}{f':{reject.line}' if reject.line else ''}"
+        say(screen, "not used", f"{where}: {reject.reason}: {reject.detail}", "yellow")
+    if new and (more := taken.total("rejected") - _SHOWN_REJECTS) > 0:
+        say(screen, "not used", f"{more:,} more", "yellow")
+    return taken.rejects
 
 
 def _tell(progress: Progress, task: TaskID, polled: int, due: int) -> None:

@@ -20,10 +20,14 @@ LAKE_MAINTENANCE = "lake_maintenance"
 
 PODCAST_FEEDS = "podcast_feeds"
 TRACKED_PODCASTS = "tracked_podcasts"
+FEED_NOTICES = "feed_notices"
+FEED_DIRECTORIES = "feed_directories"
 
 INGEST_JOB = "ingest_logs"
 FEEDS_JOB = "sweep_feeds"
 TRACKED_JOB = "look_at_feeds"
+NOTICES_JOB = "take_in_notices"
+DIRECTORIES_JOB = "read_directories"
 CATALOG_JOB = "ingest_catalog"
 MARTS_JOB = "marts"
 LISTS_JOB = "refresh_lists"
@@ -59,6 +63,16 @@ TRACKED_CRON = "*/10 * * * *"
 MAX_OVERDUE_SHARE = 0.01
 MAX_FAILING_SHARE = 0.2
 FEEDS_TAG = "earshot/feeds"  # one sweep at a time: two would only share the same two cores
+
+# A notice pulls a poll forward to no sooner than 5 minutes after the last: half a minute more costs no
+# promise, and a run, which a stream of notices asks for each time, costs over a CPU-second to start.
+NOTICES_INTERVAL_S = 30
+# After a run that failed its files are asked for again, not at once: a full disk, a registry that restarts.
+NOTICES_RETRY_S = 60
+# The Podcast Index writes a change file every three minutes; the budgets are shared out over these passes.
+DIRECTORIES_EVERY_MIN = 3
+DIRECTORIES_CRON = f"*/{DIRECTORIES_EVERY_MIN} * * * *"
+SHOWN_FINDINGS = 50  # rows of a table in the UI: rejected notices, findings
 
 EVENT_DAYS = "event_days"  # metadata of `requests`: the event days an intake changed
 

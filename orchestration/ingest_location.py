@@ -5,6 +5,13 @@ from __future__ import annotations
 import dagster as dg
 
 from orchestration.assets.catalog import catalog_episodes, catalog_job
+from orchestration.assets.feed_sources import (
+    directories_job,
+    directories_schedule,
+    feed_directories,
+    feed_notices,
+    notices_job,
+)
 from orchestration.assets.feeds import (
     feeds_job,
     podcast_feeds,
@@ -18,6 +25,7 @@ from orchestration.assets.reference import lists_job, lists_schedule, reference_
 from orchestration.assets.restate import restate_job, restated_days
 from orchestration.resources import Installation
 from orchestration.sensors.catalog import catalog_sensor
+from orchestration.sensors.feed_notices import feed_notices_sensor
 from orchestration.sensors.feeds_due import feeds_due_sensor
 from orchestration.sensors.landing import landing_sensor
 
@@ -28,12 +36,24 @@ defs = dg.Definitions(
         restated_days,
         reference_lists,
         lake_maintenance,
+        feed_notices,
+        feed_directories,
         podcast_feeds,
         tracked_podcasts,
     ],
-    jobs=[ingest_job, catalog_job, restate_job, lists_job, maintenance_job, feeds_job, tracked_job],
-    schedules=[lists_schedule, maintenance_schedule, tracked_schedule],
-    sensors=[landing_sensor, catalog_sensor, feeds_due_sensor],
+    jobs=[
+        ingest_job,
+        catalog_job,
+        restate_job,
+        lists_job,
+        maintenance_job,
+        notices_job,
+        directories_job,
+        feeds_job,
+        tracked_job,
+    ],
+    schedules=[lists_schedule, maintenance_schedule, directories_schedule, tracked_schedule],
+    sensors=[landing_sensor, catalog_sensor, feed_notices_sensor, feeds_due_sensor],
     resources={"installation": Installation()},
     executor=dg.in_process_executor,  # a process a step would cost 5.5 CPU-s each
 )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import Engine, and_, delete, func, select
 
 from ingest.feeds.schema import shard_of
 from registry.batches import PARAMETERS, batches
 from registry.database import insert_into, is_sqlite, writing
-from registry.moved import moved_to
-from registry.tables import PodcastState, hints, podcasts
+from registry.moved import polled
+from registry.tables import hints
 
 
 @dataclass(frozen=True)
@@ -31,23 +31,12 @@ def add(engine: Engine, noticed: Iterable[Hint]) -> int:
     kept = 0
     for batch in batches(noticed, PARAMETERS):
         with writing(engine) as connection:
-            moved = moved_to(connection, {hint.podcast_key for hint in batch})
-            named = [
-                replace(hint, podcast_key=moved.get(hint.podcast_key, hint.podcast_key)) for hint in batch
-            ]
-            known = set(
-                connection.scalars(
-                    select(podcasts.c.podcast_key).where(
-                        podcasts.c.podcast_key.in_({hint.podcast_key for hint in named}),
-                        podcasts.c.state != PodcastState.DEREGISTERED,
-                    )
-                )
-            )
+            meant = polled(connection, {hint.podcast_key for hint in batch})
             newest: dict[tuple[int, str], int] = {}
-            for hint in named:
-                if hint.podcast_key in known:
+            for hint in batch:
+                if (key := meant.get(hint.podcast_key)) is not None:
                     kept += 1
-                    at = (hint.podcast_key, hint.source)
+                    at = (key, hint.source)
                     newest[at] = max(newest.get(at, hint.noticed_us), hint.noticed_us)
             if not newest:
                 continue

@@ -1,4 +1,4 @@
-"""Which podcast a URL means once one has moved there."""
+"""Which podcast a URL means: the one registered under it, else one that has moved there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from collections.abc import Collection
 from sqlalchemy import Connection, func, select
 
 from registry.batches import PARAMETERS, batches
-from registry.tables import podcasts
+from registry.tables import PodcastState, podcasts
+
+
+def polled(connection: Connection, url_keys: Collection[int]) -> dict[int, int]:
+    """The keys of URLs → the podcast that is meant, where it is one that somebody tracks."""
+    named = dict.fromkeys(url_keys) | moved_to(connection, url_keys)
+    meant = {key: moved if moved is not None else key for key, moved in named.items()}
+    known: set[int] = set()
+    for keys in batches(sorted(set(meant.values())), PARAMETERS):
+        query = select(podcasts.c.podcast_key).where(podcasts.c.podcast_key.in_(keys))
+        known.update(connection.scalars(query.where(podcasts.c.state != PodcastState.DEREGISTERED)))
+    return {key: podcast for key, podcast in meant.items() if podcast in known}
 
 
 def moved_to(connection: Connection, url_keys: Collection[int]) -> dict[int, int]:

@@ -125,6 +125,21 @@ sources = Table(
     Column("reason", Text),  # of the last failure; null: the last reading was good
 )
 
+# Where a directory says something else than we do of a podcast: for a person to look at.
+findings = Table(
+    "findings",
+    metadata,
+    Column("podcast_key", KEY, ForeignKey(podcasts.c.podcast_key), primary_key=True, autoincrement=False),
+    Column("source", Text, primary_key=True),
+    Column("field", Text, primary_key=True),  # podcast_guid | itunes_id | podcastindex_id | feed_url
+    Column("ours", Text),
+    Column("theirs", Text),  # null: it has nothing
+    Column("reason", Text, nullable=False),  # registry.findings.FindingReason
+    Column("first_us", BigInteger, nullable=False),  # since when it says so
+    Column("last_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Show A (the one that grows) appears in, or is promoted by, an episode of show B (ATTRIBUTION.md).
 collaborations = Table(
     "collaborations",

@@ -14,6 +14,8 @@ from ingest.feeds.sweep import Swept
 from ingest.feeds.visit import Outcome
 from ingest.lake import utc_now_us
 from orchestration.constants import (
+    FEED_DIRECTORIES,
+    FEED_NOTICES,
     FEEDS_JOB,
     INGEST_GROUP,
     OWNERS,
@@ -33,6 +35,7 @@ from registry.polling import export_registry, sweep_shards
 
 @dg.asset(
     name=PODCAST_FEEDS,
+    deps=[FEED_NOTICES, FEED_DIRECTORIES],  # they say who is polled before its time
     group_name=INGEST_GROUP,
     owners=OWNERS,
     kinds={"httpx", "parquet"},

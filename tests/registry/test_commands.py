@@ -16,6 +16,7 @@ from sqlalchemy import text
 from earshot.cli import main
 from ingest.feeds.urls import podcast_key
 from registry.database import FILE_NAME, connect, writing
+from registry.findings import Finding, FindingReason, replace_findings
 from registry.podcasts import Crawled, record_crawl
 from registry.tables import PodcastState
 
@@ -246,3 +247,30 @@ def test_a_setting_that_cannot_be_used_is_told(typed: Earshot, monkeypatch: pyte
     monkeypatch.setenv("EARSHOT_REGISTRY", "postgresql://u:s3cret@127.0.0.1:1/db")
     said = typed("list")
     assert said.code == 2 and "EARSHOT_REGISTRY" in said.err and "s3cret" not in said.err
+
+
+def test_status_tells_what_directories_say_otherwise(earshot: Earshot, url: str, tmp_path: Path) -> None:
+    earshot("register", A)
+    engine = connect(url, tmp_path)
+    with writing(engine) as connection:
+        found = Finding(KEY_A, "apple", "feed_url", A, B, FindingReason.OTHER_URL, 1, 2)
+        replace_findings(connection, [(KEY_A, "apple")], [found])
+    engine.dispose()
+    assert f"apple has feed_url {B}, we have {A} (other_url, for " in earshot("status", A).out
+    (row,) = earshot("status", A, "--output", "json").rows
+    (told,) = row["findings"]  # type: ignore[misc, attr-defined]
+    assert (told["theirs"], told["reason"]) == (B, "other_url")
+
+
+def test_a_sweep_takes_the_notices_that_wait(earshot: Earshot, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "landing" / "hints" / "podping"
+    folder.mkdir(parents=True)
+    (folder / "1.jsonl").write_text(json.dumps({"iris": [A, B]}) + "\nnot json\n")
+    (tmp_path / "data" / "feed_sources.toml").write_text("[podping]\nsettle_s = 0\n")
+    said = earshot("sweep", "--output", "json")
+    assert said.code == 0 and said.rows[0]["polled"] == 0
+    assert "notices: 2 in 1 files, 0 of tracked podcasts" in said.err
+    assert "not used: podping/1.jsonl:2: not_json: 'not json'" in said.err
+    (tmp_path / "data" / "feed_sources.toml").write_text("[podpings]\n")
+    said = earshot("sweep", "--output", "json")
+    assert said.code == 0 and "no notice is taken in: feed_sources.toml: there is no source" in said.err

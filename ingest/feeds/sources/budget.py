@@ -30,6 +30,13 @@ class Limits:
     per_minute: int
     per_day: int
 
+    def share(self, every_s: float) -> int:
+        """Calls that may be made each `every_s` seconds so that they last: a fifth of the day's is spared
+        for what comes beside; at least one.
+        """
+        spread = int(self.per_day * every_s / 86_400 * 0.8)
+        return max(1, min(spread, self.per_minute))
+
 
 @dataclass
 class _Spent:

@@ -1,8 +1,8 @@
 """The landing folder of notice files, `landing/hints/<source>/`: settled, read, put away, forgotten.
 
 A file that was taken in lies in `<source>/.done/` under a name made of its own name and its bytes: delivered
-again, it is known. So the order is: read, store the hints, `done`. A crash between leaves the file where it
-is: it is read again and says the same, also the same instants. Who delivers writes a new file each time,
+again, it is known. So the order is: read, store the hints, `put_away`. A crash between leaves the file where
+it is: it is read again and says the same, also the same instants. Who delivers writes a new file each time,
 under a name of its own, and moves it in whole.
 """
 
@@ -40,10 +40,26 @@ class Landed:
 
 
 class NoticeFolder:
-    """`root` is `Settings.hints_dir`. Several processes may work on it: each hint is stored once."""
+    """`root` is `Settings.hints_dir`. Several processes may work on it: each hint is stored once.
 
-    def __init__(self, root: Path, settle_s: float = 2, keep_days: float = 7) -> None:
-        self.root, self.settle_s, self.keep_days = root, settle_s, keep_days
+    `only`: the name of one source's folder, which the settings are of; None: all folders.
+    """
+
+    def __init__(
+        self, root: Path, settle_s: float = 2, keep_days: float = 7, only: str | None = None
+    ) -> None:
+        self.root, self.settle_s, self.keep_days, self.only = root, settle_s, keep_days, only
+
+    def seen(self, now_us: int) -> Iterator[tuple[Path, tuple[int, ...]]]:
+        """What `waiting` would read or refuse, with what tells it from others; no file is opened."""
+        for folder in self._folders():
+            for path in _notice_files(folder) if _SOURCE.fullmatch(folder.name) else [folder]:
+                try:
+                    status = path.lstat()
+                except FileNotFoundError:
+                    continue
+                if not (stat.S_ISREG(status.st_mode) and self._is_young(status, now_us)):
+                    yield path, _identity(status)
 
     def waiting(self, now_us: int) -> Iterator[Landed]:
         """Every file that is there and no longer written, read, oldest first by name within its source."""
@@ -54,30 +70,10 @@ class NoticeFolder:
                 _refuse(landed, NoticeReject.BAD_SOURCE, f"folder {folder.name!a}: {allowed}")
                 yield landed
                 continue
-            for path in visible(folder):
-                name = path.name.lower()
-                if name.endswith(SUFFIXES) and not name.endswith(UNFINISHED):
-                    landed_file = self._read(folder.name, path, now_us)
-                    if landed_file is not None:
-                        yield landed_file
-
-    def done(self, landed: Landed) -> None:
-        """Put a file away whose hints are stored. One that could not be read stays, and one that took its
-        place meanwhile. Raises OSError.
-        """
-        if landed.file_id is None:
-            return
-        target = self._target(landed)
-        target.parent.mkdir(exist_ok=True)
-        try:
-            if _identity(landed.path.lstat()) != landed.identity:
-                return
-            landed.path.replace(target)
-        except FileNotFoundError:
-            return  # another process was as quick
-        os.utime(target)  # retention counts from now on
-        sync(target.parent)
-        sync(landed.path.parent)
+            for path in _notice_files(folder):
+                landed_file = self._read(folder.name, path, now_us)
+                if landed_file is not None:
+                    yield landed_file
 
     def expire(self, now_us: int) -> int:
         """Forget files put away more than `keep_days` ago; how many."""
@@ -94,7 +90,11 @@ class NoticeFolder:
         return forgotten
 
     def _folders(self) -> list[Path]:
-        return [path for path in visible(self.root) if path.is_dir() and not path.is_symlink()]
+        return [path for path in source_folders(self.root) if self.only in (None, path.name)]
+
+    def _is_young(self, status: os.stat_result, now_us: int) -> bool:
+        # ctime: set when the file was moved here, even with an old modification time.
+        return now_us / 1e6 - max(status.st_mtime, status.st_ctime) < self.settle_s
 
     def _read(self, source: str, path: Path, now_us: int) -> Landed | None:
         """None: it is still being written, or gone."""
@@ -112,8 +112,7 @@ class NoticeFolder:
             os.close(handle)
             return _refuse(landed, NoticeReject.NOT_A_FILE, "not a regular file")
         with os.fdopen(handle, "rb") as file:
-            # ctime: set when the file was moved here, even with an old modification time.
-            if now_us / 1e6 - max(before.st_mtime, before.st_ctime) < self.settle_s:
+            if self._is_young(before, now_us):
                 return None
             try:
                 body = file.read(MAX_FILE_BYTES + 1)
@@ -125,7 +124,7 @@ class NoticeFolder:
             return None
         digest = hashlib.sha256(os.fsencode(path.name) + b"\0" + body)
         landed.file_id = digest.hexdigest()[:32]
-        if self._target(landed).exists():
+        if _target(landed).exists():
             landed.is_known = True
         elif len(body) > MAX_FILE_BYTES:
             _refuse(
@@ -133,12 +132,44 @@ class NoticeFolder:
             )
         else:
             modified_us = before.st_mtime_ns // 1000
-            landed.notices = read_notices(body, source, _shown(path), modified_us, now_us)
+            landed.notices = read_notices(body, source, shown_name(path), modified_us, now_us)
         return landed
 
-    def _target(self, landed: Landed) -> Path:
-        own_name = os.fsdecode(os.fsencode(landed.path.name)[-_NAME_CHARS:])
-        return landed.path.parent / DONE / f"{landed.file_id}-{own_name}"
+
+def put_away(landed: Landed) -> None:
+    """Move a file to where those lie whose hints are stored. One that could not be read stays, and one that
+    took its place meanwhile. Raises OSError.
+    """
+    if landed.file_id is None:
+        return
+    target = _target(landed)
+    target.parent.mkdir(exist_ok=True)
+    try:
+        if _identity(landed.path.lstat()) != landed.identity:
+            return
+        landed.path.replace(target)
+    except FileNotFoundError:
+        return  # another process was as quick
+    os.utime(target)  # retention counts from now on
+    sync(target.parent)
+    sync(landed.path.parent)
+
+
+def _target(landed: Landed) -> Path:
+    own_name = os.fsdecode(os.fsencode(landed.path.name)[-_NAME_CHARS:])
+    return landed.path.parent / DONE / f"{landed.file_id}-{own_name}"
+
+
+def source_folders(root: Path) -> list[Path]:
+    """The folders of sources below `Settings.hints_dir`, those too whose name cannot be a source's."""
+    return [path for path in visible(root) if path.is_dir() and not path.is_symlink()]
+
+
+def _notice_files(folder: Path) -> Iterator[Path]:
+    for path in visible(folder):
+        name = path.name.lower()
+        if name.endswith(SUFFIXES) and not name.endswith(UNFINISHED):
+            yield path
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:
@@ -146,10 +177,10 @@ def _identity(status: os.stat_result) -> tuple[int, ...]:
 
 
 def _refuse(landed: Landed, reason: NoticeReject, detail: str) -> Landed:
-    landed.notices = Notices(rejects=[Reject(_shown(landed.path), 0, reason, detail)], rejected=1)
+    landed.notices = Notices(rejects=[Reject(shown_name(landed.path), 0, reason, detail)], rejected=1)
     return landed
 
 
-def _shown(path: Path) -> str:
-    """A name need not be UTF-8."""
+def shown_name(path: Path) -> str:
+    """The name of a file for people: it need not be UTF-8."""
     return os.fsencode(path.name).decode("utf-8", "backslashreplace")

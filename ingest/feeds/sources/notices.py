@@ -49,6 +49,7 @@ class NoticeReject(StrEnum):
     TOO_LARGE = "too_large"
     NOT_A_FILE = "not_a_file"  # a link, a pipe
     UNREADABLE = "unreadable"
+    NOT_PUT_AWAY = "not_put_away"  # its hints count, but it cannot be moved to .done
     BAD_SOURCE = "bad_source"  # a folder whose name cannot name a source
 
 

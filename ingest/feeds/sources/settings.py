@@ -165,13 +165,22 @@ class FeedSources(BaseModel):
 
         Raises SettingError naming table, key and what is allowed: never a value that may be a secret.
         """
-        sources = cls.parse(_content(settings.data / FILE))
+        sources = cls.read(settings)
         env = os.environ if environ is None else environ
         if sources.podcastindex.on:
             sources.podcastindex.credentials(env)
         if sources.websub.on and sources.websub.callback is not None:
             sources.websub.master(env)
         return sources
+
+    @classmethod
+    def read(cls, settings: Settings) -> FeedSources:
+        """From the file, whatever the environment holds: enough for who calls nobody. Raises SettingError."""
+        return cls.parse(_content(settings.data / FILE))
+
+    def notice_files(self, source: str) -> NoticeFiles:
+        """How the files of `landing/hints/<source>/` are read; a name of one's own has podping's defaults."""
+        return {"podping": self.podping, websub.NAME: self.websub}.get(source, NoticeFiles())
 
     @classmethod
     def parse(cls, content: Mapping[str, object]) -> FeedSources:

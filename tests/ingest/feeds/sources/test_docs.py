@@ -14,6 +14,7 @@ from ingest.feeds.schema import Tier
 from ingest.feeds.sources.calls import SourceReason
 from ingest.feeds.sources.notices import NoticeReject
 from ingest.feeds.sources.settings import FeedSources
+from registry.findings import FindingReason
 
 TEXT = (Path(__file__).parents[4] / "docs" / "feeds.md").read_text()
 _CODE = re.compile(r"`([a-z0-9_]+)`")
@@ -38,6 +39,7 @@ def table(heading: str) -> list[list[str]]:
         ("## Why a poll brought nothing", Reason),
         ("### Notice files", NoticeReject),
         ("### Why a source gave nothing", SourceReason),
+        ("### What directories say otherwise", FindingReason),
         ("## Tiers and what they promise", Tier),
     ],
 )

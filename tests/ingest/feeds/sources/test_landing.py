@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ingest.feeds.sources import landing
-from ingest.feeds.sources.landing import DONE, Landed, NoticeFolder
+from ingest.feeds.sources.landing import DONE, Landed, NoticeFolder, put_away
 from ingest.feeds.sources.notices import NoticeReject
 from ingest.logs.found import landing_folders
 from ingest.settings import SettingError, Settings
@@ -46,7 +46,7 @@ def take_in(folder: NoticeFolder) -> list[str | None]:
     found = []
     for landed in waiting(folder):
         found += [hint.feed_url for hint in landed.notices.hints]
-        folder.done(landed)
+        put_away(landed)
     return found
 
 
@@ -108,11 +108,11 @@ def test_a_process_killed_while_putting_away_loses_and_doubles_no_file(folder: N
     work = (
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from ingest.feeds.sources.landing import NoticeFolder\n"
+        "from ingest.feeds.sources.landing import NoticeFolder, put_away\n"
         "folder = NoticeFolder(Path(sys.argv[1]), settle_s=0)\n"
         "for landed in folder.waiting(time.time_ns() // 1000 + 1):\n"
         "    print(landed.notices.hints[0].feed_url, flush=True)\n"
-        "    folder.done(landed)\n"
+        "    put_away(landed)\n"
     )
     stored: set[str] = set()
     for lines in (5, 9, 13):
@@ -132,8 +132,8 @@ def test_a_process_killed_while_putting_away_loses_and_doubles_no_file(folder: N
 def test_two_processes_may_put_the_same_file_away(folder: NoticeFolder) -> None:
     drop(folder, "1.json")
     (one,), (other,) = waiting(folder), waiting(folder)
-    folder.done(one)
-    folder.done(other)
+    put_away(one)
+    put_away(other)
     assert waiting(folder) == []
 
 
@@ -142,7 +142,7 @@ def test_a_file_that_took_the_place_of_the_one_read_is_not_put_away_with_it(fold
     (landed,) = waiting(folder)
     fresh = drop(folder, ".new", b'{"url":"https://b.example/"}')
     fresh.replace(folder.root / "podping" / "1.json")
-    folder.done(landed)
+    put_away(landed)
     assert take_in(folder) == ["https://b.example/"]
 
 
