@@ -38,7 +38,7 @@ def register_all(world: FeedWorld, data: Path) -> None:
 
 def settings(world: FeedWorld, port: int) -> SweepSettings:
     fetch = FetchSettings(
-        total_s=0.7,
+        total_s=3,  # less, and a commit of ours on a busy machine looks like a slow server
         pace=Pace(10_000, 50),
         hosters={},
         max_pause_s=0.001,
