@@ -45,6 +45,7 @@ __all__ = [
     "by_podcastindex_id",
     "deregister",
     "find",
+    "guid_of",
     "listing",
     "record_crawl",
     "register",
@@ -253,11 +254,12 @@ class Crawled:
 
     podcast_key: int
     feed_url: str | None = None  # where it moved, normalised
-    podcast_guid: str | None = None  # declared, else derived
+    podcast_guid: str | None = None
     itunes_id: int | None = None
     podcastindex_id: int | None = None
     state: PodcastState | None = None
     reason: str | None = None  # taken with the state
+    is_guid_declared: bool = True  # by the feed; False: derived from its URL (UPDATES §4)
 
 
 def record_crawl(engine: Engine, learnt: Sequence[Crawled], lease: Lease | None = None) -> int:
@@ -284,10 +286,20 @@ def record_crawl(engine: Engine, learnt: Sequence[Crawled], lease: Lease | None 
     return len(changed)
 
 
+def guid_of(known: str | None, crawled: str, is_declared: bool) -> str:
+    """The guid of a podcast that has `known` in the registry, once its feed was read.
+
+    What the feed declares counts before what a registration or a directory said of it. A derived one only
+    stands in where nobody said any, so it neither ends a registered one nor one that was declared before.
+    """
+    return normal_guid(crawled) if is_declared or known is None else known
+
+
 def _news(crawled: Crawled, row: RowMapping) -> dict[str, object]:
     """The columns that may be new in `row`, with their values."""
+    guid = crawled.podcast_guid
     given: dict[str, object] = {
-        "podcast_guid": normal_guid(crawled.podcast_guid) if crawled.podcast_guid else None,
+        "podcast_guid": guid_of(row["podcast_guid"], guid, crawled.is_guid_declared) if guid else None,
         "itunes_id": crawled.itunes_id,
         "podcastindex_id": crawled.podcastindex_id,
     }

@@ -92,6 +92,12 @@ class Shard:
         found = self._newest("podcasts", pl.col("podcast_key").is_in(list(podcast_keys)))
         return {row["podcast_key"]: row for row in found.iter_rows(named=True)}
 
+    def guids(self, podcast_keys: Collection[int]) -> list[Record]:
+        """podcast_key, podcast_guid, guid_source of these podcasts, where there is a record."""
+        wanted = pl.col("podcast_key").is_in(list(podcast_keys))
+        found = self._newest("podcasts", wanted, ("podcast_guid", "guid_source"))
+        return list(found.iter_rows(named=True))
+
     def episodes(self, wanted: Mapping[int, Collection[int]]) -> dict[int, dict[int, Record]]:
         """podcast_key → episode_key → EPISODES row, of the wanted episodes of each podcast."""
         episode_keys = [key for keys in wanted.values() for key in keys]
@@ -183,12 +189,14 @@ class Shard:
         kept = known.join(new.select("podcast_key"), on="podcast_key", how="anti", maintain_order="left")
         return pl.concat([kept, new]).sort("podcast_key")
 
-    def _newest(self, table: str, wanted: pl.Expr) -> pl.DataFrame:
+    def _newest(self, table: str, wanted: pl.Expr, columns: Sequence[str] = ()) -> pl.DataFrame:
+        """The rows that count; of their columns the keys, `generation` and `columns`, else all."""
         schema, keys = TABLES[table]
+        read = [*keys, *columns, "generation"] if columns else list(schema)
         files = table_files(self.folder, table)
         if not files:
-            return pl.DataFrame(schema=schema)
-        found = pl.scan_parquet(files, hive_partitioning=False).filter(wanted).collect()
+            return pl.DataFrame(schema={name: schema[name] for name in read})
+        found = pl.scan_parquet(files, hive_partitioning=False).filter(wanted).select(read).collect()
         if len(files) == 1:
             return found
         return found.sort("generation", maintain_order=True).unique(keys, keep="last", maintain_order=True)
