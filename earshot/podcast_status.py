@@ -89,7 +89,7 @@ def explained(podcast: Podcast, state: Record | None, now_us: int) -> str:
     if not _is_polled(podcast, state) or state.get("next_due_us") is None:
         return f"{why}; not polled"
     wait_us = state["next_due_us"] - now_us
-    return f"{why}; {f'due in {_span(wait_us)}' if wait_us > 0 else f'due since {_span(-wait_us)}'}"
+    return f"{why}; {f'due in {span(wait_us)}' if wait_us > 0 else f'due since {span(-wait_us)}'}"
 
 
 def _error(known: Record, now_us: int) -> str | None:
@@ -99,21 +99,21 @@ def _error(known: Record, now_us: int) -> str | None:
     failures = known.get("failures") or 0
     times = f", {failures} times in a row" if failures > 1 else ""
     since = known.get("failing_since_us")
-    return f"{known['reason']}{detail}{times}{f', for {_span(now_us - since)}' if since is not None else ''}"
+    return f"{known['reason']}{detail}{times}{f', for {span(now_us - since)}' if since is not None else ''}"
 
 
 def _move(known: Record, now_us: int) -> str | None:
     if known.get("move_url") is None:
         return None
     since = known.get("move_since_us")
-    lasting = f", for {_span(now_us - since)}" if since is not None else ""
+    lasting = f", for {span(now_us - since)}" if since is not None else ""
     return f"{known['move_url']} (seen {known.get('move_seen') or 0} times{lasting}; not confirmed yet)"
 
 
 def _when(at_us: int, now_us: int) -> str:
     """An instant and how far off it is."""
     apart = now_us - at_us
-    distance = f"{_span(apart)} ago" if apart >= 0 else f"in {_span(-apart)}"
+    distance = f"{span(apart)} ago" if apart >= 0 else f"in {span(-apart)}"
     return f"{_instant(at_us):%Y-%m-%d %H:%M:%S} UTC ({distance})"
 
 
@@ -125,7 +125,7 @@ def _instant(at_us: int) -> datetime:
     return datetime.fromtimestamp(at_us // 1_000_000, UTC)
 
 
-def _span(us: int) -> str:
+def span(us: int) -> str:
     """A length of time in its largest whole unit, from two of it on: 119 min, 2 h."""
     seconds = us // 1_000_000
     for size, unit in _UNITS:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, Row, Table, bindparam, delete, exists
 from sqlalchemy.exc import DBAPIError
 
 from ingest.feeds.schema import canonical_json, shard_of
-from ingest.feeds.urls import derived_guid, podcast_key
+from ingest.feeds.urls import is_derived_guid, podcast_key
 from registry.ahead import ahead, without_gc
 from registry.batches import PARAMETERS, ROWS, SORTED_ROWS, batches
 from registry.database import alone, is_sqlite, writing
@@ -54,8 +54,9 @@ def register(
 ) -> Registered:
     """Track podcasts; reads `wanted` as it goes, in another thread.
 
-    Labels merge. Of a podcast that is there, ids only fill gaps (a guid that was derived is one), but a show_id
-    that is given is taken. One that was deregistered comes back. Batches commit one by one: a load that broke off is simply done again.
+    Labels merge. Of a podcast that is there, ids only fill gaps (a guid that was derived is one), but a
+    show_id that is given is taken. One that was deregistered comes back. Batches commit one by one: a load
+    that broke off is simply done again.
     """
     total, done = Registered(), 0
     with without_gc(), contextlib.closing(ahead(_in_order(wanted))) as windows:
@@ -217,8 +218,9 @@ def _news(row: Row[tuple[Any, ...]], wish: Registration) -> dict[str, object]:
 
 def _is_stand_in(row: Row[tuple[Any, ...]], said: str) -> bool:
     """Whether the podcast's guid is another than `said` and merely derived, since nobody had said any."""
-    derived_from = {row.feed_url, row.original_url or row.feed_url}
-    return row.podcast_guid != said and row.podcast_guid in map(derived_guid, derived_from)
+    if row.podcast_guid == said:
+        return False
+    return is_derived_guid(row.podcast_guid, row.original_url or row.feed_url, row.feed_url)
 
 
 def _update(

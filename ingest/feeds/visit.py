@@ -182,7 +182,7 @@ def _told(shard: Shard, visit: Visit, commit: Commit) -> Told:
     written = {row["podcast_key"] for row in commit.state}
     others = shard.state().filter(is_unlearnt, pl.col("podcast_key").is_in(written).not_())
     states = others.select("podcast_key", "feed_url", "tier", "tier_reason")
-    guids = {row["podcast_key"]: row for row in shard.guids(visit.unlearnt)}
+    guids = shard.podcasts(visit.unlearnt, ("podcast_guid", "guid_source"))
     records = [row for row in commit.podcasts if row["podcast_key"] not in guids]
     return Told([*commit.state, *states.iter_rows(named=True)], [*records, *guids.values()])
 

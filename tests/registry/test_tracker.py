@@ -156,7 +156,7 @@ def test_an_unchanged_podcast_costs_no_look_at_its_record_and_no_write(
     register(engine, [Registration(URL)], NOW)
     poll(engine, tmp_path, feed.port, NOW)
     version = tracked_version(engine, SHARD)
-    monkeypatch.delattr(Shard, "guids")
+    monkeypatch.delattr(Shard, "podcasts")
     monkeypatch.delattr(podcasts, "record_crawl")
     assert poll(engine, tmp_path, feed.port, NOW + MONTH).total("unchanged") == 1
     assert feed.asked == [200, 304] and tracked_version(engine, SHARD) == version
@@ -247,7 +247,7 @@ def test_the_guid_of_a_podcast_nobody_tracks_any_more_is_not_looked_up(
     feed.status = 404
     poll(engine, tmp_path, feed.port, NOW)
     deregister(engine, [KEY], "default", "asked")
-    monkeypatch.delattr(Shard, "guids")
+    monkeypatch.delattr(Shard, "podcasts")
     poll(engine, tmp_path, feed.port, NOW + MONTH)
     assert (only(engine).state, only(engine).podcast_guid) == ("deregistered", None)
 
