@@ -66,12 +66,20 @@ def status_of(podcast: Podcast, state: Record | None, now_us: int) -> PodcastSta
         last_poll=at("polled_us"),
         last_good_answer=at("fetched_us"),
         last_change=at("changed_us"),
-        next_poll=at("next_due_us") if _is_polled(podcast, known) else None,
+        next_poll=_next_poll(known, now_us) if _is_polled(podcast, known) else None,
         last_notice=at("hinted_us"),
         http_status=known.get("status"),
         error=_error(known, now_us),
         moving_to=_move(known, now_us),
     )
+
+
+def _next_poll(known: Record, now_us: int) -> str | None:
+    due_us = known.get("next_due_us")
+    if due_us is None:
+        return None
+    when = _when(due_us, now_us)
+    return when if due_us > now_us else f"with the next sweep; was due {when}"
 
 
 def _is_polled(podcast: Podcast, known: Record) -> bool:
@@ -89,7 +97,7 @@ def explained(podcast: Podcast, state: Record | None, now_us: int) -> str:
     if not _is_polled(podcast, state) or state.get("next_due_us") is None:
         return f"{why}; not polled"
     wait_us = state["next_due_us"] - now_us
-    return f"{why}; {f'due in {span(wait_us)}' if wait_us > 0 else f'due since {span(-wait_us)}'}"
+    return f"{why}; {f'due in {span(wait_us)}' if wait_us > 0 else f'was due {span(-wait_us)} ago'}"
 
 
 def _error(known: Record, now_us: int) -> str | None:

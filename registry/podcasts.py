@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 import polars as pl
 from sqlalchemy import (
@@ -108,8 +107,9 @@ class Filter:
 
 
 def find(engine: Engine, what: str) -> list[Podcast]:
-    """The podcasts that `what` means: a podcast_key, a URL (also one moved to), a podcast:guid, an Apple or
-    Podcast Index id. Several where a guid or id stands in several feeds; none where nothing is tracked.
+    """The podcasts that `what` means: a podcast_key, a URL (also one moved to, also without its scheme), a
+    podcast:guid, an Apple or Podcast Index id. Several where a guid or id stands in several feeds; none
+    where nothing is tracked.
     """
     what = what.strip()
     with engine.connect() as connection:
@@ -141,17 +141,21 @@ def _meanings(connection: Connection, what: str) -> Iterator[ColumnElement[bool]
             yield key == number
             yield podcasts.c.itunes_id == number
             yield podcasts.c.podcastindex_id == number
-    try:
-        UUID(what)
-    except ValueError:
-        try:
-            url_key = podcast_key(feed_url(what))
-        except BadFeedUrl:
-            pass
-        else:
-            yield key == url_key
-            yield podcasts.c.moved_key == url_key
+    url_key = _url_key(what)
+    if url_key is not None:
+        yield key == url_key
+        yield podcasts.c.moved_key == url_key
     yield podcasts.c.podcast_guid == normal_guid(what)
+
+
+def _url_key(what: str) -> int | None:
+    """The key of a URL, also where its scheme is left out: keys do not tell http from https."""
+    for url in (what, *([f"https://{what}"] if "." in what else [])):
+        try:
+            return podcast_key(feed_url(url))
+        except BadFeedUrl:
+            continue
+    return None
 
 
 def listing(
@@ -217,8 +221,9 @@ def tracked(engine: Engine, shard: int, columns: Sequence[str] = tuple(TRACKED))
     query = select(*selected).where(podcasts.c.shard == shard).order_by(podcasts.c.podcast_key)
     with engine.connect() as connection:
         rows = connection.execute(query).fetchall()
-    schema = {name: TRACKED[name] for name in columns}
-    return pl.DataFrame([tuple(row) for row in rows], schema, orient="row")
+    # By column: a tenth less than by row, of what every visit to a shard pays for all its podcasts.
+    by_column = dict(zip(columns, zip(*rows, strict=True), strict=False))  # no column where there is no row
+    return pl.DataFrame(by_column, {name: TRACKED[name] for name in columns})
 
 
 def registered(engine: Engine) -> pl.DataFrame:

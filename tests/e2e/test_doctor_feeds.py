@@ -1,4 +1,4 @@
-"""What `earshot doctor` says of podcasts kept current: on a registry and crawl states as sweeps leave them."""
+"""What `earshot doctor` says of podcasts kept current, on a registry and states as sweeps leave them."""
 
 from __future__ import annotations
 
@@ -169,7 +169,8 @@ def test_sources_of_notices_and_their_keys_are_told(
     settings.data.mkdir(exist_ok=True)
     file = settings.data / "feed_sources.toml"
     file.write_text(
-        '[podcastindex]\non = true\nkey_env = "EARSHOT_MY_KEY"\nsecret_env = "MY_SECRET"\n[podping]\non = false\n'
+        '[podcastindex]\non = true\nkey_env = "EARSHOT_MY_KEY"\nsecret_env = "MY_SECRET"\n'
+        "[podping]\non = false\n"
     )
     findings = found(settings)
     assert findings["feed sources"].found == "websub, podcastindex on"
