@@ -265,7 +265,8 @@ def rebuild(
 @app.command()
 def doctor() -> None:
     """Look for what is wrong with this installation, and say what to do."""
-    from earshot.doctor import Verdict, examine
+    from earshot.doctor import examine
+    from earshot.finding import Verdict
     from earshot.show import show_findings
 
     findings = examine(Settings.from_env())

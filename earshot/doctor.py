@@ -10,11 +10,10 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
+from earshot.finding import Finding, Verdict
 from ingest.settings import PREFIX, SettingError, Settings
 
 NEEDED = ["dagster", "dagster-dbt", "dbt-core", "dbt-duckdb", "duckdb", "polars", "polars-hash", "isal"]
@@ -22,30 +21,14 @@ UI_PORT = 3000
 FREE_GB_WANTED, FREE_GB_NEEDED = 20, 2  # a day of 10 M lines takes about 1 GB with the marts beside it
 
 
-class Verdict(StrEnum):
-    """How a finding stands."""
-
-    FINE = "fine"
-    ODD = "odd"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at; `advice` says what to do when it is not fine."""
-
-    what: str
-    found: str
-    verdict: Verdict = Verdict.FINE
-    advice: str = ""
-
-
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything this installation rests on."""
+    from earshot.doctor_feeds import feeds
+
     return [
         _python(),
         *_packages(),
-        *_environment(),
+        *_environment(settings),
         _data_folder(settings),
         _disk(settings),
         *_sources(settings),
@@ -54,6 +37,7 @@ def examine(settings: Settings) -> list[Finding]:
         _not_counted(settings),
         _warehouse(settings),
         _published(settings),
+        *feeds(settings),
         _port(UI_PORT),
     ]
 
@@ -70,10 +54,15 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, "not installed", Verdict.WRONG, "run `make setup`")
 
 
-def _environment() -> Iterator[Finding]:
+def _environment(settings: Settings) -> Iterator[Finding]:
+    from ingest.feeds.sources.settings import FeedSources
+
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     known |= {"EARSHOT_LAKE", "EARSHOT_WAREHOUSE", "EARSHOT_DBT_PROJECT"}
-    for name in sorted(set(filter(lambda name: name.startswith(PREFIX), os.environ)) - known):
+    own = set[str]()  # where the keys of sources are: named by the user
+    with contextlib.suppress(SettingError):  # told under "feed sources"
+        own = FeedSources.read(settings).key_names()
+    for name in sorted(set(filter(lambda name: name.startswith(PREFIX), os.environ)) - known - own):
         yield Finding(name, "no such setting", Verdict.ODD, f"known settings: {', '.join(sorted(known))}")
 
 

@@ -71,13 +71,21 @@ def status_of(
         last_poll=at("polled_us"),
         last_good_answer=at("fetched_us"),
         last_change=at("changed_us"),
-        next_poll=at("next_due_us") if _is_polled(podcast, known) else None,
+        next_poll=_next_poll(known, now_us) if _is_polled(podcast, known) else None,
         last_notice=at("hinted_us"),
         http_status=known.get("status"),
         error=_error(known, now_us),
         moving_to=_move(known, now_us),
         findings=tuple(_finding(each, now_us) for each in findings),
     )
+
+
+def _next_poll(known: Record, now_us: int) -> str | None:
+    due_us = known.get("next_due_us")
+    if due_us is None:
+        return None
+    when = _when(due_us, now_us)
+    return when if due_us > now_us else f"with the next sweep; was due {when}"
 
 
 def _is_polled(podcast: Podcast, known: Record) -> bool:
@@ -95,7 +103,7 @@ def explained(podcast: Podcast, state: Record | None, now_us: int) -> str:
     if not _is_polled(podcast, state) or state.get("next_due_us") is None:
         return f"{why}; not polled"
     wait_us = state["next_due_us"] - now_us
-    return f"{why}; {f'due in {_span(wait_us)}' if wait_us > 0 else f'due since {_span(-wait_us)}'}"
+    return f"{why}; {f'due in {span(wait_us)}' if wait_us > 0 else f'was due {span(-wait_us)} ago'}"
 
 
 def _error(known: Record, now_us: int) -> str | None:
@@ -105,20 +113,20 @@ def _error(known: Record, now_us: int) -> str | None:
     failures = known.get("failures") or 0
     times = f", {failures} times in a row" if failures > 1 else ""
     since = known.get("failing_since_us")
-    return f"{known['reason']}{detail}{times}{f', for {_span(now_us - since)}' if since is not None else ''}"
+    return f"{known['reason']}{detail}{times}{f', for {span(now_us - since)}' if since is not None else ''}"
 
 
 def _move(known: Record, now_us: int) -> str | None:
     if known.get("move_url") is None:
         return None
     since = known.get("move_since_us")
-    lasting = f", for {_span(now_us - since)}" if since is not None else ""
+    lasting = f", for {span(now_us - since)}" if since is not None else ""
     return f"{known['move_url']} (seen {known.get('move_seen') or 0} times{lasting}; not confirmed yet)"
 
 
 def _finding(each: Finding, now_us: int) -> str:
     """One difference in a line: whose, over what, for how long."""
-    lasting = f"{each.reason}, for {_span(now_us - each.first_us)}, said {_span(now_us - each.last_us)} ago"
+    lasting = f"{each.reason}, for {span(now_us - each.first_us)}, said {span(now_us - each.last_us)} ago"
     theirs, ours = each.theirs or "nothing", each.ours or "none"
     return f"{each.source} has {each.field} {theirs}, we have {ours} ({lasting})"
 
@@ -126,7 +134,7 @@ def _finding(each: Finding, now_us: int) -> str:
 def _when(at_us: int, now_us: int) -> str:
     """An instant and how far off it is."""
     apart = now_us - at_us
-    distance = f"{_span(apart)} ago" if apart >= 0 else f"in {_span(-apart)}"
+    distance = f"{span(apart)} ago" if apart >= 0 else f"in {span(-apart)}"
     return f"{_instant(at_us):%Y-%m-%d %H:%M:%S} UTC ({distance})"
 
 
@@ -138,7 +146,7 @@ def _instant(at_us: int) -> datetime:
     return datetime.fromtimestamp(at_us // 1_000_000, UTC)
 
 
-def _span(us: int) -> str:
+def span(us: int) -> str:
     """A length of time in its largest whole unit, from two of it on: 119 min, 2 h."""
     seconds = us // 1_000_000
     for size, unit in _UNITS:

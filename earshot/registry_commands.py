@@ -82,7 +82,7 @@ def register(
     output: Output = "table",
 ) -> None:
     """Track podcasts: from then on they are polled. The same again changes nothing; labels add up."""
-    from earshot.show import bars, print_rows
+    from earshot.show import bars, print_rows, say
     from ingest.lake import utc_now_us
     from registry.podcasts import register as registering
 
@@ -95,6 +95,9 @@ def register(
             task = progress.add_task("registered", total=None)
             done = registering(engine, wanted, utc_now_us(), lambda n: progress.update(task, completed=n))
     print_rows([asdict(done)], list(asdict(done)), output)
+    if output == "table" and done.podcasts + done.returned:
+        then = "`earshot run` or `earshot sweep` polls them; `earshot status URL` tells of one"
+        say(screen, "next", then, "bold")
     refused.end(screen, done.registrations + done.known)
 
 
@@ -114,7 +117,7 @@ def deregister(
     output: Output = "table",
 ) -> None:
     """Cease to track podcasts. One that no tenant is left of is no longer polled; its history stays."""
-    from earshot.show import bars, print_rows
+    from earshot.show import bars, print_rows, say
     from ingest.feeds.urls import podcast_key
     from registry.podcasts import Deregistered
     from registry.podcasts import deregister as deregistering
@@ -134,6 +137,9 @@ def deregister(
                 why = reason or f"{of_tenant}, the last to track it, left"
                 done += deregistering(engine, keys, of_tenant, why, tell)
     print_rows([asdict(done)], list(asdict(done)), output)
+    if done.not_tracked:
+        others = "" if len(by_tenant) > 1 else f" by {tenant}"
+        say(screen, "note", f"{done.not_tracked:,} of them are not tracked{others}: nothing to do", "yellow")
     refused.end(screen, done.registrations)
 
 
@@ -156,7 +162,7 @@ def list_podcasts(
     from registry.podcasts import Filter
     from registry.tables import PodcastState
 
-    which = Filter(tenant, label, PodcastState(state) if state else None, host)
+    which = Filter(tenant, label, PodcastState(state) if state else None, _host(host) if host else None)
     limit = limit or (SHOWN_PODCASTS if output == "table" else None)
     with _registry(Settings.from_env(), must_be=True) as engine:
         found = _pages(engine, which, after, limit)
@@ -168,6 +174,9 @@ def list_podcasts(
             print_json(listed(podcast, list) for podcast in found)
         else:
             page = list(found)
+            if not page:
+                say(Console(stderr=True), "note", "no podcast is like that", "yellow")
+                return
             print_podcasts(page)
             if len(page) == limit:
                 more = f"there may be more: --after {page[-1].podcast_key}, or --output csv"
@@ -191,14 +200,18 @@ def status(
     from registry.findings import of_podcast
     from registry.podcasts import find
 
-    settings = Settings.from_env()
+    settings, screen = Settings.from_env(), Console(stderr=True)
     found: list[tuple[Podcast, Record | None, list[Finding]]] = []
     missing: list[str] = []
     with _registry(settings, must_be=True) as engine:
         for what in podcasts:
             known = find(engine, what)
             missing += [] if known else [what]
-            for podcast in known:
+            shown = known if output == "json" else known[:SHOWN_PODCASTS]
+            if len(shown) < len(known):
+                more = f"{what} means {len(known):,} podcasts, of which {len(shown)} are shown: --output json"
+                say(screen, "note", more, "yellow")
+            for podcast in shown:
                 key = podcast.podcast_key
                 found.append((podcast, _crawl_state(settings, key), of_podcast(engine, key)))
     now_us = utc_now_us()
@@ -213,10 +226,12 @@ def status(
             for podcast, state, findings in found
         )
     else:
-        for podcast, state, findings in found:
+        for number, (podcast, state, findings) in enumerate(found):
+            if number:
+                print()
             print_status(status_of(podcast, state, now_us, findings))
     for what in missing:
-        say(Console(stderr=True), "not tracked", what, "red")
+        say(screen, "not tracked", what or "'' names nothing", "red")
     if missing:
         raise typer.Exit(PARTLY if found else FAILED)
 
@@ -254,6 +269,22 @@ def _keys(engine: Engine, podcasts: list[str], refused: Refused) -> Iterator[int
             refused.take(Reject(what, 0, RejectReason.BAD_VALUE, f"means several podcasts; name one: {keys}"))
         else:
             refused.take(Reject(what, 0, RejectReason.NOT_TRACKED, "no such podcast is tracked"))
+
+
+def _host(text: str) -> str:
+    """As it stands in a feed's URL. Raises typer.BadParameter."""
+    from ingest.feeds.urls import BadFeedUrl, feed_url, host_of
+
+    try:
+        url = feed_url(f"https://{text}/")
+    except BadFeedUrl:
+        url = ""
+    if url.count("/") != 3 or host_of(url) != url[len("https://") : -1].strip("[]"):
+        raise typer.BadParameter(
+            f"{text!r} is no host such as feeds.example.com: without https://, port and path",
+            param_hint="--host",
+        )
+    return url[len("https://") : -1]
 
 
 def _check_names(tenant: str, labels: Iterable[str]) -> None:

@@ -95,6 +95,16 @@ def given(
     return _read(urls or [], sources, tenant, tuple(labels), refused)
 
 
+def _meant(url: str) -> str:
+    """What somebody who left the scheme out may have meant."""
+    from ingest.feeds.urls import BadFeedUrl, feed_url
+
+    try:
+        return "" if ":" in url or "." not in url else f"; did you mean {feed_url(f'https://{url}')}?"
+    except BadFeedUrl:
+        return ""
+
+
 def _read(
     urls: list[str],
     sources: list[tuple[Any, Path]],
@@ -109,7 +119,7 @@ def _read(
         try:
             yield registration(url, tenant, labels)
         except BadRegistration as error:
-            refused.take(Reject(url, 0, error.reason, str(error)))
+            refused.take(Reject(url, 0, error.reason, f"{error}{_meant(url)}"))
     for reader, path in sources:
         try:
             for each in reader(path, tenant, labels):

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from earshot.count import KEYS, MEASURES, Answer, By, Explanation
-from earshot.doctor import Finding, Verdict
+from earshot.finding import Finding, Verdict
 from earshot.restate import Plan, Restated
 from ingest.settings import Window
 

@@ -34,22 +34,26 @@ def connect(url: str | None, data: Path) -> Engine:
 
     Safe when several processes do it at once. Raises SettingError, which never shows a password.
     """
-    where = _checked(url) if url else URL.create("sqlite", database=str(data / FILE_NAME))
+    where = _place(url, data)
     if where.get_backend_name() == "sqlite" and sqlite3.sqlite_version_info < _SQLITE_NEEDED:
         needed = ".".join(map(str, _SQLITE_NEEDED))
         raise SettingError(_refusal(where, f"SQLite {sqlite3.sqlite_version} is older than {needed}"))
     if not url:
         data.mkdir(parents=True, exist_ok=True)
     engine = _engine(where)
-    try:
+    with _told(where, engine):
         _migrate(engine)
-    except (DBAPIError, migrations.TooNew) as error:
-        engine.dispose()
-        reason = str(error.orig if isinstance(error, DBAPIError) else error)
-        raise SettingError(
-            _refusal(where, " ".join(reason.split()))
-        ) from None  # the cause's text may hold what we hide
     return engine
+
+
+def is_current(url: str | None, data: Path) -> bool:
+    """Whether the registry, which is there, needs no migration. Raises SettingError as `connect` does."""
+    where = _place(url, data)
+    engine = _engine(where)
+    with _told(where, engine), engine.connect() as connection:
+        known = migrations.is_current(connection)
+    engine.dispose()
+    return known
 
 
 @contextlib.contextmanager
@@ -84,6 +88,24 @@ def alone(connection: Connection, what: str) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"earshot {what}"))))
 
 
+def described(url: str | None, data: Path) -> str:
+    """Which registry is meant, for people; without a password. Raises SettingError."""
+    return _shown(_place(url, data))
+
+
+@contextlib.contextmanager
+def _told(where: URL, engine: Engine) -> Iterator[None]:
+    """What fails becomes a SettingError, and the engine is disposed of."""
+    try:
+        yield
+    except (DBAPIError, migrations.TooNew) as error:
+        engine.dispose()
+        reason = str(error.orig if isinstance(error, DBAPIError) else error)
+        raise SettingError(
+            _refusal(where, " ".join(reason.split()))
+        ) from None  # the cause's text may hold what we hide
+
+
 def _migrate(engine: Engine) -> None:
     with engine.connect() as connection:
         if migrations.is_current(connection):
@@ -92,6 +114,10 @@ def _migrate(engine: Engine) -> None:
         alone(connection, "migration")
         if not migrations.is_current(connection):  # another process may have done it meanwhile
             migrations.upgrade(connection)
+
+
+def _place(url: str | None, data: Path) -> URL:
+    return _checked(url) if url else URL.create("sqlite", database=str(data / FILE_NAME))
 
 
 def _checked(text: str) -> URL:
@@ -113,8 +139,11 @@ def _refusal(url: URL, reason: str) -> str:
     for secret in (url.password, url.query.get("password")):
         if isinstance(secret, str) and secret:
             reason = reason.replace(secret, "***")
-    shown = url.set(query={}).render_as_string(hide_password=True)  # a query may hold the password, too
-    return f"setting {SETTING} = {shown} cannot be used: {reason}"
+    return f"setting {SETTING} = {_shown(url)} cannot be used: {reason}"
+
+
+def _shown(url: URL) -> str:
+    return url.set(query={}).render_as_string(hide_password=True)  # a query may hold the password, too
 
 
 def _engine(url: URL) -> Engine:

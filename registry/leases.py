@@ -1,7 +1,8 @@
 """Who works on which shard: leases with a fencing token, so that two workers never poll the same one.
 
 A lease ends by release or by time. Whoever takes a shard gets a greater fence than all before; a worker that
-slept through its lease is told so when it comes to write (`assert_held`).
+slept through its lease is told so when it comes to write (`assert_held`). Whoever takes a shard that was not
+given back is told so, too: the work on it may have ended half done.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import getpid
 
 from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, or_, select, update
@@ -26,6 +27,8 @@ class Lease:
     fence: int
     owner: str
     expires_us: int
+    # By the owner before; False: it died, could not finish, or there was none.
+    was_given_back: bool = field(default=True, compare=False)
 
 
 class LeaseLost(RuntimeError):
@@ -53,7 +56,10 @@ def claim(
     free = or_(leases.c.owner.is_(None), leases.c.expires_us <= now_us)
     expires_us = now_us + round(ttl_s * 1e6)
     with writing(engine) as connection:
-        held = set(connection.scalars(select(leases.c.shard).where(leases.c.shard.in_(wanted), ~free)))
+        known = select(leases.c.shard, leases.c.owner, free).where(leases.c.shard.in_(wanted))
+        before = connection.execute(known).tuples().all()
+        held = {shard for shard, _, is_free in before if not is_free}
+        given_back = {shard for shard, last, _ in before if last is None}
         chosen = [shard for shard in dict.fromkeys(wanted) if shard not in held][:at_most]
         if not chosen:
             return []
@@ -72,7 +78,11 @@ def claim(
             .returning(leases.c.shard, leases.c.fence)
         )
         fences = dict(connection.execute(taking).tuples().all())
-    return [Lease(shard, fences[shard], owner, expires_us) for shard in chosen if shard in fences]
+    return [
+        Lease(shard, fences[shard], owner, expires_us, shard in given_back)
+        for shard in chosen
+        if shard in fences
+    ]
 
 
 def renew(engine: Engine, held: Sequence[Lease], ttl_s: float, now_us: int) -> list[Lease]:
@@ -85,6 +95,11 @@ def renew(engine: Engine, held: Sequence[Lease], ttl_s: float, now_us: int) -> l
 def release(engine: Engine, held: Sequence[Lease]) -> None:
     """Give shards back before their time; those that others took meanwhile stay theirs."""
     _where_ours(engine, held, {"owner": None})
+
+
+def abandon(engine: Engine, held: Sequence[Lease]) -> None:
+    """Leave shards before their time whose work is not finished: who takes them next is told so."""
+    _where_ours(engine, held, {"expires_us": 0})
 
 
 def holds(engine: Engine, lease: Lease, now_us: int) -> bool:

@@ -14,7 +14,7 @@ from ingest.feeds.state import newest_changes
 from ingest.feeds.sweep import SweepSettings, Swept, sweep
 from ingest.lake import Lake, utc_now_us, write_parquet
 from ingest.logs.rules import prefixes_in_force
-from ingest.settings import Settings
+from ingest.settings import PREFIX, SettingError, Settings
 from registry.database import connected
 from registry.podcasts import registered
 from registry.tracker import leased
@@ -58,7 +58,20 @@ def export_registry(settings: Settings) -> Exported:
 
 
 def fetch_settings(settings: Settings) -> FetchSettings:
-    """Limits and politeness; test hosts and their addresses where settings name them."""
+    """Limits and politeness; test hosts and their addresses where settings name them. Raises SettingError."""
     hosts = frozenset(filter(None, (name.strip() for name in settings.feed_test_hosts.split(","))))
-    resolve = json.loads(Path(settings.feed_resolve).read_text()) if settings.feed_resolve else None
+    resolve = _addresses(settings.feed_resolve) if settings.feed_resolve else None
     return FetchSettings(contact=settings.publisher_contact, test_hosts=hosts, resolve=resolve)
+
+
+def _addresses(path: Path) -> dict[str, str]:
+    try:
+        said = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingError(f"setting {PREFIX}FEED_RESOLVE = {path} cannot be used: {error}") from None
+    if not (isinstance(said, dict) and all(isinstance(address, str) for address in said.values())):
+        raise SettingError(
+            f"setting {PREFIX}FEED_RESOLVE = {path} cannot be used: it is no JSON object of host name → "
+            "address:port"
+        )
+    return said

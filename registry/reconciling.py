@@ -26,7 +26,7 @@ from ingest.feeds.sources.reconcile import (
 )
 from ingest.feeds.sources.values import Ids
 from ingest.feeds.state import Shard, folder_of
-from ingest.feeds.urls import derived_guid
+from ingest.feeds.urls import derived_guid, is_derived_guid
 from ingest.lake import reading
 from registry.batches import PARAMETERS, batches
 from registry.database import writing
@@ -87,7 +87,7 @@ def known_of(engine: Engine, lake_root: Path, keys: Collection[int]) -> dict[int
 
 
 def _known(row: Any, declared: dict[int, str | None]) -> Known:
-    guid = declared.get(row.podcast_key) or row.podcast_guid
+    guid = declared.get(row.podcast_key) or _said_guid(row)
     tracked = Tracked(
         row.podcast_key,
         row.feed_url,
@@ -98,6 +98,16 @@ def _known(row: Any, declared: dict[int, str | None]) -> Known:
         row.podcastindex_id,
     )
     return Known(tracked, row.podcast_key in declared)
+
+
+def _said_guid(row: Any) -> str | None:
+    """The registry's guid, unless it only stands in for one that nobody had said."""
+    is_derived = is_derived_guid(row.podcast_guid, row.original_url or row.feed_url, row.feed_url)
+    return None if is_derived else row.podcast_guid
+
+
+def _is_gap(row: Any, name: Field) -> bool:
+    return (_said_guid(row) if name is Field.PODCAST_GUID else getattr(row, name)) is None
 
 
 def _declared(lake_root: Path, keys: Sequence[int]) -> dict[int, str | None]:
@@ -143,7 +153,7 @@ def _apply(
 ) -> None:
     query = select(podcasts).where(podcasts.c.podcast_key.in_(sorted(known)))
     locked = query.order_by(podcasts.c.podcast_key).with_for_update(key_share=True)
-    rows = {row["podcast_key"]: row for row in connection.execute(locked).mappings()}
+    rows = {row.podcast_key: row for row in connection.execute(locked)}
     asked = {(key, word.source) for key in words for word in words[key]}
     # What those propose that say nothing now.
     others: dict[tuple[int, str], set[str | None]] = defaultdict(set)
@@ -158,7 +168,7 @@ def _apply(
         wanted = [
             new
             for new in result.updates
-            if rows[key][new.field] is None and (ours.has_record or new.field is not Field.PODCAST_GUID)
+            if _is_gap(rows[key], new.field) and (ours.has_record or new.field is not Field.PODCAST_GUID)
         ]
         news = [new for new in wanted if others[key, new.field] <= {str(new.value)}]
         for still in wanted:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, Row, Table, bindparam, delete, exists
 from sqlalchemy.exc import DBAPIError
 
 from ingest.feeds.schema import canonical_json, shard_of
-from ingest.feeds.urls import podcast_key
+from ingest.feeds.urls import is_derived_guid, podcast_key
 from registry.ahead import ahead, without_gc
 from registry.batches import PARAMETERS, ROWS, SORTED_ROWS, batches
 from registry.database import alone, is_sqlite, writing
@@ -54,8 +54,9 @@ def register(
 ) -> Registered:
     """Track podcasts; reads `wanted` as it goes, in another thread.
 
-    Labels merge. Of a podcast that is there, ids only fill gaps, but a show_id that is given is taken. One
-    that was deregistered comes back. Batches commit one by one: a load that broke off is simply done again.
+    Labels merge. Of a podcast that is there, ids only fill gaps (a guid that was derived is one), but a
+    show_id that is given is taken. One that was deregistered comes back. Batches commit one by one: a load
+    that broke off is simply done again.
     """
     total, done = Registered(), 0
     with without_gc(), contextlib.closing(ahead(_in_order(wanted))) as windows:
@@ -127,7 +128,7 @@ def _known(
     connection: Connection, keys: Collection[int], lock: bool = False
 ) -> dict[int, Row[tuple[Any, ...]]]:
     """Those of `keys` that are there, with what a registration may change."""
-    columns = ("podcast_key", *_FILLED, "show_id", "state")
+    columns = ("podcast_key", "feed_url", "original_url", *_FILLED, "show_id", "state")
     query = select(*(podcasts.c[name] for name in columns)).order_by(podcasts.c.podcast_key)
     if lock:  # by key, as the crawler does it
         query = query.with_for_update(key_share=True)
@@ -205,13 +206,21 @@ def _news(row: Row[tuple[Any, ...]], wish: Registration) -> dict[str, object]:
     news: dict[str, object] = {
         name: value
         for name in _FILLED
-        if (value := getattr(wish, name)) is not None and getattr(row, name) is None
+        if (value := getattr(wish, name)) is not None
+        and (getattr(row, name) is None or (name == "podcast_guid" and _is_stand_in(row, value)))
     }
     if wish.show_id is not None and wish.show_id != row.show_id:
         news["show_id"] = wish.show_id
     if row.state == PodcastState.DEREGISTERED:
         news |= {"state": PodcastState.ACTIVE, "reason": None}
     return news
+
+
+def _is_stand_in(row: Row[tuple[Any, ...]], said: str) -> bool:
+    """Whether the podcast's guid is another than `said` and merely derived, since nobody had said any."""
+    if row.podcast_guid == said:
+        return False
+    return is_derived_guid(row.podcast_guid, row.original_url or row.feed_url, row.feed_url)
 
 
 def _update(

@@ -27,6 +27,7 @@ class LeasedShards:
         self._leases = {lease.shard: lease for lease in held}
         self._tracked: dict[int, pl.DataFrame] = {}
         self._hints: dict[int, list[hints.Hint]] = {}
+        self._committing: set[int] = set()
 
     @property
     def shards(self) -> list[int]:
@@ -34,9 +35,16 @@ class LeasedShards:
         return list(self._leases)
 
     def tracked(self, shard: int) -> pl.DataFrame:
-        """podcast_key, feed_url, state of all podcasts of the shard."""
-        columns = ("podcast_key", "feed_url", "state")
-        self._tracked[shard] = podcasts.tracked(self._engine, shard, columns)
+        """podcast_key, feed_url, state, podcast_guid, is_learnt of all podcasts of the shard.
+
+        Where the worker before did not come to give the shard back, it may have committed what it never
+        told the registry: then nothing of the shard counts as learnt.
+        """
+        columns = ("podcast_key", "feed_url", "state", "podcast_guid")
+        was_given_back = self._leases[shard].was_given_back
+        self._tracked[shard] = podcasts.tracked(self._engine, shard, columns).with_columns(
+            is_learnt=pl.col("podcast_guid").is_not_null() & was_given_back
+        )
         return self._tracked[shard]
 
     def notices(self, shard: int) -> list[Notice]:
@@ -48,17 +56,24 @@ class LeasedShards:
         return [Notice(*pair) for pair in newest.items()]
 
     def holds(self, shard: int) -> bool:
-        """Whether no other worker has taken the shard."""
+        """Whether no other worker has taken the shard; if so, a commit follows, and then `concluded`."""
+        self._committing.add(shard)
         return leases.holds(self._engine, self._leases[shard], utc_now_us())
 
-    def concluded(self, shard: int, crawled: Sequence[Record]) -> None:
-        """Take over addresses and states from the rows of a commit; forget what was acted on."""
-        learnt = _news(crawled, self._tracked.pop(shard))
-        if learnt:
-            podcasts.record_crawl(self._engine, learnt)
+    def concluded(self, shard: int, states: Sequence[Record], records: Sequence[Record]) -> None:
+        """Take over addresses, states and guids; forget what was acted on."""
+        lease = self._leases[shard]
+        learnt = _news(states, records, self._tracked.pop(shard))
+        try:
+            if learnt:
+                podcasts.record_crawl(self._engine, learnt, lease)
+        except leases.LeaseLost:
+            return  # we slept: who has the shard now found it not given back, and learns all of it
         if acted_on := self._hints.pop(shard):
             hints.settle(self._engine, acted_on)
-        leases.release(self._engine, [self._leases.pop(shard)])
+        del self._leases[shard]
+        self._committing.discard(shard)
+        leases.release(self._engine, [lease])
 
     def keep(self, held: Sequence[leases.Lease]) -> None:
         """The leases as they were renewed; those given back meanwhile are not ours any more."""
@@ -67,22 +82,44 @@ class LeasedShards:
     def held(self) -> list[leases.Lease]:
         return list(self._leases.values())
 
+    def end(self) -> None:
+        """Leave the shards that were not concluded. Where a commit may lie untold, of ours or of the worker
+        before us, the next worker is to know.
+        """
+        held = self.held()
+        untold = [each for each in held if each.shard in self._committing or not each.was_given_back]
+        leases.abandon(self._engine, untold)
+        leases.release(self._engine, [each for each in held if each not in untold])
 
-def _news(crawled: Sequence[Record], tracked: pl.DataFrame) -> list[podcasts.Crawled]:
-    """Where a commit says something else than the registry."""
-    keys = pl.Series([row["podcast_key"] for row in crawled], dtype=pl.Int64)
-    rows = tracked.filter(pl.col("podcast_key").is_in(keys.implode())).iter_rows()
-    known = {key: (url, state) for key, url, state in rows}
+
+def _news(
+    states: Sequence[Record], records: Sequence[Record], tracked: pl.DataFrame
+) -> list[podcasts.Crawled]:
+    """Where STATE and PODCASTS rows say something else than the registry."""
+    keys = pl.Series([row["podcast_key"] for row in states], dtype=pl.Int64)
+    rows = tracked.filter(pl.col("podcast_key").is_in(keys.implode()))
+    known = {row["podcast_key"]: row for row in rows.iter_rows(named=True)}
+    guids = {row["podcast_key"]: (row["podcast_guid"], row["guid_source"] == "declared") for row in records}
     news = []
-    for row in crawled:
-        url, was = known.get(row["podcast_key"], (None, PodcastState.DEREGISTERED.value))
-        if was == PodcastState.DEREGISTERED or row["tier_reason"] == DEREGISTERED:
+    for row in states:
+        ours = known.get(row["podcast_key"])
+        if ours is None or ours["state"] == PodcastState.DEREGISTERED or row["tier_reason"] == DEREGISTERED:
             continue
         state = _STATES.get(row["tier"] or "", PodcastState.ACTIVE)
-        if (url, was) != (row["feed_url"], state):
-            reason = row["tier_reason"] if state is not PodcastState.ACTIVE else None
+        reason = row["tier_reason"] if state is not PodcastState.ACTIVE else None
+        guid, is_declared = guids.get(row["podcast_key"], (None, False))
+        if (ours["feed_url"], ours["state"]) != (row["feed_url"], state) or (
+            guid and podcasts.guid_of(ours["podcast_guid"], guid, is_declared) != ours["podcast_guid"]
+        ):
             news.append(
-                podcasts.Crawled(row["podcast_key"], feed_url=row["feed_url"], state=state, reason=reason)
+                podcasts.Crawled(
+                    row["podcast_key"],
+                    feed_url=row["feed_url"],
+                    podcast_guid=guid,
+                    is_guid_declared=is_declared,
+                    state=state,
+                    reason=reason,
+                )
             )
     return news
 
@@ -107,4 +144,4 @@ def leased(
     finally:
         over.set()
         renewing.join()
-        leases.release(engine, tracker.held())
+        tracker.end()

@@ -21,6 +21,7 @@ from ingest.feeds.recurrence import rule_text
 from ingest.feeds.rhythm import MOST_PUBLICATIONS
 from ingest.feeds.schema import PODCAST_CONTENT, ChangeType, Record, canonical_json
 from ingest.feeds.told import change_row, told
+from ingest.feeds.urls import derived_guid
 
 _EMPTY: Record = {}
 
@@ -64,7 +65,7 @@ def detect(
     records = {key: previous.episodes[key] for key in needed if key in previous.episodes}
     found = identified(podcast_key, previous.items, records, parsed, canonical)
     episodes = EpisodeChanges(podcast_key, previous.items, records, found, now_us, canonical)
-    content = _podcast_content(parsed, previous.podcast)
+    content = _podcast_content(parsed, previous.podcast, feed_url)
     content_hash = _moved_hash(flaps.last_good(state), previous.podcast, content, episodes)
     state, is_damped = flaps.observed(state, content_hash, now_us)
     if is_damped:
@@ -84,11 +85,14 @@ def detect(
     )
 
 
-def _podcast_content(parsed: ParsedFeed, known: Record | None) -> Record:
-    """A derived guid stays the one derived first: it names the podcast, also where its feed moved since."""
+def _podcast_content(parsed: ParsedFeed, known: Record | None, feed_url: str) -> Record:
+    """A derived guid is of the feed's own URL, not of one that it redirects to for now; and it stays the one
+    derived first: it names the podcast, also where its feed moved since.
+    """
     content = {name: parsed.content[name] for name in PODCAST_CONTENT}
-    if known is not None and content["guid_source"] == known["guid_source"] == "derived":
-        content["podcast_guid"] = known["podcast_guid"]
+    if content["guid_source"] == "derived":
+        is_known = known is not None and known["guid_source"] == "derived"
+        content["podcast_guid"] = known["podcast_guid"] if known and is_known else derived_guid(feed_url)
     return content
 
 

@@ -104,7 +104,7 @@ def next_due(state: Record, now_us: int, jitter: float) -> Due:
     if tier is Tier.DEAD:
         line = f"{_failing(state)}; probed monthly"
     elif failures:
-        line = f"{_failing(state)}; tried again in {often}"
+        line = f"{_failing(state)}; tried again after {often}"
     else:
         told = told or (", since it tells us of changes" if _is_told(state, now_us) else "")
         line = f"{_publishing(state, rhythm)}; polled every {often}"

@@ -256,6 +256,23 @@ def read_state(folder: Path) -> pl.DataFrame:
     return _read_whole(path) if path.exists() else pl.DataFrame(schema=STATE)
 
 
+def read_states(lake_root: Path, columns: Sequence[str]) -> pl.DataFrame:
+    """`columns` of STATE of all shards; 0.3 s for a million podcasts."""
+    none = pl.DataFrame(schema={name: STATE[name] for name in columns})
+    paths = _state_paths(lake_root)
+    return pl.concat([none, *(pl.read_parquet(path.read_bytes(), columns=list(columns)) for path in paths)])
+
+
+def last_commit_us(lake_root: Path) -> int | None:
+    """When a shard was committed last, by the clock of the file system; None: none ever was."""
+    return max((path.stat().st_mtime_ns // 1000 for path in _state_paths(lake_root)), default=None)
+
+
+def _state_paths(lake_root: Path) -> list[Path]:
+    paths = (folder_of(lake_root, shard) / "state.parquet" for shard in range(SHARDS))
+    return [path for path in paths if path.exists()]
+
+
 def table_files(folder: Path, table: str) -> list[Path]:
     """The files that hold a table's rows, oldest first, obsolete ones left out."""
     files = sorted((folder / table).glob("[0-9]*.parquet"), key=_order)

@@ -53,17 +53,21 @@ class Tracker(Protocol):
     """What a sweep asks of the registry (registry/tracker.py)."""
 
     def tracked(self, shard: int) -> pl.DataFrame:
-        """podcast_key, feed_url, state of all podcasts of the shard."""
+        """podcast_key, feed_url, state of all podcasts of the shard, and is_learnt: whether the registry
+        knows for sure what former commits said of it.
+        """
         ...
 
     def notices(self, shard: int) -> Sequence[Notice]: ...
 
     def holds(self, shard: int) -> bool:
-        """Whether the shard is still ours to write."""
+        """Whether the shard is still ours to write: asked right before a commit."""
         ...
 
-    def concluded(self, shard: int, crawled: Sequence[Record]) -> None:
-        """A commit is written: take over its STATE rows, forget the notices acted on, give the shard back."""
+    def concluded(self, shard: int, states: Sequence[Record], records: Sequence[Record]) -> None:
+        """What was to be written is: take over `states` and `records` (visit.Told), forget the notices acted
+        on, give the shard back.
+        """
         ...
 
 
@@ -267,11 +271,11 @@ class Sweep:
         """Judge and commit a shard; it is not ours any more when another worker took it."""
         visit = self._visits.pop(shard)
         try:
-            outcome, crawled = conclude(self._root, visit, self._prefixes, lambda: self._tracker.holds(shard))
+            outcome, told = conclude(self._root, visit, self._prefixes, lambda: self._tracker.holds(shard))
         except LeaseLost:
             self._swept.lost.append(shard)
             return
-        self._tracker.concluded(shard, crawled)
+        self._tracker.concluded(shard, told.states, told.records)
         self._swept.outcomes.append(outcome)
 
 

@@ -73,6 +73,11 @@ def derived_guid(url: str) -> str:
     return str(uuid.uuid5(_GUID_NAMESPACE, _bare(url)))
 
 
+def is_derived_guid(guid: str | None, *urls: str) -> bool:
+    """Whether nobody needs to have said it: it follows from one of the podcast's URLs."""
+    return guid is not None and guid in map(derived_guid, urls)
+
+
 def normal_guid(text: str) -> str:
     """A podcast:guid as it is kept: a UUID in its one written form, what is none as it is."""
     try:

@@ -60,6 +60,7 @@ class Visit:
     due: pl.DataFrame  # columns of STATE, the podcasts to poll
     settled: list[Record]  # STATE rows that change without a poll
     podcasts: int
+    unlearnt: list[int]  # podcasts of whose last good record the registry may not know
     polls: list[Poll] = field(default_factory=list)
     _items: dict[int, Record] | None = None
 
@@ -73,6 +74,14 @@ class Visit:
     def row(self, podcast_key: int) -> Record:
         """The STATE row of a podcast that is due."""
         return self.due.row(int(self.due["podcast_key"].search_sorted(podcast_key)), named=True)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the registry is to know after a visit: rows of the commit, and those of `Visit.unlearnt`."""
+
+    states: list[Record]  # podcast_key, feed_url, tier, tier_reason, and perhaps more of STATE
+    records: list[Record]  # podcast_key, podcast_guid, guid_source, and perhaps more of PODCASTS
 
 
 @dataclass
@@ -95,7 +104,7 @@ class Outcome:
 def begin(
     lake_root: Path, number: int, tracked: pl.DataFrame, notices: Sequence[Notice], now_us: int, end_us: int
 ) -> Visit:
-    """What is due in a shard by `end_us`. `tracked`: podcast_key, feed_url, state of all its podcasts."""
+    """What is due in a shard by `end_us`. `tracked`: podcast_key, feed_url, state, is_learnt of all."""
     with opened(lake_root, number) as shard:
         state, generation = shard.state(), shard.generation()
     changed = {row["podcast_key"]: row for row in _settled(state, tracked, now_us)}
@@ -116,7 +125,16 @@ def begin(
         due=due.sort("podcast_key"),
         settled=[row for key, row in changed.items() if key not in polled],
         podcasts=state.height,
+        unlearnt=_unlearnt(state, tracked),
     )
+
+
+def _unlearnt(state: pl.DataFrame, tracked: pl.DataFrame) -> list[int]:
+    untold = tracked.filter(pl.col("is_learnt").not_() & (pl.col("state") != "deregistered"))
+    if untold.is_empty():
+        return []
+    has_record = state.filter(pl.col("fetched_us").is_not_null())
+    return has_record.join(untold, on="podcast_key", how="semi")["podcast_key"].to_list()
 
 
 def _settled(state: pl.DataFrame, tracked: pl.DataFrame, now_us: int) -> list[Record]:
@@ -140,8 +158,8 @@ def _settled(state: pl.DataFrame, tracked: pl.DataFrame, now_us: int) -> list[Re
 
 def conclude(
     lake_root: Path, visit: Visit, prefixes: PrefixRules, may_commit: Callable[[], bool] = lambda: True
-) -> tuple[Outcome, list[Record]]:
-    """Judge the polls and commit; (for reports, the STATE rows written).
+) -> tuple[Outcome, Told]:
+    """Judge the polls and commit; (for reports, for the registry).
 
     Raises LeaseLost where the shard went to another worker, and OSError.
     """
@@ -153,7 +171,20 @@ def conclude(
         if commit.state:
             outcome.generation = shard.commit(commit, may_commit)
             shard.compact()
-    return outcome, commit.state
+        return outcome, _told(shard, visit, commit)
+
+
+def _told(shard: Shard, visit: Visit, commit: Commit) -> Told:
+    if not visit.unlearnt:
+        return Told(commit.state, commit.podcasts)
+    is_unlearnt = pl.col("podcast_key").is_in(visit.unlearnt)
+    # The guids are read now: those of the commit are among them.
+    written = {row["podcast_key"] for row in commit.state}
+    others = shard.state().filter(is_unlearnt, pl.col("podcast_key").is_in(written).not_())
+    states = others.select("podcast_key", "feed_url", "tier", "tier_reason")
+    guids = shard.podcasts(visit.unlearnt, ("podcast_guid", "guid_source"))
+    records = [row for row in commit.podcasts if row["podcast_key"] not in guids]
+    return Told([*commit.state, *states.iter_rows(named=True)], [*records, *guids.values()])
 
 
 def _judged(shard: Shard, visit: Visit, prefixes: PrefixRules, outcome: Outcome) -> Commit:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from earshot.doctor import Finding, Verdict, examine
+from earshot.doctor import examine
+from earshot.finding import Finding, Verdict
 from ingest.reference.refresh import refresh
 from ingest.settings import Settings
 from tests.ingest.samples import bunny, land, nginx, settings_of

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from earshot.doctor import Finding, Verdict, examine
+from earshot.doctor import examine
+from earshot.finding import Finding, Verdict
 from ingest.reference.refresh import refresh
 from ingest.reference.store import ListStore
 from ingest.settings import Settings

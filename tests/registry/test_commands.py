@@ -85,6 +85,22 @@ def test_urls_are_registered_and_listed(earshot: Earshot) -> None:
     }
 
 
+def test_who_registers_is_told_what_comes_next_and_only_in_a_table(earshot: Earshot) -> None:
+    assert "next: `earshot run` or `earshot sweep`" in earshot("register", A).err
+    assert "next" not in earshot("register", A).err  # nothing new
+    assert "next" not in earshot("register", B, "--output", "json").err
+
+
+def test_a_url_without_its_scheme_is_understood_where_it_is_safe_to(earshot: Earshot) -> None:
+    said = earshot("register", "a.example.com/feed.xml")
+    assert said.code == 1 and f"did you mean {A}?" in said.err
+    assert "mean" not in earshot("register", "nonsense").err
+    earshot("register", A, "http://localhost/feed")
+    assert earshot("status", "a.example.com/feed.xml").code == 0
+    assert earshot("status", "https://localhost/feed").code == 0
+    assert earshot("deregister", "a.example.com/feed.xml").code == 0
+
+
 def test_what_is_refused_is_shown_and_kept(earshot: Earshot, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text(f"url,labels\n{A},x\nnonsense,\n{A},x\n" + "ftp://b,\n" * 30)
     said = earshot("register", "--csv", "s.csv", "--rejects", "refused.csv", "--output", "json")
@@ -129,6 +145,10 @@ def test_a_file_that_cannot_be_used_does_not_stop_the_others(earshot: Earshot, t
         (["register", A, "--tenant", "two words"], "tenant 'two words'"),
         (["register", A, "--label", "a/b"], "label 'a/b'"),
         (["list", "--state", "asleep"], "asleep"),
+        (["list", "--host", "https://a.example.com"], "no host such as"),
+        (["list", "--host", "a.example.com:80"], "no host such as"),
+        (["list", "--host", "a.example.com/feed"], "no host such as"),
+        (["list", "--host", "two words"], "no host such as"),
     ],
 )
 def test_wrong_usage_is_told(earshot: Earshot, arguments: list[str], message: str) -> None:
@@ -169,6 +189,12 @@ def test_what_is_not_tracked_cannot_be_left(earshot: Earshot) -> None:
     assert earshot("deregister", B).code == 1
 
 
+def test_to_leave_what_one_does_not_track_is_no_failure_but_told(earshot: Earshot) -> None:
+    earshot("register", A, "--tenant", "acme")
+    said = earshot("deregister", A, "--tenant", "acmee")
+    assert said.code == 0 and "1 of them are not tracked by acmee" in said.err
+
+
 def test_a_guid_of_several_podcasts_is_not_enough_to_leave(earshot: Earshot, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text(f"url,guid\n{A},{GUID}\n{B},{GUID}\n")
     earshot("register", "--csv", "s.csv")
@@ -181,7 +207,10 @@ def test_the_listing_is_filtered_and_paged(earshot: Earshot) -> None:
     earshot("register", B, "--tenant", "acme")
     assert [row["feed_url"] for row in earshot("list", "--tenant", "acme", "--output", "json").rows] == [B]
     assert len(earshot("list", "--label", "lead", "--output", "json").rows) == 60
-    assert earshot("list", "--host", "nowhere.example.com", "--output", "json").rows == []
+    nowhere = ("list", "--host", "nowhere.example.com")
+    assert earshot(*nowhere, "--output", "json").rows == []
+    assert earshot(*nowhere).out == "" and "no podcast is like that" in earshot(*nowhere).err
+    assert len(earshot("list", "--host", "ONE.example.com.", "--output", "json").rows) == 60
     lines = earshot("list", "--output", "csv").out.splitlines()
     assert len(lines) == 62
     table = earshot("list", "--host", "one.example.com")
@@ -208,6 +237,16 @@ def test_status_names_what_is_not_tracked(earshot: Earshot) -> None:
     said = earshot("status", B)
     assert said.code == 1 and f"not tracked: {B}" in said.err
     assert earshot("status", A, B).code == 3
+
+
+def test_status_of_a_guid_that_many_claim_shows_some_of_them(earshot: Earshot, tmp_path: Path) -> None:
+    urls = [f"https://claims.example.com/{n},{GUID}" for n in range(60)]
+    (tmp_path / "s.csv").write_text("\n".join(["url,guid", *urls]))
+    earshot("register", "--csv", "s.csv")
+    said = earshot("status", GUID)
+    assert said.out.count("not polled yet") == 50
+    assert f"{GUID} means 60 podcasts, of which 50 are shown" in said.err
+    assert len(earshot("status", GUID, "--output", "json").rows) == 60
 
 
 def test_a_table_says_why_a_podcast_is_not_active(earshot: Earshot, url: str, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def crawled(**known: Any) -> Record:
         (podcast(), None, "not polled yet: waits for the next sweep of shard 3"),
         (podcast(), dict.fromkeys(STATE), "not polled yet: waits for the next sweep of shard 3"),
         (podcast(), crawled(), "active: publishes every 2 days; due in 40 min"),
-        (podcast(), crawled(next_due_us=NOW - 3 * H), "active: publishes every 2 days; due since 3 h"),
+        (podcast(), crawled(next_due_us=NOW - 3 * H), "active: publishes every 2 days; was due 3 h ago"),
         (
             podcast(PodcastState.GONE, "410"),
             crawled(tier=Tier.GONE, tier_reason="gone: 410 three times"),
@@ -79,6 +79,8 @@ def test_times_are_told_with_their_distance() -> None:
     assert told.last_change == "2026-08-29 00:00:00 UTC (3 d ago)"
     assert told.next_poll == "2026-09-01 00:40:00 UTC (in 40 min)"
     assert told.last_notice is None
+    late = status_of(podcast(), crawled(next_due_us=NOW - 3 * H), NOW)
+    assert late.next_poll == "with the next sweep; was due 2026-08-31 21:00:00 UTC (3 h ago)"
     assert told.tracked_by == ("acme: customer, lead; since 2026-07-23", "other; since 2026-09-01")
 
 

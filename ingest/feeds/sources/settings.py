@@ -166,12 +166,25 @@ class FeedSources(BaseModel):
         Raises SettingError naming table, key and what is allowed: never a value that may be a secret.
         """
         sources = cls.read(settings)
-        env = os.environ if environ is None else environ
-        if sources.podcastindex.on:
-            sources.podcastindex.credentials(env)
-        if sources.websub.on and sources.websub.callback is not None:
-            sources.websub.master(env)
+        for name in cls.model_fields:
+            sources.require_keys(name, environ)
         return sources
+
+    def require_keys(self, name: str, environ: Mapping[str, str] | None = None) -> bool:
+        """Whether the source `name` needs keys; those it needs are there, else raises SettingError."""
+        env = os.environ if environ is None else environ
+        if name == podcastindex.NAME and self.podcastindex.on:
+            self.podcastindex.credentials(env)
+        elif name == websub.NAME and self.websub.on and self.websub.callback is not None:
+            self.websub.master(env)
+        else:
+            return False
+        return True
+
+    def key_names(self) -> set[str]:
+        """The environment variables that hold keys."""
+        names = (self.podcastindex.key_env, self.podcastindex.secret_env, self.websub.secret_env)
+        return {name for name in names if name is not None}
 
     @classmethod
     def read(cls, settings: Settings) -> FeedSources:

@@ -107,7 +107,7 @@ def test_the_reason_tells_rhythm_hours_and_interval() -> None:
         ({"reason": Reason.FLAPPING}, f"{WEEKLY}; polled every 4.8 h; alternates between contents"),
         (
             {"reason": Reason.TIMEOUT, "failures": 2, "failing_since_us": NOW_US - HOUR_US},
-            "regular: timeout 2 times since 2026-05-28; tried again in 19.2 h",
+            "regular: timeout 2 times since 2026-05-28; tried again after 19.2 h",
         ),
         (
             {"reason": Reason.NOT_FOUND, "failures": 9, "failing_since_us": NOW_US - 30 * DAY_US},

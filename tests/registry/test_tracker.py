@@ -1,0 +1,263 @@
+"""What sweeps learn stands in the registry: on both databases, whoever dies in between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from ingest.feeds.fetch import FetchSettings
+from ingest.feeds.hosters import Pace
+from ingest.feeds.schema import shard_of
+from ingest.feeds.state import Shard
+from ingest.feeds.sweep import SweepSettings, Swept, sweep
+from ingest.feeds.urls import derived_guid, podcast_key
+from ingest.lake import utc_now_us
+from ingest.logs.prefixes import PrefixRules
+from registry import leases, podcasts
+from registry.database import connect
+from registry.podcasts import Crawled, Podcast, Registration, deregister, find, register, tracked_version
+from registry.tracker import leased
+
+DECLARED, OTHER = "917393e3-1b1e-5cef-ace4-edaa54e1f810", "2d3b7bb2-7d3c-5f8e-9d3c-0d8c1b2f5f11"
+URL = "http://pod.example.com/feed.xml"
+KEY, SHARD = podcast_key(URL), shard_of(podcast_key(URL))
+DERIVED = derived_guid(URL)
+HOUR = 3_600_000_000
+
+
+@dataclass
+class Feed:
+    """One feed on a local server: `guid` is what it declares. Answers 304 while nothing changed."""
+
+    guid: str | None = None
+    status: int = 200
+    asked: list[int] = field(default_factory=list)  # the statuses answered
+    port: int = 0
+
+    def body(self) -> bytes:
+        declared = f"<podcast:guid>{self.guid}</podcast:guid>" if self.guid else ""
+        return (
+            '<?xml version="1.0"?><rss version="2.0" xmlns:podcast="https://podcastindex.org/namespace/1.0">'
+            f"<channel><title>T</title>{declared}<item><title>One</title><guid>episode-one</guid>"
+            "<pubDate>Tue, 01 Sep 2026 06:00:00 GMT</pubDate>"
+            '<enclosure url="https://cdn.example.com/1.mp3" length="9" type="audio/mpeg"/></item>'
+            "</channel></rss>"
+        ).encode()
+
+
+@pytest.fixture
+def feed() -> Iterator[Feed]:
+    served = Feed()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            body, etag = served.body(), f'"{served.guid}"'
+            is_known = self.headers.get("If-None-Match") == etag
+            status = 304 if served.status == 200 and is_known else served.status
+            served.asked.append(status)
+            self.send_response(status)
+            self.send_header("ETag", etag)
+            self.send_header("Content-Length", "0" if status != 200 else str(len(body)))
+            self.end_headers()
+            self.wfile.write(body if status == 200 else b"")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served.port = server.server_port
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield served
+    server.shutdown()
+    server.server_close()
+
+
+def poll(engine: Engine, lake: Path, port: int, at_us: int, lease_s: float = 60) -> Swept:
+    """What is due at `at_us` is polled."""
+    fetch = FetchSettings(
+        pace=Pace(10_000, 50),
+        hosters={},
+        test_hosts=frozenset({"127.0.0.0/8"}),
+        resolve={"pod.example.com": f"127.0.0.1:{port}"},
+    )
+    how = SweepSettings(budget_s=30, tick_s=0, parsers=1, fetch=fetch)
+    with leased(engine, [SHARD], lease_s=lease_s) as tracker:
+        return sweep(lake, tracker.shards, tracker, how, PrefixRules.built_in(), lambda: at_us)
+
+
+def only(engine: Engine, what: str = URL) -> Podcast:
+    (podcast,) = find(engine, what)
+    return podcast
+
+
+NOW = 1_788_220_800_000_000  # 2026-09-01
+MONTH = 31 * 24 * HOUR
+
+
+def test_after_its_first_poll_a_podcast_is_found_by_its_guid(
+    engine: Engine, tmp_path: Path, feed: Feed
+) -> None:
+    register(engine, [Registration(URL)], NOW)
+    poll(engine, tmp_path, feed.port, NOW)
+    assert (only(engine, DERIVED).podcast_key, only(engine).show_id) == (KEY, DERIVED)
+    feed.guid = DECLARED
+    poll(engine, tmp_path, feed.port, NOW + MONTH)
+    assert find(engine, DERIVED) == []
+    assert (only(engine, DECLARED.upper()).podcast_key, only(engine).show_id) == (KEY, DECLARED)
+
+
+def test_a_derived_guid_ends_neither_a_registered_nor_a_declared_one(
+    engine: Engine, tmp_path: Path, feed: Feed
+) -> None:
+    register(engine, [Registration(URL, podcast_guid=OTHER)], NOW)
+    poll(engine, tmp_path, feed.port, NOW)
+    assert only(engine).podcast_guid == OTHER
+    feed.guid = DECLARED
+    poll(engine, tmp_path, feed.port, NOW + MONTH)
+    assert only(engine).podcast_guid == DECLARED
+    feed.guid = None
+    assert poll(engine, tmp_path, feed.port, NOW + 2 * MONTH).total("changed") == 1
+    assert only(engine).podcast_guid == DECLARED
+
+
+def test_a_guid_registered_later_takes_the_place_of_a_derived_one_only(
+    engine: Engine, tmp_path: Path, feed: Feed
+) -> None:
+    register(engine, [Registration(URL)], NOW)
+    poll(engine, tmp_path, feed.port, NOW)
+    assert register(engine, [Registration(URL, podcast_guid=OTHER)], NOW).updated == 1
+    assert only(engine).podcast_guid == OTHER
+    assert register(engine, [Registration(URL, podcast_guid=DECLARED)], NOW).updated == 0
+    assert only(engine).podcast_guid == OTHER
+
+
+def test_a_show_id_of_its_own_stays(engine: Engine, tmp_path: Path, feed: Feed) -> None:
+    register(engine, [Registration(URL, show_id="show-1")], NOW)
+    poll(engine, tmp_path, feed.port, NOW)
+    assert (only(engine).podcast_guid, only(engine).show_id) == (DERIVED, "show-1")
+
+
+def test_an_unchanged_podcast_costs_no_look_at_its_record_and_no_write(
+    engine: Engine, tmp_path: Path, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(engine, [Registration(URL)], NOW)
+    poll(engine, tmp_path, feed.port, NOW)
+    version = tracked_version(engine, SHARD)
+    monkeypatch.delattr(Shard, "podcasts")
+    monkeypatch.delattr(podcasts, "record_crawl")
+    assert poll(engine, tmp_path, feed.port, NOW + MONTH).total("unchanged") == 1
+    assert feed.asked == [200, 304] and tracked_version(engine, SHARD) == version
+
+
+def test_what_was_committed_by_a_worker_killed_before_it_told_is_learnt_without_a_poll(
+    engine: Engine, url: str, tmp_path: Path, feed: Feed
+) -> None:
+    register(engine, [Registration(URL)], NOW)
+    poll(engine, tmp_path, feed.port, NOW)
+    feed.guid = DECLARED
+    dying = subprocess.run(
+        [sys.executable, "-m", "tests.registry.test_tracker", url, str(tmp_path), str(feed.port)],
+        timeout=120,
+    )
+    assert dying.returncode == -signal.SIGKILL
+    assert only(engine).podcast_guid == DERIVED  # it died between the two
+    asked = len(feed.asked)
+    is_free = False
+    while not is_free:  # until the dead one's lease is over
+        with leased(
+            engine, [SHARD]
+        ) as tracker:  # who ends before it comes to the shard leaves it to the next
+            is_free = bool(tracker.shards)
+        time.sleep(0.05)
+    assert poll(engine, tmp_path, feed.port, NOW + MONTH).total("due") == 0
+    assert only(engine).podcast_guid == DECLARED and len(feed.asked) == asked
+    (lease,) = leases.claim(engine, "next", [SHARD], 1, utc_now_us())
+    assert lease.was_given_back
+
+
+def test_what_the_registry_refused_is_learnt_by_the_next_sweep(
+    engine: Engine, tmp_path: Path, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(engine, [Registration(URL, podcast_guid=OTHER)], NOW)
+    feed.guid = DECLARED
+
+    def failing(*_: object) -> int:
+        raise OSError("the registry is gone")
+
+    with monkeypatch.context() as broken, pytest.raises(OSError, match="gone"):
+        broken.setattr(podcasts, "record_crawl", failing)
+        poll(engine, tmp_path, feed.port, NOW)
+    assert poll(engine, tmp_path, feed.port, NOW).total("polled") == 0
+    assert only(engine).podcast_guid == DECLARED
+
+
+def test_a_registry_made_anew_over_an_old_lake_learns_what_the_lake_knows(
+    engine: Engine, tmp_path: Path, feed: Feed
+) -> None:
+    before = connect(None, tmp_path / "old")
+    feed.guid = DECLARED
+    register(before, [Registration(URL)], NOW)
+    poll(before, tmp_path, feed.port, NOW)
+    before.dispose()
+    poll(engine, tmp_path, feed.port, NOW)  # its leases are no news any more when the podcast comes
+    register(engine, [Registration(URL)], NOW)
+    poll(engine, tmp_path, feed.port, NOW + 1)
+    assert only(engine).podcast_guid == DECLARED
+
+
+def test_a_worker_that_slept_after_its_commit_tells_nothing_old(
+    engine: Engine, tmp_path: Path, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(engine, [Registration(URL)], NOW)
+    feed.guid = OTHER
+    recording = podcasts.record_crawl
+
+    def asleep(engine: Engine, learnt: list[Crawled], lease: leases.Lease) -> int:
+        monkeypatch.setattr(podcasts, "record_crawl", recording)
+        leases.abandon(engine, [lease])  # its time is over
+        feed.guid = DECLARED
+        poller = threading.Thread(target=poll, args=(engine, tmp_path, feed.port, NOW + MONTH))
+        poller.start()
+        poller.join()
+        return recording(engine, learnt, lease)
+
+    monkeypatch.setattr(podcasts, "record_crawl", asleep)
+    poll(engine, tmp_path, feed.port, NOW)
+    assert feed.asked == [200, 200]
+    assert only(engine).podcast_guid == DECLARED
+
+
+def test_the_guid_of_a_podcast_nobody_tracks_any_more_is_not_looked_up(
+    engine: Engine, tmp_path: Path, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(engine, [Registration(URL)], NOW)
+    feed.status = 404
+    poll(engine, tmp_path, feed.port, NOW)
+    deregister(engine, [KEY], "default", "asked")
+    monkeypatch.delattr(Shard, "podcasts")
+    poll(engine, tmp_path, feed.port, NOW + MONTH)
+    assert (only(engine).state, only(engine).podcast_guid) == ("deregistered", None)
+
+
+def _die(*_: object) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+if __name__ == "__main__":
+    podcasts.record_crawl = _die
+    address, folder, port_text = sys.argv[1:]
+    poll(connect(address, Path()), Path(folder), int(port_text), NOW + MONTH, lease_s=0.5)
