@@ -173,7 +173,10 @@ def test_two_processes_share_the_shards_and_one_takes_over_what_a_killed_one_hel
         (dead,) = [path for path in tmp_path.glob("fences-*") if f":{victim.pid}:" in path.name]
         lines = [tuple(map(int, line.split())) for line in dead.read_text().splitlines()]
         last = dict(lines)  # shard → the last fence the dead one had
-        (alive,) = [path for path in tmp_path.glob("fences-*") if f":{survivor.pid}:" in path.name]
+        while not (found := [p for p in tmp_path.glob("fences-*") if f":{survivor.pid}:" in p.name]):
+            assert survivor.poll() is None  # it may only be starting
+            time.sleep(0.05)
+        (alive,) = found
 
         def taken_over() -> bool:
             now: dict[int, int] = {}
