@@ -34,14 +34,17 @@ from ingest.feeds.identity import episode_key
 from ingest.feeds.parse import parse_feed
 from ingest.feeds.schedule import next_due
 from ingest.feeds.schema import EPISODES, ITEMS, PODCAST_CONTENT, PODCASTS, SHARDS, STATE, Record
-from ingest.feeds.state import ROW_GROUP, TABLES, Generation, folder_of, write_state
+from ingest.feeds.state import ROW_GROUP, TABLES, Generation, Shard, folder_of, write_state
 from ingest.feeds.urls import podcast_key
 from ingest.lake import write_parquet
 from ingest.schema import Schema
+from registry.database import connected
+from registry.podcasts import Crawled, record_crawl
+from registry.shards import saw, versions
 
 DUE = 60_000
 NOW_US = world.START_US + HOUR
-VERSION = "3"  # of the prepared state; raised with a column of the frames
+VERSION = "4"  # of the prepared state; raised with a column of the frames
 
 
 def run(rows: int | None, repeats: int) -> Figures:
@@ -126,6 +129,8 @@ def _prepared(due: int) -> Path:
         exemplars = {template: _exemplar(template) for template in templates}
         say(f"writing what is known of {due:,} due podcasts, once ...")
         _write_known(folder / "lake", due, exemplars)
+        say("telling the registry what the sweeps of before learnt, once ...")
+        _tell(folder)
         with replacing(folder / "ready") as path:
             path.touch()
     return folder
@@ -198,6 +203,21 @@ def _write_known(lake: Path, due: int, exemplars: Mapping[int, _Exemplar]) -> No
         )
         if done % 32 == 0:
             say(f"  {done} of {SHARDS} shards")
+
+
+def _tell(data: Path) -> None:
+    """The registry as those sweeps left it: it knows the guids, and they have seen all that was registered."""
+    with connected(None, data) as engine:
+        for shard, version in versions(engine).items():
+            known = Shard(data / "lake", shard)
+            records = known.podcasts(known.state()["podcast_key"].to_list(), ("podcast_guid", "guid_source"))
+            learnt = [
+                Crawled(
+                    key, podcast_guid=row["podcast_guid"], is_guid_declared=row["guid_source"] == "declared"
+                )
+                for key, row in records.items()
+            ]
+            saw(engine, shard, version + (record_crawl(engine, learnt) > 0))
 
 
 def _rows_of(exemplar: _Exemplar, numbers: Sequence[int]) -> world.Rows:

@@ -102,6 +102,15 @@ def abandon(engine: Engine, held: Sequence[Lease]) -> None:
     _where_ours(engine, held, {"expires_us": 0})
 
 
+def taken(engine: Engine, now_us: int) -> tuple[set[int], set[int]]:
+    """The shards that workers are at, and those that the last worker did not give back in time."""
+    query = select(leases.c.shard, leases.c.expires_us > now_us).where(leases.c.owner.is_not(None))
+    with engine.connect() as connection:
+        rows = connection.execute(query).tuples().all()
+    held = {shard for shard, is_held in rows if is_held}
+    return held, {shard for shard, _ in rows} - held
+
+
 def holds(engine: Engine, lease: Lease, now_us: int) -> bool:
     """Whether the shard is the lease's and its time not over."""
     with engine.connect() as connection:

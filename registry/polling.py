@@ -10,12 +10,13 @@ from pathlib import Path
 import polars as pl
 
 from ingest.feeds.fetch import FetchSettings
-from ingest.feeds.state import newest_changes
+from ingest.feeds.state import NO_TIME_US, newest_changes
 from ingest.feeds.sweep import SweepSettings, Swept, sweep
 from ingest.lake import Lake, utc_now_us, write_parquet
 from ingest.logs.rules import prefixes_in_force
 from ingest.settings import PREFIX, SettingError, Settings
 from registry.database import connected
+from registry.due import due_shards
 from registry.podcasts import registered
 from registry.tracker import leased
 
@@ -29,11 +30,19 @@ def sweep_shards(
     progress: Callable[[int, int], None] | None = None,
     clock: Callable[[], int] = utc_now_us,
 ) -> Swept:
-    """Poll what is due in those of `shards` that no other worker holds."""
+    """Poll what is due in those of `shards` that no other worker holds; what waits longest first."""
     lake = Lake(settings.lake_dir)
     how = replace(SweepSettings(), budget_s=budget_s, fetch=fetch_settings(settings))
-    with connected(settings.registry, settings.data) as engine, leased(engine, shards) as tracker:
-        return sweep(lake.root, tracker.shards, tracker, how, prefixes_in_force(settings), clock, progress)
+    with connected(settings.registry, settings.data) as engine:
+        due = due_shards(engine, lake.root, clock())
+        by_us = clock() + round(how.tick_s * 1e6)
+        wanted = sorted(
+            (shard for shard in shards if due.get(shard, NO_TIME_US) <= by_us), key=due.__getitem__
+        )
+        with leased(engine, wanted) as tracker:
+            return sweep(
+                lake.root, tracker.shards, tracker, how, prefixes_in_force(settings), clock, progress
+            )
 
 
 @dataclass(frozen=True)

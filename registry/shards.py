@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, select, update
 
-from registry.database import insert_into
+from registry.database import insert_into, writing
 from registry.tables import shards
 
 
@@ -16,10 +16,30 @@ def version(engine: Engine, shard: int) -> int:
         return connection.scalar(select(shards.c.version).where(shards.c.shard == shard)) or 0
 
 
+def version_and_seen(engine: Engine, shard: int) -> tuple[int, int]:
+    """Of one shard, and up to where sweeps have seen it."""
+    query = select(shards.c.version, shards.c.seen).where(shards.c.shard == shard)
+    with engine.connect() as connection:
+        return connection.execute(query).tuples().one_or_none() or (0, 0)
+
+
 def versions(engine: Engine) -> dict[int, int]:
     """Of all shards that ever held a podcast."""
     with engine.connect() as connection:
         return dict(connection.execute(select(shards.c.shard, shards.c.version)).tuples().all())
+
+
+def unseen(engine: Engine) -> set[int]:
+    """Of which shards something changed that no sweep has seen."""
+    with engine.connect() as connection:
+        return set(connection.scalars(select(shards.c.shard).where(shards.c.version > shards.c.seen)))
+
+
+def saw(engine: Engine, shard: int, version: int) -> None:
+    """A sweep has taken in all of a shard's changes up to `version`."""
+    further = update(shards).where(shards.c.shard == shard, shards.c.seen < version)
+    with writing(engine) as connection:
+        connection.execute(further.values(seen=version))
 
 
 def bump(connection: Connection, changed: Iterable[int]) -> None:

@@ -87,12 +87,13 @@ registrations = Table(
     sqlite_with_rowid=False,
 )
 
-# A counter a shard that grows with every change of its podcasts and registrations.
+# A counter a shard that grows with every change of its podcasts and registrations; and how far sweeps saw it.
 shards = Table(
     "shards",
     metadata,
     Column("shard", SmallInteger, primary_key=True, autoincrement=False),
     Column("version", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False, server_default="0"),
 )
 
 leases = Table(

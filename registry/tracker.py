@@ -12,10 +12,11 @@ from sqlalchemy import Engine
 from ingest.feeds.schema import Record, Tier
 from ingest.feeds.visit import DEREGISTERED, Notice
 from ingest.lake import utc_now_us
-from registry import hints, leases, podcasts
+from registry import hints, leases, podcasts, shards
 from registry.tables import PodcastState
 
 LEASE_S = 120.0
+_COLUMNS = ("podcast_key", "feed_url", "state", "podcast_guid")
 _STATES = {Tier.GONE.value: PodcastState.GONE, Tier.DEAD.value: PodcastState.DEAD}
 
 
@@ -25,7 +26,8 @@ class LeasedShards:
     def __init__(self, engine: Engine, held: Sequence[leases.Lease]) -> None:
         self._engine = engine
         self._leases = {lease.shard: lease for lease in held}
-        self._tracked: dict[int, pl.DataFrame] = {}
+        self._versions: dict[int, int] = {}  # of the shards as they were read
+        self._tracked: dict[int, pl.DataFrame | None] = {}
         self._hints: dict[int, list[hints.Hint]] = {}
         self._committing: set[int] = set()
 
@@ -34,18 +36,22 @@ class LeasedShards:
         """In the order in which they were wanted."""
         return list(self._leases)
 
-    def tracked(self, shard: int) -> pl.DataFrame:
-        """podcast_key, feed_url, state, podcast_guid, is_learnt of all podcasts of the shard.
+    def tracked(self, shard: int) -> pl.DataFrame | None:
+        """podcast_key, feed_url, state, podcast_guid, is_learnt of all podcasts of the shard; None: nothing
+        is new since the last sweep that took all in.
 
         Where the worker before did not come to give the shard back, it may have committed what it never
         told the registry: then nothing of the shard counts as learnt.
         """
-        columns = ("podcast_key", "feed_url", "state", "podcast_guid")
         was_given_back = self._leases[shard].was_given_back
-        self._tracked[shard] = podcasts.tracked(self._engine, shard, columns).with_columns(
-            is_learnt=pl.col("podcast_guid").is_not_null() & was_given_back
-        )
-        return self._tracked[shard]
+        self._versions[shard], seen = shards.version_and_seen(self._engine, shard)
+        tracked = None
+        if self._versions[shard] > seen or not was_given_back:
+            tracked = podcasts.tracked(self._engine, shard, _COLUMNS).with_columns(
+                is_learnt=pl.col("podcast_guid").is_not_null() & was_given_back
+            )
+        self._tracked[shard] = tracked
+        return tracked
 
     def notices(self, shard: int) -> list[Notice]:
         """The newest notice of each podcast that has one."""
@@ -63,17 +69,29 @@ class LeasedShards:
     def concluded(self, shard: int, states: Sequence[Record], records: Sequence[Record]) -> None:
         """Take over addresses, states and guids; forget what was acted on."""
         lease = self._leases[shard]
-        learnt = _news(states, records, self._tracked.pop(shard))
+        tracked, version = self._tracked.pop(shard), self._versions.pop(shard)
+        if tracked is None:
+            keys = [row["podcast_key"] for row in states]
+            tracked = podcasts.tracked(self._engine, shard, _COLUMNS, keys)
+        learnt = _news(states, records, tracked)
         try:
-            if learnt:
-                podcasts.record_crawl(self._engine, learnt, lease)
+            changed = podcasts.record_crawl(self._engine, learnt, lease) if learnt else 0
         except leases.LeaseLost:
             return  # we slept: who has the shard now found it not given back, and learns all of it
+        self._saw(shard, version, changed > 0)
         if acted_on := self._hints.pop(shard):
             hints.settle(self._engine, acted_on)
         del self._leases[shard]
         self._committing.discard(shard)
         leases.release(self._engine, [lease])
+
+    def _saw(self, shard: int, version: int, is_changed: bool) -> None:
+        """What we changed ourselves is no news to the next sweep, unless others changed something, too."""
+        now, seen = shards.version_and_seen(self._engine, shard)
+        if is_changed and now == version + 1:
+            version = now
+        if version > seen:
+            shards.saw(self._engine, shard, version)
 
     def keep(self, held: Sequence[leases.Lease]) -> None:
         """The leases as they were renewed; those given back meanwhile are not ours any more."""

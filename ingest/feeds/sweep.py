@@ -52,9 +52,9 @@ class SweepSettings:
 class Tracker(Protocol):
     """What a sweep asks of the registry (registry/tracker.py)."""
 
-    def tracked(self, shard: int) -> pl.DataFrame:
+    def tracked(self, shard: int) -> pl.DataFrame | None:
         """podcast_key, feed_url, state of all podcasts of the shard, and is_learnt: whether the registry
-        knows for sure what former commits said of it.
+        knows for sure what former commits said of it. None: nothing is new since the last visit.
         """
         ...
 

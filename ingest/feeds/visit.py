@@ -102,12 +102,20 @@ class Outcome:
 
 
 def begin(
-    lake_root: Path, number: int, tracked: pl.DataFrame, notices: Sequence[Notice], now_us: int, end_us: int
+    lake_root: Path,
+    number: int,
+    tracked: pl.DataFrame | None,
+    notices: Sequence[Notice],
+    now_us: int,
+    end_us: int,
 ) -> Visit:
-    """What is due in a shard by `end_us`. `tracked`: podcast_key, feed_url, state, is_learnt of all."""
+    """What is due in a shard by `end_us`. `tracked`: podcast_key, feed_url, state, is_learnt of all; None:
+    as the last visit found them.
+    """
     with opened(lake_root, number) as shard:
         state, generation = shard.state(), shard.generation()
-    changed = {row["podcast_key"]: row for row in _settled(state, tracked, now_us)}
+    settled = [] if tracked is None else _settled(state, tracked, now_us)
+    changed = {row["podcast_key"]: row for row in settled}
     hinted = {notice.podcast_key: notice.noticed_us for notice in notices}
     if hinted:
         rows = state.filter(pl.col("podcast_key").is_in(list(hinted))).iter_rows(named=True)
@@ -125,7 +133,7 @@ def begin(
         due=due.sort("podcast_key"),
         settled=[row for key, row in changed.items() if key not in polled],
         podcasts=state.height,
-        unlearnt=_unlearnt(state, tracked),
+        unlearnt=[] if tracked is None else _unlearnt(state, tracked),
     )
 
 

@@ -17,9 +17,10 @@ from ingest.settings import Settings
 from orchestration.assets.feeds import tracked_podcasts
 from orchestration.feed_checks import CHECKS, deltas_audited, feeds_answer, promises_kept
 from orchestration.resources import Installation
-from orchestration.sensors.feeds_due import feeds_due_sensor, longest_due, read_cursor, write_cursor
+from orchestration.sensors.feeds_due import feeds_due_sensor, longest_due
 from registry.database import connect
 from registry.podcasts import Registration, register
+from registry.polling import sweep_shards
 from tests.ingest.feeds.rows import change_row
 
 HOUR_US = 3600 * 10**6
@@ -31,13 +32,6 @@ def test_the_part_that_is_due_longest_is_swept_first() -> None:
     assert longest_due({0: 50, 31: 70, 32: 40, 200: 45}, now_us=60, at_a_time=256) == 0
     assert longest_due({0: 50, 33: 70}, now_us=60, at_a_time=32) == 0
     assert longest_due({0: 61, 33: NO_TIME_US}, now_us=60, at_a_time=32) is None
-
-
-def test_the_cursor_remembers_each_shard() -> None:
-    seen = {0: 3, 255: 1}
-    assert {shard: v for shard, v in read_cursor(write_cursor(seen)).items() if v >= 0} == seen
-    assert read_cursor(None) == {}
-    assert read_cursor("1,2") == {}
 
 
 def test_a_shard_tells_when_its_first_podcast_is_due_without_its_rows_being_read(tmp_path: Path) -> None:
@@ -55,22 +49,23 @@ def test_the_sensor_asks_for_the_shards_of_what_was_registered(
     settings = Settings.from_env()
     with dg.instance_for_test() as instance:
 
-        def tick(cursor: str | None) -> dg.SensorResult:
-            context = dg.build_sensor_context(
-                instance=instance, cursor=cursor, resources={"installation": Installation()}
-            )
+        def tick() -> dg.SensorResult:
+            context = dg.build_sensor_context(instance=instance, resources={"installation": Installation()})
             result = feeds_due_sensor(context)
             assert isinstance(result, dg.SensorResult)
             return result
 
-        assert "no podcast is registered" in str(tick(None).skip_reason)
+        assert "no podcast is registered" in str(tick().skip_reason)
         register(connect(settings.registry, settings.data), [Registration(url=URL)], 1)
-        asked = tick(None)
+        asked = tick()
         assert asked.run_requests and len(asked.run_requests) == 1
         tags = asked.run_requests[0].tags
         first, last = (int(tags[f"dagster/asset_partition_range_{end}"]) for end in ("start", "end"))
         assert first <= shard_of(podcast_key(URL)) <= last < SHARDS
-        assert tick(asked.cursor).skip_reason  # until something is due, or registered
+        sweep_shards(settings, range(first, last + 1), budget_s=5)
+        assert "nothing is due before" in str(tick().skip_reason)
+        register(connect(settings.registry, settings.data), [Registration(url=f"{URL}?2")], 1)
+        assert tick().run_requests
 
 
 def test_the_marts_hear_of_podcasts_only_when_something_changed(

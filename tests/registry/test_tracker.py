@@ -26,14 +26,16 @@ from ingest.lake import utc_now_us
 from ingest.logs.prefixes import PrefixRules
 from registry import leases, podcasts
 from registry.database import connect
+from registry.due import due_shards
 from registry.podcasts import Crawled, Podcast, Registration, deregister, find, register, tracked_version
+from registry.shards import unseen
 from registry.tracker import leased
 
 DECLARED, OTHER = "917393e3-1b1e-5cef-ace4-edaa54e1f810", "2d3b7bb2-7d3c-5f8e-9d3c-0d8c1b2f5f11"
 URL = "http://pod.example.com/feed.xml"
 KEY, SHARD = podcast_key(URL), shard_of(podcast_key(URL))
 DERIVED = derived_guid(URL)
-HOUR = 3_600_000_000
+HOUR, NOW_US = 3_600_000_000, 1_800_000_000_000_000
 
 
 @dataclass
@@ -261,3 +263,44 @@ if __name__ == "__main__":
     podcasts.record_crawl = _die
     address, folder, port_text = sys.argv[1:]
     poll(connect(address, Path()), Path(folder), int(port_text), NOW + MONTH, lease_s=0.5)
+
+
+def test_a_shard_of_which_all_was_seen_is_not_read_again_until_something_changes(engine: Engine) -> None:
+    def visit() -> bool:
+        """Whether the shard was read; nothing is due in it."""
+        with leased(engine, [SHARD]) as tracker:
+            rows = tracker.tracked(SHARD)
+            tracker.notices(SHARD)
+            tracker.concluded(SHARD, [], [])
+            return rows is not None
+
+    register(engine, [Registration(url=URL)], NOW_US)
+    assert unseen(engine) == {SHARD}
+    assert [visit(), visit()] == [True, False] and not unseen(engine)
+    register(engine, [Registration(url=URL, labels=("lead",))], NOW_US)
+    assert [visit(), visit()] == [True, False]
+
+
+def test_what_is_registered_while_a_sweep_is_under_way_is_seen_by_the_next(engine: Engine) -> None:
+    register(engine, [Registration(url=URL)], NOW_US)
+    with leased(engine, [SHARD]) as tracker:
+        tracker.tracked(SHARD)
+        tracker.notices(SHARD)
+        register(engine, [Registration(url=URL, labels=("lead",))], NOW_US)
+        tracker.concluded(SHARD, [], [])
+    assert unseen(engine) == {SHARD}
+
+
+def test_shards_that_a_worker_is_at_are_not_due_and_those_it_left_behind_are(
+    engine: Engine, tmp_path: Path
+) -> None:
+    register(engine, [Registration(url=URL)], NOW_US)
+    assert due_shards(engine, tmp_path, NOW_US) == {SHARD: NOW_US}
+    with leased(engine, [SHARD]) as tracker:
+        tracker.tracked(SHARD)
+        tracker.notices(SHARD)
+        assert due_shards(engine, tmp_path, NOW_US) == {}
+        tracker.concluded(SHARD, [], [])
+    assert due_shards(engine, tmp_path, NOW_US)[SHARD] > NOW_US
+    leases.abandon(engine, leases.claim(engine, "dead", [SHARD], 60, NOW_US))
+    assert due_shards(engine, tmp_path, NOW_US) == {SHARD: NOW_US}

@@ -1,0 +1,27 @@
+"""Which shards a sweep would find work in, and since when: without reading their podcasts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from ingest.feeds.state import next_due_of
+from ingest.lake import utc_now_us
+from registry.hints import noticed_shards
+from registry.leases import taken
+from registry.shards import unseen, versions
+
+
+def due_shards(engine: Engine, lake_root: Path, now_us: int) -> dict[int, int]:
+    """shard → when a sweep of it is due (epoch µs), of all that ever held a podcast; those that a worker is
+    at are left out.
+
+    That is when its first podcast is; at once where something was registered or noticed, or where a worker
+    did not come to an end.
+    """
+    under_way, left = taken(engine, utc_now_us())
+    due = {shard: next_due_of(lake_root, shard)[1] for shard in versions(engine)}
+    for shard in unseen(engine) | set(noticed_shards(engine)) | left:
+        due[shard] = min(due.get(shard, now_us), now_us)
+    return {shard: due_us for shard, due_us in due.items() if shard not in under_way}
