@@ -206,7 +206,7 @@ def _write_known(lake: Path, due: int, exemplars: Mapping[int, _Exemplar]) -> No
 
 
 def _tell(data: Path) -> None:
-    """The registry as those sweeps left it: it knows the guids, and they have seen all that was registered."""
+    """The registry as those sweeps left it: it knows the guids, and they saw all that was registered."""
     with connected(None, data) as engine:
         for shard, version in versions(engine).items():
             known = Shard(data / "lake", shard)
