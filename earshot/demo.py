@@ -113,7 +113,7 @@ def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console
             while server.poll() is None:
                 for line in feeds.follow():
                     screen.print(plain(line), soft_wrap=True)
-                time.sleep(0.5)
+                time.sleep(1)
 
 
 # --- the world

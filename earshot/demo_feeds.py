@@ -23,7 +23,7 @@ from rich.table import Table
 
 from earshot.feed_content import DAY
 from earshot.feed_demo import announces
-from earshot.feed_record import Polls, changes_of, compared, keys_of
+from earshot.feed_record import Polls, change_files, changes_of, compared, keys_of
 from earshot.feed_script import Podcast
 from earshot.feed_server import Running, make_world, running
 from earshot.feed_world import FeedWorld
@@ -58,7 +58,7 @@ class DemoFeeds:
         self._shards = sorted({shard_of(key) for key in self._keys})
         # What went on before a demo that is started again is not known: nothing to compare.
         self._polls = None if self._played.exists() else Polls(self._lake.root)
-        self._told = 0
+        self._told: set[Path] = set()
 
     def play(self, progress: Callable[[int, int], None]) -> None:
         """Register, poll as every three days, then let the world's time be ours. Once for a data folder."""
@@ -96,13 +96,15 @@ class DemoFeeds:
 
     def show(self, screen: Console) -> None:
         """The catalogue in figures, and the changes told beside the true ones."""
-        polls = self._polls.total() if self._polls else None
-        changes = changes_of(self._lake.root)
-        while self._polls:  # a sweep may have committed between the two looks
-            self._polls.collect()
-            if self._polls.total() == polls:
-                break
-            polls, changes = self._polls.total(), changes_of(self._lake.root)
+        polls = None
+        while True:
+            self._told = change_files(self._lake.root)
+            if self._polls is not None:
+                self._polls.collect()
+            if self._polls is None or self._polls.total() == polls:
+                break  # else a sweep may have committed between the two looks
+            polls = self._polls.total()
+        changes = changes_of(self._told)
         counts = Counter(changes.filter(~pl.col("is_minor"))["change"])
         table = Table(title="Changes of podcasts", title_justify="left")
         table.add_column("change")
@@ -111,7 +113,6 @@ class DemoFeeds:
             table.add_row(plain(change), f"{count:,}")
         screen.print(table)
         screen.print(f"{len(self._keys):,} podcasts: {self._verdict(changes)}")
-        self._told = changes.height
 
     def _verdict(self, changes: pl.DataFrame) -> str:
         if self._polls is None:
@@ -130,10 +131,10 @@ class DemoFeeds:
 
     def follow(self) -> Iterator[str]:
         """The changes told since the last look, a line each."""
-        changes = changes_of(self._lake.root)
-        new = changes.sort("detected_us", "podcast_key", "sequence").tail(changes.height - self._told)
-        self._told = changes.height
-        for row in new.filter(~pl.col("is_minor")).iter_rows(named=True):
+        new = change_files(self._lake.root) - self._told
+        self._told |= new
+        major = changes_of(new).filter(~pl.col("is_minor"))
+        for row in major.sort("detected_us", "podcast_key", "sequence").iter_rows(named=True):
             yield self._line(row)
 
     def _line(self, row: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +21,14 @@ def keys_of(world: FeedWorld) -> dict[int, int]:
     return {podcast_key(feed_url(podcast.urls[0])): podcast.number for podcast in world.podcasts}
 
 
-def changes_of(lake_root: Path) -> pl.DataFrame:
-    """All changes told so far."""
-    files = sorted((lake_root / "changes").glob("day=*/*-*.parquet"))
-    return pl.concat([pl.DataFrame(schema=CHANGES), *map(pl.read_parquet, files)])
+def change_files(lake_root: Path) -> set[Path]:
+    """The files of all changes told so far."""
+    return set((lake_root / "changes").glob("day=*/*-*.parquet"))
+
+
+def changes_of(files: Iterable[Path]) -> pl.DataFrame:
+    """The changes in them."""
+    return pl.concat([pl.DataFrame(schema=CHANGES), *map(pl.read_parquet, sorted(files))])
 
 
 class Polls:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from earshot.feed_casting import KINDS
-from earshot.feed_record import Polls, changes_of, compared
+from earshot.feed_record import Polls, change_files, changes_of, compared
 from earshot.feed_server import make_world, running
 from earshot.feed_world import FeedWorld
 from tests.ingest.feeds.sweeping import TICK_US, register_all
@@ -52,7 +52,7 @@ def play(spec: dict[str, object], data: Path, days: float, kills: int) -> FeedWo
 
 
 def compare(world: FeedWorld, data: Path, polls: Polls) -> None:
-    true, differences = compared(world, polls, changes_of(data / "lake"))
+    true, differences = compared(world, polls, changes_of(change_files(data / "lake")))
     assert true > 0
     assert not differences, [(world.podcasts[each.number].kind, each) for each in differences]
 
