@@ -36,15 +36,16 @@ from ingest.feeds.schedule import next_due
 from ingest.feeds.schema import EPISODES, ITEMS, PODCAST_CONTENT, PODCASTS, SHARDS, STATE, Record
 from ingest.feeds.state import ROW_GROUP, TABLES, Generation, Shard, folder_of, write_state
 from ingest.feeds.urls import podcast_key
-from ingest.lake import write_parquet
+from ingest.lake import utc_now_us, write_parquet
 from ingest.schema import Schema
 from registry.database import connected
+from registry.leases import claim, release
 from registry.podcasts import Crawled, record_crawl
 from registry.shards import saw, versions
 
 DUE = 60_000
 NOW_US = world.START_US + HOUR
-VERSION = "4"  # of the prepared state; raised with a column of the frames
+VERSION = "5"  # of the prepared state; raised with a column of the frames
 
 
 def run(rows: int | None, repeats: int) -> Figures:
@@ -218,6 +219,7 @@ def _tell(data: Path) -> None:
                 for key, row in records.items()
             ]
             saw(engine, shard, version + (record_crawl(engine, learnt) > 0))
+        release(engine, claim(engine, "the sweeps of before", range(SHARDS), 60, utc_now_us()))
 
 
 def _rows_of(exemplar: _Exemplar, numbers: Sequence[int]) -> world.Rows:
