@@ -10,8 +10,8 @@ from bench.files import world
 from bench.history import History
 from bench.measure import CommandFailed, measured, python
 from bench.report import Figures, say, show
+from earshot.made_up.world import WorldSpec
 from earshot.pipeline import reading
-from earshot.world import WorldSpec
 from ingest.lake import Lake
 from ingest.settings import Settings
 from orchestration.constants import WHOLE_TAG

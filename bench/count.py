@@ -5,8 +5,8 @@ from __future__ import annotations
 from bench.files import Files, world
 from bench.measure import Cost, measured, median, python
 from bench.report import Figures, say, show
-from earshot.world import SERVER_LOG, WorldSpec
-from earshot.world_formats import source_name
+from earshot.made_up.world import SERVER_LOG, WorldSpec
+from earshot.made_up.world_formats import source_name
 
 SMALL, LARGE = 50_000, 5_000_000
 FORMAT = "cloudfront"

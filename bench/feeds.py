@@ -23,8 +23,8 @@ from bench import feeds_world as world
 from bench.feeds_server import serving
 from bench.measure import Cost, measured, median, python
 from bench.report import Figures, cache, say, show
-from earshot.feed_content import HOUR
-from earshot.feed_truth import observed
+from earshot.made_up.feeds.content import HOUR
+from earshot.made_up.feeds.truth import observed
 from ingest.durable import replacing
 from ingest.feeds.crawl import new_state, scheduled
 from ingest.feeds.detect import Previous, detect

@@ -31,8 +31,8 @@ from bench.feeds_world import (
     patched,
     template_of,
 )  # fmt: skip
-from earshot.feed_http import Request, Wire, head
-from earshot.feed_server import serve_until_killed
+from earshot.made_up.feeds.http import Request, Wire, head
+from earshot.made_up.feeds.server import serve_until_killed
 
 
 class _Prepared:

@@ -18,9 +18,9 @@ from random import Random
 
 import polars as pl
 
-from earshot.feed_content import DAY, HOUR, Channel, Feed, Item
-from earshot.feed_truth import Change
-from earshot.feed_xml import Style, render, rfc822
+from earshot.made_up.feeds.content import DAY, HOUR, Channel, Feed, Item
+from earshot.made_up.feeds.truth import Change
+from earshot.made_up.feeds.xml import Style, render, rfc822
 
 PODCASTS = 1_000_000
 HOSTS = 5_000
@@ -94,7 +94,7 @@ MODIFIED = {1: rfc822(START_US - DAY, "GMT"), 2: rfc822(START_US + HOUR, "GMT")}
 
 
 def expected(number: int) -> Counter[Change]:
-    """The changes a sweep must record, in the shape of `earshot.feed_truth`."""
+    """The changes a sweep must record, in the shape of `earshot.made_up.feeds.truth`."""
     if kind_of(number) is not Kind.CHANGED:
         return Counter()
     template = _items_of(template_of(number))

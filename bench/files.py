@@ -13,9 +13,9 @@ from pathlib import Path
 
 import polars as pl
 
-import earshot.world
+import earshot.made_up.world
 from bench.report import cache, say
-from earshot.world import WorldSpec, build, write, write_catalog, write_truth
+from earshot.made_up.world import WorldSpec, build, write, write_catalog, write_truth
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Files:
 def world(spec: WorldSpec) -> Files:
     """The files of `spec`, simulated when they are not there yet."""
     made_by = "".join(
-        path.read_text() for path in sorted(Path(earshot.world.__file__).parent.glob("world*.py"))
+        path.read_text() for path in sorted(Path(earshot.made_up.world.__file__).parent.glob("world*.py"))
     )
     key = hashlib.sha256((repr(sorted(asdict(spec).items())) + made_by).encode()).hexdigest()[:12]
     folder = cache() / f"world-{spec.lines}-{key}"

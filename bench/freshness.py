@@ -17,8 +17,8 @@ from bench.files import world
 from bench.measure import resident, shared_out, tree
 from bench.report import Figures, say, show
 from earshot.demo import running_dagster
-from earshot.world import SERVER_LOG, WorldSpec
-from earshot.world_formats import source_name
+from earshot.made_up.world import SERVER_LOG, WorldSpec
+from earshot.made_up.world_formats import source_name
 from ingest.catalog import take_in_catalog
 from ingest.durable import write_atomically
 from ingest.lake import Lake

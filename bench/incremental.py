@@ -14,8 +14,8 @@ from bench.files import world
 from bench.history import History
 from bench.measure import Cost, measured, python
 from bench.report import Figures, say, show
+from earshot.made_up.world import WorldSpec
 from earshot.pipeline import reading
-from earshot.world import WorldSpec
 from ingest.lake import Lake
 from orchestration.constants import WHOLE_TAG
 

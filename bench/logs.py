@@ -9,9 +9,9 @@ from pathlib import Path
 from bench.files import Files, world
 from bench.measure import measured, median, python
 from bench.report import Figures, say, show
+from earshot.made_up.world import SERVER_LOG, WorldSpec
+from earshot.made_up.world_formats import source_name
 from earshot.pipeline import reading
-from earshot.world import SERVER_LOG, WorldSpec
-from earshot.world_formats import source_name
 
 ROWS = 2_000_000
 ROWS_A_DAY = 2_000_000

@@ -23,9 +23,9 @@ from pathlib import Path
 from bench.files import Files, world
 from bench.measure import Cost, measured, median, python
 from bench.report import Figures, cache, say, show
+from earshot.made_up.world import SERVER_LOG, WorldSpec
+from earshot.made_up.world_formats import source_name
 from earshot.pipeline import reading
-from earshot.world import SERVER_LOG, WorldSpec
-from earshot.world_formats import source_name
 from ingest.reference.lists import built_in
 
 ROWS = 500_000

@@ -191,7 +191,7 @@ def demo(
 ) -> None:
     """Send a made-up world of podcasts through the whole platform."""
     from earshot import demo as demonstration
-    from earshot.world import WorldSpec
+    from earshot.made_up.world import WorldSpec
 
     settings = Settings.from_env(data=data_dir)
     spec = WorldSpec(lines=lines, shows=shows, days=days)

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from earshot import world as worlds
 from earshot.demo_feeds import DemoFeeds, feeds_of
+from earshot.made_up import world as worlds
 from earshot.pipeline import build_marts, reading, totals
 from earshot.show import bars, plain
 from ingest.catalog import take_in_catalog

@@ -21,14 +21,14 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from earshot.feed_content import DAY
-from earshot.feed_demo import announces
-from earshot.feed_record import Polls, change_files, changes_of, compared, keys_of
-from earshot.feed_script import Podcast
-from earshot.feed_server import Running, make_world, running
-from earshot.feed_world import FeedWorld
+from earshot.made_up.feeds.content import DAY
+from earshot.made_up.feeds.demo import announces
+from earshot.made_up.feeds.record import Polls, change_files, changes_of, compared, keys_of
+from earshot.made_up.feeds.script import Podcast
+from earshot.made_up.feeds.server import Running, make_world, running
+from earshot.made_up.feeds.world import FeedWorld
+from earshot.made_up.world import WorldSpec
 from earshot.show import plain
-from earshot.world import WorldSpec
 from ingest.durable import write_atomically
 from ingest.feeds.schedule import HINT_FLOOR_US, due_frame
 from ingest.feeds.schema import shard_of

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from earshot import world as worlds
+from earshot.made_up import world as worlds
 from earshot.pipeline import DbtFailed, run_dbt
 from ingest.catalog import take_in_catalog
 from ingest.lake import Lake

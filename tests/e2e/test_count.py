@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from earshot import world as worlds
 from earshot.count import Explanation, Lines
+from earshot.made_up import world as worlds
 from earshot.show import show_explanation
 
 # Listener keys of the platform change on 2026-09-04 (day 20,700 = 690 x 30): the world spans that.

@@ -18,12 +18,12 @@ import duckdb
 import polars as pl
 import pytest
 
-from earshot import world as worlds
 from earshot.explain.answer import NothingToExplain, Question, explain, the_listener, warehouse_of
 from earshot.explain.as_json import as_json
 from earshot.explain.evidence import Scope, heard
 from earshot.explain.show import LISTENERS, show_explanation
 from earshot.explain.story import MOST, stories
+from earshot.made_up import world as worlds
 from earshot.pipeline import run_dbt
 from earshot.reasons import BEFORE_PUBLICATION
 from ingest.catalog import take_in_catalog

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import polars as pl
 
-from earshot.feed_casting import KINDS
-from earshot.feed_server import running
-from earshot.feed_world import FeedWorldSpec, build
+from earshot.made_up.feeds.casting import KINDS
+from earshot.made_up.feeds.server import running
+from earshot.made_up.feeds.world import FeedWorldSpec, build
 from ingest.feeds.sources.settings import FILE
 from ingest.feeds.state import find
 from ingest.feeds.sweep import Swept

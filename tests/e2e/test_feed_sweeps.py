@@ -8,10 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from earshot.feed_casting import KINDS
-from earshot.feed_record import Polls, change_files, changes_of, compared
-from earshot.feed_server import make_world, running
-from earshot.feed_world import FeedWorld
+from earshot.made_up.feeds.casting import KINDS
+from earshot.made_up.feeds.record import Polls, change_files, changes_of, compared
+from earshot.made_up.feeds.server import make_world, running
+from earshot.made_up.feeds.world import FeedWorld
 from tests.ingest.feeds.sweeping import TICK_US, register_all
 
 DAY_US = 86_400 * 10**6

@@ -18,7 +18,7 @@ import pytest
 
 from earshot.count import Question
 from earshot.count import count as count_files
-from earshot.world import (
+from earshot.made_up.world import (
     CATALOG_COLUMNS,
     SERVER_LOG,
     WINDOWS,
@@ -29,7 +29,14 @@ from earshot.world import (
     count,
     write,
 )
-from earshot.world_formats import DIRECTIVES, SERVER_LOG_FORMATS, Request, Target, bunny_address, writer
+from earshot.made_up.world_formats import (
+    DIRECTIVES,
+    SERVER_LOG_FORMATS,
+    Request,
+    Target,
+    bunny_address,
+    writer,
+)
 from ingest.lake import Lake
 from ingest.logs.formats import FORMATS
 from ingest.logs.found import find_landing_files

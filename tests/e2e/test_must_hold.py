@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from earshot import world as worlds
+from earshot.made_up import world as worlds
 from ingest.catalog import take_in_catalog
 from ingest.lake import Lake
 from ingest.logs.intake import LandingFile, find_landing_files, take_in

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from earshot import rebuild as rebuilding
+from earshot.made_up.world import WorldSpec, build, write, write_catalog
 from earshot.pipeline import build_marts, reading
 from earshot.rebuild import RequestsAreGone, WarehouseInUse, rebuild
-from earshot.world import WorldSpec, build, write, write_catalog
 from ingest.catalog import take_in_catalog
 from ingest.lake import Lake, write_parquet
 from ingest.logs.intake import find_landing_files, take_in

@@ -14,7 +14,7 @@ import duckdb
 import orjson
 import pytest
 
-from earshot import world as worlds
+from earshot.made_up import world as worlds
 from earshot.pipeline import run_dbt
 from ingest.catalog import take_in_catalog
 from ingest.lake import Lake

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import polars as pl
 import pytest
 
-from earshot.world import (
+from earshot.made_up.world import (
     PREFIX,
     SERVER_LOG,
     WINDOWS,
@@ -29,15 +29,15 @@ from earshot.world import (
     write_catalog,
     write_truth,
 )
-from earshot.world_damage import DAMAGES
-from earshot.world_formats import (
+from earshot.made_up.world_damage import DAMAGES
+from earshot.made_up.world_formats import (
     CLOUDFRONT_FIELDS,
     SERVER_LOG_FORMATS,
     Request,
     Target,
     request_lines,
 )
-from earshot.world_traffic import content_needed
+from earshot.made_up.world_traffic import content_needed
 
 SMALL = WorldSpec(shows=3, days=3, lines=900, formats=SERVER_LOG_FORMATS)
 EPISODE = Target("e1", "s1", "media.example", "/e1.mp3", "audio/mpeg", 16_000_000, 1_000, 0)

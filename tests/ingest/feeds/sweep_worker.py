@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from earshot.feed_record import keys_of
-from earshot.feed_server import make_world
+from earshot.made_up.feeds.record import keys_of
+from earshot.made_up.feeds.server import make_world
 from ingest.feeds.schema import shard_of
 from ingest.feeds.sweep import sweep
 from ingest.logs.prefixes import PrefixRules

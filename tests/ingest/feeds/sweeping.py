@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from earshot.feed_clock import SimulatedClock, set_clock
-from earshot.feed_record import keys_of
-from earshot.feed_server import make_world
-from earshot.feed_world import FeedWorld
+from earshot.made_up.feeds.clock import SimulatedClock, set_clock
+from earshot.made_up.feeds.record import keys_of
+from earshot.made_up.feeds.server import make_world
+from earshot.made_up.feeds.world import FeedWorld
 from ingest.feeds.fetch import Fetcher, FetchSettings
 from ingest.feeds.hosters import Pace
 from ingest.feeds.parsing import Parsers

@@ -10,10 +10,10 @@ from dataclasses import asdict
 
 import pytest
 
-from earshot.feed_casting import KINDS
-from earshot.feed_content import DAY, HOUR
-from earshot.feed_server import Running, polls_of, running
-from earshot.feed_world import FeedWorld, FeedWorldSpec, build, without_scheme
+from earshot.made_up.feeds.casting import KINDS
+from earshot.made_up.feeds.content import DAY, HOUR
+from earshot.made_up.feeds.server import Running, polls_of, running
+from earshot.made_up.feeds.world import FeedWorld, FeedWorldSpec, build, without_scheme
 
 SPEC = FeedWorldSpec(podcasts=len(KINDS))
 WORLD = build(SPEC)

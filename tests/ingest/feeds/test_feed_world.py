@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earshot.feed_casting import KINDS
-from earshot.feed_content import DAY, HOUR, MINUTE, Feed
-from earshot.feed_demo import demo_world
-from earshot.feed_script import Podcast
-from earshot.feed_truth import LEFT_OUT, expected_changes, observed
-from earshot.feed_world import FeedWorld, FeedWorldSpec, build
-from earshot.world import WorldSpec
-from earshot.world import build as build_world
+from earshot.made_up.feeds.casting import KINDS
+from earshot.made_up.feeds.content import DAY, HOUR, MINUTE, Feed
+from earshot.made_up.feeds.demo import demo_world
+from earshot.made_up.feeds.script import Podcast
+from earshot.made_up.feeds.truth import LEFT_OUT, expected_changes, observed
+from earshot.made_up.feeds.world import FeedWorld, FeedWorldSpec, build
+from earshot.made_up.world import WorldSpec
+from earshot.made_up.world import build as build_world
 
 SPEC = FeedWorldSpec(podcasts=len(KINDS))
 NAMESPACES = {"itunes": "http://www.itunes.com/dtds/podcast-1.0.dtd"}

@@ -12,7 +12,7 @@ import pytest
 from bench import feeds_world as bench
 from bench.feeds_server import BenchPlay
 from bench.feeds_world import Kind
-from earshot.feed_http import Request
+from earshot.made_up.feeds.http import Request
 
 DUE = 20_000
 

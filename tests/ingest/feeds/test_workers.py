@@ -10,9 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
-from earshot.feed_casting import KINDS
-from earshot.feed_record import keys_of
-from earshot.feed_server import make_world, running
+from earshot.made_up.feeds.casting import KINDS
+from earshot.made_up.feeds.record import keys_of
+from earshot.made_up.feeds.server import make_world, running
 from tests.ingest.feeds.sweeping import register_all
 
 SPEC = {"script": {"seed": 11, "podcasts": len(KINDS), "days": 2}}

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
-from earshot.feed_content import DAY, HOUR, MINUTE, SECOND
-from earshot.feed_script import FOR_EVER, Habits, Script
-from earshot.feed_xml import rfc822
+from earshot.made_up.feeds.content import DAY, HOUR, MINUTE, SECOND
+from earshot.made_up.feeds.script import FOR_EVER, Habits, Script
+from earshot.made_up.feeds.xml import rfc822
 
 Act = tuple[int, Callable[[int], None]]
 UNREADABLE_DATES = ("Thu, 01 Jan 1970 00:00:00 +0000", "yesterday evening", "Fri, 31 Dec 9999 23:59:59 GMT")

@@ -13,8 +13,8 @@ from itertools import accumulate, cycle
 from random import Random
 from typing import NamedTuple
 
-from earshot.world_agents import APPS, BOT_LIBRARIES, BOTS, BROWSERS, KEPT_LIBRARIES, SYSTEMS, WATCHES
-from earshot.world_formats import Request, Target
+from earshot.made_up.world_agents import APPS, BOT_LIBRARIES, BOTS, BROWSERS, KEPT_LIBRARIES, SYSTEMS, WATCHES
+from earshot.made_up.world_formats import Request, Target
 
 HOUR = 3_600_000  # milliseconds
 DAY = 24 * HOUR

@@ -7,7 +7,7 @@ code; the rules are those of UPDATES §3 and §4, and the constants below are th
 The polls to ask with are those whose results were *committed*: an answer that was fetched and then lost in a
 crash never happened for the record. So either read `polled_us` of the podcast's STATE row after each tick
 (one poll a podcast and tick) and collect the distinct values, or take the server's poll log
-(`earshot.feed_server.read_poll_log`) of a run in which nothing was killed.
+(`earshot.made_up.feeds.server.read_poll_log`) of a run in which nothing was killed.
 
 Where UPDATES leaves a choice, truth takes: a content that comes back once is a correction; from the second
 return within FLAP_SPAN on it is held back until seen at SETTLED polls in a row, or until FLAP_SPAN after the
@@ -27,8 +27,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from earshot.feed_content import DAY, Feed, Item, differences, taken_out
-from earshot.feed_world import FeedWorld, Seen
+from earshot.made_up.feeds.content import DAY, Feed, Item, differences, taken_out
+from earshot.made_up.feeds.world import FeedWorld, Seen
 
 Change = tuple[str, str | None, frozenset[str]]  # ChangeType, guid, major fields
 

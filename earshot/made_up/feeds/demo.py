@@ -1,7 +1,7 @@
 """Feeds for the shows of the demo's world: the catalogue's episodes, and what befalls them.
 
-The episodes are those of `earshot.world_traffic.make_shows`: guid = episode_id, enclosures, durations and
-sizes as in the catalogue's CSV, so that downloads find them by either way. Files and durations are never
+The episodes are those of `earshot.made_up.world_traffic.make_shows`: guid = episode_id, enclosures, durations
+and sizes as in the catalogue's CSV, so that downloads find them by either way. Files and durations are never
 edited: the world's true downloads hold. The world lasts from PLAYED_DAYS before the demo goes live to a day
 after; live, something changes every few seconds. Instants: epoch microseconds, UTC.
 """
@@ -13,14 +13,14 @@ from datetime import date
 from functools import partial
 from random import Random
 
-from earshot.feed_casting import Kind, perform
-from earshot.feed_content import DAY, HOUR, MINUTE, SECOND, Channel, Feed, Item
-from earshot.feed_plots import Act, Span
-from earshot.feed_script import Habits, Podcast, Script
-from earshot.feed_world import FeedWorld
-from earshot.feed_xml import Style
-from earshot.world_formats import Target
-from earshot.world_traffic import day_start_ms, make_shows
+from earshot.made_up.feeds.casting import Kind, perform
+from earshot.made_up.feeds.content import DAY, HOUR, MINUTE, SECOND, Channel, Feed, Item
+from earshot.made_up.feeds.plots import Act, Span
+from earshot.made_up.feeds.script import Habits, Podcast, Script
+from earshot.made_up.feeds.world import FeedWorld
+from earshot.made_up.feeds.xml import Style
+from earshot.made_up.world_formats import Target
+from earshot.made_up.world_traffic import day_start_ms, make_shows
 
 FEEDS = 60  # the first shows have one; of the others the catalogue alone knows
 PLAYED_DAYS, LIVE_DAYS = 9, 1
@@ -46,7 +46,7 @@ KINDS = (
 def demo_world(
     seed: int, shows: int, days: int, start: date, live_us: int | None = None, **_: object
 ) -> FeedWorld:
-    """The feeds of the world that `earshot.world.build` makes of a WorldSpec with these values.
+    """The feeds of the world that `earshot.made_up.world.build` makes of a WorldSpec with these values.
 
     live_us: when the demo goes live; None: PLAYED_DAYS after `start`.
     """

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 
-from earshot.feed_content import DAY, HOUR, MINUTE, SECOND, Channel
-from earshot.feed_plots import NEEDS_GUID, PLOTS, Act, Span, brief_spells
-from earshot.feed_script import Habits, Podcast, Script
-from earshot.feed_xml import Style
+from earshot.made_up.feeds.content import DAY, HOUR, MINUTE, SECOND, Channel
+from earshot.made_up.feeds.plots import NEEDS_GUID, PLOTS, Act, Span, brief_spells
+from earshot.made_up.feeds.script import Habits, Podcast, Script
+from earshot.made_up.feeds.xml import Style
 
 _RHYTHMS = {"hourly": HOUR, "daily": DAY, "weekly": 7 * DAY, "monthly": 30 * DAY, "burst": 9 * DAY}
 

@@ -12,7 +12,7 @@ from hashlib import blake2b
 from html import escape
 from xml.sax.saxutils import quoteattr
 
-from earshot.feed_content import SECOND, Channel, Feed, Item, LiveItem
+from earshot.made_up.feeds.content import SECOND, Channel, Feed, Item, LiveItem
 
 NAMESPACES = {
     "itunes": "http://www.itunes.com/dtds/podcast-1.0.dtd",

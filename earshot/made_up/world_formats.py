@@ -17,7 +17,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from earshot.world import World
+    from earshot.made_up.world import World
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,8 +1,8 @@
 """A seeded world of podcast feeds: what each address answers at each instant, and what truly happened.
 
 `build(spec)` writes the scripts of all podcasts; `FeedWorld.answer` is a pure function of an address and a
-simulated instant. `earshot.feed_truth` says which changes follow from the times of the polls. Nothing here
-uses the product's code. Instants: epoch microseconds, UTC.
+simulated instant. `earshot.made_up.feeds.truth` says which changes follow from the times of the polls.
+Nothing here uses the product's code. Instants: epoch microseconds, UTC.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from hashlib import blake2b
 
-from earshot.feed_casting import cast
-from earshot.feed_content import DAY, MINUTE, Feed
-from earshot.feed_script import Podcast, Spell, Version
-from earshot.feed_xml import render, rfc822
+from earshot.made_up.feeds.casting import cast
+from earshot.made_up.feeds.content import DAY, MINUTE, Feed
+from earshot.made_up.feeds.script import Podcast, Spell, Version
+from earshot.made_up.feeds.xml import render, rfc822
 
 STALE_SLOT = 5 * MINUTE  # in a spell `stale` or `flapping`, an instant's slot decides who answers
 _HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body><p>Hi.</p></body></html>\n"

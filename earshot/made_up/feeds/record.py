@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from earshot.feed_truth import Change, expected_changes, observed
-from earshot.feed_world import FeedWorld
+from earshot.made_up.feeds.truth import Change, expected_changes, observed
+from earshot.made_up.feeds.world import FeedWorld
 from ingest.feeds.schema import CHANGES, SHARDS
 from ingest.feeds.state import folder_of, lay_out, read_state
 from ingest.feeds.urls import feed_url, podcast_key

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
-from earshot.feed_content import HOUR, SECOND, Channel, Feed, Item, LiveItem, differences, taken_out
-from earshot.feed_xml import Style
+from earshot.made_up.feeds.content import HOUR, SECOND, Channel, Feed, Item, LiveItem, differences, taken_out
+from earshot.made_up.feeds.xml import Style
 
 FOR_EVER = 2**62
 _WORDS = (

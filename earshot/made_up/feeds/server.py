@@ -1,10 +1,10 @@
 """Plays a world of feeds over HTTP, as a process of its own, for as many host names as the world has.
 
-    python -m earshot.feed_server --world SPEC --port P --clock FILE [--log FILE]
+    python -m earshot.made_up.feeds.server --world SPEC --port P --clock FILE [--log FILE]
 
 SPEC is JSON, or a file of it: `{"script": {…FeedWorldSpec…}}` or `{"demo": {…WorldSpec…}}`. The clock file
-(earshot.feed_clock) says what time it is in the world; each request is logged with that time. The first line
-of output is `port N` once it listens. All names lead here through a resolve map: see `Running.resolve`.
+(earshot.made_up.feeds.clock) says what time it is in the world; each request is logged with that time. The
+first line of output is `port N` once it listens. All names lead here through a resolve map: see `Running.resolve`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 
 from isal import igzip
 
-from earshot.feed_clock import SimulatedClock, set_clock
-from earshot.feed_demo import demo_world
-from earshot.feed_http import Play, Request, Wire, head, run
-from earshot.feed_world import Answer, FeedWorld, FeedWorldSpec, build
+from earshot.made_up.feeds.clock import SimulatedClock, set_clock
+from earshot.made_up.feeds.demo import demo_world
+from earshot.made_up.feeds.http import Play, Request, Wire, head, run
+from earshot.made_up.feeds.world import Answer, FeedWorld, FeedWorldSpec, build
 
 UNPACKED = 4  # one podcast in so many is on a server that does not compress
 _SHORT = 1_000  # bytes the length of a cut-off answer claims beyond what comes
@@ -144,7 +144,7 @@ def running(
     """The server of a world as a process, with clock and log in `folder`, until the block ends."""
     clock, log = folder / "feeds.clock", folder / "feeds.polls"
     set_clock(clock, start_us, speed)
-    command = [sys.executable, "-m", "earshot.feed_server", "--world", json.dumps(spec, default=str)]
+    command = [sys.executable, "-m", "earshot.made_up.feeds.server", "--world", json.dumps(spec, default=str)]
     command += ["--port", str(port), "--clock", str(clock), "--log", str(log)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -165,10 +165,10 @@ def serve_until_killed(play: Play, port: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m earshot.feed_server", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m earshot.made_up.feeds.server", description=__doc__)
     parser.add_argument("--world", required=True, help="JSON, or a file of it")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--clock", type=Path, required=True, help="file; see earshot.feed_clock")
+    parser.add_argument("--clock", type=Path, required=True, help="file; see earshot.made_up.feeds.clock")
     parser.add_argument("--log", type=Path, help="file to which the polls are appended")
     given = parser.parse_args()
     text = given.world if given.world.lstrip().startswith("{") else Path(given.world).read_text("utf-8")

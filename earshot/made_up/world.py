@@ -21,9 +21,9 @@ from random import Random
 import polars as pl
 from isal import igzip
 
-from earshot.world_agents import EXCLUDED_AGENTS
-from earshot.world_damage import DAMAGES, damaged_line
-from earshot.world_formats import (
+from earshot.made_up.world_agents import EXCLUDED_AGENTS
+from earshot.made_up.world_damage import DAMAGES, damaged_line
+from earshot.made_up.world_formats import (
     DIRECTIVES,
     SERVER_LOG_FORMATS,
     Request,
@@ -33,7 +33,7 @@ from earshot.world_formats import (
     source_name,
     writer,
 )
-from earshot.world_traffic import DAY, HOUR, Traffic, content_needed, make_people, make_shows
+from earshot.made_up.world_traffic import DAY, HOUR, Traffic, content_needed, make_people, make_shows
 
 Progress = Callable[[int, int], None]  # lines done, lines in all
 
