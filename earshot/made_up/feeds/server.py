@@ -4,7 +4,8 @@
 
 SPEC is JSON, or a file of it: `{"script": {…FeedWorldSpec…}}` or `{"demo": {…WorldSpec…}}`. The clock file
 (earshot.made_up.feeds.clock) says what time it is in the world; each request is logged with that time. The
-first line of output is `port N` once it listens. All names lead here through a resolve map: see `Running.resolve`.
+first line of output is `port N` once it listens. All names lead here through a resolve map: see
+`Running.resolve`.
 """
 
 from __future__ import annotations
