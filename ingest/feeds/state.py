@@ -290,7 +290,7 @@ def _read_whole(path: Path) -> pl.DataFrame:
 
 def write_state(state: pl.DataFrame, path: Path, generation: Generation) -> None:
     """Put the STATE rows of a shard at `path`, with its generation and when its next podcast is due."""
-    due = state["next_due_us"].min()
+    due = state["next_due_us"].fill_null(0).min()  # null: never polled, due at once
     said = {_GENERATION: str(generation), _DUE: str(due if due is not None else NO_TIME_US)}
     write_parquet(state, path, metadata=said)
 

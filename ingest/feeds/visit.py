@@ -58,7 +58,7 @@ class Visit:
     shard: int
     generation: Generation  # of the state that was read
     due: pl.DataFrame  # columns of STATE, the podcasts to poll
-    settled: list[Record]  # STATE rows that change without a poll
+    settled: list[Record]  # STATE rows that change without a poll; a poll's row goes before
     podcasts: int
     unlearnt: list[int]  # podcasts of whose last good record the registry may not know
     polls: list[Poll] = field(default_factory=list)
@@ -126,12 +126,11 @@ def begin(
         new = pl.DataFrame(list(changed.values()), schema=STATE)
         state = pl.concat([state.join(new.select("podcast_key"), on="podcast_key", how="anti"), new])
     due = due_frame(state, end_us)
-    polled = set(due["podcast_key"])
     return Visit(
         shard=number,
         generation=generation,
         due=due.sort("podcast_key"),
-        settled=[row for key, row in changed.items() if key not in polled],
+        settled=list(changed.values()),
         podcasts=state.height,
         unlearnt=[] if tracked is None else _unlearnt(state, tracked),
     )
@@ -198,7 +197,8 @@ def _told(shard: Shard, visit: Visit, commit: Commit) -> Told:
 def _judged(shard: Shard, visit: Visit, prefixes: PrefixRules, outcome: Outcome) -> Commit:
     known = _Known(shard, visit, prefixes)
     rows = {row["podcast_key"]: row for row in _due_rows(visit)}
-    commit = Commit(state=list(visit.settled))
+    # What is due and was not polled in time is written too: nobody looks for what was registered again.
+    commit = Commit(state=[row for row in visit.settled if row["podcast_key"] not in rows])
     for poll in visit.polls:
         _judge(rows[poll.podcast_key], poll, known, commit, outcome)
     return commit

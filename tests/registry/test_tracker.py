@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from ingest.feeds.sweep import SweepSettings, Swept, sweep
 from ingest.feeds.urls import derived_guid, podcast_key
 from ingest.lake import utc_now_us
 from ingest.logs.prefixes import PrefixRules
-from registry import leases, podcasts
+from registry import hints, leases, podcasts
 from registry.database import connect
 from registry.due import due_shards
 from registry.podcasts import Crawled, Podcast, Registration, deregister, find, register, tracked_version
@@ -87,15 +88,23 @@ def feed() -> Iterator[Feed]:
     server.server_close()
 
 
-def poll(engine: Engine, lake: Path, port: int, at_us: int, lease_s: float = 60) -> Swept:
+def poll(
+    engine: Engine,
+    lake: Path,
+    port: int,
+    at_us: int,
+    lease_s: float = 60,
+    pace: Pace = Pace(10_000, 50),
+    budget_s: float = 30,
+) -> Swept:
     """What is due at `at_us` is polled."""
     fetch = FetchSettings(
-        pace=Pace(10_000, 50),
+        pace=pace,
         hosters={},
         test_hosts=frozenset({"127.0.0.0/8"}),
         resolve={"pod.example.com": f"127.0.0.1:{port}"},
     )
-    how = SweepSettings(budget_s=30, tick_s=0, parsers=1, fetch=fetch)
+    how = SweepSettings(budget_s=budget_s, tick_s=0, parsers=1, fetch=fetch)
     with leased(engine, [SHARD], lease_s=lease_s) as tracker:
         return sweep(lake, tracker.shards, tracker, how, PrefixRules.built_in(), lambda: at_us)
 
@@ -304,3 +313,23 @@ def test_shards_that_a_worker_is_at_are_not_due_and_those_it_left_behind_are(
     assert due_shards(engine, tmp_path, NOW_US)[SHARD] > NOW_US
     leases.abandon(engine, leases.claim(engine, "dead", [SHARD], 60, NOW_US))
     assert due_shards(engine, tmp_path, NOW_US) == {SHARD: NOW_US}
+
+
+def test_what_a_sweep_had_no_time_for_stays_due(engine: Engine, tmp_path: Path, feed: Feed) -> None:
+    urls = (f"http://pod.example.com/{n}.xml" for n in itertools.count())
+    some = list(itertools.islice((url for url in urls if shard_of(podcast_key(url)) == SHARD), 3))
+    register(engine, [Registration(url) for url in some], NOW)
+    one_in_an_hour = Pace(1 / 3600, 1)
+
+    def left_over(at_us: int) -> tuple[int, int]:
+        swept = poll(engine, tmp_path, feed.port, at_us, pace=one_in_an_hour, budget_s=0.5)
+        return swept.total("polled"), swept.left
+
+    assert left_over(NOW) == (1, 2)
+    assert due_shards(engine, tmp_path, NOW)[SHARD] <= NOW
+    assert left_over(NOW) == (1, 1)
+    assert left_over(NOW) == (1, 0)
+    assert due_shards(engine, tmp_path, NOW)[SHARD] > NOW
+    # A notice of what was left over is not forgotten with those that were followed.
+    hints.add(engine, [hints.Hint(podcast_key(url), "podping", NOW + HOUR) for url in some])
+    assert [left_over(NOW + HOUR) for _ in some] == [(1, 2), (1, 1), (1, 0)]
