@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from pydantic import Field
 
 from ingest.feeds.schedule import overdue
 from ingest.feeds.schema import SHARDS, STATE
@@ -33,14 +34,24 @@ from orchestration.resources import Installation
 from registry.polling import export_registry, sweep_shards
 
 
+class SweepConfig(dg.Config):
+    """The shards of a run that is not of partitions: Dagster would write two events for each of those,
+    however few are due.
+    """
+
+    first: int = Field(default=0, ge=0, lt=SHARDS, description="first shard")
+    last: int = Field(default=SHARDS - 1, ge=0, lt=SHARDS, description="last shard")
+
+
 @dg.asset(
     name=PODCAST_FEEDS,
     deps=[FEED_NOTICES, FEED_DIRECTORIES],  # they say who is polled before its time
     group_name=INGEST_GROUP,
     owners=OWNERS,
-    kinds={"httpx", "parquet"},
+    kinds={"aiohttp", "parquet"},
     partitions_def=feed_shards,
     backfill_policy=dg.BackfillPolicy.single_run(),
+    output_required=False,  # an event for each shard that was polled, not for each that was asked for
     description=(
         "The latest good record of every registered podcast and its episodes, by shard, and what changed in "
         "them (`lake/changes`). A run polls what is due in its shards until its time is over; the rest stays "
@@ -48,28 +59,30 @@ from registry.polling import export_registry, sweep_shards
     ),
 )
 def podcast_feeds(
-    context: dg.AssetExecutionContext, installation: Installation
-) -> dg.MaterializeResult[None]:
+    context: dg.AssetExecutionContext, config: SweepConfig, installation: Installation
+) -> Iterator[dg.MaterializeResult[None]]:
     settings = installation.settings()
     hold(context.run_id, settings)
-    shards = [int(key) for key in context.partition_keys]
-    swept = sweep_shards(settings, shards, SWEEP_BUDGET_S)
+    is_of_partitions = context.has_partition_key or context.has_partition_key_range
+    shards = map(int, context.partition_keys) if is_of_partitions else range(config.first, config.last + 1)
+    swept = sweep_shards(settings, list(shards), SWEEP_BUDGET_S)
     for outcome in swept.outcomes:
         if outcome.polled:
-            context.log_event(observation(outcome))
+            context.log_event(materialized(outcome))
+    context.log_event(dg.AssetObservation(PODCAST_FEEDS, metadata=told(swept)))
     if swept.lost:
         context.log.warning(f"shards another worker took over: {swept.lost}; their polls are made again")
-    return dg.MaterializeResult(metadata=told(swept))
+    yield from ()
 
 
-def observation(outcome: Outcome) -> dg.AssetObservation:
-    """What the UI shows of a shard: its data version and how fresh it is."""
-    return dg.AssetObservation(
+def materialized(outcome: Outcome) -> dg.AssetMaterialization:
+    """What the UI shows of a shard: its data version, how fresh it is, and what its last sweep came to."""
+    return dg.AssetMaterialization(
         PODCAST_FEEDS,
         partition=f"{outcome.shard:03}",
         tags={DATA_VERSION_TAG: str(outcome.generation)},
         metadata={
-            "podcasts": outcome.podcasts,
+            "dagster/partition_row_count": outcome.podcasts,
             "polled": outcome.polled,
             "changed": outcome.changed,
             "failed": outcome.failures.total(),

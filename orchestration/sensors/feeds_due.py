@@ -9,12 +9,13 @@ import dagster as dg
 from ingest.feeds.schema import SHARDS
 from ingest.feeds.state import NO_TIME_US
 from ingest.lake import utc_now_us
-from orchestration.assets.feeds import feeds_job
+from orchestration.assets.feeds import SweepConfig, feeds_job
 from orchestration.constants import (
     FEEDS_INTERVAL_S,
     FEEDS_JOB,
     FEEDS_TAG,
     FEW_PODCASTS,
+    PODCAST_FEEDS,
     SHARDS_PER_RUN,
 )
 from orchestration.liveness import report_dead_runs
@@ -49,14 +50,10 @@ def feeds_due_sensor(context: dg.SensorEvaluationContext, installation: Installa
     first = longest_due(due, now_us, at_a_time)
     if first is None:
         return dg.SensorResult(skip_reason=f"nothing is due before {told(min(due.values()), now_us)}")
-    part = range(first, first + at_a_time)
+    last = first + at_a_time - 1
     request = dg.RunRequest(
-        tags={
-            "dagster/asset_partition_range_start": f"{part[0]:03}",
-            "dagster/asset_partition_range_end": f"{part[-1]:03}",
-            FEEDS_TAG: f"{part[0]:03}-{part[-1]:03}",
-            **NO_AUTOMATIC_RETRY,
-        }
+        run_config=dg.RunConfig(ops={PODCAST_FEEDS: SweepConfig(first=first, last=last)}),
+        tags={FEEDS_TAG: f"{first:03}-{last:03}", **NO_AUTOMATIC_RETRY},
     )
     return dg.SensorResult(run_requests=[request])
 

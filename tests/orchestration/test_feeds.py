@@ -16,6 +16,7 @@ from ingest.feeds.urls import podcast_key
 from ingest.settings import Settings
 from orchestration.assets.feeds import tracked_podcasts
 from orchestration.feed_checks import CHECKS, deltas_audited, feeds_answer, promises_kept
+from orchestration.ingest_location import defs
 from orchestration.resources import Installation
 from orchestration.sensors.feeds_due import feeds_due_sensor, longest_due
 from registry.database import connect
@@ -59,13 +60,38 @@ def test_the_sensor_asks_for_the_shards_of_what_was_registered(
         register(connect(settings.registry, settings.data), [Registration(url=URL)], 1)
         asked = tick()
         assert asked.run_requests and len(asked.run_requests) == 1
-        tags = asked.run_requests[0].tags
-        first, last = (int(tags[f"dagster/asset_partition_range_{end}"]) for end in ("start", "end"))
+        (config,) = asked.run_requests[0].run_config["ops"].values()
+        first, last = config["config"]["first"], config["config"]["last"]
         assert first <= shard_of(podcast_key(URL)) <= last < SHARDS
         sweep_shards(settings, range(first, last + 1), budget_s=5)
         assert "nothing is due before" in str(tick().skip_reason)
         register(connect(settings.registry, settings.data), [Registration(url=f"{URL}?2")], 1)
         assert tick().run_requests
+
+
+def test_a_run_tells_of_the_shards_it_polled_and_of_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_DATA", str(tmp_path))
+    settings = Settings.from_env()
+    register(connect(settings.registry, settings.data), [Registration(url=URL)], 1)
+    shard = f"{shard_of(podcast_key(URL)):03}"
+    job = defs.resolve_job_def("sweep_feeds")
+    with dg.instance_for_test() as instance:
+
+        def run(**partitions: str) -> list[tuple[str, str | None]]:
+            result = job.execute_in_process(instance=instance, tags=partitions)
+            kinds = ("ASSET_MATERIALIZATION", "ASSET_OBSERVATION")
+            events = [event for event in result.all_events if event.event_type_value in kinds]
+            return [(event.event_type_value, event.partition) for event in events]
+
+        assert run() == [("ASSET_MATERIALIZATION", shard), ("ASSET_OBSERVATION", None)]
+        assert run() == [("ASSET_OBSERVATION", None)]  # nothing is due
+        ends = {"dagster/asset_partition_range_start": "000", "dagster/asset_partition_range_end": "255"}
+        assert run(**ends) == [("ASSET_OBSERVATION", None)]
+        versions = instance.get_latest_materialization_event(dg.AssetKey("podcast_feeds"))
+        assert versions and versions.asset_materialization
+        assert versions.asset_materialization.tags["dagster/data_version"] == "1"
 
 
 def test_the_marts_hear_of_podcasts_only_when_something_changed(
