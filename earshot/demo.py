@@ -114,6 +114,7 @@ def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console
                 for line in feeds.follow():
                     screen.print(plain(line), soft_wrap=True)
                 time.sleep(1)
+    feeds.show(screen)
 
 
 # --- the world

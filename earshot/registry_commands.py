@@ -53,7 +53,7 @@ Lines = Annotated[
 Rejects = Annotated[
     Path | None, typer.Option(metavar="FILE", help="CSV of all that was refused", show_default=False)
 ]
-State = Literal["active", "gone", "dead", "deregistered"]
+State = Literal["active", "gone", "dead", "deregistered", "all"]
 
 
 class RegistryFailed(RuntimeError):
@@ -146,7 +146,9 @@ def deregister(
 def list_podcasts(
     tenant: Annotated[str | None, typer.Option(help="tracked by it", show_default=False)] = None,
     label: Annotated[str | None, typer.Option(help="with this label", show_default=False)] = None,
-    state: Annotated[State | None, typer.Option(show_default=False)] = None,
+    state: Annotated[
+        State | None, typer.Option(help="default: all but the deregistered", show_default=False)
+    ] = None,
     host: Annotated[str | None, typer.Option(help="fetched from it", show_default=False)] = None,
     after: Annotated[
         int | None, typer.Option(metavar="KEY", help="those behind this key", show_default=False)
@@ -162,7 +164,8 @@ def list_podcasts(
     from registry.podcasts import Filter
     from registry.tables import PodcastState
 
-    which = Filter(tenant, label, PodcastState(state) if state else None, _host(host) if host else None)
+    in_state = PodcastState(state) if state and state != "all" else None
+    which = Filter(tenant, label, in_state, _host(host) if host else None, with_deregistered=state == "all")
     limit = limit or (SHOWN_PODCASTS if output == "table" else None)
     with _registry(Settings.from_env(), must_be=True) as engine:
         found = _pages(engine, which, after, limit)

@@ -25,18 +25,25 @@ _PAUSE_S = 15.0  # between two sweeps of a worker that goes on: a tenth of the s
 def sweep(
     shards: Annotated[str, typer.Option(help="a range of 000 to 255, or one of them")] = "000-255",
     budget: Annotated[float, typer.Option(min=1, help="seconds in which feeds are asked")] = 60,
+    now: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL|KEY|GUID", help="poll this podcast, due or not; may be repeated", show_default=False
+        ),
+    ] = None,
     forever: Annotated[bool, typer.Option("--forever", help="sweep again and again, until Ctrl-C")] = False,
     output: Output = "table",
 ) -> None:
     """Poll the registered podcasts that are due, or of which a notice has landed.
 
-    Several workers share the shards between them.
+    Several workers share the shards between them. With --now only those podcasts' shards are swept; a server
+    that asked us to wait (Retry-After) is left alone nevertheless.
     """
     from earshot.show import bars, print_rows
     from registry.polling import sweep_shards
 
     settings, screen = Settings.from_env(), Console(stderr=True)
-    wanted = _range(shards)
+    wanted = _asked_for(settings, now) if now else _range(shards)
     rejects: Rejects = []
     while True:
         rejects = _take_notices(settings, screen, rejects)
@@ -45,7 +52,10 @@ def sweep(
             swept = sweep_shards(settings, wanted, budget, partial(_tell, progress, task))
         totals = {
             "shards": len(swept.outcomes),
-            **{name: swept.total(name) for name in ("podcasts", "due", "polled", "unchanged", "changed")},
+            **{
+                name: swept.total(name)
+                for name in ("podcasts", "due", "polled", "first", "unchanged", "changed")
+            },
             "failed": swept.counted("failures").total(),
             "left": swept.left,
             "seconds": round(swept.seconds, 1),
@@ -61,6 +71,26 @@ def sweep(
         if not forever:
             return
         time.sleep(_PAUSE_S)
+
+
+def _asked_for(settings: Settings, podcasts: list[str]) -> list[int]:
+    """Has these polled with the next sweep of their shards; which shards those are."""
+    from earshot.registry_commands import RegistryFailed
+    from ingest.feeds.schema import shard_of
+    from ingest.lake import utc_now_us
+    from registry import hints
+    from registry.database import connected
+    from registry.podcasts import find
+
+    with connected(settings.registry, settings.data) as engine:
+        found = {what: find(engine, what) for what in podcasts}
+        keys = [podcast.podcast_key for each in found.values() for podcast in each]
+        polled = hints.add(engine, [hints.Hint(key, hints.ASKED, utc_now_us()) for key in keys])
+    missing = [what for what, each in found.items() if not each]
+    if missing or polled < len(keys):
+        which = ", ".join(missing) or "some of them"
+        raise RegistryFailed(f"not tracked: {which}; `earshot register URL` begins to")
+    return sorted({shard_of(key) for key in keys})
 
 
 def _take_notices(settings: Settings, screen: Console, known: Rejects) -> Rejects:

@@ -13,6 +13,8 @@ from registry.database import insert_into, is_sqlite, writing
 from registry.moved import polled
 from registry.tables import hints
 
+ASKED = "asked"  # the source of a wish of our own that a podcast be polled now
+
 
 @dataclass(frozen=True)
 class Hint:

@@ -19,6 +19,8 @@ from registry.registration import (
     registration,
 )
 
+# As `earshot list` writes them: what it wrote can be registered elsewhere.
+_ALIASES = {"feed_url": "url", "podcast_guid": "guid"}
 COLUMNS = ("url", "tenant", "labels", "show_id", "itunes_id", "podcastindex_id", "guid", "since")
 
 MAX_LINE_BYTES = 64 * 1024
@@ -153,6 +155,7 @@ def _header(path: Path, text: Line) -> tuple[str, list[str]]:
         raise ListError(f"{path.name}, line 1: {text}")
     for delimiter in ",;\t":
         names = [name.strip().lower() for name in _fields(text, delimiter)]
+        names = [one if (one := _ALIASES.get(name, name)) not in names else name for name in names]
         if "url" in names:
             twice = [name for name in COLUMNS if names.count(name) > 1]
             if twice:

@@ -105,6 +105,7 @@ class Filter:
     label: str | None = None
     state: PodcastState | None = None
     host: str | None = None
+    with_deregistered: bool = True  # of no state in particular: also those nobody tracks any more
 
 
 def find(engine: Engine, what: str) -> list[Podcast]:
@@ -183,6 +184,8 @@ def listing(
         conditions.append(tracking.exists())
     if which.state is not None:
         conditions.append(podcasts.c.state == which.state)
+    elif not which.with_deregistered:
+        conditions.append(podcasts.c.state != PodcastState.DEREGISTERED)
     if which.host is not None:
         conditions.append(_is_on(which.host.lower()))
     if after is not None:

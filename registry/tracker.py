@@ -54,12 +54,14 @@ class LeasedShards:
         return tracked
 
     def notices(self, shard: int) -> list[Notice]:
-        """The newest notice of each podcast that has one."""
+        """The newest notice of each podcast that has one; what we were asked for goes before."""
         self._hints[shard] = hints.pending(self._engine, [shard])
-        newest: dict[int, int] = {}
+        newest: dict[int, Notice] = {}
         for found in self._hints[shard]:
-            newest[found.podcast_key] = max(newest.get(found.podcast_key, 0), found.noticed_us)
-        return [Notice(*pair) for pair in newest.items()]
+            notice = Notice(found.podcast_key, found.noticed_us, found.source == hints.ASKED)
+            known = newest.get(found.podcast_key, notice)
+            newest[found.podcast_key] = max(known, notice, key=lambda one: (one.is_asked, one.noticed_us))
+        return list(newest.values())
 
     def holds(self, shard: int) -> bool:
         """Whether no other worker has taken the shard; if so, a commit follows, and then `concluded`."""

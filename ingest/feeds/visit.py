@@ -36,6 +36,7 @@ class Notice:
 
     podcast_key: int
     noticed_us: int
+    is_asked: bool = False  # by somebody here: it is polled at once, whatever its schedule says
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class Outcome:
     podcasts: int = 0
     due: int = 0
     polled: int = 0
+    first: int = 0  # read for the first time
     unchanged: int = 0  # 304, or the same body
     changed: int = 0  # with a change that is not minor
     failures: Counter[str] = field(default_factory=Counter)
@@ -116,12 +118,12 @@ def begin(
         state, generation = shard.state(), shard.generation()
     settled = [] if tracked is None else _settled(state, tracked, now_us)
     changed = {row["podcast_key"]: row for row in settled}
-    hinted = {notice.podcast_key: notice.noticed_us for notice in notices}
+    hinted = {notice.podcast_key: notice for notice in notices}
     if hinted:
         rows = state.filter(pl.col("podcast_key").is_in(list(hinted))).iter_rows(named=True)
         for row in rows:
             key = row["podcast_key"]
-            changed[key] = hint(changed.get(key, row), hinted[key], now_us)
+            changed[key] = _noticed(changed.get(key, row), hinted[key], now_us)
     if changed:
         new = pl.DataFrame(list(changed.values()), schema=STATE)
         state = pl.concat([state.join(new.select("podcast_key"), on="podcast_key", how="anti"), new])
@@ -134,6 +136,12 @@ def begin(
         podcasts=state.height,
         unlearnt=[] if tracked is None else _unlearnt(state, tracked),
     )
+
+
+def _noticed(row: Record, notice: Notice, now_us: int) -> Record:
+    if not notice.is_asked:
+        return hint(row, notice.noticed_us, now_us)
+    return row | {"next_due_us": max(now_us, row["retry_after_us"] or 0)}
 
 
 def _unlearnt(state: pl.DataFrame, tracked: pl.DataFrame) -> list[int]:
@@ -274,6 +282,7 @@ def _judge(row: Record, poll: Poll, known: _Known, commit: Commit, outcome: Outc
     commit.changes += changes
     major = [change["change"] for change in changes if not change["is_minor"]]
     outcome.changes.update(major)
+    outcome.first += podcast is None and written is not None
     outcome.changed += bool(major)
     outcome.unchanged += state["reason"] is None and poll.parsed is None
     if state["reason"] is not None:

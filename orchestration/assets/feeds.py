@@ -101,7 +101,7 @@ def told(swept: Swept) -> dict[str, Any]:
         {"of": pl.String, "what": pl.String, "podcasts": pl.Int64},
         orient="row",
     )
-    names = ("podcasts", "due", "polled", "unchanged", "changed", "audits", "mismatches")
+    names = ("podcasts", "due", "polled", "first", "unchanged", "changed", "audits", "mismatches")
     return {
         "shards": len(swept.outcomes),
         **{name: swept.total(name) for name in names},

@@ -333,3 +333,18 @@ def test_what_a_sweep_had_no_time_for_stays_due(engine: Engine, tmp_path: Path, 
     # A notice of what was left over is not forgotten with those that were followed.
     hints.add(engine, [hints.Hint(podcast_key(url), "podping", NOW + HOUR) for url in some])
     assert [left_over(NOW + HOUR) for _ in some] == [(1, 2), (1, 1), (1, 0)]
+
+
+def test_what_is_asked_for_is_polled_at_once_and_is_no_notice_of_the_publisher(
+    engine: Engine, tmp_path: Path, feed: Feed
+) -> None:
+    register(engine, [Registration(URL)], NOW)
+    assert poll(engine, tmp_path, feed.port, NOW).total("first") == 1
+    assert poll(engine, tmp_path, feed.port, NOW + 1).total("polled") == 0
+    feed.status = 404
+    for later in (2, 3):  # failing podcasts, too, which a notice brings back after an hour at the soonest
+        hints.add(engine, [hints.Hint(KEY, hints.ASKED, NOW), hints.Hint(KEY, "podping", NOW)])
+        assert poll(engine, tmp_path, feed.port, NOW + later).counted("failures") == {"not_found": 1}
+    state = Shard(tmp_path, SHARD).state()
+    assert state["hinted_us"].to_list() == [None]
+    assert hints.pending(engine, [SHARD]) == []
