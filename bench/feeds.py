@@ -45,7 +45,7 @@ from registry.shards import saw, versions
 
 DUE = 60_000
 NOW_US = world.START_US + HOUR
-VERSION = "5"  # of the prepared state; raised with a column of the frames
+VERSION = "6"  # of the prepared state; raised with a column of the frames
 
 
 def run(rows: int | None, repeats: int) -> Figures:
@@ -218,7 +218,7 @@ def _tell(data: Path) -> None:
                 )
                 for key, row in records.items()
             ]
-            saw(engine, shard, version + (record_crawl(engine, learnt) > 0))
+            saw(engine, shard, version + (record_crawl(engine, learnt) > 0), generation=1)
         release(engine, claim(engine, "the sweeps of before", range(SHARDS), 60, utc_now_us()))
 
 

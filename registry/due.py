@@ -10,7 +10,7 @@ from ingest.feeds.state import next_due_of
 from ingest.lake import utc_now_us
 from registry.hints import noticed_shards
 from registry.leases import taken
-from registry.shards import unseen, versions
+from registry.shards import seen
 
 
 def due_shards(engine: Engine, lake_root: Path, now_us: int) -> dict[int, int]:
@@ -21,7 +21,10 @@ def due_shards(engine: Engine, lake_root: Path, now_us: int) -> dict[int, int]:
     did not come to an end.
     """
     under_way, left = taken(engine, utc_now_us())
-    due = {shard: next_due_of(lake_root, shard)[1] for shard in versions(engine)}
-    for shard in unseen(engine) | set(noticed_shards(engine)) | left:
-        due[shard] = min(due.get(shard, now_us), now_us)
+    at_once = left | set(noticed_shards(engine))
+    due = {}
+    for shard, known in seen(engine).items():
+        generation, due[shard] = next_due_of(lake_root, shard, now_us)
+        if shard in at_once or not known.is_all(generation):
+            due[shard] = min(due[shard], now_us)
     return {shard: due_us for shard, due_us in due.items() if shard not in under_way}

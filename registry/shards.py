@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, select, update
 
@@ -16,11 +17,37 @@ def version(engine: Engine, shard: int) -> int:
         return connection.scalar(select(shards.c.version).where(shards.c.shard == shard)) or 0
 
 
-def version_and_seen(engine: Engine, shard: int) -> tuple[int, int]:
-    """Of one shard, and up to where sweeps have seen it."""
-    query = select(shards.c.version, shards.c.seen).where(shards.c.shard == shard)
+@dataclass(frozen=True)
+class Seen:
+    """A shard's version, and up to where sweeps have seen it, at which generation of the lake's shard."""
+
+    version: int = 0
+    seen: int = 0
+    generation: int = 0
+
+    def is_all(self, generation: int) -> bool:
+        """Whether nothing is new to a sweep that finds the lake's shard at `generation`.
+
+        A lake that was lost, or restored from an older copy, has not what was seen.
+        """
+        return self.version <= self.seen and self.generation <= generation
+
+
+def seen_of(engine: Engine, shard: int) -> Seen:
+    """Of one shard."""
+    query = select(shards.c.version, shards.c.seen, shards.c.generation).where(shards.c.shard == shard)
     with engine.connect() as connection:
-        return connection.execute(query).tuples().one_or_none() or (0, 0)
+        row = connection.execute(query).one_or_none()
+    return Seen() if row is None else Seen(*row)
+
+
+def seen(engine: Engine) -> dict[int, Seen]:
+    """Of all shards that ever held a podcast."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(shards.c.shard, shards.c.version, shards.c.seen, shards.c.generation)
+        )
+        return {row.shard: Seen(row.version, row.seen, row.generation) for row in rows}
 
 
 def versions(engine: Engine) -> dict[int, int]:
@@ -29,17 +56,11 @@ def versions(engine: Engine) -> dict[int, int]:
         return dict(connection.execute(select(shards.c.shard, shards.c.version)).tuples().all())
 
 
-def unseen(engine: Engine) -> set[int]:
-    """Of which shards something changed that no sweep has seen."""
-    with engine.connect() as connection:
-        return set(connection.scalars(select(shards.c.shard).where(shards.c.version > shards.c.seen)))
-
-
-def saw(engine: Engine, shard: int, version: int) -> None:
-    """A sweep has taken in all of a shard's changes up to `version`."""
-    further = update(shards).where(shards.c.shard == shard, shards.c.seen < version)
+def saw(engine: Engine, shard: int, version: int, generation: int) -> None:
+    """A sweep has taken in all of a shard's changes up to `version`, and left the lake at `generation`."""
+    now = update(shards).where(shards.c.shard == shard, shards.c.seen <= version)
     with writing(engine) as connection:
-        connection.execute(further.values(seen=version))
+        connection.execute(now.values(seen=version, generation=generation))
 
 
 def bump(connection: Connection, changed: Iterable[int]) -> None:

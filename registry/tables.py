@@ -94,6 +94,7 @@ shards = Table(
     Column("shard", SmallInteger, primary_key=True, autoincrement=False),
     Column("version", BigInteger, nullable=False),
     Column("seen", BigInteger, nullable=False, server_default="0"),
+    Column("generation", BigInteger, nullable=False, server_default="0"),  # of the lake's shard, then
 )
 
 leases = Table(

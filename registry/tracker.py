@@ -13,6 +13,7 @@ from ingest.feeds.schema import Record, Tier
 from ingest.feeds.visit import DEREGISTERED, Notice
 from ingest.lake import utc_now_us
 from registry import hints, leases, podcasts, shards
+from registry.shards import Seen
 from registry.tables import PodcastState
 
 LEASE_S = 120.0
@@ -26,7 +27,7 @@ class LeasedShards:
     def __init__(self, engine: Engine, held: Sequence[leases.Lease]) -> None:
         self._engine = engine
         self._leases = {lease.shard: lease for lease in held}
-        self._versions: dict[int, int] = {}  # of the shards as they were read
+        self._seen: dict[int, Seen] = {}  # of the shards as they were read
         self._tracked: dict[int, pl.DataFrame | None] = {}
         self._hints: dict[int, list[hints.Hint]] = {}
         self._committing: set[int] = set()
@@ -36,7 +37,7 @@ class LeasedShards:
         """In the order in which they were wanted."""
         return list(self._leases)
 
-    def tracked(self, shard: int) -> pl.DataFrame | None:
+    def tracked(self, shard: int, generation: int) -> pl.DataFrame | None:
         """podcast_key, feed_url, state, podcast_guid, is_learnt of all podcasts of the shard; None: nothing
         is new since the last sweep that took all in.
 
@@ -44,9 +45,9 @@ class LeasedShards:
         told the registry: then nothing of the shard counts as learnt.
         """
         was_given_back = self._leases[shard].was_given_back
-        self._versions[shard], seen = shards.version_and_seen(self._engine, shard)
+        self._seen[shard] = shards.seen_of(self._engine, shard)
         tracked = None
-        if self._versions[shard] > seen or not was_given_back:
+        if not (self._seen[shard].is_all(generation) and was_given_back):
             tracked = podcasts.tracked(self._engine, shard, _COLUMNS).with_columns(
                 is_learnt=pl.col("podcast_guid").is_not_null() & was_given_back
             )
@@ -68,10 +69,12 @@ class LeasedShards:
         self._committing.add(shard)
         return leases.holds(self._engine, self._leases[shard], utc_now_us())
 
-    def concluded(self, shard: int, states: Sequence[Record], records: Sequence[Record]) -> None:
+    def concluded(
+        self, shard: int, generation: int, states: Sequence[Record], records: Sequence[Record]
+    ) -> None:
         """Take over addresses, states and guids; forget what was acted on."""
         lease = self._leases[shard]
-        tracked, version = self._tracked.pop(shard), self._versions.pop(shard)
+        tracked, seen = self._tracked.pop(shard), self._seen.pop(shard)
         if tracked is None:
             keys = [row["podcast_key"] for row in states]
             tracked = podcasts.tracked(self._engine, shard, _COLUMNS, keys)
@@ -80,20 +83,20 @@ class LeasedShards:
             changed = podcasts.record_crawl(self._engine, learnt, lease) if learnt else 0
         except leases.LeaseLost:
             return  # we slept: who has the shard now found it not given back, and learns all of it
-        self._saw(shard, version, changed > 0)
+        self._saw(shard, generation, seen, changed > 0)
         if acted_on := self._hints.pop(shard):
             hints.settle(self._engine, acted_on)
         del self._leases[shard]
         self._committing.discard(shard)
         leases.release(self._engine, [lease])
 
-    def _saw(self, shard: int, version: int, is_changed: bool) -> None:
+    def _saw(self, shard: int, generation: int, before: Seen, is_changed: bool) -> None:
         """What we changed ourselves is no news to the next sweep, unless others changed something, too."""
-        now, seen = shards.version_and_seen(self._engine, shard)
-        if is_changed and now == version + 1:
-            version = now
-        if version > seen:
-            shards.saw(self._engine, shard, version)
+        now = shards.seen_of(self._engine, shard)
+        is_ours = is_changed and now.version == before.version + 1
+        version = now.version if is_ours else before.version
+        if (version, generation) != (now.seen, now.generation):
+            shards.saw(self._engine, shard, version, generation)
 
     def keep(self, held: Sequence[leases.Lease]) -> None:
         """The leases as they were renewed; those given back meanwhile are not ours any more."""

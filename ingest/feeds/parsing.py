@@ -61,4 +61,8 @@ class Parsers:
                 raise FeedUnreadable(
                     Reason.PARSER_FAILED, f"its parser died (exit code {error.exitcode})"
                 ) from None
+            except FeedUnreadable:
+                raise
+            except Exception as error:  # whatever a document does to us costs that feed alone
+                raise FeedUnreadable(Reason.PARSER_FAILED, f"{type(error).__name__}: {error}"[:300]) from None
             return parsed

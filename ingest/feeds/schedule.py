@@ -71,6 +71,8 @@ _HINT_FLOOR_LOST_US = DAY_US
 GONE_TIMES, GONE_OVER_US = 3, 3 * DAY_US
 DEAD_AFTER_US = 30 * DAY_US
 _DEAD_REASONS = (Reason.NOT_FOUND, Reason.DNS)
+# A poll further in the future was made by a clock that was wrong: when it is due next is not to be believed.
+CLOCK_SKEW_US = 10 * MINUTE_US
 NEVER_US = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) * SECOND_US
 
 
@@ -158,26 +160,28 @@ def hint(state: Record, hinted_us: int, now_us: int) -> Record:
     hinted_us = min(hinted_us, now_us)
     hinted = state | {"hinted_us": max(hinted_us, state["hinted_us"] or hinted_us)}
     polled, fetched = state["polled_us"], state["fetched_us"]
-    if polled is None or state["next_due_us"] is None or (fetched is not None and hinted_us <= fetched):
+    is_known = fetched is not None and hinted_us <= fetched <= now_us
+    if polled is None or state["next_due_us"] is None or is_known:
         return hinted
     if state["tier"] in (Tier.DEAD, Tier.GONE):
         floor = _HINT_FLOOR_LOST_US
     else:
         floor = _HINT_FLOOR_FAILING_US if state["failures"] else HINT_FLOOR_US
-    soonest = max(now_us, polled + floor, state["retry_after_us"] or 0)
+    soonest = max(now_us, min(polled, now_us) + floor, state["retry_after_us"] or 0)
     return hinted | {"next_due_us": min(state["next_due_us"], soonest)}
 
 
 def is_due(state: Record, end_of_tick_us: int) -> bool:
     """Whether the podcast is to be polled in the tick that ends then; at once when it never was."""
-    due = state["next_due_us"]
-    return state["polled_us"] is None or due is None or due <= end_of_tick_us
+    due, polled = state["next_due_us"], state["polled_us"]
+    return polled is None or due is None or due <= end_of_tick_us or polled > end_of_tick_us + CLOCK_SKEW_US
 
 
 def due_frame(state: pl.DataFrame, end_of_tick_us: int) -> pl.DataFrame:
     """The rows of STATE that `is_due`."""
-    due = pl.col("next_due_us")
-    return state.filter(pl.col("polled_us").is_null() | due.is_null() | (due <= end_of_tick_us))
+    due, polled = pl.col("next_due_us"), pl.col("polled_us")
+    is_ahead = polled > end_of_tick_us + CLOCK_SKEW_US
+    return state.filter(polled.is_null() | due.is_null() | (due <= end_of_tick_us) | is_ahead)
 
 
 def overdue(state: pl.DataFrame, now_us: int) -> pl.DataFrame:

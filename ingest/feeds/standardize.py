@@ -324,8 +324,8 @@ def _images(feed: dict[str, Any], tags: Tags, base: str) -> list[dict[str, Any]]
     image = feed.get("image") or {}
     said = {
         "url": image.get("href"),
-        "width": image.get("width") or None,
-        "height": image.get("height") or None,
+        "width": _integer(image.get("width")) or None,
+        "height": _integer(image.get("height")) or None,
     }
     _add_image(found, said | {"url": _web_url(said["url"], base)})
     return list(found.values())

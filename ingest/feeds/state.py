@@ -28,6 +28,7 @@ from typing import NewType
 import polars as pl
 
 from ingest.durable import locked, sync
+from ingest.feeds.schedule import CLOCK_SKEW_US
 from ingest.feeds.schema import CHANGES, EPISODES, ITEMS, PODCASTS, SHARDS, STATE, Record, shard_of
 from ingest.lake import READERS_LOCK, write_parquet
 from ingest.schema import DAY_US, Schema
@@ -45,7 +46,7 @@ MOST_NEW_SHARE = 0.25
 # Rows of few podcasts are looked up by their key: small groups let the reader pass over the others.
 ROW_GROUP = 4096
 
-_GENERATION, _DUE = "earshot_generation", "earshot_next_due_us"
+_GENERATION, _DUE, _POLLED = "earshot_generation", "earshot_next_due_us", "earshot_polled_us"
 NO_TIME_US = 2**62  # later than any
 
 
@@ -62,6 +63,11 @@ class Commit:
     items: list[Record] = field(default_factory=list)
     episodes: list[Record] = field(default_factory=list)
     changes: list[Record] = field(default_factory=list)
+
+    def add(self, other: Commit) -> None:
+        """What another one brings, too."""
+        for name, rows in vars(self).items():
+            rows.extend(getattr(other, name))
 
 
 class Shard:
@@ -291,17 +297,24 @@ def _read_whole(path: Path) -> pl.DataFrame:
 def write_state(state: pl.DataFrame, path: Path, generation: Generation) -> None:
     """Put the STATE rows of a shard at `path`, with its generation and when its next podcast is due."""
     due = state["next_due_us"].fill_null(0).min()  # null: never polled, due at once
-    said = {_GENERATION: str(generation), _DUE: str(due if due is not None else NO_TIME_US)}
+    said = {
+        _GENERATION: str(generation),
+        _DUE: str(due if due is not None else NO_TIME_US),
+        _POLLED: str(state["polled_us"].max() or 0),
+    }
     write_parquet(state, path, metadata=said)
 
 
-def next_due_of(lake_root: Path, shard: int) -> tuple[Generation, int]:
-    """(generation, when the first of its podcasts is due) of a shard, without reading its rows."""
+def next_due_of(lake_root: Path, shard: int, now_us: int | None = None) -> tuple[Generation, int]:
+    """(generation, when the first of its podcasts is due) of a shard, without reading its rows; due at once
+    where one was polled after `now_us`, by a clock that was wrong.
+    """
     path = folder_of(lake_root, shard) / "state.parquet"
     if not path.exists():
         return Generation(0), NO_TIME_US
     said = pl.read_parquet_metadata(path)
-    return Generation(int(said[_GENERATION])), int(said[_DUE])
+    is_ahead = now_us is not None and int(said.get(_POLLED, 0)) > now_us + CLOCK_SKEW_US
+    return Generation(int(said[_GENERATION])), 0 if is_ahead else int(said[_DUE])
 
 
 def _frame(rows: Sequence[Record], schema: Schema, generation: Generation) -> pl.DataFrame:

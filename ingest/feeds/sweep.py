@@ -27,7 +27,7 @@ from ingest.feeds.parsed import Known, ParsedFeed
 from ingest.feeds.parsing import Parsers
 from ingest.feeds.reasons import FeedUnreadable
 from ingest.feeds.schema import Record
-from ingest.feeds.state import LeaseLost
+from ingest.feeds.state import LeaseLost, next_due_of
 from ingest.feeds.turns import Turns
 from ingest.feeds.urls import BadFeedUrl, host_of
 from ingest.feeds.visit import Notice, Outcome, Poll, Visit, announced, begin, conclude
@@ -52,9 +52,10 @@ class SweepSettings:
 class Tracker(Protocol):
     """What a sweep asks of the registry (registry/tracker.py)."""
 
-    def tracked(self, shard: int) -> pl.DataFrame | None:
+    def tracked(self, shard: int, generation: int) -> pl.DataFrame | None:
         """podcast_key, feed_url, state of all podcasts of the shard, and is_learnt: whether the registry
-        knows for sure what former commits said of it. None: nothing is new since the last visit.
+        knows for sure what former commits said of it. None: nothing is new since the last visit, which left
+        the lake's shard at this `generation` or an earlier one.
         """
         ...
 
@@ -64,7 +65,9 @@ class Tracker(Protocol):
         """Whether the shard is still ours to write: asked right before a commit."""
         ...
 
-    def concluded(self, shard: int, states: Sequence[Record], records: Sequence[Record]) -> None:
+    def concluded(
+        self, shard: int, generation: int, states: Sequence[Record], records: Sequence[Record]
+    ) -> None:
         """What was to be written is: take over `states` and `records` (visit.Told), forget the notices acted
         on, give the shard back.
         """
@@ -167,7 +170,8 @@ class Sweep:
     def _open(self, shard: int) -> None:
         now_us = self._clock()
         end_us = now_us + round(self._settings.tick_s * 1e6)
-        tracked, notices = self._tracker.tracked(shard), self._tracker.notices(shard)
+        tracked = self._tracker.tracked(shard, next_due_of(self._root, shard)[0])
+        notices = self._tracker.notices(shard)
         visit = self._visits[shard] = begin(self._root, shard, tracked, notices, now_us, end_us)
         self._due += visit.due.height
         asked = ("podcast_key", "feed_url", "etag", "last_modified", "body_hash", "polls", "move_url")
@@ -275,7 +279,7 @@ class Sweep:
         except LeaseLost:
             self._swept.lost.append(shard)
             return
-        self._tracker.concluded(shard, told.states, told.records)
+        self._tracker.concluded(shard, outcome.generation, told.states, told.records)
         self._swept.outcomes.append(outcome)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +19,7 @@ from ingest.feeds.detect import Previous, detect
 from ingest.feeds.episodes import enclosures_of, episodes_needed
 from ingest.feeds.exchange import Answer
 from ingest.feeds.parsed import ParsedFeed
-from ingest.feeds.reasons import FeedUnreadable
+from ingest.feeds.reasons import FeedUnreadable, Reason
 from ingest.feeds.schedule import NEVER_US, due_frame, hint, next_due
 from ingest.feeds.schema import STATE, Record, Tier
 from ingest.feeds.state import Commit, Generation, LeaseLost, Shard, opened
@@ -123,7 +123,9 @@ def begin(
         rows = state.filter(pl.col("podcast_key").is_in(list(hinted))).iter_rows(named=True)
         for row in rows:
             key = row["podcast_key"]
-            changed[key] = _noticed(changed.get(key, row), hinted[key], now_us)
+            row = changed.get(key, row)
+            if row["tier_reason"] != DEREGISTERED:
+                changed[key] = _noticed(row, hinted[key], now_us)
     if changed:
         new = pl.DataFrame(list(changed.values()), schema=STATE)
         state = pl.concat([state.join(new.select("podcast_key"), on="podcast_key", how="anti"), new])
@@ -208,7 +210,14 @@ def _judged(shard: Shard, visit: Visit, prefixes: PrefixRules, outcome: Outcome)
     # What is due and was not polled in time is written too: nobody looks for what was registered again.
     commit = Commit(state=[row for row in visit.settled if row["podcast_key"] not in rows])
     for poll in visit.polls:
-        _judge(rows[poll.podcast_key], poll, known, commit, outcome)
+        row, one = rows[poll.podcast_key], Commit(state=[])
+        try:
+            _judge(row, poll, known, one, outcome)
+        except Exception as error:  # what we cannot make sense of costs that feed alone
+            said = FeedUnreadable(Reason.PARSER_FAILED, f"{type(error).__name__}: {error}"[:300])
+            one = Commit(state=[])
+            _judge(row, replace(poll, parsed=None, candidate=None, unreadable=said), known, one, outcome)
+        commit.add(one)
     return commit
 
 

@@ -155,7 +155,7 @@ def test_the_setting_is_not_shown_with_the_others() -> None:
 
 def test_a_reader_does_not_wait_for_a_writer(engine: Engine) -> None:
     with writing(engine) as connection:
-        connection.execute(text("insert into shards values (1, 1, 0)"))
+        connection.execute(text("insert into shards (shard, version) values (1, 1)"))
         with engine.connect() as other:
             assert other.execute(text("select count(*) from shards")).scalar() == 0
     with engine.connect() as other:
@@ -164,7 +164,7 @@ def test_a_reader_does_not_wait_for_a_writer(engine: Engine) -> None:
 
 def test_what_fails_inside_a_transaction_leaves_no_trace(engine: Engine) -> None:
     with pytest.raises(ZeroDivisionError), writing(engine) as connection:
-        connection.execute(text("insert into shards values (1, 1, 0)"))
+        connection.execute(text("insert into shards (shard, version) values (1, 1)"))
         raise ZeroDivisionError
     with engine.connect() as other:
         assert other.execute(text("select count(*) from shards")).scalar() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
+from ingest.feeds import visit
+from ingest.feeds.detect import Previous
 from ingest.feeds.fetch import FetchSettings
 from ingest.feeds.hosters import Pace
 from ingest.feeds.schema import shard_of
@@ -29,7 +33,7 @@ from registry import hints, leases, podcasts
 from registry.database import connect
 from registry.due import due_shards
 from registry.podcasts import Crawled, Podcast, Registration, deregister, find, register, tracked_version
-from registry.shards import unseen
+from registry.shards import seen_of
 from registry.tracker import leased
 
 DECLARED, OTHER = "917393e3-1b1e-5cef-ace4-edaa54e1f810", "2d3b7bb2-7d3c-5f8e-9d3c-0d8c1b2f5f11"
@@ -278,14 +282,14 @@ def test_a_shard_of_which_all_was_seen_is_not_read_again_until_something_changes
     def visit() -> bool:
         """Whether the shard was read; nothing is due in it."""
         with leased(engine, [SHARD]) as tracker:
-            rows = tracker.tracked(SHARD)
+            rows = tracker.tracked(SHARD, 0)
             tracker.notices(SHARD)
-            tracker.concluded(SHARD, [], [])
+            tracker.concluded(SHARD, 0, [], [])
             return rows is not None
 
     register(engine, [Registration(url=URL)], NOW_US)
-    assert unseen(engine) == {SHARD}
-    assert [visit(), visit()] == [True, False] and not unseen(engine)
+    assert not seen_of(engine, SHARD).is_all(0)
+    assert [visit(), visit()] == [True, False] and seen_of(engine, SHARD).is_all(0)
     register(engine, [Registration(url=URL, labels=("lead",))], NOW_US)
     assert [visit(), visit()] == [True, False]
 
@@ -293,11 +297,11 @@ def test_a_shard_of_which_all_was_seen_is_not_read_again_until_something_changes
 def test_what_is_registered_while_a_sweep_is_under_way_is_seen_by_the_next(engine: Engine) -> None:
     register(engine, [Registration(url=URL)], NOW_US)
     with leased(engine, [SHARD]) as tracker:
-        tracker.tracked(SHARD)
+        tracker.tracked(SHARD, 0)
         tracker.notices(SHARD)
         register(engine, [Registration(url=URL, labels=("lead",))], NOW_US)
-        tracker.concluded(SHARD, [], [])
-    assert unseen(engine) == {SHARD}
+        tracker.concluded(SHARD, 0, [], [])
+    assert not seen_of(engine, SHARD).is_all(0)
 
 
 def test_shards_that_a_worker_is_at_are_not_due_and_those_it_left_behind_are(
@@ -306,10 +310,10 @@ def test_shards_that_a_worker_is_at_are_not_due_and_those_it_left_behind_are(
     register(engine, [Registration(url=URL)], NOW_US)
     assert due_shards(engine, tmp_path, NOW_US) == {SHARD: NOW_US}
     with leased(engine, [SHARD]) as tracker:
-        tracker.tracked(SHARD)
+        tracker.tracked(SHARD, 0)
         tracker.notices(SHARD)
         assert due_shards(engine, tmp_path, NOW_US) == {}
-        tracker.concluded(SHARD, [], [])
+        tracker.concluded(SHARD, 0, [], [])
     assert due_shards(engine, tmp_path, NOW_US)[SHARD] > NOW_US
     leases.abandon(engine, leases.claim(engine, "dead", [SHARD], 60, NOW_US))
     assert due_shards(engine, tmp_path, NOW_US) == {SHARD: NOW_US}
@@ -348,3 +352,56 @@ def test_what_is_asked_for_is_polled_at_once_and_is_no_notice_of_the_publisher(
     state = Shard(tmp_path, SHARD).state()
     assert state["hinted_us"].to_list() == [None]
     assert hints.pending(engine, [SHARD]) == []
+
+
+def test_a_lake_that_was_lost_or_restored_is_polled_again(engine: Engine, tmp_path: Path, feed: Feed) -> None:
+    register(engine, [Registration(URL)], NOW)
+    poll(engine, tmp_path, feed.port, NOW)
+    shutil.copytree(tmp_path / "catalog", tmp_path / "backup")
+    poll(engine, tmp_path, feed.port, NOW + MONTH)
+    assert due_shards(engine, tmp_path, NOW + MONTH)[SHARD] > NOW + MONTH
+    for lake in (tmp_path / "nothing", tmp_path):
+        shutil.rmtree(tmp_path / "catalog", ignore_errors=True)
+        if lake == tmp_path:
+            (tmp_path / "backup").rename(tmp_path / "catalog")
+        assert due_shards(engine, lake, NOW + MONTH)[SHARD] <= NOW + MONTH
+        assert poll(engine, lake, feed.port, NOW + MONTH).total("polled") == 1
+
+
+def test_a_clock_that_was_wrong_once_does_not_end_polling(engine: Engine, tmp_path: Path, feed: Feed) -> None:
+    register(engine, [Registration(URL)], NOW)
+    poll(engine, tmp_path, feed.port, NOW + 48 * MONTH)
+    assert due_shards(engine, tmp_path, NOW)[SHARD] <= NOW
+    assert poll(engine, tmp_path, feed.port, NOW).total("polled") == 1
+    assert due_shards(engine, tmp_path, NOW)[SHARD] > NOW
+    assert poll(engine, tmp_path, feed.port, NOW + 1).total("polled") == 0
+
+
+def test_a_notice_does_not_bring_back_what_nobody_tracks_any_more(
+    engine: Engine, tmp_path: Path, feed: Feed
+) -> None:
+    register(engine, [Registration(URL)], NOW)
+    poll(engine, tmp_path, feed.port, NOW)
+    hints.add(engine, [hints.Hint(KEY, "podping", NOW + HOUR)])
+    deregister(engine, [KEY], "default", "enough")
+    for later in (HOUR, MONTH):
+        assert poll(engine, tmp_path, feed.port, NOW + later).total("polled") == 0
+
+
+def test_a_feed_that_breaks_our_judgement_costs_that_feed_alone(
+    engine: Engine, tmp_path: Path, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = (f"http://pod.example.com/{n}.xml" for n in itertools.count())
+    other = next(url for url in urls if shard_of(podcast_key(url)) == SHARD)
+    register(engine, [Registration(URL), Registration(other)], NOW)
+    honest = visit.detect
+
+    def detect(previous: Previous, *rest: Any) -> Any:
+        if previous.state["podcast_key"] == KEY:
+            raise OverflowError("too much for us")
+        return honest(previous, *rest)
+
+    monkeypatch.setattr(visit, "detect", detect)
+    swept = poll(engine, tmp_path, feed.port, NOW)
+    assert (swept.total("first"), swept.counted("failures")) == (1, {"parser_failed": 1})
+    assert "too much for us" in Shard(tmp_path, SHARD).state().filter(podcast_key=KEY)["detail"][0]

@@ -10,8 +10,10 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    op.add_column("shards", sa.Column("seen", sa.BigInteger(), server_default="0", nullable=False))
+    for name in ("seen", "generation"):
+        op.add_column("shards", sa.Column(name, sa.BigInteger(), server_default="0", nullable=False))
 
 
 def downgrade() -> None:
-    op.drop_column("shards", "seen")
+    for name in ("generation", "seen"):
+        op.drop_column("shards", name)
