@@ -105,16 +105,14 @@ def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console
         screen.print(f"Drop log files   {settings.landing_dir.resolve()}/<source>/  and watch them count")
         screen.print("Ask about one    earshot status URL   (earshot list has their URLs)")
         screen.print("Ctrl-C ends the demo; the data stays.")
-        screen.print(
-            f"\nFrom {feeds.next_poll()} on, when podcasts may be polled again, changes as they are told:"
-        )
+        screen.print(f"\nChanges as they are told ({feeds.next_poll()}):")
         with contextlib.suppress(KeyboardInterrupt):
             # In short waits: Polars' signal handler makes one long wait deaf to Ctrl-C.
             while server.poll() is None:
                 for line in feeds.follow():
                     screen.print(plain(line), soft_wrap=True)
                 time.sleep(1)
-    feeds.show(screen)
+    feeds.show(screen, is_over=True)
 
 
 # --- the world

@@ -42,6 +42,7 @@ from registry.polling import export_registry, sweep_shards
 
 _BUDGET_S = 30.0  # of a played sweep: it ends when all that is due was asked
 _EVERY = 3 * DAY  # between two played sweeps
+_COLLECT_S = 60.0  # between two looks at what was polled: no podcast is polled twice meanwhile
 _LOOK_S = 1.0
 _SHOWN_CHARS = 60
 
@@ -59,6 +60,7 @@ class DemoFeeds:
         # What went on before a demo that is started again is not known: nothing to compare.
         self._polls = None if self._played.exists() else Polls(self._lake.root)
         self._told: set[Path] = set()
+        self._looked = time.monotonic()
 
     def play(self, progress: Callable[[int, int], None]) -> None:
         """Register, poll as every three days, then let the world's time be ours. Once for a data folder."""
@@ -94,10 +96,12 @@ class DemoFeeds:
         self._polls.collect()
         return sum(max(self._polls.of[key], default=0) >= self._live_us for key in self._keys)
 
-    def show(self, screen: Console) -> None:
-        """The catalogue in figures, and the changes told beside the true ones."""
+    def show(self, screen: Console, is_over: bool = False) -> None:
+        """The catalogue in figures, and the changes told beside the true ones. is_over: nobody sweeps."""
         polls = None
         while True:
+            if self._polls is not None and is_over:
+                self._polls.collect(after_crash=True)
             self._told = change_files(self._lake.root)
             if self._polls is not None:
                 self._polls.collect()
@@ -106,7 +110,7 @@ class DemoFeeds:
             polls = self._polls.total()
         changes = changes_of(self._told)
         counts = Counter(changes.filter(~pl.col("is_minor"))["change"])
-        table = Table(title="Changes of podcasts", title_justify="left")
+        table = Table(title="Changes of podcasts, minor ones left out", title_justify="left")
         table.add_column("change")
         table.add_column("times", justify="right")
         for change, count in sorted(counts.items()):
@@ -124,13 +128,19 @@ class DemoFeeds:
         return f"the world's own truth is {true:,} changes; other ones were told of {names}"
 
     def next_poll(self) -> str:
-        """From when on podcasts that announce their changes are polled again, local time."""
+        """From when on podcasts that announce their changes are polled again."""
         polled_us = [max(polls) for polls in self._polls.of.values()] if self._polls else []
-        first_us = min((at_us for at_us in polled_us if at_us >= self._live_us), default=utc_now_us())
-        return time.strftime("%H:%M", time.localtime((first_us + HINT_FLOOR_US) / 1e6 + 59))
+        first_us = min((at_us for at_us in polled_us if at_us >= self._live_us), default=0)
+        at_s = (first_us + HINT_FLOOR_US) / 1e6
+        if at_s <= time.time():
+            return "those until now are in the table"
+        return f"the next from {time.strftime('%H:%M', time.localtime(at_s + 59))} on"
 
     def follow(self) -> Iterator[str]:
         """The changes told since the last look, a line each."""
+        if self._polls is not None and time.monotonic() - self._looked > _COLLECT_S:
+            self._looked = time.monotonic()
+            self._polls.collect()
         new = change_files(self._lake.root) - self._told
         self._told |= new
         major = changes_of(new).filter(~pl.col("is_minor"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ingest.feeds.moves import MOVE_OVER_US, MOVE_TIMES
 from ingest.feeds.schema import Record, Tier, shard_of
 from registry.findings import Finding
 from registry.podcasts import Podcast
@@ -119,9 +120,13 @@ def _error(known: Record, now_us: int) -> str | None:
 def _move(known: Record, now_us: int) -> str | None:
     if known.get("move_url") is None:
         return None
-    since = known.get("move_since_us")
+    since, seen = known.get("move_since_us"), known.get("move_seen") or 0
+    if not seen:
+        return f"no: what is at {known['move_url']} is another podcast"
+    times = "once" if seen == 1 else f"{seen} times"
     lasting = f", for {span(now_us - since)}" if since is not None else ""
-    return f"{known['move_url']} (seen {known.get('move_seen') or 0} times{lasting}; not confirmed yet)"
+    wanted = f"{MOVE_TIMES} times over {span(MOVE_OVER_US)}, and the same guid or episodes there"
+    return f"{known['move_url']} (seen {times}{lasting}; it takes {wanted})"
 
 
 def _finding(each: Finding, now_us: int) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from earshot.exit_codes import FAILED, PARTLY
+from ingest.feeds.urls import without_credentials
 
 if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
     from registry.registration import Registration, Reject
@@ -31,6 +32,9 @@ class Refused:
     files: list[str] = field(default_factory=list)  # as a whole, with the reason why
 
     def take(self, reject: Reject) -> None:
+        reject = replace(
+            reject, name=without_credentials(reject.name), detail=without_credentials(reject.detail)
+        )
         self.reasons[reject.reason] += 1
         if len(self.first) < SHOWN_REJECTS:
             self.first.append(reject)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from earshot.commands import Output
+from earshot.exit_codes import FAILED
 from ingest.settings import SettingError, Settings
 
 if TYPE_CHECKING:  # imported only when the command runs, to start fast
@@ -39,17 +40,26 @@ def sweep(
     Several workers share the shards between them. With --now only those podcasts' shards are swept; a server
     that asked us to wait (Retry-After) is left alone nevertheless.
     """
-    from earshot.show import bars, print_rows
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from earshot.show import bars, print_rows, say
     from registry.polling import sweep_shards
 
     settings, screen = Settings.from_env(), Console(stderr=True)
     wanted = _asked_for(settings, now) if now else _range(shards)
     rejects: Rejects = []
     while True:
-        rejects = _take_notices(settings, screen, rejects)
-        with bars(screen) as progress:
-            task = progress.add_task("polled", total=None)
-            swept = sweep_shards(settings, wanted, budget, partial(_tell, progress, task))
+        try:
+            rejects = _take_notices(settings, screen, rejects)
+            with bars(screen) as progress:
+                task = progress.add_task("polled", total=None)
+                swept = sweep_shards(settings, wanted, budget, partial(_tell, progress, task))
+        except (OSError, SQLAlchemyError) as error:
+            if not forever:
+                raise
+            say(screen, "this sweep failed, the next one comes", f"{type(error).__name__}: {error}", "red")
+            time.sleep(_PAUSE_S)
+            continue
         totals = {
             "shards": len(swept.outcomes),
             **{
@@ -68,7 +78,11 @@ def sweep(
         ]
         if told and output == "table":
             print_rows(told, ["what", "count"], output)
+        for shard, reason in swept.broken.items():
+            say(screen, f"shard {shard:03} cannot be read or written", reason, "red")
         if not forever:
+            if swept.broken:
+                raise typer.Exit(FAILED)
             return
         time.sleep(_PAUSE_S)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 from sqlalchemy import Engine
 
 from ingest.feeds.state import next_due_of
@@ -24,7 +25,10 @@ def due_shards(engine: Engine, lake_root: Path, now_us: int) -> dict[int, int]:
     at_once = left | set(noticed_shards(engine))
     due = {}
     for shard, known in seen(engine).items():
-        generation, due[shard] = next_due_of(lake_root, shard, now_us)
+        try:
+            generation, due[shard] = next_due_of(lake_root, shard, now_us)
+        except (OSError, pl.exceptions.PolarsError):
+            continue  # of no use to a sweep: doctor, and whoever reads all shards, tell of it
         if shard in at_once or not known.is_all(generation):
             due[shard] = min(due[shard], now_us)
     return {shard: due_us for shard, due_us in due.items() if shard not in under_way}

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, and_, delete, func, select
 
 from ingest.feeds.schema import shard_of
+from ingest.feeds.sources import websub
 from registry.batches import PARAMETERS, batches
 from registry.database import insert_into, is_sqlite, writing
 from registry.moved import polled
 from registry.tables import hints
 
+PUBLISHERS = ("podping", websub.NAME)  # sources through which a podcast itself tells of its changes
 ASKED = "asked"  # the source of a wish of our own that a podcast be polled now
 
 

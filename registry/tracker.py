@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Event, Thread
 
 import polars as pl
@@ -59,9 +60,13 @@ class LeasedShards:
         self._hints[shard] = hints.pending(self._engine, [shard])
         newest: dict[int, Notice] = {}
         for found in self._hints[shard]:
-            notice = Notice(found.podcast_key, found.noticed_us, found.source == hints.ASKED)
+            is_publishers = found.source in hints.PUBLISHERS
+            notice = Notice(found.podcast_key, found.noticed_us, found.source == hints.ASKED, is_publishers)
             known = newest.get(found.podcast_key, notice)
-            newest[found.podcast_key] = max(known, notice, key=lambda one: (one.is_asked, one.noticed_us))
+            later = max(known, notice, key=lambda one: (one.is_asked, one.noticed_us))
+            newest[found.podcast_key] = replace(
+                later, is_publishers=known.is_publishers or notice.is_publishers
+            )
         return list(newest.values())
 
     def holds(self, shard: int) -> bool:

@@ -11,7 +11,7 @@ import aiohttp
 
 from ingest.feeds import headers
 from ingest.feeds.reasons import Reason
-from ingest.feeds.urls import feed_url
+from ingest.feeds.urls import feed_url, without_credentials
 
 _PERMANENT = (301, 308)
 _NO_UTF8 = re.compile("[\udc80-\udcff]")  # bytes of a header, as aiohttp keeps those that are none
@@ -125,7 +125,7 @@ class Exchange:
         """Validators stay those of the ask: they belong to the copy we have."""
         return self._answer(
             reason=reason,
-            detail=detail,
+            detail=without_credentials(detail),
             etag=self.ask.etag,
             last_modified=self.ask.last_modified,
             retry_after_s=retry_after_s,

@@ -34,6 +34,7 @@ from ingest.feeds.visit import Notice, Outcome, Poll, Visit, announced, begin, c
 from ingest.logs.prefixes import PrefixRules
 
 Clock = Callable[[], int]
+_BROKEN = (OSError, pl.exceptions.PolarsError)  # of one shard's files: the others go on
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Swept:
 
     outcomes: list[Outcome] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)  # shards that went to another worker
+    broken: dict[int, str] = field(default_factory=dict)  # shards that could not be read or written, and why
     left: int = 0  # due, not polled in time
     seconds: float = 0.0
 
@@ -170,9 +172,13 @@ class Sweep:
     def _open(self, shard: int) -> None:
         now_us = self._clock()
         end_us = now_us + round(self._settings.tick_s * 1e6)
-        tracked = self._tracker.tracked(shard, next_due_of(self._root, shard)[0])
-        notices = self._tracker.notices(shard)
-        visit = self._visits[shard] = begin(self._root, shard, tracked, notices, now_us, end_us)
+        try:
+            tracked = self._tracker.tracked(shard, next_due_of(self._root, shard)[0])
+            notices = self._tracker.notices(shard)
+            visit = self._visits[shard] = begin(self._root, shard, tracked, notices, now_us, end_us)
+        except _BROKEN as error:
+            self._swept.broken[shard] = f"{type(error).__name__}: {error}"
+            return
         self._due += visit.due.height
         asked = ("podcast_key", "feed_url", "etag", "last_modified", "body_hash", "polls", "move_url")
         for row in visit.due.select(asked).sort("feed_url").iter_rows(named=True):
@@ -278,6 +284,9 @@ class Sweep:
             outcome, told = conclude(self._root, visit, self._prefixes, lambda: self._tracker.holds(shard))
         except LeaseLost:
             self._swept.lost.append(shard)
+            return
+        except _BROKEN as error:
+            self._swept.broken[shard] = f"{type(error).__name__}: {error}"
             return
         self._tracker.concluded(shard, outcome.generation, told.states, told.records)
         self._swept.outcomes.append(outcome)

@@ -32,6 +32,14 @@ _GUID_NAMESPACE = uuid.UUID(
 )  # the podcast namespace's, for podcast:guid
 
 
+_CREDENTIALS = re.compile(r"(?<=//)[^/?#\\\s]*@")
+
+
+def without_credentials(text: str) -> str:
+    """A text with what stands before the @ of its URLs masked: for messages and what is kept of them."""
+    return _CREDENTIALS.sub("***@", text)
+
+
 class BadFeedUrl(ValueError):
     """Not a URL that a feed can be fetched from; the message says why."""
 

@@ -37,6 +37,7 @@ class Notice:
     podcast_key: int
     noticed_us: int
     is_asked: bool = False  # by somebody here: it is polled at once, whatever its schedule says
+    is_publishers: bool = True  # podping, WebSub: who sends them will send the next one, too
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ def begin(
 
 def _noticed(row: Record, notice: Notice, now_us: int) -> Record:
     if not notice.is_asked:
-        return hint(row, notice.noticed_us, now_us)
+        hinted = hint(row, notice.noticed_us, now_us)
+        return hinted if notice.is_publishers else hinted | {"hinted_us": row["hinted_us"]}
     return row | {"next_due_us": max(now_us, row["retry_after_us"] or 0)}
 
 

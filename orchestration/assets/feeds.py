@@ -72,6 +72,14 @@ def podcast_feeds(
     context.log_event(dg.AssetObservation(PODCAST_FEEDS, metadata=told(swept)))
     if swept.lost:
         context.log.warning(f"shards another worker took over: {swept.lost}; their polls are made again")
+    if swept.broken:
+        raise dg.Failure(
+            f"shards that cannot be read or written: {', '.join(map(str, swept.broken))}; the others were "
+            "swept. Mend the disk, or restore their folder `lake/catalog/shard=NNN` or remove it: then its "
+            "podcasts are fetched anew",
+            metadata={str(shard): reason for shard, reason in swept.broken.items()},
+            allow_retries=False,
+        )
     yield from ()
 
 

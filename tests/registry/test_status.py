@@ -103,7 +103,13 @@ def test_a_move_that_waits_for_its_second_signal_is_told() -> None:
     moving = crawled(move_url="https://new.example.com/", move_seen=2, move_since_us=NOW - D)
     assert (
         status_of(podcast(), moving, NOW).moving_to
-        == "https://new.example.com/ (seen 2 times, for 24 h; not confirmed yet)"
+        == "https://new.example.com/ (seen 2 times, for 24 h; it takes 3 times over 2 d, and the same guid or"
+        " episodes there)"
+    )
+    refused = crawled(move_url="https://new.example.com/", move_seen=0, move_since_us=NOW - D)
+    assert (
+        status_of(podcast(), refused, NOW).moving_to
+        == "no: what is at https://new.example.com/ is another podcast"
     )
 
 

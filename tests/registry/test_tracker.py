@@ -24,7 +24,7 @@ from ingest.feeds.detect import Previous
 from ingest.feeds.fetch import FetchSettings
 from ingest.feeds.hosters import Pace
 from ingest.feeds.schema import shard_of
-from ingest.feeds.state import Shard
+from ingest.feeds.state import Shard, folder_of
 from ingest.feeds.sweep import SweepSettings, Swept, sweep
 from ingest.feeds.urls import derived_guid, podcast_key
 from ingest.lake import utc_now_us
@@ -405,3 +405,25 @@ def test_a_feed_that_breaks_our_judgement_costs_that_feed_alone(
     swept = poll(engine, tmp_path, feed.port, NOW)
     assert (swept.total("first"), swept.counted("failures")) == (1, {"parser_failed": 1})
     assert "too much for us" in Shard(tmp_path, SHARD).state().filter(podcast_key=KEY)["detail"][0]
+
+
+def test_a_shard_whose_files_are_broken_costs_no_other(engine: Engine, tmp_path: Path, feed: Feed) -> None:
+    register(engine, [Registration(URL)], NOW)
+    poll(engine, tmp_path, feed.port, NOW)
+    folder_of(tmp_path, SHARD).joinpath("state.parquet").write_bytes(b"no parquet")
+    assert SHARD not in due_shards(engine, tmp_path, NOW)
+    swept = poll(engine, tmp_path, feed.port, NOW + MONTH)
+    assert list(swept.broken) == [SHARD]
+    shutil.rmtree(folder_of(tmp_path, SHARD))
+    assert due_shards(engine, tmp_path, NOW)[SHARD] <= NOW
+    assert poll(engine, tmp_path, feed.port, NOW + MONTH).total("first") == 1
+
+
+def test_only_what_publishers_say_slows_the_polls(engine: Engine, tmp_path: Path, feed: Feed) -> None:
+    register(engine, [Registration(URL)], NOW)
+    poll(engine, tmp_path, feed.port, NOW)
+    for source, hinted in (("podcastindex_changes", None), ("podping", NOW + 2 * HOUR)):
+        at_us = NOW + (1 if hinted is None else 2) * HOUR
+        hints.add(engine, [hints.Hint(KEY, source, at_us)])
+        assert poll(engine, tmp_path, feed.port, at_us).total("polled") == 1
+        assert Shard(tmp_path, SHARD).state()["hinted_us"].to_list() == [hinted]
