@@ -177,10 +177,14 @@ def _notices(settings: Settings) -> Iterator[Finding]:
 
     what, folder = "feed notices", settings.hints_dir
     waiting, oldest_us = 0, None
+    strays = [path for path in visible(folder) if not path.is_dir()]
     for source in visible(folder):
-        for path in visible(source):
+        for path in visible(source) if source.is_dir() else ():
             name = path.name.lower()
-            if not name.endswith(SUFFIXES) or name.endswith(UNFINISHED):
+            if name.endswith(UNFINISHED):
+                continue
+            if not name.endswith(SUFFIXES):
+                strays.append(path)
                 continue
             try:
                 landed_us = path.lstat().st_mtime_ns // 1000
@@ -188,11 +192,16 @@ def _notices(settings: Settings) -> Iterator[Finding]:
                 continue
             waiting += 1
             oldest_us = landed_us if oldest_us is None else min(oldest_us, landed_us)
+    if strays:
+        found = f"nobody reads {len(strays):,} of the files, such as {strays[0].relative_to(folder)}"
+        advice = f"notices are {' or '.join(SUFFIXES)} files in {folder}/<source>/"
+        yield Finding(what, found, Verdict.ODD, advice)
     if oldest_us is None:
         yield Finding(what, f"none wait in {folder}")
         return
     age_us = max(utc_now_us() - oldest_us, 0)
-    found = f"{waiting:,} files wait in {folder}, the oldest for {span(age_us)}"
+    files = "1 file waits" if waiting == 1 else f"{waiting:,} files wait"
+    found = f"{files} in {folder}, the oldest for {span(age_us)}"
     if age_us > _NOTICES_WAIT_US:
         advice = "start `earshot run`: it reads them every few seconds, and says which it cannot use"
         yield Finding(what, found, Verdict.ODD, advice)

@@ -155,6 +155,13 @@ class Fetcher:
             try:
                 async with self._free:
                     answer = await self._in_time(exchange, host)
+            except Failed as failed:
+                if failed.reason is not Reason.BROKEN_ANSWER or not exchange.conditions:
+                    raise
+                # Some servers break where they should say 304, with a body say: theirs is asked for whole.
+                exchange.conditions.clear()
+                seen.pop()
+                continue
             finally:
                 self.buckets.leave(host)
             if answer is not None:

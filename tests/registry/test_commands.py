@@ -313,3 +313,21 @@ def test_a_sweep_takes_the_notices_that_wait(earshot: Earshot, tmp_path: Path) -
     (tmp_path / "data" / "feed_sources.toml").write_text("[podpings]\n")
     said = earshot("sweep", "--output", "json")
     assert said.code == 0 and "no notice is taken in: feed_sources.toml: there is no source" in said.err
+
+
+def test_a_password_in_a_url_is_refused_without_being_shown_or_kept(earshot: Earshot, tmp_path: Path) -> None:
+    said = earshot("register", "https://bob:s3cret@example.com/feed", "--rejects", "refused.csv")
+    assert "bad_url" in said.err and "***@example.com" in said.err
+    assert "s3cret" not in said.err + said.out + (tmp_path / "refused.csv").read_text()
+
+
+def test_what_list_writes_as_csv_can_be_registered_elsewhere(earshot: Earshot, tmp_path: Path) -> None:
+    earshot("register", A, B, "--label", "lead")
+    earshot("deregister", B)
+    assert B not in earshot("list", "--output", "csv").out
+    written = earshot("list", "--state", "all", "--output", "csv").out
+    assert B in written
+    (tmp_path / "all.csv").write_text(written)
+    earshot("deregister", A)
+    said = earshot("register", "--csv", "all.csv", "--output", "json")
+    assert json.loads(said.out)[0]["returned"] == 2

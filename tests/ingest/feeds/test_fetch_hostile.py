@@ -215,3 +215,15 @@ def test_only_a_few_large_bodies_are_read_at_a_time() -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     with_server(thirty_mb_and_no_end, go, replace(LOCAL, total_s=60))
+
+
+def test_a_server_that_breaks_on_conditional_requests_is_asked_for_the_whole_feed() -> None:
+    async def handle(request: RawRequest, writer: asyncio.StreamWriter) -> None:
+        is_known = request.headers.get("if-none-match") == b'"a"'
+        with_body = answer(304, ("Content-Length", "11")) + b"hello world"
+        writer.write(with_body if is_known else answer(200, ("ETag", '"a"'), body=FEED))
+        await writer.drain()
+        writer.close()
+
+    found = fetched(handle, etag='"a"')
+    assert (found.reason, found.status, found.body) == (None, 200, FEED)

@@ -122,3 +122,9 @@ def test_a_sloppy_location_is_understood(location: str, target: str) -> None:
         return server.requests[1].target
 
     assert with_server(always(to(location, 302)), go) == target
+
+
+def test_credentials_in_a_redirect_are_not_kept() -> None:
+    found = fetched(always(answer(302, ("Location", "http://user:hunter2@example.com/x"))))
+    assert found.reason is Reason.BAD_URL
+    assert "hunter2" not in found.detail and "***@example.com" in found.detail
