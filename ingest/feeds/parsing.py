@@ -17,7 +17,7 @@ from ingest.feeds.parsed import Known, ParsedFeed
 from ingest.feeds.reasons import FeedUnreadable, Reason
 
 # feedparser reads about a hundred items in 0.1 to 0.3 s, and ten thousand are let through.
-DOCUMENT_S = 120.0
+DOCUMENT_S = 60.0
 # A process is replaced after so many documents: what feedparser keeps is given back.
 MOST_DOCUMENTS = 5_000
 # Documents waiting for a process: enough that none is idle, few enough that 50 MB each fit in memory.

@@ -120,6 +120,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     finally:
         process.send_signal(signal.SIGINT)  # Ctrl-C
         process.wait(60)
+    # Downloads of both classes, and the changes of podcasts: in the summary, and all of them at the end.
+    assert demo.output.read_text().count("equal to the world's own truth") == 4, demo.output.read_text()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0, "Dagster outlived the demo"
 
