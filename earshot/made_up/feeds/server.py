@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ from earshot.made_up.feeds.http import Play, Request, Wire, head, run
 from earshot.made_up.feeds.world import Answer, FeedWorld, FeedWorldSpec, build
 
 UNPACKED = 4  # one podcast in so many is on a server that does not compress
+_PATIENCE_S = 5.0  # for the server's end
 _SHORT = 1_000  # bytes the length of a cut-off answer claims beyond what comes
 
 
@@ -156,12 +158,17 @@ def running(
         yield Running(int(number), clock, log, process)
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         process.stdout.close()
 
 
 def serve_until_killed(play: Play, port: int) -> None:
     """Serves, and says `port N` when it listens."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever started us may have it ignored
     run(play, port, lambda listening: print(f"port {listening}", flush=True))
 
 
