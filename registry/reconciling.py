@@ -26,11 +26,12 @@ from ingest.feeds.sources.reconcile import (
 )
 from ingest.feeds.sources.values import Ids
 from ingest.feeds.state import Shard, folder_of
-from ingest.feeds.urls import derived_guid, is_derived_guid
+from ingest.feeds.urls import derived_guid
 from ingest.lake import reading
 from registry.batches import PARAMETERS, batches
 from registry.database import writing
 from registry.findings import FEED_URL, Finding, FindingReason, disagreements, replace_findings
+from registry.registrations import has_stand_in
 from registry.shards import bump
 from registry.tables import PodcastState, podcasts
 
@@ -102,8 +103,7 @@ def _known(row: Any, declared: dict[int, str | None]) -> Known:
 
 def _said_guid(row: Any) -> str | None:
     """The registry's guid, unless it only stands in for one that nobody had said."""
-    is_derived = is_derived_guid(row.podcast_guid, row.original_url or row.feed_url, row.feed_url)
-    return None if is_derived else row.podcast_guid
+    return None if has_stand_in(row) else row.podcast_guid
 
 
 def _is_gap(row: Any, name: Field) -> bool:

@@ -207,7 +207,10 @@ def _news(row: Row[tuple[Any, ...]], wish: Registration) -> dict[str, object]:
         name: value
         for name in _FILLED
         if (value := getattr(wish, name)) is not None
-        and (getattr(row, name) is None or (name == "podcast_guid" and _is_stand_in(row, value)))
+        and (
+            getattr(row, name) is None
+            or (name == "podcast_guid" and value != row.podcast_guid and has_stand_in(row))
+        )
     }
     if wish.show_id is not None and wish.show_id != row.show_id:
         news["show_id"] = wish.show_id
@@ -216,10 +219,8 @@ def _news(row: Row[tuple[Any, ...]], wish: Registration) -> dict[str, object]:
     return news
 
 
-def _is_stand_in(row: Row[tuple[Any, ...]], said: str) -> bool:
-    """Whether the podcast's guid is another than `said` and merely derived, since nobody had said any."""
-    if row.podcast_guid == said:
-        return False
+def has_stand_in(row: Any) -> bool:
+    """Whether the guid of a row of podcasts is merely derived, since nobody had said any."""
     return is_derived_guid(row.podcast_guid, row.original_url or row.feed_url, row.feed_url)
 
 
