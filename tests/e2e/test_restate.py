@@ -20,6 +20,7 @@ from ingest.catalog import take_in_catalog
 from ingest.lake import Lake
 from ingest.logs.intake import find_landing_files, take_in
 from ingest.logs.rules import Rules
+from ingest.reference.lists import built_in
 from ingest.settings import Settings
 from serving.publish import publish
 from tests.dbt.lakes import marts
@@ -65,11 +66,11 @@ def earshot(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[
 
 def stricter_lists(folder: Path) -> Path:
     """Our own lists, under which okhttp, which real apps use, is a bot's library."""
-    built_in = orjson.loads((Path(worlds.__file__).parents[1] / "ingest/reference/agents.json").read_bytes())
+    ours = orjson.loads(built_in("agents.json"))
     (folder / "opawg").mkdir(parents=True)
     for name, entries in {
         "referrers": [{"name": "A player", "pattern": "^https://player[.]example/"}],
-        **built_in,
+        **ours,
     }.items():
         for entry in entries:
             if name == "libraries" and "okhttp" in entry["pattern"]:
