@@ -1,4 +1,6 @@
-"""Who works on which shard: leases with a fencing token, so that two workers never poll the same one.
+"""Who works on which shard: leases with a fencing token, so that two workers are never at the same one.
+
+Shards of podcasts are polled, shards of endpoints are sent to; each kind has its table of leases.
 
 A lease ends by release or by time. Whoever takes a shard gets a greater fence than all before; a worker that
 slept through its lease is told so when it comes to write (`assert_held`). Whoever takes a shard that was not
@@ -13,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from os import getpid
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, or_, select, update
 
 from registry.database import insert_into, writing
 from registry.tables import leases
@@ -29,6 +31,7 @@ class Lease:
     expires_us: int
     # By the owner before; False: it died, could not finish, or there was none.
     was_given_back: bool = field(default=True, compare=False)
+    table: Table = field(default=leases, compare=False, repr=False)
 
 
 class LeaseLost(RuntimeError):
@@ -47,16 +50,17 @@ def claim(
     ttl_s: float,
     now_us: int,
     at_most: int | None = None,
+    table: Table = leases,
 ) -> list[Lease]:
     """Leases on those of the `wanted` shards that are free or expired, the first ones first, up to `at_most`.
 
     A shard that is held is left out, whoever holds it: the owner itself renews instead. Clocks of workers
     should agree to well within `ttl_s`.
     """
-    free = or_(leases.c.owner.is_(None), leases.c.expires_us <= now_us)
+    free = or_(table.c.owner.is_(None), table.c.expires_us <= now_us)
     expires_us = now_us + round(ttl_s * 1e6)
     with writing(engine) as connection:
-        known = select(leases.c.shard, leases.c.owner, free).where(leases.c.shard.in_(wanted))
+        known = select(table.c.shard, table.c.owner, free).where(table.c.shard.in_(wanted))
         before = connection.execute(known).tuples().all()
         held = {shard for shard, _, is_free in before if not is_free}
         given_back = {shard for shard, last, _ in before if last is None}
@@ -68,18 +72,18 @@ def claim(
         ]
         # The condition is judged again under the row's lock: another worker may have been quicker.
         taking = (
-            insert_into(connection, leases)
+            insert_into(connection, table)
             .values(rows)
             .on_conflict_do_update(
-                index_elements=[leases.c.shard],
-                set_={"fence": leases.c.fence + 1, "owner": owner, "expires_us": expires_us},
+                index_elements=[table.c.shard],
+                set_={"fence": table.c.fence + 1, "owner": owner, "expires_us": expires_us},
                 where=free,
             )
-            .returning(leases.c.shard, leases.c.fence)
+            .returning(table.c.shard, table.c.fence)
         )
         fences = dict(connection.execute(taking).tuples().all())
     return [
-        Lease(shard, fences[shard], owner, expires_us, shard in given_back)
+        Lease(shard, fences[shard], owner, expires_us, shard in given_back, table)
         for shard in chosen
         if shard in fences
     ]
@@ -102,9 +106,9 @@ def abandon(engine: Engine, held: Sequence[Lease]) -> None:
     _where_ours(engine, held, {"expires_us": 0})
 
 
-def taken(engine: Engine, now_us: int) -> tuple[set[int], set[int]]:
+def taken(engine: Engine, now_us: int, table: Table = leases) -> tuple[set[int], set[int]]:
     """The shards that workers are at, and those that the last worker did not give back in time."""
-    query = select(leases.c.shard, leases.c.expires_us > now_us).where(leases.c.owner.is_not(None))
+    query = select(table.c.shard, table.c.expires_us > now_us).where(table.c.owner.is_not(None))
     with engine.connect() as connection:
         rows = connection.execute(query).tuples().all()
     held = {shard for shard, is_held in rows if is_held}
@@ -114,7 +118,9 @@ def taken(engine: Engine, now_us: int) -> tuple[set[int], set[int]]:
 def holds(engine: Engine, lease: Lease, now_us: int) -> bool:
     """Whether the shard is the lease's and its time not over."""
     with engine.connect() as connection:
-        return connection.execute(_current(lease).where(leases.c.expires_us > now_us)).first() is not None
+        return (
+            connection.execute(_current(lease).where(lease.table.c.expires_us > now_us)).first() is not None
+        )
 
 
 def assert_held(connection: Connection, lease: Lease) -> None:
@@ -124,11 +130,12 @@ def assert_held(connection: Connection, lease: Lease) -> None:
 
 
 def _current(lease: Lease) -> Select[tuple[int]]:
-    return select(leases.c.shard).where(_is(lease))
+    return select(lease.table.c.shard).where(_is(lease))
 
 
 def _is(lease: Lease) -> ColumnElement[bool]:
-    return and_(leases.c.shard == lease.shard, leases.c.fence == lease.fence, leases.c.owner == lease.owner)
+    columns = lease.table.c
+    return and_(columns.shard == lease.shard, columns.fence == lease.fence, columns.owner == lease.owner)
 
 
 def _where_ours(engine: Engine, held: Sequence[Lease], values: dict[str, object]) -> list[Lease]:
@@ -136,5 +143,5 @@ def _where_ours(engine: Engine, held: Sequence[Lease], values: dict[str, object]
         return [
             lease
             for lease in sorted(held, key=lambda lease: lease.shard)
-            if connection.execute(update(leases).where(_is(lease)).values(values)).rowcount
+            if connection.execute(update(lease.table).where(_is(lease)).values(values)).rowcount
         ]

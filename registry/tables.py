@@ -95,15 +95,7 @@ shards = Table(
     Column("version", BigInteger, nullable=False),
     Column("seen", BigInteger, nullable=False, server_default="0"),
     Column("generation", BigInteger, nullable=False, server_default="0"),  # of the lake's shard, then
-)
-
-leases = Table(
-    "leases",
-    metadata,
-    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
-    Column("fence", BigInteger, nullable=False),  # grows with every claim, never reused
-    Column("owner", Text),  # null: free
-    Column("expires_us", BigInteger, nullable=False),
+    Column("handed", BigInteger, nullable=False, server_default="0"),  # up to it changes are in the outbox
 )
 
 # Notices that a podcast has news; the newest of a podcast and source.
@@ -160,32 +152,74 @@ collaborations = Table(
 Index(None, collaborations.c.podcast_key)
 Index(None, collaborations.c.partner_key)
 
-# Who is told of changes (UPDATES §5).
+
+class SubscriptionState(StrEnum):
+    """Whether an endpoint is sent to."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"  # by its own 410, or after five days of failures; what matches meanwhile is kept
+    ENDED = "ended"  # unsubscribed; the log stays
+
+
+class DeliveryState(StrEnum):
+    """What became of a message to an endpoint."""
+
+    PENDING = "pending"  # goes out at due_us
+    SENDING = "sending"  # an attempt is open
+    SENT = "sent"
+    DEAD = "dead"  # given up, kept for replay
+    VOID = "void"  # nothing to tell: it changed back while it waited
+
+
+def _leases(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+        Column("fence", BigInteger, nullable=False),  # grows with every claim, never reused
+        Column("owner", Text),  # null: free
+        Column("expires_us", BigInteger, nullable=False),
+    )
+
+
+# Who polls which shard of podcasts; who sends to which shard of endpoints.
+leases = _leases("leases")
+endpoint_leases = _leases("endpoint_leases")
+
+# Who is told of changes (UPDATES §5): an endpoint, what it wants to know, and how it fares.
 subscriptions = Table(
     "subscriptions",
     metadata,
     Column("subscription_id", KEY, primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("url", Text, nullable=False),
-    Column("secret", Text, nullable=False),
+    Column("secret", Text, nullable=False),  # whsec_…
     Column("previous_secret", Text),  # signs too until secret_until_us
     Column("secret_until_us", BigInteger),
     Column("types", JSON, nullable=False),  # change types; []: all
-    Column("podcasts", JSON, nullable=False),  # {"keys": [...]} or {"labels": [...]}; {}: all of the tenant
-    Column("fields", JSON, nullable=False),  # fields of a change; []: all
+    Column("podcasts", JSON, nullable=False),  # {"keys": ["…"]} or {"labels": [...]}; {}: all of the tenant
+    Column("fields", JSON, nullable=False),  # fields of an update; []: all that are not minor
     Column("mode", Text, nullable=False),  # immediate | scheduled
-    Column("cron", Text),
-    Column("time_zone", Text),
-    Column("batch_size", Integer),
-    Column("is_ordered", Boolean, nullable=False),
-    Column("rate_per_s", Float),
-    Column("state", Text, nullable=False),  # pending | active | disabled
-    Column("reason", Text),
+    Column("cron", Text),  # of scheduled
+    Column("time_zone", Text, nullable=False),  # of cron
+    Column("batch_size", Integer, nullable=False),  # events of one request at most, of scheduled
+    Column("coalesce_s", Float, nullable=False),  # changes of one record within it become one event
+    Column("is_ordered", Boolean, nullable=False),  # one request at a time, in order of sequence
+    Column("rate_per_s", Float),  # requests; null: as fast as it answers
+    Column("state", Text, nullable=False),
+    Column("reason", Text),  # of a state other than active
+    Column("state_us", BigInteger, nullable=False),  # since when
     Column("created_us", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),  # attempts in a row
+    Column("failing_since_us", BigInteger),  # the first of them
+    Column("succeeded_us", BigInteger),  # the last success
+    Column("paused_until_us", BigInteger, nullable=False),  # by Retry-After, or because it fails
+    _one_of("state", SubscriptionState),
+    sqlite_autoincrement=True,  # an id is never given again
 )
 Index(None, subscriptions.c.tenant)
 
-# Changes to be delivered; one row a change, whoever hears of it.
+# Changes that somebody is told of; one row a change, whoever hears of it.
 outbox = Table(
     "outbox",
     metadata,
@@ -194,6 +228,58 @@ outbox = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("change", Text, nullable=False),  # ingest.feeds.schema.ChangeType
     Column("detected_us", BigInteger, nullable=False),
-    Column("data", JSON, nullable=False),
-    UniqueConstraint("podcast_key", "sequence"),  # handed over twice is there once
+    Column("data", JSON, nullable=False),  # registry.outbox.ChangeData
+    # Handed over twice is there once; a lake that was lost counts its sequences anew.
+    UniqueConstraint("podcast_key", "sequence", "detected_us"),
+    sqlite_autoincrement=True,
+)
+
+# A message to an endpoint: one request, made again until it succeeds or is given up.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("delivery_id", KEY, primary_key=True),
+    Column("message_id", Text, nullable=False),  # the webhook-id of all its attempts
+    Column("subscription_id", BigInteger, ForeignKey(subscriptions.c.subscription_id), nullable=False),
+    Column("shard", SmallInteger, nullable=False),  # of endpoints: registry.subscriptions.endpoint_shard
+    Column("outbox_ids", JSON, nullable=False),  # its changes, oldest first
+    Column("notice", JSON),  # of ours, instead of changes: {"type", "data"}
+    Column("podcast_key", BigInteger),  # of an immediate one's change; null: a batch or a notice
+    Column("size", Integer, nullable=False),  # bytes of its events, at most
+    Column("state", Text, nullable=False),
+    Column("reason", Text),  # of the last failure, or why it is dead or void
+    Column("created_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),  # ever begun
+    Column("failures", Integer, nullable=False),  # since it was created or replayed
+    Column("ended_us", BigInteger),  # when it was sent, or given up
+    Column("replays", Integer, nullable=False),
+    UniqueConstraint("subscription_id", "message_id"),
+    _one_of("state", DeliveryState),
+    sqlite_autoincrement=True,
+)
+Index(None, deliveries.c.subscription_id, deliveries.c.state, deliveries.c.due_us)
+Index(None, deliveries.c.subscription_id, deliveries.c.created_us)
+
+# Each request made of a delivery: begun before it is sent, ended when its answer is there.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("delivery_id", KEY, ForeignKey(deliveries.c.delivery_id), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 1
+    Column("shard", SmallInteger, nullable=False),  # of endpoints
+    Column("owner", Text, nullable=False),  # the sender
+    Column("started_us", BigInteger, nullable=False),
+    Column("outcome", Text),  # serving.webhooks.outcomes.Outcome; null: open
+    Column("ms", Integer),
+    Column("status", SmallInteger),  # HTTP; null: no answer came
+    Column("detail", Text),  # for people
+    Column("answer", Text),  # its first 1 kB
+    sqlite_with_rowid=False,
+)
+Index(
+    None,
+    attempts.c.shard,
+    sqlite_where=attempts.c.outcome.is_(None),
+    postgresql_where=attempts.c.outcome.is_(None),
 )
