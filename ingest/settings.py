@@ -90,6 +90,14 @@ class Settings(BaseModel):
         description="JSON file, host name → address:port, used instead of DNS; for tests",
     )
 
+    webhook_test_hosts: str = Field(
+        default="",
+        description="names, addresses and networks webhook endpoints may have although they are private",
+    )
+    webhook_keep_days: Annotated[int, Field(ge=1)] = Field(
+        default=30, description="delivered and given up webhooks can be looked up and replayed for so long"
+    )
+
     max_line_bytes: Annotated[int, Field(ge=1024)] = Field(
         default=65_536, description="a field longer than this makes its line a reject"
     )
