@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from earshot import commands, lists, maintain, registry_commands, sweep_command
+from earshot import commands, deliver_command, lists, maintain, registry_commands, sweep_command
 from earshot.exit_codes import FAILED, PARTLY, USAGE
 from ingest.settings import SettingError, Settings, Window
 
@@ -174,6 +174,7 @@ for command in (
     commands.methodology,
     maintain.maintain,
     sweep_command.sweep,
+    deliver_command.deliver,
 ):
     app.command()(command)
 
