@@ -49,7 +49,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.pipeline import DbtFailed
     from earshot.published import NothingPublished
     from earshot.rebuild import RequestsAreGone, WarehouseInUse
-    from earshot.registry_commands import RegistryFailed
+    from earshot.registry_at_hand import RegistryFailed
     from earshot.report import ReportError
     from ingest.catalog import CatalogError
     from ingest.lake import LakeFormatError
