@@ -1,4 +1,4 @@
-"""A year of webhooks in simulated time: each attempt came when docs/webhooks.md says, and nothing was lost."""
+"""A year of webhooks in simulated time: each attempt came when docs/webhooks.md says, nothing was lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ YEAR = 365 * DAY
 BERLIN = ZoneInfo("Europe/Berlin")
 FEED = "https://feeds.example.com/show.xml"
 KEY = podcast_key(FEED)
-CHANGES = 350
+CHANGES = 200
 NEVER = 2**62
 
 
@@ -145,7 +145,7 @@ def test_a_year_of_outages_goes_as_documented_and_loses_nothing(
         rows = list(connection.execute(select(deliveries).order_by(deliveries.c.delivery_id)))
         in_time = select(attempts).order_by(attempts.c.started_us, attempts.c.delivery_id)
         log = list(connection.execute(in_time))
-        sequences = dict(connection.execute(select(outbox.c.outbox_id, outbox.c.sequence)).tuples())
+        sequences = dict(connection.execute(select(outbox.c.outbox_id, outbox.c.sequence)).tuples().all())
     assert sum(len(one.disabled_us) for one in endpoints.values()) > 0  # else the year was too kind
     for each in endpoints.values():
         by_id = {row.delivery_id: row for row in rows if row.subscription_id == each.id}
