@@ -12,9 +12,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Timestamp = Annotated[
     str,
     Field(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)$",
         json_schema_extra={"format": "date-time"},
-        description="an instant, RFC 3339, UTC, with microseconds",
+        description="an instant, RFC 3339, UTC",
     ),
 ]
 # 64 bits: more than JavaScript's numbers hold exactly.
@@ -22,7 +22,7 @@ Key = Annotated[str, Field(pattern=r"^-?\d{1,20}$", description="a 64-bit intege
 
 
 def timestamp(instant_us: int) -> str:
-    """A `Timestamp` of epoch microseconds."""
+    """A `Timestamp` of epoch microseconds, always with six digits of them."""
     return f"{_EPOCH + timedelta(microseconds=instant_us):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
@@ -71,6 +71,8 @@ class Change(_Model):
     """null: the feed did not say"""
     new: JsonValue
     """null: the feed no longer says"""
+    is_shortened: bool = False
+    """old or new is not whole; left out where they are"""
 
 
 class _ChangeData(_Model):
@@ -83,7 +85,7 @@ class _ChangeData(_Model):
     changes: list[Change]
     """what changed, sorted by field"""
     is_shortened: bool
-    """values were cut ("…" at their end), emptied or left out to stay below 20 kB"""
+    """values were cut, texts with "…" at their end, or left out, so that the body stays below 20 kB"""
     link: str | None = None
     """where the whole of a shortened message is, if anywhere"""
 
