@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -116,7 +117,7 @@ def test_a_daily_digest_is_due_once_a_day_at_its_time_of_day(
             assert on_the_wall(due_us - 60 * SECOND_US, zone) < asked < due
         days.append(due.date())
         before_us = due_us
-    assert [(later - sooner).days for sooner, later in zip(days, days[1:], strict=False)] == [1] * 4
+    assert [(later - sooner).days for sooner, later in pairwise(days)] == [1] * 4
 
 
 @given(
