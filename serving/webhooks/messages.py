@@ -12,9 +12,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Timestamp = Annotated[
     str,
     Field(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)$",
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
         json_schema_extra={"format": "date-time"},
-        description="an instant, RFC 3339, UTC",
+        description="an instant, RFC 3339, UTC, with microseconds",
     ),
 ]
 # 64 bits: more than JavaScript's numbers hold exactly.
@@ -22,7 +22,7 @@ Key = Annotated[str, Field(pattern=r"^-?\d{1,20}$", description="a 64-bit intege
 
 
 def timestamp(instant_us: int) -> str:
-    """A `Timestamp` of epoch microseconds, always with six digits of them."""
+    """A `Timestamp` of epoch microseconds."""
     return f"{_EPOCH + timedelta(microseconds=instant_us):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
@@ -72,7 +72,7 @@ class Change(_Model):
     new: JsonValue
     """null: the feed no longer says"""
     is_shortened: bool = False
-    """old or new is not whole; left out where they are"""
+    """old or new was cut, to a text that ends in … or a shorter list, or is null; left out where both are whole"""
 
 
 class _ChangeData(_Model):
@@ -85,7 +85,7 @@ class _ChangeData(_Model):
     changes: list[Change]
     """what changed, sorted by field"""
     is_shortened: bool
-    """values were cut, texts with "…" at their end, or left out, so that the body stays below 20 kB"""
+    """something was cut or left out, so that the body stays below 20 kB"""
     link: str | None = None
     """where the whole of a shortened message is, if anywhere"""
 

@@ -29,7 +29,7 @@ class Event:
     sequence: int
     change: str  # ingest.feeds.schema.ChangeType
     detected_us: int
-    data: Mapping[str, Any]  # registry.outbox.ChangeData
+    data: Mapping[str, Any]  # registry.change_data.ChangeData
 
 
 def body(events: Sequence[Event], fields: Collection[str], is_batch: bool, link: str | None = None) -> bytes:
@@ -37,7 +37,7 @@ def body(events: Sequence[Event], fields: Collection[str], is_batch: bool, link:
 
     Of an update only `fields` are told, if any are given. What is too large is shortened, and says so; `link`
     is where the whole is. Raises ValueError for no events, and for a batch of more than fit even so: whoever
-    composes batches goes by `size`.
+    composes batches keeps to less.
     """
     if not events:
         raise ValueError("a message tells of one change at least")
@@ -59,16 +59,11 @@ def body(events: Sequence[Event], fields: Collection[str], is_batch: bool, link:
     return _json(ChangesBatch.model_validate(batch))
 
 
-def size(event: Event, fields: Collection[str]) -> int:
-    """Bytes that the event takes in a batch, at most."""
-    return min(len(_json(_CHANGE.validate_python(_merged([event], fields)))) + 1, MAX_BYTES)
-
-
 def changed(events: Sequence[Event], fields: Collection[str]) -> list[dict[str, Any]]:
     """What differs after all of `events`, of one record, oldest first: `messages.Change`, sorted by field.
 
     The old value is that of the first event that names the field, the new one that of the last; empty: all is
-    back as it was. What is not whole is never taken for equal.
+    back as it was.
     """
     merged: dict[str, dict[str, Any]] = {}
     for event in events:
@@ -81,8 +76,7 @@ def changed(events: Sequence[Event], fields: Collection[str]) -> list[dict[str, 
     return [
         change
         for name, change in sorted(merged.items())
-        if (change["old"] != change["new"] or change.get("is_shortened"))
-        and (not is_filtered or name in fields)
+        if change["old"] != change["new"] and (not is_filtered or name in fields)
     ]
 
 
