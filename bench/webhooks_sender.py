@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,11 +20,12 @@ _PATIENCE_S = 30  # for its end: requests that are out have 15 s
 
 
 class Sender(threading.Thread):
-    """Runs until it is stopped; `kills`: instants of time.monotonic() at which it is killed with SIGKILL."""
+    """Runs until it is stopped."""
 
-    def __init__(self, env: Mapping[str, str], kills: Sequence[float], log: Path) -> None:
+    def __init__(self, env: Mapping[str, str], log: Path) -> None:
         super().__init__(daemon=True)
-        self._env, self._kills, self._log = {**os.environ, **env}, sorted(kills), log
+        self._env, self._log = {**os.environ, **env}, log
+        self._kills: list[float] = []
         self._is_over = threading.Event()
         self.killed_us: list[int] = []
         self.cpu_s = 0.0  # of all its processes
@@ -34,6 +35,10 @@ class Sender(threading.Thread):
     def run(self) -> None:
         while not self._is_over.is_set() and self.failure is None:
             self._one()
+
+    def kill_at(self, instants: Iterable[float]) -> None:
+        """Kill it with SIGKILL at these instants of time.monotonic()."""
+        self._kills = sorted(instants)
 
     def stop(self) -> None:
         """End it as a user would. Raises CommandFailed where it had ended before, or ends with an error."""
@@ -87,11 +92,14 @@ def _kill(pid: int) -> None:
 
 
 @contextmanager
-def sending(env: Mapping[str, str], kills: Sequence[float], log: Path) -> Iterator[Sender]:
+def sending(env: Mapping[str, str], log: Path) -> Iterator[Sender]:
     """A sender, until the block ends."""
-    sender = Sender(env, kills, log)
+    sender = Sender(env, log)
     sender.start()
     try:
         yield sender
-    finally:
-        sender.stop()
+    except BaseException:
+        with suppress(CommandFailed):  # what was raised says more
+            sender.stop()
+        raise
+    sender.stop()

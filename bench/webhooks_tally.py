@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
@@ -13,6 +12,9 @@ from earshot.made_up.webhooks.receiver import Received
 
 Told = tuple[str, int, int]  # endpoint, podcast_key, sequence
 Committed = Mapping[tuple[int, int], int]  # (podcast_key, sequence) → when, epoch µs
+
+# Changes committed so long before a kill and after it count as disturbed by it.
+_JUST_BEFORE_US, _SHAKEN_US = 1_000_000, 10_000_000
 
 FAULTS = (
     "lost",
@@ -35,12 +37,16 @@ def wanted(followers: Mapping[int, Sequence[Hook]], committed: Committed) -> dic
 
 
 def tallied(
-    hooks: Sequence[Hook], due: Mapping[Told, int], received: Sequence[Received], waiting: Collection[Told]
+    hooks: Sequence[Hook],
+    due: Mapping[Told, int],
+    received: Sequence[Received],
+    waiting: Collection[Told],
+    killed_us: Sequence[int] = (),
 ) -> Figures:
-    """Counts and times, whole milliseconds; see docs/performance.md for what each means.
+    """Counts and times; see docs/performance.md for what each means.
 
     due: deliveries to be made (`wanted`). received: in order of arrival. waiting: what the registry holds as
-    pending, being sent or given up.
+    pending, being sent or given up. killed_us: when the sender was killed.
     """
     healthy = {hook.name for hook in hooks if hook.is_healthy}
     known = {hook.name for hook in hooks}
@@ -52,6 +58,11 @@ def tallied(
     messages = Counter((one.endpoint, one.message_id) for one in taken)
     arrived = {told: at_us for told, at_us in first_us.items() if told[0] in healthy and told in due}
     waits = sorted((at_us - due[told]) / 1e6 for told, at_us in arrived.items())
+    undisturbed = sorted(
+        (at_us - due[told]) / 1e6
+        for told, at_us in arrived.items()
+        if not any(killed - _JUST_BEFORE_US <= due[told] < killed + _SHAKEN_US for killed in killed_us)
+    )
     lasted_s = (max(arrived.values()) - min(due.values())) / 1e6 if arrived else 0.0
     return {
         "deliveries": len(due),
@@ -67,16 +78,17 @@ def tallied(
         "followed_redirects": sum(one.endpoint not in known for one in received),
         "strange": len(first_us.keys() - due.keys()),  # nobody committed it, or the endpoint follows it not
         "healthy_missing": sum(told[0] in healthy for told in due) - len(arrived),
-        "healthy_p50_s": round(statistics.median(waits), 3) if waits else None,
-        "healthy_p95_s": round(_quantile(waits, 0.95), 3) if waits else None,
-        "healthy_max_s": round(waits[-1], 3) if waits else None,
+        "healthy_p50_s": _quantile(waits, 0.5),
+        "healthy_p95_s": _quantile(waits, 0.95),
+        "healthy_max_s": _quantile(waits, 1),
+        "undisturbed_p95_s": _quantile(undisturbed, 0.95),
         "events_per_s": round(len(arrived) / lasted_s, 1) if lasted_s else None,
     }
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """The smallest value that so large a share does not exceed."""
-    return ordered[math.ceil(len(ordered) * share) - 1]
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
+    """The smallest value that so large a share does not exceed; None: there is none."""
+    return round(ordered[math.ceil(len(ordered) * share) - 1], 3) if ordered else None
 
 
 def _told_under_two_ids(received: Sequence[Received]) -> int:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +64,13 @@ def test_the_95th_of_100_waits_is_the_95_percentile() -> None:
     received = [request(told, after_s=told[2] / 10) for told in due]
     figures = tallied(HOOKS, due, received, ())
     assert (figures["healthy_p95_s"], figures["healthy_max_s"]) == (9.5, 10.0)
+
+
+def test_changes_beside_a_kill_are_left_out_of_the_undisturbed() -> None:
+    due = {(GOOD.name, KEY, number): number * 1_000_000 for number in range(1, 31)}
+    received = [request(told, after_s=6 if 10 <= told[2] < 20 else 1) for told in due]
+    figures = tallied(HOOKS, due, received, (), [10_500_000])
+    assert (figures["healthy_p95_s"], figures["undisturbed_p95_s"]) == (6, 1)
 
 
 def test_what_neither_arrived_nor_waits_is_lost() -> None:
@@ -137,3 +149,18 @@ def test_podcasts_make_all_changes_numbered_without_holes() -> None:
             )
             total += len(rows) - 1
     assert total == world.changes
+
+
+def test_a_short_run_with_two_kills_loses_nothing_and_keeps_order(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "webhooks", "--json", "--changes", "500", "--endpoints", "10"]
+    done = subprocess.run(
+        [*command, "--kills", "2"],
+        env={**os.environ, "EARSHOT_BENCH_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert {name: figures[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
+    assert (figures["kills"], figures["deliveries"], figures["healthy_missing"]) == (2, 1500, 0)
