@@ -242,7 +242,7 @@ def test_gone_disables_at_once_keeps_what_waits_and_tells_the_tenants_other_endp
     (notice,) = turned.begun
     assert notice.subscription.subscription_id == other != strange
     assert notice.notice["type"] == "subscription.disabled"
-    assert notice.notice["data"]["subscription_id"] == str(one)
+    assert notice.notice["data"]["subscription"] == one
 
 
 @pytest.mark.parametrize("recovers", [True, False])
