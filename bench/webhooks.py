@@ -150,6 +150,8 @@ def _run(plan: Plan, room: Path, url: str | None) -> Figures:
         "cpu_ms_per_event": _share_ms(sender.cpu_s, figures["delivered"]),
         "receiver_cpu_ms_per_request": _share_ms(receiver_s, figures["requests"]),
         "peak_mb": round(sender.peak_mb),
+        "commit_ms": _share_ms(publisher.commits_s, publisher.commits),  # wall, of a shard
+        "hand_over_ms": _share_ms(publisher.hand_overs_s, publisher.commits),
         "stream_s": round(publisher.seconds, 1),
         "seconds": round(time.monotonic() - begin_s, 1),
     }
@@ -225,6 +227,8 @@ class _Publisher:
         self._engine, self._lake, self._shards = engine, lake, shards
         self.committed: dict[tuple[int, int], int] = {}  # (podcast_key, sequence) → epoch µs
         self.seconds = 0.0
+        self.commits = 0
+        self.commits_s = self.hand_overs_s = 0.0
 
     def begin(self) -> None:
         """The podcasts' first fetches, of which nobody is told."""
@@ -232,6 +236,7 @@ class _Publisher:
             now_us = utc_now_us()
             self._write(shard, [podcast.first(now_us) for podcast in podcasts])
         self.committed.clear()
+        self.commits, self.commits_s, self.hand_overs_s = 0, 0.0, 0.0
 
     def stream(self, seconds: float, sender: Sender) -> None:
         """All changes, evenly over so long, or as fast as it goes."""
@@ -256,12 +261,17 @@ class _Publisher:
         whole = Commit(state=[])
         for commit in commits:
             whole.add(commit)
+        began = time.monotonic()
         with opened(self._lake, shard) as held:
             held.commit(whole)
             at_us = utc_now_us()
             held.compact()
         self.committed |= {(row["podcast_key"], row["sequence"]): at_us for row in whole.changes}
+        committed = time.monotonic()
         hand_over(self._engine, self._lake, shard, utc_now_us())
+        self.commits += 1
+        self.commits_s += committed - began
+        self.hand_overs_s += time.monotonic() - committed
 
 
 class _Watch:
