@@ -22,12 +22,15 @@ PODCAST_FEEDS = "podcast_feeds"
 TRACKED_PODCASTS = "tracked_podcasts"
 FEED_NOTICES = "feed_notices"
 FEED_DIRECTORIES = "feed_directories"
+CHANGE_WEBHOOKS = "change_webhooks"
 
 INGEST_JOB = "ingest_logs"
 FEEDS_JOB = "sweep_feeds"
 TRACKED_JOB = "look_at_feeds"
 NOTICES_JOB = "take_in_notices"
 DIRECTORIES_JOB = "read_directories"
+WEBHOOKS_JOB = "deliver_webhooks"
+WEBHOOKS_SCHEDULE = "look_at_webhooks"
 CATALOG_JOB = "ingest_catalog"
 MARTS_JOB = "marts"
 LISTS_JOB = "refresh_lists"
@@ -49,6 +52,9 @@ LISTS_CRON = "17 4 * * *"
 
 # Late files of the days before have come, and nobody has begun to work.
 MAINTENANCE_CRON = "30 3 * * *"
+
+# The sensor daemon looks at a sensor every 5 s at best; asking for less changes nothing.
+SENSOR_INTERVAL_S = 5
 
 # --- feeds
 # A run costs over a second to start, so it sweeps an eighth of the shards, and the parts take turns.
@@ -74,6 +80,17 @@ DIRECTORIES_EVERY_MIN = 3
 DIRECTORIES_CRON = f"*/{DIRECTORIES_EVERY_MIN} * * * *"
 SHOWN_FINDINGS = 50  # rows of a table in the UI: rejected notices, findings
 
+# --- webhooks
+DELIVERY_BUDGET_S = 45.0
+# A look at the registry for what is due costs little: the wait for it is most of the way from change to webhook.
+WEBHOOKS_INTERVAL_S = SENSOR_INTERVAL_S
+# Endpoints are looked at so often when nothing is sent, too. Not with the feeds' look: each reads all it tells of.
+WEBHOOKS_CRON = "5-59/10 * * * *"
+MAX_DELIVERY_WAIT_S = 300  # of an endpoint that takes them; paused ones wait by right
+DEAD_LETTERS_S = 24 * 3600  # how long a delivery that was given up is told about
+SHOWN_ENDPOINTS = 50  # rows of the table in the UI
+WEBHOOKS_TAG = "earshot/webhooks"  # one run at a time: a second one would find all endpoints taken
+
 EVENT_DAYS = "event_days"  # metadata of `requests`: the event days an intake changed
 
 # --- tags of the runs our sensors ask for
@@ -85,8 +102,6 @@ DAYS_TAG = "earshot/days"  # event days that changed
 SCOPE_TAG = "earshot/scope"  # what a build of the marts covers: `whole` or `new`
 
 # --- landing sensor
-# The sensor daemon looks at a sensor every 5 s at best; asking for less changes nothing.
-SENSOR_INTERVAL_S = 5
 # A catalogue is replaced a few times a day: its sensor may cost a sixth of the others.
 CATALOG_INTERVAL_S = 30
 # A run's file list travels in its config and is repeated in each of its events: 500 names are about 50 kB.
