@@ -53,9 +53,6 @@ LISTS_CRON = "17 4 * * *"
 # Late files of the days before have come, and nobody has begun to work.
 MAINTENANCE_CRON = "30 3 * * *"
 
-# The sensor daemon looks at a sensor every 5 s at best; asking for less changes nothing.
-SENSOR_INTERVAL_S = 5
-
 # --- feeds
 # A run costs over a second to start, so it sweeps an eighth of the shards, and the parts take turns.
 SHARDS_PER_RUN = 32
@@ -82,9 +79,7 @@ SHOWN_FINDINGS = 50  # rows of a table in the UI: rejected notices, findings
 
 # --- webhooks
 DELIVERY_BUDGET_S = 45.0
-# A look at the registry for what is due costs little: the wait for it is most of the way from change to webhook.
-WEBHOOKS_INTERVAL_S = SENSOR_INTERVAL_S
-# Endpoints are looked at so often when nothing is sent, too. Not with the feeds' look: each reads all it tells of.
+# Endpoints are looked at so often where nothing is sent, too; not in the minute of the look at feeds.
 WEBHOOKS_CRON = "5-59/10 * * * *"
 MAX_DELIVERY_WAIT_S = 300  # of an endpoint that takes them; paused ones wait by right
 DEAD_LETTERS_S = 24 * 3600  # how long a delivery that was given up is told about
@@ -102,6 +97,8 @@ DAYS_TAG = "earshot/days"  # event days that changed
 SCOPE_TAG = "earshot/scope"  # what a build of the marts covers: `whole` or `new`
 
 # --- landing sensor
+# The sensor daemon looks at a sensor every 5 s at best; asking for less changes nothing.
+SENSOR_INTERVAL_S = 5
 # A catalogue is replaced a few times a day: its sensor may cost a sixth of the others.
 CATALOG_INTERVAL_S = 30
 # A run's file list travels in its config and is repeated in each of its events: 500 names are about 50 kB.

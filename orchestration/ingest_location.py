@@ -1,4 +1,7 @@
-"""Code location `ingest`: what comes in, and who is told of it. Never imports dagster-dbt: a broken dbt project cannot stop it."""
+"""Code location `ingest`: what comes in, and who is told of it.
+
+Never imports dagster-dbt: a broken dbt project cannot stop it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold of the endpoints that are told of changes: verdicts over ENDPOINTS rows, as pure functions."""
+"""What must hold of the endpoints told of changes: verdicts over ENDPOINTS rows, as pure functions."""
 
 from __future__ import annotations
 
@@ -118,8 +118,8 @@ def endpoints_enabled(rows: pl.DataFrame) -> Verdict:
     return Verdict(
         "endpoints_enabled",
         False,
-        f"nothing is sent to {disabled.height:,} of {rows.height:,} endpoints: {_told(why, disabled.height)}. "
-        "What they miss is kept: once mended, `earshot resume ID`, then `earshot replay`",
+        f"nothing is sent to {disabled.height:,} of {rows.height:,} endpoints: "
+        f"{_told(why, disabled.height)}. What they miss is kept: once mended, `earshot resume ID`, then `earshot replay`",
         disabled,
     )
 

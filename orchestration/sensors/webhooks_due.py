@@ -1,4 +1,4 @@
-"""Asks for a delivery run when webhooks are due, or so soon that the run waits: a digest goes out on its minute."""
+"""Asks for a delivery run when webhooks are due, or so soon that it waits: digests go out on their minute."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dagster as dg
 from ingest.lake import utc_now_us
 from orchestration.assets.webhooks import webhooks_job
 from orchestration.constants import (
-    WEBHOOKS_INTERVAL_S,
+    SENSOR_INTERVAL_S,
     WEBHOOKS_JOB,
     WEBHOOKS_TAG,
 )
@@ -25,7 +25,7 @@ from serving.webhooks.deliver import SOON_S
 
 @dg.sensor(
     job=webhooks_job,
-    minimum_interval_seconds=WEBHOOKS_INTERVAL_S,
+    minimum_interval_seconds=SENSOR_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Changes wait in the outbox, or a digest's time comes: tell who asked.",
 )
