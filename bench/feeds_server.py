@@ -9,14 +9,11 @@ compressed once a template.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import psutil
 from isal import isal_zlib
 
 from bench.feeds_world import (
@@ -31,8 +28,10 @@ from bench.feeds_world import (
     patched,
     template_of,
 )  # fmt: skip
-from earshot.made_up.feeds.http import Request, Wire, head
-from earshot.made_up.feeds.server import serve_until_killed
+from bench.measure import cpu_s
+from earshot.made_up.feeds.http import Request, serve_until_killed
+from earshot.made_up.http import Wire, head
+from earshot.made_up.process import started
 
 
 class _Prepared:
@@ -106,7 +105,7 @@ class Serving:
     """The server as a process of its own."""
 
     port: int
-    process: psutil.Popen
+    pid: int
 
     def resolve(self) -> dict[str, str]:
         """Host name → address and port, for the fetcher."""
@@ -114,23 +113,14 @@ class Serving:
 
     def cpu_s(self) -> float:
         """User and system time so far."""
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        return cpu_s(self.pid)
 
 
 @contextmanager
 def serving() -> Iterator[Serving]:
     """The server, ready, until the block ends."""
-    process = psutil.Popen([sys.executable, "-m", "bench.feeds_server"], stdout=subprocess.PIPE, text=True)
-    try:
-        word, _, port = process.stdout.readline().partition(" ")
-        if word != "port":
-            raise RuntimeError(f"the bench's server of feeds did not start: it ended with {process.wait()}")
-        yield Serving(int(port), process)
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
+    with started("bench.feeds_server") as (port, process):
+        yield Serving(port, process.pid)
 
 
 if __name__ == "__main__":

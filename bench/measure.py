@@ -43,7 +43,7 @@ def measured(command: Sequence[str], env: Mapping[str, str] | None = None) -> tu
         process = subprocess.Popen(
             command, stdout=out, stderr=err, env={**os.environ, **(env or {})}, start_new_session=True
         )
-        sampler = _PeakOf(process.pid)
+        sampler = PeakOf(process.pid)
         sampler.start()
         _, status, usage = os.wait4(process.pid, 0)
         wall_s = time.monotonic() - began
@@ -85,6 +85,12 @@ def tree(pid: int) -> Iterator[psutil.Process]:
         return
 
 
+def cpu_s(pid: int) -> float:
+    """User and system time of a process so far."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
 def resident(pid: int) -> int:
     """Bytes of resident memory of the tree; shared pages count in each process."""
     total = 0
@@ -107,7 +113,9 @@ def shared_out(pid: int) -> int:
     return total
 
 
-class _PeakOf(threading.Thread):
+class PeakOf(threading.Thread):
+    """Looks at a tree's resident memory until it is stopped: `peak`, bytes."""
+
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self.pid, self.peak, self._ended = pid, 0, threading.Event()

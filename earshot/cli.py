@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from earshot import commands, lists, maintain, registry_commands, sweep_command
+from earshot import commands, deliver_command, lists, maintain, registry_commands, sweep_command
 from earshot.exit_codes import FAILED, PARTLY, USAGE
 from ingest.settings import SettingError, Settings, Window
 
@@ -49,7 +49,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.pipeline import DbtFailed
     from earshot.published import NothingPublished
     from earshot.rebuild import RequestsAreGone, WarehouseInUse
-    from earshot.registry_commands import RegistryFailed
+    from earshot.registry_at_hand import RegistryFailed
     from earshot.report import ReportError
     from ingest.catalog import CatalogError
     from ingest.lake import LakeFormatError
@@ -174,6 +174,7 @@ for command in (
     commands.methodology,
     maintain.maintain,
     sweep_command.sweep,
+    deliver_command.deliver,
 ):
     app.command()(command)
 

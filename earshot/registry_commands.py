@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ from rich.progress import Progress, TaskID
 
 from earshot.commands import Output
 from earshot.exit_codes import FAILED, PARTLY
+from earshot.registry_at_hand import registry_at_hand
 from earshot.registry_input import Refused, given, told
 from ingest.settings import Settings
 from registry.registration import DEFAULT_TENANT
@@ -56,10 +56,6 @@ Rejects = Annotated[
 State = Literal["active", "gone", "dead", "deregistered", "all"]
 
 
-class RegistryFailed(RuntimeError):
-    """The registry could not do what was asked; the message says why."""
-
-
 def add_to(app: typer.Typer) -> None:
     """Make them commands of `app`."""
     signed = {"ignore_unknown_options": True}  # half of the keys begin with a minus
@@ -91,7 +87,7 @@ def register(
     screen = Console(stderr=True)
     with told(rejects) as refused:
         wanted = given(urls, opml, csv_files, lines, tenant, labels, refused)
-        with _registry(Settings.from_env()) as engine, bars(screen) as progress:
+        with registry_at_hand(Settings.from_env()) as engine, bars(screen) as progress:
             task = progress.add_task("registered", total=None)
             done = registering(engine, wanted, utc_now_us(), lambda n: progress.update(task, completed=n))
     print_rows([asdict(done)], list(asdict(done)), output)
@@ -125,7 +121,7 @@ def deregister(
     _check_names(tenant, [])
     screen = Console(stderr=True)
     done = Deregistered()
-    with told(rejects) as refused, _registry(Settings.from_env(), must_be=True) as engine:
+    with told(rejects) as refused, registry_at_hand(Settings.from_env(), must_be=True) as engine:
         by_tenant: dict[str, list[int]] = {}
         for wish in given(None, opml, csv_files, lines, tenant, (), refused, bool(podcasts)):
             by_tenant.setdefault(wish.tenant, []).append(podcast_key(wish.url))
@@ -167,7 +163,7 @@ def list_podcasts(
     in_state = PodcastState(state) if state and state != "all" else None
     which = Filter(tenant, label, in_state, _host(host) if host else None, with_deregistered=state == "all")
     limit = limit or (SHOWN_PODCASTS if output == "table" else None)
-    with _registry(Settings.from_env(), must_be=True) as engine:
+    with registry_at_hand(Settings.from_env(), must_be=True) as engine:
         found = _pages(engine, which, after, limit)
         if output == "csv":
             writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -206,7 +202,7 @@ def status(
     settings, screen = Settings.from_env(), Console(stderr=True)
     found: list[tuple[Podcast, Record | None, list[Finding]]] = []
     missing: list[str] = []
-    with _registry(settings, must_be=True) as engine:
+    with registry_at_hand(settings, must_be=True) as engine:
         for what in podcasts:
             known = find(engine, what)
             missing += [] if known else [what]
@@ -241,22 +237,6 @@ def status(
 
 def _tell(progress: Progress, task: TaskID, done: int) -> None:
     progress.update(task, completed=done)
-
-
-@contextlib.contextmanager
-def _registry(settings: Settings, must_be: bool = False) -> Iterator[Engine]:
-    from sqlalchemy.exc import DBAPIError
-
-    from registry.database import FILE_NAME, connected
-
-    if must_be and not settings.registry and not (settings.data / FILE_NAME).exists():
-        raise RegistryFailed(f"nothing is registered in {settings.data}: earshot register URL")
-    try:
-        with connected(settings.registry, settings.data) as engine:
-            yield engine
-    except DBAPIError as error:  # its first line: the others quote the statement, which is ours and no help
-        reason = str(error.orig).strip().partition("\n")[0]
-        raise RegistryFailed(f"the registry failed: {reason}") from error
 
 
 def _keys(engine: Engine, podcasts: list[str], refused: Refused) -> Iterator[int]:

@@ -89,7 +89,7 @@ def sweep(
 
 def _asked_for(settings: Settings, podcasts: list[str]) -> list[int]:
     """Has these polled with the next sweep of their shards; which shards those are."""
-    from earshot.registry_commands import RegistryFailed
+    from earshot.registry_at_hand import RegistryFailed
     from ingest.feeds.schema import shard_of
     from ingest.lake import utc_now_us
     from registry import hints

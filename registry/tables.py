@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
 )
 
 from ingest.feeds.schema import SHARDS
@@ -258,8 +259,18 @@ deliveries = Table(
     _one_of("state", DeliveryState),
     sqlite_autoincrement=True,
 )
-Index(None, deliveries.c.subscription_id, deliveries.c.state, deliveries.c.due_us)
+# Written out: a bound value would not be known to be that of the indexes.
+is_pending = deliveries.c.state == literal_column(f"'{DeliveryState.PENDING}'")
+for _order in ("due_us", "delivery_id"):  # the next one of a lane, and of an ordered lane
+    Index(
+        None,
+        deliveries.c.subscription_id,
+        deliveries.c[_order],
+        sqlite_where=is_pending,
+        postgresql_where=is_pending,
+    )
 Index(None, deliveries.c.subscription_id, deliveries.c.created_us)
+Index(None, deliveries.c.ended_us)
 
 # Each request made of a delivery: begun before it is sent, ended when its answer is there.
 attempts = Table(

@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,11 +26,13 @@ from isal import igzip
 
 from earshot.made_up.feeds.clock import SimulatedClock, set_clock
 from earshot.made_up.feeds.demo import demo_world
-from earshot.made_up.feeds.http import Play, Request, Wire, head, run
+from earshot.made_up.feeds.http import Request, serve_until_killed
 from earshot.made_up.feeds.world import Answer, FeedWorld, FeedWorldSpec, build
+from earshot.made_up.http import Wire, head
+from earshot.made_up.process import started
 
 UNPACKED = 4  # one podcast in so many is on a server that does not compress
-_PATIENCE_S = 5.0  # for the server's end
+_DRIP = b"1\r\n \r\n"  # of a body that never ends
 _SHORT = 1_000  # bytes the length of a cut-off answer claims beyond what comes
 
 
@@ -91,7 +91,7 @@ class WorldPlay:
             headers.append(("Content-Encoding", "gzip"))
         if answer.manner == "endless":
             headers.append(("Transfer-Encoding", "chunked"))
-            return Wire(head(200, *headers) + b"%x\r\n%b\r\n" % (len(body), body), "endless")
+            return Wire(head(200, *headers) + b"%x\r\n%b\r\n" % (len(body), body), "endless", _DRIP)
         if answer.manner == "cut_off":
             headers.append(("Content-Length", str(len(body) + _SHORT)))
             return Wire(head(200, *headers) + body, "close")
@@ -147,29 +147,9 @@ def running(
     """The server of a world as a process, with clock and log in `folder`, until the block ends."""
     clock, log = folder / "feeds.clock", folder / "feeds.polls"
     set_clock(clock, start_us, speed)
-    command = [sys.executable, "-m", "earshot.made_up.feeds.server", "--world", json.dumps(spec, default=str)]
-    command += ["--port", str(port), "--clock", str(clock), "--log", str(log)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        word, _, number = process.stdout.readline().partition(" ")
-        if word != "port":
-            raise RuntimeError(f"the server of feeds did not start: it ended with {process.wait()}")
-        yield Running(int(number), clock, log, process)
-    finally:
-        process.terminate()
-        try:
-            process.wait(_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
-
-
-def serve_until_killed(play: Play, port: int) -> None:
-    """Serves, and says `port N` when it listens."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever started us may have it ignored
-    run(play, port, lambda listening: print(f"port {listening}", flush=True))
+    arguments = ["--world", json.dumps(spec, default=str), "--port", str(port), "--clock", str(clock)]
+    with started("earshot.made_up.feeds.server", *arguments, "--log", str(log)) as (listening, process):
+        yield Running(listening, clock, log, process)
 
 
 def main() -> None:

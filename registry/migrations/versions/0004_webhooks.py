@@ -10,6 +10,7 @@ down_revision = "0003"
 
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _OPEN = sa.text("outcome IS NULL")
+_PENDING = sa.text("state = 'pending'")
 
 
 def upgrade() -> None:
@@ -104,11 +105,15 @@ def upgrade() -> None:
         ),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        op.f("ix_deliveries_subscription_id_state_due_us"),
-        "deliveries",
-        ["subscription_id", "state", "due_us"],
-    )
+    for name in ("due_us", "delivery_id"):
+        op.create_index(
+            op.f(f"ix_deliveries_subscription_id_{name}"),
+            "deliveries",
+            ["subscription_id", name],
+            sqlite_where=_PENDING,
+            postgresql_where=_PENDING,
+        )
+    op.create_index(op.f("ix_deliveries_ended_us"), "deliveries", ["ended_us"])
     op.create_index(
         op.f("ix_deliveries_subscription_id_created_us"), "deliveries", ["subscription_id", "created_us"]
     )

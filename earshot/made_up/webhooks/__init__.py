@@ -1,0 +1,1 @@
+"""A world of webhook endpoints, good and bad ones."""

@@ -1,0 +1,415 @@
+"""Deliveries that wait, are sent and end: the statements of a sender's turn, and what is due.
+
+A sender begins an attempt before it sends and ends it when the answer is there, both in a transaction that
+holds its leases' rows (`still_ours`). So two senders never have one attempt, and whoever takes a shard over
+finds the attempts of the one before still open (`interrupt`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+
+from registry.batches import PARAMETERS, batches
+from registry.database import writing
+from registry.leases import Lease, taken
+from registry.subscriptions import ENDPOINT_SHARDS, Subscription, endpoint_shard
+from registry.tables import (
+    DeliveryState,
+    SubscriptionState,
+    attempts,
+    deliveries,
+    endpoint_leases,
+    is_pending,
+    outbox,
+    subscriptions,
+)
+
+ENDPOINT_DISABLED = "endpoint disabled"
+_FORGET_AT_A_TIME = 5_000
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change as the outbox holds it."""
+
+    podcast_key: int
+    sequence: int
+    change: str  # ingest.feeds.schema.ChangeType
+    detected_us: int
+    data: Any  # registry.outbox.ChangeData
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A request that is ours to make: begun in the log, not yet sent."""
+
+    delivery_id: int
+    number: int  # from 1
+    message_id: str
+    subscription: Subscription
+    failures: int  # of the delivery, before this attempt
+    changes: tuple[Change, ...] = field(repr=False)
+    notice: Any = field(repr=False)  # {"type", "data"}, instead of changes
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What is written of an attempt, and what becomes of its delivery."""
+
+    attempt: Attempt
+    outcome: str
+    ms: int
+    status: int | None
+    detail: str
+    answer: str
+    state: DeliveryState
+    reason: str | None
+    due_us: int  # of the next attempt, where it stays pending
+
+
+def due_shards(engine: Engine, now_us: int) -> dict[int, int]:
+    """Endpoint shard → when its first delivery is due; at once where a sender did not come to an end.
+
+    Shards that a sender is at are left out.
+    """
+    under_way, left = taken(engine, now_us, endpoint_leases)
+    is_open = attempts.c.outcome.is_(None)
+    with engine.connect() as connection:
+        interrupted = set(connection.scalars(select(attempts.c.shard).where(is_open).distinct()))
+    due = _waiting(engine) | dict.fromkeys(interrupted & left, now_us)
+    return {shard: due_us for shard, due_us in due.items() if shard not in under_way}
+
+
+def _first_due() -> ScalarSelect[int]:
+    """When an endpoint's next delivery is due: the oldest one, where it is ordered."""
+    mine = select(deliveries.c.due_us).where(
+        deliveries.c.subscription_id == subscriptions.c.subscription_id, is_pending
+    )
+    oldest = mine.order_by(deliveries.c.delivery_id).limit(1).correlate(subscriptions).scalar_subquery()
+    soonest = mine.order_by(deliveries.c.due_us).limit(1).correlate(subscriptions).scalar_subquery()
+    return case((subscriptions.c.is_ordered, oldest), else_=soonest)
+
+
+def _waiting(engine: Engine) -> dict[int, int]:
+    """Shard → when the first delivery to one of its active endpoints is due."""
+    waiting = select(
+        subscriptions.c.subscription_id, subscriptions.c.paused_until_us, _first_due().label("due_us")
+    ).where(subscriptions.c.state == SubscriptionState.ACTIVE)
+    due: dict[int, int] = {}
+    with engine.connect() as connection:
+        for subscription_id, paused_until_us, due_us in connection.execute(waiting).tuples():
+            if due_us is not None:
+                shard, at_us = endpoint_shard(subscription_id), max(due_us, paused_until_us)
+                due[shard] = min(at_us, due.get(shard, at_us))
+    return due
+
+
+def next_due(engine: Engine, shards: Collection[int]) -> int | None:
+    """When the next delivery to an active endpoint of these shards is due; None: none waits."""
+    due = {shard: due_us for shard, due_us in _waiting(engine).items() if shard in shards}
+    return min(due.values(), default=None)
+
+
+def waited_for(engine: Engine, shards: Collection[int], now_us: int) -> list[Subscription]:
+    """As `ready`, looked at without a transaction that writes."""
+    with engine.connect() as connection:
+        return ready(connection, shards, now_us)
+
+
+# --- the statements of a turn
+
+
+def still_ours(connection: Connection, held: Sequence[Lease]) -> set[int]:
+    """The shards that no other sender has taken; nobody can before the transaction ends."""
+    columns = endpoint_leases.c
+    wanted = tuple_(columns.shard, columns.fence, columns.owner).in_(
+        [(lease.shard, lease.fence, lease.owner) for lease in held]
+    )
+    ours = select(columns.shard).where(wanted).order_by(columns.shard).with_for_update()
+    return set(connection.scalars(ours))
+
+
+def interrupt(connection: Connection, shards: Collection[int], outcome: str) -> int:
+    """End the attempts that a sender before us left open: their deliveries are due again as they were.
+
+    Whether their requests arrived nobody knows; the next ones have the same webhook-id.
+    """
+    is_left = and_(attempts.c.outcome.is_(None), attempts.c.shard.in_(shards))
+    left = set(connection.scalars(select(attempts.c.delivery_id).where(is_left)))
+    if not left:
+        return 0
+    connection.execute(update(attempts).where(is_left).values(outcome=outcome))
+    for some in batches(sorted(left), PARAMETERS):
+        stays = and_(deliveries.c.delivery_id.in_(some), deliveries.c.state == DeliveryState.SENDING)
+        connection.execute(update(deliveries).where(stays).values(state=DeliveryState.PENDING))
+    return len(left)
+
+
+def ready(connection: Connection, shards: Collection[int], now_us: int) -> list[Subscription]:
+    """The endpoints of these shards that something is due for and that are not paused."""
+    query = select(subscriptions).where(
+        subscriptions.c.state == SubscriptionState.ACTIVE,
+        subscriptions.c.paused_until_us <= now_us,
+        _first_due() <= now_us,
+    )
+    if len(shards) < ENDPOINT_SHARDS:
+        query = query.where((subscriptions.c.subscription_id % ENDPOINT_SHARDS).in_(shards))
+    return [Subscription.of(row) for row in connection.execute(query)]
+
+
+def begin(
+    connection: Connection, owner: str, rooms: Iterable[tuple[Subscription, int]], now_us: int
+) -> list[Attempt]:
+    """Begin attempts of what is due, for each endpoint as many as it has room for; in order, where it is
+    ordered: then nothing goes before the oldest, also where that one waits for a retry.
+    """
+    chosen: list[tuple[Subscription, Row[Any]]] = []
+    for subscription, room in rooms:
+        rows = connection.execute(_next_ones(subscription, now_us).limit(room)).all()
+        if subscription.is_ordered:
+            late = next((place for place, row in enumerate(rows) if row.due_us > now_us), len(rows))
+            rows = rows[:late]
+        chosen += [(subscription, row) for row in rows]
+    if not chosen:
+        return []
+    changes = _changes(connection, {number for _, row in chosen for number in row.outbox_ids})
+    begun = [
+        Attempt(
+            delivery_id=row.delivery_id,
+            number=row.attempts + 1,
+            message_id=row.message_id,
+            subscription=subscription,
+            failures=row.failures,
+            changes=tuple(changes[number] for number in row.outbox_ids if number in changes),
+            notice=row.notice,
+        )
+        for subscription, row in chosen
+    ]
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.delivery_id == bindparam("of"))
+        .values(state=DeliveryState.SENDING, attempts=bindparam("begun")),
+        [{"of": attempt.delivery_id, "begun": attempt.number} for attempt in begun],
+    )
+    connection.execute(
+        insert(attempts),
+        [
+            {
+                "delivery_id": attempt.delivery_id,
+                "number": attempt.number,
+                "shard": attempt.subscription.shard,
+                "owner": owner,
+                "started_us": now_us,
+            }
+            for attempt in begun
+        ],
+    )
+    return begun
+
+
+def _next_ones(subscription: Subscription, now_us: int) -> Select[Any]:
+    waiting = select(deliveries).where(
+        deliveries.c.subscription_id == subscription.subscription_id, is_pending
+    )
+    if subscription.is_ordered:
+        return waiting.order_by(deliveries.c.delivery_id)
+    return waiting.where(deliveries.c.due_us <= now_us).order_by(
+        deliveries.c.due_us, deliveries.c.delivery_id
+    )
+
+
+def _changes(connection: Connection, outbox_ids: Collection[int]) -> dict[int, Change]:
+    found = {}
+    for some in batches(sorted(outbox_ids), PARAMETERS):
+        for row in connection.execute(select(outbox).where(outbox.c.outbox_id.in_(some))):
+            found[row.outbox_id] = Change(
+                row.podcast_key, row.sequence, row.change, row.detected_us, row.data
+            )
+    return found
+
+
+def interrupt_all_but(
+    connection: Connection, owner: str, known: Collection[tuple[int, int]], outcome: str
+) -> None:
+    """End the attempts that are open and ours and of which we do not know: a transaction that seemed to fail."""
+    for delivery_id, number in open_of(connection, owner) - set(known):
+        which = and_(attempts.c.delivery_id == delivery_id, attempts.c.number == number)
+        connection.execute(update(attempts).where(which).values(outcome=outcome))
+        stays = and_(deliveries.c.delivery_id == delivery_id, deliveries.c.state == DeliveryState.SENDING)
+        connection.execute(update(deliveries).where(stays).values(state=DeliveryState.PENDING))
+
+
+def open_of(connection: Connection, owner: str) -> set[tuple[int, int]]:
+    """(delivery_id, number) of the attempts that are open and ours."""
+    mine = select(attempts.c.delivery_id, attempts.c.number).where(
+        attempts.c.outcome.is_(None), attempts.c.owner == owner
+    )
+    return set(connection.execute(mine).tuples())
+
+
+def end(connection: Connection, ended: Sequence[Ended], now_us: int) -> None:
+    """Write down how attempts that are open and ours ended."""
+    if not ended:
+        return
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.delivery_id == bindparam("of"), attempts.c.number == bindparam("nth"))
+        .values({name: bindparam(name) for name in ("outcome", "ms", "status", "detail", "answer")}),
+        [
+            {
+                "of": each.attempt.delivery_id,
+                "nth": each.attempt.number,
+                "outcome": each.outcome,
+                "ms": each.ms,
+                "status": each.status,
+                "detail": each.detail,
+                "answer": each.answer,
+            }
+            for each in ended
+        ],
+    )
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.delivery_id == bindparam("of"))
+        .values(
+            {name: bindparam(f"new_{name}") for name in ("state", "reason", "due_us", "failures", "ended_us")}
+        ),
+        [
+            {
+                "of": each.attempt.delivery_id,
+                "new_state": each.state,
+                "new_reason": each.reason,
+                "new_due_us": each.due_us,
+                "new_failures": each.attempt.failures + (each.state is not DeliveryState.SENT),
+                "new_ended_us": None if each.state is DeliveryState.PENDING else now_us,
+            }
+            for each in ended
+        ],
+    )
+
+
+def give_back(connection: Connection, unsent: Sequence[Attempt]) -> None:
+    """Attempts that are open and ours and were not made after all: as if never begun."""
+    if not unsent:
+        return
+    connection.execute(
+        delete(attempts).where(
+            attempts.c.delivery_id == bindparam("of"), attempts.c.number == bindparam("nth")
+        ),
+        [{"of": attempt.delivery_id, "nth": attempt.number} for attempt in unsent],
+    )
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.delivery_id == bindparam("of"))
+        .values(state=DeliveryState.PENDING, attempts=deliveries.c.attempts - 1),
+        [{"of": attempt.delivery_id} for attempt in unsent],
+    )
+
+
+def disable(connection: Connection, subscription_id: int, reason: str, now_us: int) -> bool:
+    """Send nothing to an endpoint any more: what waits for it is given up, to be replayed. False: it was
+    not active."""
+    now = (
+        update(subscriptions)
+        .where(
+            subscriptions.c.subscription_id == subscription_id,
+            subscriptions.c.state == SubscriptionState.ACTIVE,
+        )
+        .values(state=SubscriptionState.DISABLED, reason=reason, state_us=now_us)
+    )
+    if not connection.execute(now).rowcount:
+        return False
+    give_up(connection, subscription_id, now_us)
+    return True
+
+
+def give_up(connection: Connection, subscription_id: int, now_us: int) -> None:
+    """What waits for an endpoint that is not sent to any more is kept for a replay alone."""
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.subscription_id == subscription_id, is_pending)
+        .values(state=DeliveryState.DEAD, reason=ENDPOINT_DISABLED, ended_us=now_us)
+    )
+
+
+def notify(connection: Connection, tenant: str, message_id: str, notice: Any, now_us: int) -> int:
+    """A notice of ours to all active endpoints of a tenant, whatever their filters; how many."""
+    active = select(subscriptions.c.subscription_id).where(
+        subscriptions.c.tenant == tenant, subscriptions.c.state == SubscriptionState.ACTIVE
+    )
+    rows = [
+        {
+            "message_id": message_id,
+            "subscription_id": subscription_id,
+            "shard": endpoint_shard(subscription_id),
+            "outbox_ids": [],
+            "notice": notice,
+            "size": 0,
+            "state": DeliveryState.PENDING,
+            "created_us": now_us,
+            "due_us": now_us,
+            "attempts": 0,
+            "failures": 0,
+            "replays": 0,
+        }
+        for subscription_id in connection.scalars(active)
+    ]
+    if rows:
+        connection.execute(insert(deliveries), rows)
+    return len(rows)
+
+
+# --- housekeeping
+
+
+def forget(engine: Engine, before_us: int) -> int:
+    """Remove deliveries that ended before then, their attempts, and changes nobody else waits for."""
+    forgotten = 0
+    while True:
+        with writing(engine) as connection:
+            count = _forget_some(connection, before_us)
+        forgotten += count
+        if count < _FORGET_AT_A_TIME:
+            return forgotten
+
+
+def _forget_some(connection: Connection, before_us: int) -> int:
+    old = (
+        select(deliveries.c.delivery_id, deliveries.c.outbox_ids, deliveries.c.ended_us)
+        .where(deliveries.c.ended_us < before_us)
+        .order_by(deliveries.c.ended_us)
+        .limit(_FORGET_AT_A_TIME)
+    )
+    rows = connection.execute(old).tuples().all()
+    for some in batches([delivery_id for delivery_id, _, _ in rows], PARAMETERS):
+        connection.execute(delete(attempts).where(attempts.c.delivery_id.in_(some)))
+        connection.execute(delete(deliveries).where(deliveries.c.delivery_id.in_(some)))
+    mentioned = {number for _, numbers, _ in rows for number in numbers}
+    if not mentioned:
+        return len(rows)
+    # A change is handed over at once to all that hear of it: whatever else mentions it was made by then, and
+    # these had not ended yet.
+    newest_us = max(ended_us or 0 for _, _, ended_us in rows)
+    left = select(deliveries.c.outbox_ids).where(deliveries.c.created_us <= newest_us)
+    mentioned -= {number for numbers in connection.scalars(left) for number in numbers}
+    for some in batches(sorted(mentioned), PARAMETERS):
+        connection.execute(delete(outbox).where(outbox.c.outbox_id.in_(some)))
+    return len(rows)
