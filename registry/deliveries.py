@@ -249,7 +249,8 @@ def _changes(connection: Connection, outbox_ids: Collection[int]) -> dict[int, C
 def interrupt_all_but(
     connection: Connection, owner: str, known: Collection[tuple[int, int]], outcome: str
 ) -> None:
-    """End the attempts that are open and ours and of which we do not know: a transaction that seemed to fail."""
+    """End the attempts that are open and ours and that we do not know of: begun by a transaction that seemed
+    to fail."""
     for delivery_id, number in open_of(connection, owner) - set(known):
         which = and_(attempts.c.delivery_id == delivery_id, attempts.c.number == number)
         connection.execute(update(attempts).where(which).values(outcome=outcome))

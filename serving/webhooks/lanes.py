@@ -61,10 +61,10 @@ class Lanes:
             if not is_blocked:
                 await self._turn_of(attempt.subscription)
             if is_blocked or self.is_ending:
-                result = Result(Outcome.NOT_SENT, None, 0, "", "", None)
+                result = None
             else:
                 result = await self._send(attempt)
-            is_blocked = is_blocked or not result.is_success
+            is_blocked = result is None or not result.is_success
             self.answered.append(Answered(attempt, result, self._clock()))
             self.in_flight[attempt.subscription.subscription_id] -= 1
             self.out.discard((attempt.delivery_id, attempt.number))
@@ -79,7 +79,7 @@ class Lanes:
             )
         except Exception as error:  # a message that cannot be written costs itself alone
             detail = f"{type(error).__name__}: {error}"[:300]
-            return Result(Outcome.BROKEN_MESSAGE, None, 0, detail, "", None)
+            return Result(Outcome.NOT_SENT, detail=detail)
         return await self._sender.post(subscription.url, content, signed)
 
     async def _turn_of(self, subscription: Subscription) -> None:

@@ -15,8 +15,8 @@ from registry.leases import Lease
 from registry.subscriptions import Subscription
 from registry.tables import DeliveryState, SubscriptionState, subscriptions
 from serving.webhooks.breaker import PROBE_AFTER, Health, after
-from serving.webhooks.outcomes import Outcome, Result
-from serving.webhooks.schedule import MAX_FAILURES, retry_delay_us
+from serving.webhooks.outcomes import Result
+from serving.webhooks.schedule import retry_us
 
 IN_FLIGHT = 8  # requests at a time to one endpoint
 IN_ORDER = 16  # begun at a time for an ordered one, and sent one after the other
@@ -29,7 +29,7 @@ class Answered:
     """What came of an attempt, and when."""
 
     attempt: Attempt
-    result: Result
+    result: Result | None  # None: it was not made after all
     at_us: int
 
 
@@ -106,12 +106,8 @@ def _shared_out(rooms: list[tuple[Subscription, int]]) -> list[tuple[Subscriptio
 
 
 def _end(connection: Connection, answered: Sequence[Answered], now_us: int, turned: Turned) -> None:
-    unsent = [each.attempt for each in answered if each.result.outcome is Outcome.NOT_SENT]
-    deliveries.give_back(connection, unsent)
-    sent = sorted(
-        (each for each in answered if each.result.outcome is not Outcome.NOT_SENT),
-        key=lambda each: each.at_us,
-    )
+    deliveries.give_back(connection, [each.attempt for each in answered if each.result is None])
+    sent = sorted((each for each in answered if each.result is not None), key=lambda each: each.at_us)
     if not sent:
         return
     turned.ended = [ended_of(each) for each in sent]
@@ -129,6 +125,7 @@ def _end(connection: Connection, answered: Sequence[Answered], now_us: int, turn
         health = before = Health(row.failures, row.failing_since_us, row.succeeded_us, row.paused_until_us)
         reason = None
         for each in by_endpoint[row.subscription_id]:
+            assert each.result is not None
             health, reason = after(health, each.result, each.at_us)
             if reason is not None:
                 break
@@ -151,17 +148,20 @@ def _end(connection: Connection, answered: Sequence[Answered], now_us: int, turn
 
 
 def ended_of(answered: Answered) -> Ended:
-    """What becomes of a delivery after an attempt."""
-    attempt, result = answered.attempt, answered.result
-    state, reason, due_us = DeliveryState.PENDING, result.detail or str(result.outcome), answered.at_us
-    failures = attempt.failures + 1
+    """What becomes of a delivery after an attempt that was made."""
+    attempt, result, at_us = answered.attempt, answered.result, answered.at_us
+    assert result is not None
     if result.is_success:
-        state, reason = DeliveryState.SENT, None
-    elif failures >= MAX_FAILURES:
-        state, reason = DeliveryState.DEAD, f"gave up after {failures} attempts: {reason}"
-    else:
-        wait_us = retry_delay_us(attempt.message_id, failures)
-        due_us += max(wait_us, round((result.retry_after_s or 0) * 1e6))
+        return _ended(attempt, result, DeliveryState.SENT, None, at_us)
+    reason, failures = result.detail or str(result.outcome), attempt.failures + 1
+    due_us = retry_us(attempt.message_id, failures, result.retry_after_s, at_us)
+    if due_us is None:
+        gave_up = f"gave up after {failures} attempts: {reason}"
+        return _ended(attempt, result, DeliveryState.DEAD, gave_up, at_us)
+    return _ended(attempt, result, DeliveryState.PENDING, reason, due_us)
+
+
+def _ended(attempt: Attempt, result: Result, state: DeliveryState, reason: str | None, due_us: int) -> Ended:
     return Ended(
         attempt,
         str(result.outcome),
