@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl as tls
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from ssl import SSLContext
 from typing import TYPE_CHECKING
 
 import aiohttp
+import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 
@@ -20,7 +21,6 @@ from ingest.feeds.guard import Guard
 if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
-_KEEPALIVE_S = 15.0
 _NAMES_KEPT = 10_000
 
 
@@ -67,6 +67,14 @@ def _result(host: str, address: str, port: int) -> ResolveResult:
     return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
 
 
+def trust(ca_file: str | None = None) -> tls.SSLContext:
+    """TLS for requests to strangers: certificates and names verified, against `ca_file` (PEM) if given."""
+    # httpx's authorities are certifi's (or SSL_CERT_FILE): a slim container has none of its own.
+    context = tls.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 class GuardedConnector(aiohttp.TCPConnector):
     """aiohttp's connector, with each address checked as it is connected to, and a cap on idle connections.
 
@@ -78,18 +86,19 @@ class GuardedConnector(aiohttp.TCPConnector):
         self,
         guard: Guard,
         resolver: AbstractResolver,
-        ssl: SSLContext,
+        ssl: tls.SSLContext,
         idle: int,
         names_s: float = 60,
+        keepalive_s: float = 15,
     ) -> None:
-        """`idle` connections are kept at most, `names_s` seconds a name's addresses."""
+        """`idle` connections are kept at most, each `keepalive_s` seconds; `names_s` a name's addresses."""
         super().__init__(
             ssl=ssl,
             limit=0,  # whoever asks has a limit
             resolver=resolver,
             ttl_dns_cache=names_s,  # type: ignore[arg-type] # compared with floats
             dns_cache_max_size=_NAMES_KEPT,
-            keepalive_timeout=_KEEPALIVE_S,
+            keepalive_timeout=keepalive_s,
             socket_factory=guard.open_socket,
         )
         self._most_idle = idle

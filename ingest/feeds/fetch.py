@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -13,17 +12,17 @@ from types import TracebackType
 from typing import Literal, Self
 
 import aiohttp
-import httpx
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from ingest.feeds import headers
 from ingest.feeds.buckets import Closed, HostBuckets
-from ingest.feeds.connector import ExactRequest, GuardedConnector, Names
+from ingest.feeds.connector import ExactRequest, GuardedConnector, Names, trust
 from ingest.feeds.exchange import Answer, Ask, Exchange, Failed
-from ingest.feeds.guard import Guard, PrivateAddress
+from ingest.feeds.guard import Guard
 from ingest.feeds.hosters import ANY_HOST, HOSTERS, Pace
 from ingest.feeds.reasons import Reason
+from ingest.feeds.troubles import ERRORS, NO_ANSWER, judged
 from ingest.feeds.unpack import Unpackable, Unpacker
 from ingest.feeds.urls import BadFeedUrl, feed_url, host_of
 from ingest.web import retry_after_s
@@ -44,7 +43,6 @@ _REASONS = {
     451: Reason.FORBIDDEN,
     503: Reason.BUSY,
 }
-_NO_ANSWER = (Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT)  # trouble of the host, not of one feed
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class Fetcher:
             self._open.push_async_callback(resolver.close)
         self._session = aiohttp.ClientSession(
             connector=GuardedConnector(
-                guard, resolver, _trust(settings.ca_file), settings.idle_connections, settings.names_s
+                guard, resolver, trust(settings.ca_file), settings.idle_connections, settings.names_s
             ),
             request_class=ExactRequest,
             cookie_jar=aiohttp.DummyCookieJar(),  # nothing of one feed's answer goes to another
@@ -174,11 +172,13 @@ class Fetcher:
         try:
             async with asyncio.timeout(left_s):
                 return await self._request(exchange, host)
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            failed = _judged(error, exchange, self.settings)
-            if failed.reason in _NO_ANSWER and not exchange.has_answered:
-                self.buckets.unreached(host, failed.reason, failed.detail)
-            raise failed from None
+        except ERRORS as error:
+            reason, detail = judged(
+                error, host, exchange.has_answered, self.settings.connect_s, self.settings.total_s
+            )
+            if reason in NO_ANSWER and not exchange.has_answered:
+                self.buckets.unreached(host, reason, detail)
+            raise Failed(reason, detail) from None
         finally:
             exchange.end()
 
@@ -235,42 +235,5 @@ class Fetcher:
             raise Failed(error.reason, error.detail) from None
 
 
-def _trust(ca_file: str | None) -> ssl.SSLContext:
-    # httpx's authorities are certifi's (or SSL_CERT_FILE): a slim container has none of its own.
-    context = ssl.create_default_context(cafile=ca_file) if ca_file else httpx.create_ssl_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
 def _chain(urls: list[str]) -> str:
     return " → ".join(url[:200] for url in urls)
-
-
-def _judged(error: Exception, exchange: Exchange, settings: FetchSettings) -> Failed:
-    """The reason of what went wrong below HTTP, or in it."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, PrivateAddress):
-            return Failed(Reason.PRIVATE_ADDRESS, f"{host_of(exchange.url)}: {cause.detail}")
-        cause = cause.__cause__
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            return Failed(Reason.TIMEOUT, f"no connection within {settings.connect_s:g} s")
-        case TimeoutError():
-            what = "the body has not ended" if exchange.has_answered else "no answer"
-            return Failed(Reason.TIMEOUT, f"{what} within {settings.total_s:g} s")
-        case aiohttp.ClientConnectorDNSError():
-            return Failed(Reason.DNS, f"{host_of(exchange.url)}: {error.os_error}")
-        case aiohttp.ClientSSLError():
-            return Failed(Reason.TLS, _text(error))
-        case aiohttp.ClientConnectorError():
-            return Failed(Reason.CONNECT, _text(error.os_error))
-        case aiohttp.InvalidURL():
-            return Failed(Reason.BAD_URL, _text(error))
-        case _:
-            return Failed(Reason.BROKEN_ANSWER, _text(error))
-
-
-def _text(error: BaseException) -> str:
-    """One line of an error, not too long; servers have their say in it."""
-    return " ".join((str(error) or type(error).__name__).split())[:300]

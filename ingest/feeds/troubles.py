@@ -1,0 +1,44 @@
+"""What went wrong with a request below HTTP, or in it: the reason of an exception."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from ingest.feeds.guard import PrivateAddress
+from ingest.feeds.reasons import Reason
+
+NO_ANSWER = (Reason.DNS, Reason.CONNECT, Reason.TLS, Reason.TIMEOUT)  # trouble of the host, not of one URL
+# What a request over a GuardedConnector raises for what a server, a name or a URL does.
+ERRORS = (TimeoutError, aiohttp.ClientError, OSError, ValueError)
+
+
+def judged(
+    error: Exception, host: str, has_answered: bool, connect_s: float, total_s: float
+) -> tuple[Reason, str]:
+    """(reason, one line for people) of one of `ERRORS`; `has_answered`: the head had come."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, PrivateAddress):
+            return Reason.PRIVATE_ADDRESS, f"{host}: {cause.detail}"
+        cause = cause.__cause__
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return Reason.TIMEOUT, f"no connection within {connect_s:g} s"
+        case TimeoutError():
+            what = "the body has not ended" if has_answered else "no answer"
+            return Reason.TIMEOUT, f"{what} within {total_s:g} s"
+        case aiohttp.ClientConnectorDNSError():
+            return Reason.DNS, f"{host}: {error.os_error}"
+        case aiohttp.ClientSSLError():
+            return Reason.TLS, _text(error)
+        case aiohttp.ClientConnectorError():
+            return Reason.CONNECT, _text(error.os_error)
+        case aiohttp.InvalidURL():
+            return Reason.BAD_URL, _text(error)
+        case _:
+            return Reason.BROKEN_ANSWER, _text(error)
+
+
+def _text(error: BaseException) -> str:
+    """One line of an error, not too long; servers have their say in it."""
+    return " ".join((str(error) or type(error).__name__).split())[:300]
