@@ -46,7 +46,7 @@ class DemoSubscriber:
         self._subscription: Subscription | None = None
 
     def subscribe(self, settings: Settings) -> None:
-        """Once for a data folder: one that is started again is the same subscriber. `settings` know `hosts`."""
+        """Once for a data folder: started again it is the same one. `settings` know `hosts`."""
         with connected(settings.registry, settings.data) as engine:
             known = [each for each in listing(engine) if each.url == _URL]
             secret = known[0].secret if known else new_secret()
@@ -83,16 +83,15 @@ class DemoSubscriber:
         wanted = set(since.select("podcast_key", "sequence").iter_rows())
         good = [each for each in self._received if not _trouble(each)]
         times = Counter((key, sequence) for each in good for key, sequence in each.events)
-        wrong = [
-            f"{len(wanted - set(times)):,} did not arrive" if wanted - set(times) else "",
-            f"{len(set(times) - wanted):,} were never told" if set(times) - wanted else "",
-            f"{sum(n > 1 for n in times.values()):,} came again"
-            if max(times.values(), default=0) > 1
-            else "",
-            *sorted(set(map(_trouble, self._received))),
-        ]
-        if any(wrong):
-            return f"of {len(wanted):,} changes told {', '.join(filter(None, wrong))}"
+        wrong = {
+            "did not arrive": len(wanted - times.keys()),
+            "were never told": len(times.keys() - wanted),
+            "came again": sum(number > 1 for number in times.values()),
+            **Counter(filter(None, map(_trouble, self._received))),
+        }
+        if any(wrong.values()):
+            what = ", ".join(f"{number:,} {what}" for what, number in wrong.items() if number)
+            return f"of the {len(wanted):,} changes told since it subscribed {what}"
         return f"all of the {len(wanted):,} changes told since it subscribed, each once, signatures verified"
 
     def _more(self) -> list[Received]:
@@ -104,8 +103,8 @@ class DemoSubscriber:
 def _trouble(received: Received) -> str:
     """What is wrong with it; nothing, where it was taken."""
     if not received.is_verified:
-        return "its signature is wrong"
-    return "" if received.status == 200 else f"it was answered {received.status}"
+        return "with a wrong signature"
+    return "" if received.status == 200 else f"answered with {received.status}"
 
 
 def deliver_now(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Partitions: log files by the hour of intake, restatements by the day of requests, shards of the registry."""
+"""Partitions: log files by the hour of intake, restatements by the day of requests, shards."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def webhooks_on_time(rows: pl.DataFrame) -> Verdict:
         "webhooks_on_time",
         False,
         f"deliveries wait longer than {MAX_DELIVERY_WAIT_S // 60} min: {_told(waits, late.height)}. Is the "
-        "endpoint slow, or its rate too low? Else start `earshot deliver --forever` beside Dagster",
+        "endpoint slow, or its rate too low? Else start `earshot deliver` beside Dagster",
         late,
     )
 
@@ -119,7 +119,8 @@ def endpoints_enabled(rows: pl.DataFrame) -> Verdict:
         "endpoints_enabled",
         False,
         f"nothing is sent to {disabled.height:,} of {rows.height:,} endpoints: "
-        f"{_told(why, disabled.height)}. What they miss is kept: once mended, `earshot resume ID`, then `earshot replay`",
+        f"{_told(why, disabled.height)}. What they miss is kept: once one is mended, `earshot resume ID`, "
+        "then `earshot replay`",
         disabled,
     )
 
