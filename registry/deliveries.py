@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Engine,
     Row,
-    ScalarSelect,
     Select,
     and_,
     bindparam,
@@ -30,7 +30,13 @@ from sqlalchemy import (
 from registry.batches import PARAMETERS, batches
 from registry.database import writing
 from registry.leases import Lease, taken
-from registry.subscriptions import ENDPOINT_SHARDS, Subscription, endpoint_shard
+from registry.subscriptions import (
+    ENDPOINT_DISABLED,
+    ENDPOINT_SHARDS,
+    Subscription,
+    endpoint_shard,
+    subscription_of,
+)
 from registry.tables import (
     DeliveryState,
     SubscriptionState,
@@ -42,7 +48,6 @@ from registry.tables import (
     subscriptions,
 )
 
-ENDPOINT_DISABLED = "endpoint disabled"
 _FORGET_AT_A_TIME = 5_000
 
 
@@ -98,7 +103,7 @@ def due_shards(engine: Engine, now_us: int) -> dict[int, int]:
     return {shard: due_us for shard, due_us in due.items() if shard not in under_way}
 
 
-def _first_due() -> ScalarSelect[int]:
+def _first_due() -> ColumnElement[int]:
     """When an endpoint's next delivery is due: the oldest one, where it is ordered."""
     mine = select(deliveries.c.due_us).where(
         deliveries.c.subscription_id == subscriptions.c.subscription_id, is_pending
@@ -172,7 +177,7 @@ def ready(connection: Connection, shards: Collection[int], now_us: int) -> list[
     )
     if len(shards) < ENDPOINT_SHARDS:
         query = query.where((subscriptions.c.subscription_id % ENDPOINT_SHARDS).in_(shards))
-    return [Subscription.of(row) for row in connection.execute(query)]
+    return [subscription_of(row) for row in connection.execute(query).mappings()]
 
 
 def begin(

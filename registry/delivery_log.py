@@ -75,8 +75,8 @@ class EndpointSummary:
     state: SubscriptionState
     reason: str | None
     state_us: int
-    waiting: int  # all that is still to be sent
-    due: int  # … of it, now
+    waiting: int  # all that is still to be sent, and what is being sent
+    due: int  # … of it, now, and nobody is at it
     oldest_due_us: int | None  # since when the oldest of those is due
     next_due_us: int | None  # when the first of what waits goes out, be it overdue
     failed: int  # … of what waits: tried before, and tried again
@@ -128,9 +128,11 @@ def deliveries(
     query = (
         select(messages, func.json_array_length(messages.c.outbox_ids).label("changes"))
         .where(*which)
-        .order_by(messages.c.created_us.desc(), messages.c.delivery_id.desc())
         .limit(limit)
     )
+    # Ids grow with time. With an endpoint its index gives the order.
+    newest = messages.c.delivery_id if subscription_id is None else messages.c.created_us
+    query = query.order_by(newest.desc(), messages.c.delivery_id.desc())
     with engine.connect() as connection:
         rows = connection.execute(query).mappings().all()
         first = _first_changes(connection, rows)
@@ -220,7 +222,7 @@ def summary(
     subscription_id: int | None = None,
     with_ended: bool = False,
 ) -> list[EndpointSummary]:
-    """How each endpoint fares, by subscription_id; reads the index of deliveries, not the rows."""
+    """How each endpoint fares, by subscription_id. A pass over the log of the endpoints meant."""
     which: list[ColumnElement[bool]] = []
     if tenant is not None:
         which.append(subscriptions.c.tenant == tenant)
@@ -231,44 +233,34 @@ def summary(
     fields = EndpointSummary.__dataclass_fields__
     columns = [column for column in subscriptions.c if column.name in fields]
     listed = select(*columns).where(*which).order_by(subscriptions.c.subscription_id)
-    of_listed = messages.c.subscription_id.in_(select(subscriptions.c.subscription_id).where(*which))
-    by_state = (
-        select(messages.c.subscription_id, messages.c.state, func.count())
-        .where(of_listed)
-        .group_by(messages.c.subscription_id, messages.c.state)
-    )
-    is_due = messages.c.due_us <= now_us
-    ahead = (
-        select(
-            messages.c.subscription_id,
-            func.count().filter(is_due),
-            func.min(messages.c.due_us).filter(is_due),
-            func.min(messages.c.due_us),
-            func.count().filter(messages.c.failures > 0),
-        )
-        .where(of_listed, messages.c.state.in_(_WAITING))
+    state, due_us = messages.c.state, messages.c.due_us
+    is_waiting, is_pending = state.in_(_WAITING), state == DeliveryState.PENDING
+    counts = {
+        "waiting": func.count().filter(is_waiting),
+        "due": func.count().filter(is_pending & (due_us <= now_us)),
+        "oldest_due_us": func.min(due_us).filter(is_pending & (due_us <= now_us)),
+        "next_due_us": func.min(due_us).filter(is_pending),
+        "failed": func.count().filter(is_waiting & (messages.c.failures > 0)),
+        "sent": func.count().filter(state == DeliveryState.SENT),
+        "dead": func.count().filter(state == DeliveryState.DEAD),
+    }
+    counted = (
+        select(messages.c.subscription_id, *(count.label(name) for name, count in counts.items()))
+        .where(messages.c.subscription_id.in_(select(subscriptions.c.subscription_id).where(*which)))
         .group_by(messages.c.subscription_id)
     )
+    none = dict.fromkeys(counts, 0) | {"oldest_due_us": None, "next_due_us": None}
     with engine.connect() as connection:
         rows = connection.execute(listed).mappings().all()
-        counts = {(at, state): n for at, state, n in connection.execute(by_state).tuples()}
-        to_come = {at: rest for at, *rest in connection.execute(ahead).tuples()}
-    found = []
-    for row in rows:
-        at = row["subscription_id"]
-        due, oldest_due_us, next_due_us, failed = to_come.get(at, (0, None, None, 0))
-        values = dict(row) | {
-            "state": SubscriptionState(row["state"]),
-            "waiting": sum(counts.get((at, state), 0) for state in _WAITING),
-            "due": due,
-            "oldest_due_us": oldest_due_us,
-            "next_due_us": next_due_us,
-            "failed": failed,
-            "sent": counts.get((at, DeliveryState.SENT), 0),
-            "dead": counts.get((at, DeliveryState.DEAD), 0),
-        }
-        found.append(EndpointSummary(**values))
-    return found
+        found = {row["subscription_id"]: row for row in connection.execute(counted).mappings()}
+    return [
+        EndpointSummary(
+            **dict(row)
+            | dict(found.get(row["subscription_id"], none))
+            | {"state": SubscriptionState(row["state"])}
+        )
+        for row in rows
+    ]
 
 
 def senders(engine: Engine, now_us: int) -> dict[int, str]:

@@ -109,7 +109,7 @@ def read(connection: Connection, tenant: str | None = None, with_ended: bool = F
         query = query.where(subscriptions.c.tenant == tenant)
     if not with_ended:
         query = query.where(subscriptions.c.state != SubscriptionState.ENDED)
-    return [_subscription(row) for row in connection.execute(query).mappings()]
+    return [subscription_of(row) for row in connection.execute(query).mappings()]
 
 
 def end(engine: Engine, subscription_id: int, now_us: int) -> Subscription:
@@ -183,7 +183,7 @@ def _one(connection: Connection, subscription_id: int, is_locked: bool = False) 
         row = connection.execute(query.with_for_update() if is_locked else query).mappings().one_or_none()
     if row is None:
         raise UnknownSubscription(f"there is no subscription {subscription_id}")
-    return _subscription(row)
+    return subscription_of(row)
 
 
 def _change(connection: Connection, subscription_id: int, **values: object) -> None:
@@ -197,7 +197,8 @@ def _podcasts_json(podcasts: PodcastFilter) -> dict[str, list[str]]:
     return {name: values for name, values in said.items() if values}
 
 
-def _subscription(row: RowMapping) -> Subscription:
+def subscription_of(row: RowMapping) -> Subscription:
+    """A row of the table."""
     said = row["podcasts"]
     return Subscription(
         **{name: row[name] for name in Subscription.__dataclass_fields__ if name not in _READ},
