@@ -8,7 +8,7 @@ from registry.tables import DeliveryState, SubscriptionState, deliveries, subscr
 
 
 def given_up(engine: Engine, since_us: int) -> dict[int, int]:
-    """subscription_id → its deliveries that died since then and were not replayed; ended ones are left out."""
+    """subscription_id, of those not ended → its deliveries that died since then and were not replayed."""
     query = (
         select(deliveries.c.subscription_id, func.count())
         .join(subscriptions, subscriptions.c.subscription_id == deliveries.c.subscription_id)
