@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import dagster as dg
 import polars as pl
 
+from ingest.schema import Schema
 from orchestration.checks import Verdict
 from orchestration.constants import DEAD_LETTERS_S, MAX_DELIVERY_WAIT_S
 from registry.delivery_log import EndpointSummary
 from registry.tables import SubscriptionState
 
 # A row an endpoint that was not unsubscribed. Of its URL only the host: paths hold tokens.
-ENDPOINTS = pl.Schema(
-    {
-        "subscription": pl.Int64,
-        "host": pl.String,
-        "state": pl.String,
-        "reason": pl.String,  # why it is disabled
-        "since": pl.Datetime("us"),  # of the state
-        "paused_until": pl.Datetime("us"),  # by its Retry-After, or because it fails; null: it is not
-        "due": pl.Int64,  # deliveries that should be gone
-        "waits_s": pl.Float64,  # the oldest of them; null: none
-        "sent": pl.Int64,  # and still in the log, as the next ones
-        "failed": pl.Int64,  # tried, and tried again
-        "dead": pl.Int64,
-        "newly_dead": pl.Int64,  # in the last DEAD_LETTERS_S
-    }
-)
+ENDPOINTS: Schema = {
+    "subscription": pl.Int64,
+    "host": pl.String,
+    "state": pl.String,
+    "reason": pl.String,  # why it is disabled
+    "since": pl.Datetime("us"),  # of the state
+    "paused_until": pl.Datetime("us"),  # by its Retry-After, or because it fails; null: it is not
+    "due": pl.Int64,  # deliveries that should be gone
+    "waits_s": pl.Float64,  # the oldest of them; null: none
+    "sent": pl.Int64,  # and still in the log, as the next ones
+    "failed": pl.Int64,  # tried, and tried again
+    "dead": pl.Int64,
+    "newly_dead": pl.Int64,  # in the last DEAD_LETTERS_S
+}
 
 _NAMED = 5  # endpoints of a message; the table has them all
 
@@ -125,7 +125,7 @@ def endpoints_enabled(rows: pl.DataFrame) -> Verdict:
     )
 
 
-def _of(rows: pl.DataFrame) -> list[dict[str, object]]:
+def _of(rows: pl.DataFrame) -> list[dict[str, Any]]:
     return rows.head(_NAMED).to_dicts()
 
 

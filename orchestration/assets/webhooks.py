@@ -108,12 +108,12 @@ def materialized(shard: int, of_shard: ShardDelivered) -> dg.AssetMaterializatio
 
 def told(delivered: Delivered, rows: pl.DataFrame) -> dict[str, Any]:
     """Metadata of a run: what it sent, and what its end left."""
-    oldest_s = rows["waits_s"].max()
+    waits_s = rows["waits_s"].drop_nulls().to_list()
     return {
         **{name: delivered.total(name) for name in ("sent", "failed", "dead")},
         "disabled": len(delivered.disabled),
         "due": int(rows["due"].sum()),
-        "oldest_due_s": 0.0 if oldest_s is None else round(float(oldest_s), 1),
+        "oldest_due_s": round(max(waits_s, default=0.0), 1),
         "seconds": round(delivered.seconds, 1),
         "endpoints": dg.MetadataValue.md(markdown(rows, rows=SHOWN_ENDPOINTS)),
     }
