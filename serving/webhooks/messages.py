@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -26,8 +26,17 @@ def timestamp(instant_us: int) -> str:
     return f"{_EPOCH + timedelta(microseconds=instant_us):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
+def _as_published(schema: dict[str, JsonValue]) -> None:
+    """Members may be added one day, which a receiver is to ignore; titles only repeat the names."""
+    schema.pop("additionalProperties", None)
+    for described in cast(dict[str, dict[str, JsonValue]], schema.get("properties", {})).values():
+        described.pop("title", None)
+
+
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_as_published
+    )
 
 
 class Podcast(_Model):
@@ -66,6 +75,7 @@ class Change(_Model):
 
 class _ChangeData(_Model):
     podcast: Podcast
+    episode: Episode | None
     sequence: int
     """number of the change, per podcast; only grows, and holes are normal: others are not told to you"""
     coalesced: list[int]
@@ -91,6 +101,7 @@ class EpisodeChange(_ChangeData):
 
 
 class _Message(_Model):
+    type: str
     timestamp: Timestamp
     """when the change was detected; not when it was sent (header webhook-timestamp)"""
 
