@@ -37,6 +37,7 @@ def test_runs_and_pools_are_limited_for_two_cores(instance: dg.DagsterInstance) 
     assert concurrency.run_queue_config.tag_concurrency_limits == [
         {"key": "earshot/source", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
         {"key": "earshot/feeds", "limit": 1},
+        {"key": "earshot/webhooks", "limit": 1},
     ]
     assert concurrency.pool_config.default_pool_limit == 1
     assert concurrency.pool_config.pool_granularity is not None
