@@ -19,12 +19,16 @@ BENCHES = {
     "freshness": "from a landed file to the published mart, Dagster running",
     "feeds": "a timed sweep of due feeds out of a million registered",
     "registry": "a million registrations from CSV, SQLite and PostgreSQL",
+    "webhooks": "changes to endpoints, good and bad, while the sender is killed",
     "plots": "draws docs/performance-*.svg from the results kept of the others",
 }
 
+_OPTIONS = ("endpoints", "kills", "registry")
+_REPEATS = 3  # where a bench has no REPEATS of its own
+
 
 def main() -> None:
-    """Runs one bench. Each module has `run(rows, repeats) -> figures`."""
+    """Runs one bench. Each module has `run(rows, repeats, …its own options) -> figures`."""
     benches = "\n".join(f"  {name:12} {what}" for name, what in BENCHES.items())
     parser = argparse.ArgumentParser(
         "python -m bench",
@@ -32,18 +36,32 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", choices=BENCHES, metavar="NAME")
-    parser.add_argument("--rows", type=int, help="log lines to measure with (each bench has its own default)")
-    parser.add_argument("--repeats", type=int, default=3, help="medians are of so many (3)")
+    parser.add_argument(
+        "--rows",
+        "--changes",
+        type=int,
+        help="log lines, feeds, changes to measure with (each bench has its own default)",
+    )
+    parser.add_argument("--repeats", type=int, help=f"medians are of so many ({_REPEATS}; of webhooks 1)")
     parser.add_argument("--json", action="store_true", help="the line of JSON alone: no table, no progress")
+    own = parser.add_argument_group("of webhooks alone")
+    own.add_argument("--endpoints", type=int, help="how many (50)")
+    own.add_argument("--kills", type=int, help="of the sender (5)")
+    own.add_argument("--registry", help="sqlite (default), postgresql (one of our own), or a database URL")
     asked = parser.parse_args()
-    if (asked.rows or 1) < 1 or asked.repeats < 1:
+    if (asked.rows or 1) < 1 or (asked.repeats or 1) < 1:
         parser.error("--rows and --repeats must be at least 1")
+    options = {name: value for name in _OPTIONS if (value := getattr(asked, name)) is not None}
+    if options and asked.name != "webhooks":
+        parser.error(f"{asked.name} knows no --{next(iter(options))}")
     if asked.json:
         from bench.report import console
 
         console.quiet = True
     try:
-        figures = importlib.import_module(f"bench.{asked.name}").run(asked.rows, asked.repeats)
+        bench = importlib.import_module(f"bench.{asked.name}")
+        repeats = asked.repeats or getattr(bench, "REPEATS", _REPEATS)
+        figures = bench.run(asked.rows, repeats, **options)
     except CommandFailed as error:
         sys.exit(f"bench {asked.name}: {error}")
     finish(asked.name, figures)
