@@ -15,6 +15,7 @@ from registry.leases import Lease
 from registry.subscriptions import Subscription
 from registry.tables import DeliveryState, SubscriptionState, subscriptions
 from serving.webhooks.breaker import PROBE_AFTER, Health, after
+from serving.webhooks.messages import DisabledData
 from serving.webhooks.outcomes import Result
 from serving.webhooks.schedule import retry_us
 
@@ -142,8 +143,8 @@ def _end(connection: Connection, answered: Sequence[Answered], now_us: int, turn
             )
         if reason is not None and deliveries.disable(connection, row.subscription_id, reason, now_us):
             turned.disabled.append(row.subscription_id)
-            data = {"subscription_id": str(row.subscription_id), "url": row.url, "reason": reason}
-            notice = {"type": _DISABLED, "data": data, "at_us": now_us}
+            data = DisabledData(subscription=row.subscription_id, url=row.url, reason=reason)
+            notice = {"type": _DISABLED, "data": data.model_dump(), "at_us": now_us}
             deliveries.notify(connection, row.tenant, f"ntc_{uuid4().hex}", notice, now_us)
 
 
