@@ -71,7 +71,7 @@ class DemoSubscriber:
     def show(self, screen: Console, changes: pl.DataFrame) -> None:
         """What was received beside the CHANGES that were told since it subscribed: none is on its way."""
         self._more()
-        screen.print(f"{len(self._received):,} webhooks: {self._verdict(changes)}")
+        screen.print(f"{len(self._received):,} webhooks: {self._verdict(changes)}", soft_wrap=True)
 
     def _verdict(self, changes: pl.DataFrame) -> str:
         assert self._subscription is not None
