@@ -96,9 +96,8 @@ def _filtered(matched: Matched, of: Subscription) -> list[str]:
     """What changed, filter by filter down to what it is told of."""
     if not matched.podcasts:
         return [f"{of.tenant} tracks no podcast: `earshot register URL --tenant {of.tenant}`"]
-    steps = [
-        f"{_some(matched.changes, 'change')} in the {matched.podcasts:,} podcasts that {of.tenant} tracks"
-    ]
+    tracked = _some(matched.podcasts, "podcast")
+    steps = [f"{_some(matched.changes, 'change')} in the {tracked} that {of.tenant} tracks"]
     if of.podcasts != PodcastFilter():
         steps.append(f"{matched.of_podcasts:,} of the podcasts it asks for")
     if of.types:

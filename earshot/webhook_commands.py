@@ -1,4 +1,4 @@
-"""The commands of webhooks: subscribe, subscriptions, unsubscribe, rotate-secret, resume, test-event, listen."""
+"""The commands of webhook endpoints, from subscribe to unsubscribe; and listen, to develop one."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def subscribe(
     ] = None,
     output: Output = "table",
 ) -> None:
-    """Have an endpoint told of changes. It is asked first, and must answer the challenge (docs/webhooks.md)."""
+    """Have an endpoint told of changes. It is asked first, and must answer (docs/webhooks.md)."""
     from earshot.show import say
     from earshot.show_webhooks import show_subscribed
     from ingest.lake import utc_now_us

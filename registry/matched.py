@@ -1,4 +1,4 @@
-"""What changed since a time and which of it a subscription asks for, filter by filter: why it hears nothing."""
+"""What changed since a time, and what of it a subscription asks for, filter by filter."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KIND = ("podcast_key", "change", "is_minor")
 
 @dataclass(frozen=True)
 class Matched:
-    """Changes in the lake; each count is of those that passed the filters before. By today's registrations."""
+    """Changes in the lake by today's registrations; each count is of those that passed the filters before."""
 
     podcasts: int  # that its tenant tracks
     changes: int  # of these podcasts
@@ -49,13 +49,8 @@ def matched(engine: Engine, lake_root: Path, subscription: Subscription, since_u
             subscription,
         )
     )
-    return Matched(
-        podcasts,
-        _sum(of_tenant),
-        _sum(of_podcasts),
-        _sum(of_types),
-        _told(found, of_types, subscription.fields),
-    )
+    told = _told(found, of_types, subscription.fields)
+    return Matched(podcasts, _sum(of_tenant), _sum(of_podcasts), _sum(of_types), told)
 
 
 def _tracked(engine: Engine, tenant: str) -> tuple[int, set[int]]:
@@ -86,14 +81,13 @@ def _since(lake_root: Path, shards: Collection[int], since_us: int) -> pl.LazyFr
 
 def _labels(engine: Engine, tenant: str, podcast_keys: Collection[int]) -> dict[int, Labels]:
     """podcast_key → the tenant with its labels; podcasts it does not track are left out."""
-    query = select(registrations.c.podcast_key, registrations.c.labels).where(
-        registrations.c.tenant == tenant
-    )
+    key = registrations.c.podcast_key
+    query = select(key, registrations.c.labels).where(registrations.c.tenant == tenant)
     found: dict[int, Labels] = {}
     with engine.connect() as connection:
         for some in batches(podcast_keys, PARAMETERS):
-            rows = connection.execute(query.where(registrations.c.podcast_key.in_(some))).tuples()
-            found.update((key, {tenant: labels}) for key, labels in rows)
+            rows = connection.execute(query.where(key.in_(some))).tuples()
+            found.update((podcast, {tenant: labels}) for podcast, labels in rows)
     return found
 
 
@@ -101,9 +95,8 @@ def _meant(kinds: pl.DataFrame, whom: list[Subscription], tracked: dict[int, Lab
     """Those of `kinds` that matter to the subscription, whatever the fields."""
     audience = Audience(whom, tracked)
     pairs = zip(kinds["podcast_key"], kinds["change"], strict=True)
-    return kinds.filter(
-        pl.Series([bool(audience.of(key, ChangeType(change))) for key, change in pairs], dtype=pl.Boolean)
-    )
+    is_meant = [bool(audience.of(key, ChangeType(change))) for key, change in pairs]
+    return kinds.filter(pl.Series(is_meant, dtype=pl.Boolean))
 
 
 def _told(found: pl.LazyFrame, kinds: pl.DataFrame, fields: tuple[str, ...]) -> int:
@@ -111,13 +104,11 @@ def _told(found: pl.LazyFrame, kinds: pl.DataFrame, fields: tuple[str, ...]) -> 
         return _sum(kinds.filter(~pl.col("is_minor")))
     wanted = frozenset(fields)
     by_field = pl.col("is_minor") | pl.col("change").is_in([str(each) for each in UPDATES])
-    asked = found.join(kinds.lazy().filter(by_field), on=_KIND, how="semi").select(
-        "change", "is_minor", "fields"
-    )
-    rows = asked.collect().iter_rows()
-    return _sum(kinds.filter(~by_field)) + sum(
-        hears(wanted, ChangeType(change), is_minor, _names(said)) for change, is_minor, said in rows
-    )
+    asked = found.join(kinds.lazy().filter(by_field), on=_KIND, how="semi")
+    told = 0
+    for change, is_minor, said in asked.select("change", "is_minor", "fields").collect().iter_rows():
+        told += hears(wanted, ChangeType(change), is_minor, _names(said))
+    return _sum(kinds.filter(~by_field)) + told
 
 
 def _names(fields: str | None) -> list[str]:
