@@ -14,7 +14,7 @@ from sqlalchemy import Engine, func, select
 from ingest.feeds.schema import CHANGES, SHARDS, ChangeType
 from ingest.feeds.state import changes_folder
 from registry.batches import PARAMETERS, batches
-from registry.composing import UPDATES, Audience, Labels, hears
+from registry.composing import Listener
 from registry.subscribing import PodcastFilter
 from registry.subscriptions import Subscription
 from registry.tables import registrations
@@ -40,16 +40,16 @@ def matched(engine: Engine, lake_root: Path, subscription: Subscription, since_u
     if found is None:
         return Matched(podcasts, 0, 0, 0, 0)
     kinds = found.group_by(_KIND).len("changes").collect()
-    tracked = _labels(engine, subscription.tenant, kinds["podcast_key"].unique().to_list())
+    labels = _labels(engine, subscription.tenant, kinds["podcast_key"].unique().to_list())
     of_tenant, of_podcasts, of_types = (
-        _meant(kinds, [each], tracked)
+        _meant(kinds, Listener(each), labels)
         for each in (
             replace(subscription, types=(), podcasts=PodcastFilter()),
             replace(subscription, types=()),
             subscription,
         )
     )
-    told = _told(found, of_types, subscription.fields)
+    told = _told(found, of_types, Listener(subscription))
     return Matched(podcasts, _sum(of_tenant), _sum(of_podcasts), _sum(of_types), told)
 
 
@@ -79,36 +79,34 @@ def _since(lake_root: Path, shards: Collection[int], since_us: int) -> pl.LazyFr
     )
 
 
-def _labels(engine: Engine, tenant: str, podcast_keys: Collection[int]) -> dict[int, Labels]:
-    """podcast_key → the tenant with its labels; podcasts it does not track are left out."""
+def _labels(engine: Engine, tenant: str, podcast_keys: Collection[int]) -> dict[int, list[str]]:
+    """podcast_key → its labels with the tenant; podcasts it does not track are left out."""
     key = registrations.c.podcast_key
     query = select(key, registrations.c.labels).where(registrations.c.tenant == tenant)
-    found: dict[int, Labels] = {}
+    found: dict[int, list[str]] = {}
     with engine.connect() as connection:
         for some in batches(podcast_keys, PARAMETERS):
-            rows = connection.execute(query.where(key.in_(some))).tuples()
-            found.update((podcast, {tenant: labels}) for podcast, labels in rows)
+            found.update(connection.execute(query.where(key.in_(some))).tuples().all())
     return found
 
 
-def _meant(kinds: pl.DataFrame, whom: list[Subscription], tracked: dict[int, Labels]) -> pl.DataFrame:
-    """Those of `kinds` that matter to the subscription, whatever the fields."""
-    audience = Audience(whom, tracked)
-    pairs = zip(kinds["podcast_key"], kinds["change"], strict=True)
-    is_meant = [bool(audience.of(key, ChangeType(change))) for key, change in pairs]
+def _meant(kinds: pl.DataFrame, listener: Listener, labels: dict[int, list[str]]) -> pl.DataFrame:
+    """Those of `kinds` that matter to the listener, whatever the fields."""
+    is_meant = [
+        key in labels and listener.is_for(key, labels[key], ChangeType(change))
+        for key, change in zip(kinds["podcast_key"], kinds["change"], strict=True)
+    ]
     return kinds.filter(pl.Series(is_meant, dtype=pl.Boolean))
 
 
-def _told(found: pl.LazyFrame, kinds: pl.DataFrame, fields: tuple[str, ...]) -> int:
-    if not fields:
+def _told(found: pl.LazyFrame, kinds: pl.DataFrame, listener: Listener) -> int:
+    if not listener.fields:  # then they need not be read
         return _sum(kinds.filter(~pl.col("is_minor")))
-    wanted = frozenset(fields)
-    by_field = pl.col("is_minor") | pl.col("change").is_in([str(each) for each in UPDATES])
-    asked = found.join(kinds.lazy().filter(by_field), on=_KIND, how="semi")
-    told = 0
-    for change, is_minor, said in asked.select("change", "is_minor", "fields").collect().iter_rows():
-        told += hears(wanted, ChangeType(change), is_minor, _names(said))
-    return _sum(kinds.filter(~by_field)) + told
+    asked = found.join(kinds.lazy(), on=_KIND, how="semi").select("change", "is_minor", "fields")
+    return sum(
+        listener.hears(ChangeType(change), is_minor, _names(said))
+        for change, is_minor, said in asked.collect().iter_rows()
+    )
 
 
 def _names(fields: str | None) -> list[str]:
