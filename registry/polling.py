@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import polars as pl
 
+from ingest.feeds.connector import instead_of_dns, named_hosts
 from ingest.feeds.fetch import FetchSettings
 from ingest.feeds.state import NO_TIME_US, newest_changes
 from ingest.feeds.sweep import SweepSettings, Swept, sweep
 from ingest.lake import Lake, utc_now_us, write_parquet
 from ingest.logs.rules import prefixes_in_force
-from ingest.settings import PREFIX, SettingError, Settings
+from ingest.settings import Settings
 from registry.database import connected
 from registry.due import due_shards
 from registry.podcasts import registered
@@ -68,19 +67,5 @@ def export_registry(settings: Settings) -> Exported:
 
 def fetch_settings(settings: Settings) -> FetchSettings:
     """Limits and politeness; test hosts and their addresses where settings name them. Raises SettingError."""
-    hosts = frozenset(filter(None, (name.strip() for name in settings.feed_test_hosts.split(","))))
-    resolve = _addresses(settings.feed_resolve) if settings.feed_resolve else None
+    hosts, resolve = named_hosts(settings.feed_test_hosts), instead_of_dns(settings)
     return FetchSettings(contact=settings.publisher_contact, test_hosts=hosts, resolve=resolve)
-
-
-def _addresses(path: Path) -> dict[str, str]:
-    try:
-        said = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingError(f"setting {PREFIX}FEED_RESOLVE = {path} cannot be used: {error}") from None
-    if not (isinstance(said, dict) and all(isinstance(address, str) for address in said.values())):
-        raise SettingError(
-            f"setting {PREFIX}FEED_RESOLVE = {path} cannot be used: it is no JSON object of host name → "
-            "address:port"
-        )
-    return said

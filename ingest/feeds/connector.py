@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl as tls
 from collections import OrderedDict
@@ -19,6 +20,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import RawResponseMessage
 
 from ingest.feeds.guard import Guard
+from ingest.settings import PREFIX, SettingError, Settings
 
 if TYPE_CHECKING:
     from aiohttp.tracing import Trace
@@ -174,3 +176,25 @@ class _Latin1Head:
 
     def write(self, head: bytes) -> None:
         self._transport.write(head.decode().encode("latin-1"))
+
+
+def named_hosts(text: str) -> frozenset[str]:
+    """Names, addresses and networks of a setting, which separates them by commas."""
+    return frozenset(filter(None, (name.strip() for name in text.split(","))))
+
+
+def instead_of_dns(settings: Settings) -> dict[str, str] | None:
+    """Host name → "address:port" of the settings, for `Names`; None: DNS alone. Raises SettingError."""
+    path = settings.feed_resolve
+    if path is None:
+        return None
+    try:
+        said = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingError(f"setting {PREFIX}FEED_RESOLVE = {path} cannot be used: {error}") from None
+    if not (isinstance(said, dict) and all(isinstance(address, str) for address in said.values())):
+        raise SettingError(
+            f"setting {PREFIX}FEED_RESOLVE = {path} cannot be used: it is no JSON object of host name → "
+            "address:port"
+        )
+    return said

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from ingest.feeds.connector import instead_of_dns, named_hosts
 from ingest.lake import utc_now_us
 from ingest.schema import DAY_US
 from ingest.settings import Settings
 from registry import deliveries, leases
 from registry.database import connected, writing
-from registry.polling import fetch_settings
 from registry.tables import DeliveryState, endpoint_leases
 from serving.webhooks.lanes import Lanes
 from serving.webhooks.outcomes import Outcome
@@ -41,7 +41,7 @@ class DeliverSettings:
     budget_s: float | None = None  # None: until it is stopped
     poll_s: float = 0.2  # how often it looks for what is due
     # So long nobody takes over from a sender that died; a living one renews four times as often.
-    lease_s: float = 5.0
+    lease_s: float = 3.0
     send: SendSettings = field(default_factory=SendSettings)
 
 
@@ -72,9 +72,11 @@ class Delivered:
 
 def send_settings(settings: Settings) -> SendSettings:
     """Limits of requests to endpoints; addresses for tests where settings name them. Raises SettingError."""
-    fetch = fetch_settings(settings)
-    hosts = frozenset(filter(None, (name.strip() for name in settings.webhook_test_hosts.split(","))))
-    return SendSettings(contact=settings.publisher_contact, test_hosts=hosts, resolve=fetch.resolve)
+    return SendSettings(
+        contact=settings.publisher_contact,
+        test_hosts=named_hosts(settings.webhook_test_hosts),
+        resolve=instead_of_dns(settings),
+    )
 
 
 def deliver(
