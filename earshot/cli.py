@@ -12,7 +12,15 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from earshot import commands, deliver_command, lists, maintain, registry_commands, sweep_command
+from earshot import (
+    commands,
+    deliver_command,
+    lists,
+    maintain,
+    registry_commands,
+    sweep_command,
+    webhook_commands,
+)
 from earshot.exit_codes import FAILED, PARTLY, USAGE
 from ingest.settings import SettingError, Settings, Window
 
@@ -51,12 +59,14 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.rebuild import RequestsAreGone, WarehouseInUse
     from earshot.registry_at_hand import RegistryFailed
     from earshot.report import ReportError
+    from earshot.webhook_commands import WebhookFailed
     from ingest.catalog import CatalogError
     from ingest.lake import LakeFormatError
     from ingest.logs.agents import AgentListError
     from ingest.logs.errors import FileRefused
     from ingest.logs.ranges import ReferenceListError
     from orchestration.dbt_manifest import ManifestError
+    from registry.subscriptions import UnknownSubscription
     from serving.publish import PublishError
 
     return (
@@ -74,7 +84,9 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         RegistryFailed,
         ReportError,
         RequestsAreGone,
+        UnknownSubscription,
         WarehouseInUse,
+        WebhookFailed,
     )
 
 
@@ -289,6 +301,7 @@ def home() -> None:
 
 app.add_typer(lists.app, name="lists")
 registry_commands.add_to(app)
+webhook_commands.add_to(app)
 
 
 def _one_of(option: str, value: str, allowed: type[Choice]) -> Choice:

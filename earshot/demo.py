@@ -47,7 +47,7 @@ def once(settings: Settings, spec: worlds.WorldSpec, screen: Console) -> None:
     with feeds_of(settings, spec) as feeds:
         _fill(feeds, screen)
         feeds.sweep_now()
-        feeds.show(screen)
+        feeds.show(screen, is_over=True)
     with bars(screen) as progress:
         lake = Lake(settings.lake_dir)
         catalog = sorted((settings.landing_dir / "catalog").glob("*.csv"))
@@ -104,8 +104,9 @@ def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console
         screen.print(f"Published marts  {settings.published_dir.resolve() / 'current' / 'marts.duckdb'}")
         screen.print(f"Drop log files   {settings.landing_dir.resolve()}/<source>/  and watch them count")
         screen.print("Ask about one    earshot status URL   (earshot list has their URLs)")
+        screen.print("Who is told      earshot subscriptions; earshot deliveries")
         screen.print("Ctrl-C ends the demo; the data stays.")
-        screen.print(f"\nChanges as they are told ({feeds.next_poll()}):")
+        screen.print(f"\nChanges as they are found and told ({feeds.next_poll()}):")
         with contextlib.suppress(KeyboardInterrupt):
             # In short waits: Polars' signal handler makes one long wait deaf to Ctrl-C.
             while server.poll() is None:

@@ -21,12 +21,14 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from earshot.demo_webhooks import Change, DemoSubscriber, deliver_now
 from earshot.made_up.feeds.content import DAY
 from earshot.made_up.feeds.demo import announces
 from earshot.made_up.feeds.record import Polls, change_files, changes_of, compared, keys_of
 from earshot.made_up.feeds.script import Podcast
 from earshot.made_up.feeds.server import Running, make_world, running
 from earshot.made_up.feeds.world import FeedWorld
+from earshot.made_up.webhooks.receiver import receiving
 from earshot.made_up.world import WorldSpec
 from earshot.show import plain
 from ingest.durable import write_atomically
@@ -45,13 +47,22 @@ _EVERY = 3 * DAY  # between two played sweeps
 _COLLECT_S = 60.0  # between two looks at what was polled: no podcast is polled twice meanwhile
 _LOOK_S = 1.0
 _SHOWN_CHARS = 60
+_HERE = "127.0.0.0/8"
 
 
 class DemoFeeds:
     """The world of feeds, and what the product has recorded of it."""
 
-    def __init__(self, settings: Settings, world: FeedWorld, live_us: int, server: Running) -> None:
-        self.settings = settings  # those that lead to the feeds
+    def __init__(
+        self,
+        settings: Settings,
+        world: FeedWorld,
+        live_us: int,
+        server: Running,
+        subscriber: DemoSubscriber,
+    ) -> None:
+        self.settings = settings  # those that lead to the feeds, and to the subscriber
+        self._subscriber = subscriber
         self.world, self._live_us, self._server = world, live_us, server
         self._lake = Lake(settings.lake_dir)
         self._played = settings.data / "world" / "feeds_played"
@@ -60,11 +71,16 @@ class DemoFeeds:
         # What went on before a demo that is started again is not known: nothing to compare.
         self._polls = None if self._played.exists() else Polls(self._lake.root)
         self._told: set[Path] = set()
+        self._found_us: dict[Change, int] = {}
         self._looked = time.monotonic()
 
     def play(self, progress: Callable[[int, int], None]) -> None:
-        """Register, poll as every three days, then let the world's time be ours. Once for a data folder."""
+        """Register, poll as every three days, then let the world's time be ours. Once for a data folder.
+
+        At the end somebody subscribes to what changes from then on.
+        """
         if self._polls is None:
+            self._subscriber.subscribe(self.settings)
             return
         with connected(self.settings.registry, self.settings.data) as engine:
             register(engine, map(_registration, self.world.podcasts), self.world.start_us)
@@ -76,11 +92,13 @@ class DemoFeeds:
             progress(done, len(instants))
         self._server.set_clock(utc_now_us(), speed=1)
         export_registry(self.settings)
+        self._subscriber.subscribe(self.settings)
         write_atomically(self._played, b"")
 
     def sweep_now(self) -> None:
-        """One sweep of everything, at the present time."""
+        """One sweep of everything, at the present time, and its webhooks."""
         sweep_shards(self.settings, self._shards, _BUDGET_S)
+        deliver_now(self.settings)
         export_registry(self.settings)
 
     def due(self) -> int:
@@ -97,7 +115,10 @@ class DemoFeeds:
         return sum(max(self._polls.of[key], default=0) >= self._live_us for key in self._keys)
 
     def show(self, screen: Console, is_over: bool = False) -> None:
-        """The catalogue in figures, and the changes told beside the true ones. is_over: nobody sweeps."""
+        """The catalogue in figures, and the changes told beside the true ones.
+
+        is_over: nobody sweeps or sends any more.
+        """
         polls = None
         while True:
             if self._polls is not None and is_over:
@@ -108,7 +129,7 @@ class DemoFeeds:
             if self._polls is None or self._polls.total() == polls:
                 break  # else a sweep may have committed between the two looks
             polls = self._polls.total()
-        changes = changes_of(self._told)
+        changes = self._read(self._told)
         counts = Counter(changes.filter(~pl.col("is_minor"))["change"])
         table = Table(title="Changes of podcasts, minor ones left out", title_justify="left")
         table.add_column("change")
@@ -117,6 +138,15 @@ class DemoFeeds:
             table.add_row(plain(change), f"{count:,}")
         screen.print(table)
         screen.print(f"{len(self._keys):,} podcasts: {self._verdict(changes)}")
+        if is_over:
+            deliver_now(self.settings)
+            self._subscriber.show(screen, changes)
+
+    def _read(self, files: set[Path]) -> pl.DataFrame:
+        changes = changes_of(files)
+        found = changes.select("podcast_key", "sequence", "detected_us")
+        self._found_us |= {(key, sequence): at_us for key, sequence, at_us in found.iter_rows()}
+        return changes
 
     def _verdict(self, changes: pl.DataFrame) -> str:
         if self._polls is None:
@@ -137,23 +167,27 @@ class DemoFeeds:
         return f"the next from {time.strftime('%H:%M', time.localtime(at_s + 59))} on"
 
     def follow(self) -> Iterator[str]:
-        """The changes told since the last look, a line each."""
+        """The changes told and the webhooks received since the last look, a line each."""
         if self._polls is not None and time.monotonic() - self._looked > _COLLECT_S:
             self._looked = time.monotonic()
             self._polls.collect()
         new = change_files(self._lake.root) - self._told
         self._told |= new
-        major = changes_of(new).filter(~pl.col("is_minor"))
+        major = self._read(new).filter(~pl.col("is_minor"))
         for row in major.sort("detected_us", "podcast_key", "sequence").iter_rows(named=True):
             yield self._line(row)
+        yield from self._subscriber.follow(self._found_us, self._title)
 
     def _line(self, row: dict[str, Any]) -> str:
         at = time.strftime("%H:%M:%S", time.localtime(row["detected_us"] / 1e6))
-        number = self._keys.get(row["podcast_key"])
-        title = self.world.podcasts[number].versions[0].feed.channel.title if number is not None else "?"
         fields = json.loads(row["fields"] or "[]")
         what = ", ".join(_edit(field) for field in fields) if row["change"].endswith("updated") else ""
+        title = self._title(row["podcast_key"])
         return f"{at}  {title:<9}  {row['change']:<16}  {row['guid'] or ''}  {what}".rstrip()
+
+    def _title(self, key: int) -> str:
+        number = self._keys.get(key)
+        return self.world.podcasts[number].versions[0].feed.channel.title if number is not None else "?"
 
 
 def _edit(field: dict[str, Any]) -> str:
@@ -172,7 +206,7 @@ def _registration(podcast: Podcast) -> Registration:
 
 @contextlib.contextmanager
 def feeds_of(settings: Settings, spec: WorldSpec) -> Iterator[DemoFeeds]:
-    """The feeds of the demo's world on a server until the block ends."""
+    """The feeds of the demo's world on a server, and who is told of their changes, until the block ends."""
     folder = settings.data / "world"
     folder.mkdir(parents=True, exist_ok=True)
     began = folder / "feeds_live"
@@ -181,11 +215,18 @@ def feeds_of(settings: Settings, spec: WorldSpec) -> Iterator[DemoFeeds]:
     live_us = int(began.read_text())
     said = {"demo": {**asdict(spec), "start": spec.start.isoformat(), "live_us": live_us}}
     world = make_world(said)
-    with running(said, folder, utc_now_us(), speed=1) as server, _podpings(world, settings.hints_dir):
+    with (
+        running(said, folder, utc_now_us(), speed=1) as server,
+        receiving({}, folder) as receiver,
+        _podpings(world, settings.hints_dir),
+    ):
+        subscriber = DemoSubscriber(receiver)
         resolve = folder / "feeds_resolve.json"
-        write_atomically(resolve, json.dumps(server.resolve(world)).encode())
-        led = settings.model_copy(update={"feed_test_hosts": "127.0.0.0/8", "feed_resolve": resolve})
-        yield DemoFeeds(led, world, live_us, server)
+        write_atomically(resolve, json.dumps(server.resolve(world) | subscriber.hosts).encode())
+        led = settings.model_copy(
+            update={"feed_test_hosts": _HERE, "webhook_test_hosts": _HERE, "feed_resolve": resolve}
+        )
+        yield DemoFeeds(led, world, live_us, server, subscriber)
 
 
 @contextlib.contextmanager

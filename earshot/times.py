@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from typing import overload
 
 import typer
 
@@ -28,6 +29,14 @@ def instant_us(text: str, option: str, now_us: int, is_end: bool = False) -> int
         raise typer.BadParameter(
             f"{text!r} is no time such as 2026-11-29, 2026-11-29T15:00Z, 6h or 2d (ago)", param_hint=option
         ) from None
+
+
+@overload
+def shown(at_us: int) -> str: ...
+
+
+@overload
+def shown(at_us: int | None) -> str | None: ...
 
 
 def shown(at_us: int | None) -> str | None:

@@ -22,12 +22,15 @@ PODCAST_FEEDS = "podcast_feeds"
 TRACKED_PODCASTS = "tracked_podcasts"
 FEED_NOTICES = "feed_notices"
 FEED_DIRECTORIES = "feed_directories"
+CHANGE_WEBHOOKS = "change_webhooks"
 
 INGEST_JOB = "ingest_logs"
 FEEDS_JOB = "sweep_feeds"
 TRACKED_JOB = "look_at_feeds"
 NOTICES_JOB = "take_in_notices"
 DIRECTORIES_JOB = "read_directories"
+WEBHOOKS_JOB = "deliver_webhooks"
+WEBHOOKS_SCHEDULE = "look_at_webhooks"
 CATALOG_JOB = "ingest_catalog"
 MARTS_JOB = "marts"
 LISTS_JOB = "refresh_lists"
@@ -73,6 +76,15 @@ NOTICES_RETRY_S = 60
 DIRECTORIES_EVERY_MIN = 3
 DIRECTORIES_CRON = f"*/{DIRECTORIES_EVERY_MIN} * * * *"
 SHOWN_FINDINGS = 50  # rows of a table in the UI: rejected notices, findings
+
+# --- webhooks
+DELIVERY_BUDGET_S = 45.0
+# Endpoints are looked at so often where nothing is sent, too; not in the minute of the look at feeds.
+WEBHOOKS_CRON = "5-59/10 * * * *"
+MAX_DELIVERY_WAIT_S = 300  # of an endpoint that takes them; paused ones wait by right
+DEAD_LETTERS_S = 24 * 3600  # how long a delivery that was given up is told about
+SHOWN_ENDPOINTS = 50  # rows of the table in the UI
+WEBHOOKS_TAG = "earshot/webhooks"  # one run at a time: a second one would find all endpoints taken
 
 EVENT_DAYS = "event_days"  # metadata of `requests`: the event days an intake changed
 

@@ -1,4 +1,7 @@
-"""Code location `ingest`: what comes in. Never imports dagster-dbt: a broken dbt project cannot stop it."""
+"""Code location `ingest`: what comes in, and who is told of it.
+
+Never imports dagster-dbt: a broken dbt project cannot stop it.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,13 @@ from orchestration.assets.ingest import ingest_job, take_in_logs
 from orchestration.assets.maintenance import lake_maintenance, maintenance_job, maintenance_schedule
 from orchestration.assets.reference import lists_job, lists_schedule, reference_lists
 from orchestration.assets.restate import restate_job, restated_days
+from orchestration.assets.webhooks import change_webhooks, webhooks_job, webhooks_schedule
 from orchestration.resources import Installation
 from orchestration.sensors.catalog import catalog_sensor
 from orchestration.sensors.feed_notices import feed_notices_sensor
 from orchestration.sensors.feeds_due import feeds_due_sensor
 from orchestration.sensors.landing import landing_sensor
+from orchestration.sensors.webhooks_due import webhooks_due_sensor
 
 defs = dg.Definitions(
     assets=[
@@ -40,6 +45,7 @@ defs = dg.Definitions(
         feed_directories,
         podcast_feeds,
         tracked_podcasts,
+        change_webhooks,
     ],
     jobs=[
         ingest_job,
@@ -51,9 +57,16 @@ defs = dg.Definitions(
         directories_job,
         feeds_job,
         tracked_job,
+        webhooks_job,
     ],
-    schedules=[lists_schedule, maintenance_schedule, directories_schedule, tracked_schedule],
-    sensors=[landing_sensor, catalog_sensor, feed_notices_sensor, feeds_due_sensor],
+    schedules=[
+        lists_schedule,
+        maintenance_schedule,
+        directories_schedule,
+        tracked_schedule,
+        webhooks_schedule,
+    ],
+    sensors=[landing_sensor, catalog_sensor, feed_notices_sensor, feeds_due_sensor, webhooks_due_sensor],
     resources={"installation": Installation()},
     executor=dg.in_process_executor,  # a process a step would cost 5.5 CPU-s each
 )

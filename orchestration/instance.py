@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ingest.durable import write_atomically
 from ingest.settings import Settings
-from orchestration.constants import FEEDS_TAG, SOURCE_TAG
+from orchestration.constants import FEEDS_TAG, SOURCE_TAG, WEBHOOKS_TAG
 
 
 def home(settings: Settings) -> Path:
@@ -54,8 +54,9 @@ run_queue:
   dequeue_interval_seconds: 1
 concurrency:
   runs:
-    # Two cores: an ingest run, a sweep of feeds, which mostly waits, and a build of the marts side by side.
-    max_concurrent_runs: 3
+    # Two cores: an ingest run and a build of the marts side by side, and a sweep of feeds and a delivery of
+    # webhooks, which mostly wait.
+    max_concurrent_runs: 4
     tag_concurrency_limits:
       # Runs of one source would only wait for the same disk, and each takes all there is.
       - key: {SOURCE_TAG}
@@ -63,6 +64,8 @@ concurrency:
           applyLimitPerUniqueValue: true
         limit: 1
       - key: {FEEDS_TAG}
+        limit: 1
+      - key: {WEBHOOKS_TAG}
         limit: 1
   pools:
     # By run, not by step: a run that cannot have the warehouse stays in the queue, where it costs nothing.

@@ -1,4 +1,4 @@
-"""Partitions: log files by the hour in which they were taken in, restatements by the day of the requests."""
+"""Partitions: log files by the hour of intake, restatements by the day of requests, shards."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import dagster as dg
 
 from ingest.feeds.schema import SHARDS
 from orchestration.constants import FIRST_ARRIVAL_HOUR, FIRST_EVENT_DAY
+from registry.subscriptions import ENDPOINT_SHARDS
 
 # Arrival, not event time: a file holds many event hours, arrives once, and may arrive days late.
 # `end_offset=1` gives the hour in progress a partition, which is where files go.
 arrival_hours = dg.HourlyPartitionsDefinition(start_date=FIRST_ARRIVAL_HOUR, timezone="UTC", end_offset=1)
 
 event_days = dg.DailyPartitionsDefinition(start_date=FIRST_EVENT_DAY, timezone="UTC", end_offset=1)
+
+endpoint_shards = dg.StaticPartitionsDefinition([f"{shard:02}" for shard in range(ENDPOINT_SHARDS)])
 
 feed_shards = dg.StaticPartitionsDefinition([f"{shard:03}" for shard in range(SHARDS)])
 

@@ -40,6 +40,7 @@ def connect(url: str | None, data: Path) -> Engine:
         raise SettingError(_refusal(where, f"SQLite {sqlite3.sqlite_version} is older than {needed}"))
     if not url:
         data.mkdir(parents=True, exist_ok=True)
+        (data / FILE_NAME).touch(mode=0o600)  # it holds the secrets of endpoints
     engine = _engine(where)
     with _told(where, engine):
         _migrate(engine)

@@ -30,7 +30,7 @@ from serving.webhooks.turns import Answered, Turned, room_of, turn
 
 _FORGET_EVERY_S = 3600.0
 _GATHER_S = 0.01  # answers that come this close together are written in one transaction
-_SOON_S = 6.0  # a run waits for a retry that is due so soon: starting the next one costs more
+SOON_S = 6.0  # a run waits for what is due so soon, a retry or a digest: starting the next one costs more
 _AGAIN_S = 1.0  # after the registry failed
 
 
@@ -147,7 +147,7 @@ class _Sending:
         if not self._held:
             return True
         # Of the shards that are ours; those that others hold are theirs.
-        soon_us = self._clock() + round(_SOON_S * 1e6)
+        soon_us = self._clock() + round(SOON_S * 1e6)
         due = deliveries.next_due(self._engine, [lease.shard for lease in self._held])
         return due is None or due > soon_us
 

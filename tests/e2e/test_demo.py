@@ -20,6 +20,7 @@ from typing import Any
 import duckdb
 import pytest
 
+ALL_TOLD = re.compile(r"\d+ webhooks: all of the [1-9]\d* changes told since .*, signatures verified")
 SMALL = ["--lines", "3000", "--shows", "8"]
 LAST_LINE = re.compile(r"requests=(\d+) downloads=(\d+) listeners=(\d+) rejects=(\d+) seconds=[\d.]+")
 
@@ -39,6 +40,7 @@ def test_once_ends_with_the_totals_and_a_second_run_changes_nothing(tmp_path: Pa
         )
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("equal to the world's own truth") == 3 - len(totals)
+        assert ALL_TOLD.search(done.stderr), done.stderr
         found = LAST_LINE.fullmatch(done.stdout.splitlines()[-1])
         assert found
         totals.append(found.groups())
@@ -122,6 +124,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         process.wait(60)
     # Downloads of both classes, and the changes of podcasts: in the summary, and all of them at the end.
     assert demo.output.read_text().count("equal to the world's own truth") == 4, demo.output.read_text()
+    assert ALL_TOLD.search(demo.output.read_text()), demo.output.read_text()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0, "Dagster outlived the demo"
 
@@ -131,12 +134,17 @@ def test_the_world_goes_through_the_sensors_and_every_asset_is_materialised(demo
     nodes = demo.ask("{assetNodes{assetKey{path} assetMaterializations(limit:1){timestamp}}}")["assetNodes"]
     assert len(nodes) >= 20
     missing = {node["assetKey"]["path"][-1] for node in nodes if not node["assetMaterializations"]}
-    # every ten minutes, and where a podcast announced something: perhaps just now
-    missing -= {"tracked_podcasts", "feed_notices"}
+    # every ten minutes, where a podcast announced something, and seconds after a sweep: perhaps just now
+    missing -= {"tracked_podcasts", "feed_notices", "change_webhooks"}
     # on a schedule, on demand, and where a directory is switched on
     assert missing == {
         "address_lists", "feed_directories", "lake_maintenance", "reference_lists", "restated_days",
     }  # fmt: skip
+
+
+def test_what_changed_is_told_to_the_subscriber_and_printed_as_it_arrives(demo: Demo) -> None:
+    arrived = re.compile(r"webhook evt_\w+  -?\d+\.\d s after it was found")
+    wait_for(lambda: arrived.search(demo.output.read_text()) is not None, 60, demo)
 
 
 def nginx_line(number: int, uri: str = "/new/1.mp3") -> str:

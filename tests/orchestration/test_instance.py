@@ -33,10 +33,11 @@ def test_dagster_knows_every_key(tmp_path: Path) -> None:
 def test_runs_and_pools_are_limited_for_two_cores(instance: dg.DagsterInstance) -> None:
     concurrency = instance.get_concurrency_config()
     assert concurrency.run_queue_config is not None
-    assert concurrency.run_queue_config.max_concurrent_runs == 3
+    assert concurrency.run_queue_config.max_concurrent_runs == 4
     assert concurrency.run_queue_config.tag_concurrency_limits == [
         {"key": "earshot/source", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
         {"key": "earshot/feeds", "limit": 1},
+        {"key": "earshot/webhooks", "limit": 1},
     ]
     assert concurrency.pool_config.default_pool_limit == 1
     assert concurrency.pool_config.pool_granularity is not None

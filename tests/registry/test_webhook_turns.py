@@ -2,67 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
 
-from registry import deliveries, leases
-from registry.database import writing
+from registry import deliveries
 from registry.deliveries import Attempt
-from registry.leases import Lease
 from registry.subscriptions import ENDPOINT_SHARDS, get
-from registry.tables import DeliveryState, SubscriptionState, attempts, endpoint_leases
+from registry.tables import DeliveryState, SubscriptionState, attempts
 from registry.tables import deliveries as table
 from serving.webhooks.outcomes import Outcome, Result
 from serving.webhooks.schedule import MAX_FAILURES, RETRY_DELAYS_S, retry_delay_us
-from serving.webhooks.turns import IN_FLIGHT, IN_ORDER, Answered, Turned, turn
+from serving.webhooks.turns import IN_FLIGHT, IN_ORDER
 from tests.registry.webhook_rows import change, delivery, endpoint
+from tests.registry.webhook_sender import DAY, H, S, Sender
 
-S = 1_000_000
-H, DAY = 3600 * S, 86_400 * S
 OK, BROKEN = Result(Outcome.SENT, 200), Result(Outcome.SERVER_ERROR, 500, detail="500 Oops")
-
-
-class Sender:
-    """Takes turns by a clock of its own."""
-
-    def __init__(self, engine: Engine, now_us: int = 1_000 * DAY, name: str = "sender") -> None:
-        self.engine, self.now_us, self.name = engine, now_us, name
-        self.held: list[Lease] = []
-        self.answered: list[Answered] = []
-
-    def take(self, ttl_s: float = 3600) -> Sender:
-        self.held = leases.claim(
-            self.engine, self.name, range(ENDPOINT_SHARDS), ttl_s, self.now_us, table=endpoint_leases
-        )
-        with writing(self.engine) as connection:
-            shards = [lease.shard for lease in self.held]
-            deliveries.interrupt(connection, shards, str(Outcome.INTERRUPTED))
-        return self
-
-    def turn(self, in_flight: dict[int, int] | None = None) -> Turned:
-        answered, self.answered = self.answered, []
-        return turn(self.engine, self.held, answered, in_flight or {}, self.now_us)
-
-    def answer(self, begun: list[Attempt], result: Result | None) -> None:
-        self.answered += [Answered(attempt, result, self.now_us) for attempt in begun]
-
-    def goes_on(self, answer: Callable[[Attempt, int], Result | None], until_us: int) -> None:
-        """Sends whatever comes due until then."""
-        while True:
-            turned = self.turn()
-            for attempt in turned.begun:
-                self.answer([attempt], answer(attempt, self.now_us))
-            if turned.begun or self.answered:
-                continue
-            due_us = deliveries.next_due(self.engine, range(ENDPOINT_SHARDS))
-            if due_us is None or due_us > until_us:
-                self.now_us = until_us
-                return
-            self.now_us = max(self.now_us, due_us)
 
 
 def waiting(engine: Engine, subscription_id: int, count: int = 1, first: int = 1, **given: Any) -> list[int]:

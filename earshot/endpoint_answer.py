@@ -1,0 +1,185 @@
+"""Why an endpoint got what it got since a time, or got nothing: facts of the log, and sentences of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from earshot.podcast_status import span
+from earshot.times import shown
+from registry.delivery_log import EndpointSummary, Outcomes
+from registry.matched import Matched
+from registry.subscribing import Mode, PodcastFilter
+from registry.subscriptions import Subscription
+from registry.tables import SubscriptionState
+from serving.webhooks.outcomes import Outcome
+
+_SHOWN_KEYS = 5
+_SHOWN_OUTCOMES = 5
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an endpoint between `since_us` and `now_us`."""
+
+    subscription: Subscription
+    fares: EndpointSummary
+    since_us: int
+    now_us: int
+    messages: int  # made for it since
+    changes: int  # that these tell of
+    outcomes: tuple[Outcomes, ...]  # of its attempts since
+    matched: Matched | None  # what changed since, by filter; None: the lake was not asked
+    sender: str | None  # is at its shard now
+    senders: int  # that are at any shard
+
+
+def answer(facts: Facts) -> list[str]:
+    """Sentences for people: the reason first, then what else is known."""
+    return [_reason(facts), *_made(facts), *_attempted(facts), *_ahead(facts)]
+
+
+def _reason(facts: Facts) -> str:
+    """In one sentence, why it gets nothing; or that it gets what it should."""
+    of, fares, now_us = facts.subscription, facts.fares, facts.now_us
+    name = f"endpoint {of.subscription_id}"
+    if of.state is SubscriptionState.ENDED:
+        return f"{name} was unsubscribed {_when(of.state_us, now_us)}: nothing is sent to it any more"
+    if of.state is SubscriptionState.DISABLED:
+        return (
+            f"{name} is disabled since {_when(of.state_us, now_us)}: {of.reason}. "
+            f"`earshot resume {of.subscription_id}` has it sent to again"
+        )
+    if fares.oldest_due_us is not None and facts.sender is None:
+        late = span(now_us - fares.oldest_due_us)
+        if not facts.senders:
+            return f"{_some(fares.due, 'message')} due since {late}, and nobody sends: {_START}"
+        return (
+            f"{_some(fares.due, 'message')} due since {late}; senders are at work, but none at its shard "
+            f"{of.shard} just now"
+        )
+    if fares.failing_since_us is not None:
+        times = "once" if fares.failures == 1 else f"{fares.failures:,} times in a row"
+        return (
+            f"{name} fails: {times}, since {_when(fares.failing_since_us, now_us)}; "
+            "what it should get is kept and tried again"
+        )
+    if not facts.messages:
+        return f"nothing that {name} asks for changed since {shown(facts.since_us)}"
+    if fares.paused_until_us > now_us:
+        return f"{name} asked to wait (Retry-After) until {_when(fares.paused_until_us, now_us)}"
+    return f"{name} is sent to, and answers"
+
+
+_START = "start `earshot run`, or `earshot deliver`"
+
+
+def _made(facts: Facts) -> list[str]:
+    """What matched, and what did not."""
+    of, since = facts.subscription, shown(facts.since_us)
+    lines = []
+    if facts.since_us < of.created_us:
+        lines.append(f"it was subscribed {_when(of.created_us, facts.now_us)}: earlier changes are not told")
+    if facts.messages:
+        told = f"{_some(facts.messages, 'message')} of {_some(facts.changes, 'change')}"
+        lines.append(f"since {since} {told} were made for it")
+    elif facts.subscription.state is SubscriptionState.ACTIVE:
+        lines.append(f"since {since} no message was made for it")
+    lines.append(f"it asks for: {asked_for(of)}")
+    if facts.matched is not None:
+        lines += _filtered(facts.matched, of)
+        if facts.matched.told and not facts.changes and of.state is SubscriptionState.ACTIVE:
+            lines.append("what is left is not handed over yet: the next sweep does it")
+    return lines
+
+
+def _filtered(matched: Matched, of: Subscription) -> list[str]:
+    """What changed, filter by filter down to what it is told of."""
+    if not matched.podcasts:
+        return [f"{of.tenant} tracks no podcast: `earshot register URL --tenant {of.tenant}`"]
+    tracked = _some(matched.podcasts, "podcast")
+    steps = [f"{_some(matched.changes, 'change')} in the {tracked} that {of.tenant} tracks"]
+    if of.podcasts != PodcastFilter():
+        steps.append(f"{matched.of_podcasts:,} of the podcasts it asks for")
+    if of.types:
+        steps.append(f"{matched.of_types:,} of its types")
+    steps.append(f"{matched.told:,} {'of its fields' if of.fields else 'not minor'}")
+    return [f"of {', '.join(steps)}"]
+
+
+def _attempted(facts: Facts) -> list[str]:
+    """How its attempts ended, and the last success."""
+    good = sum(each.attempts for each in facts.outcomes if each.outcome == Outcome.SENT)
+    bad = [each for each in facts.outcomes if each.outcome not in (None, Outcome.SENT)]
+    lines = []
+    if good or bad:
+        lines.append(f"since {shown(facts.since_us)} {_some(good, 'request')} succeeded")
+    for each in bad[:_SHOWN_OUTCOMES]:
+        status = "" if each.status is None else f" {each.status}"
+        detail = f": {each.detail}" if each.detail else ""
+        last = _when(each.last_us, facts.now_us)
+        lines.append(f"{_some(each.attempts, 'request')} failed, {each.outcome}{status}, last {last}{detail}")
+    if len(bad) > _SHOWN_OUTCOMES:
+        lines.append(f"… and {_some(sum(each.attempts for each in bad[_SHOWN_OUTCOMES:]), 'request')} more")
+    last_us = facts.fares.succeeded_us
+    lines.append(f"last success: {'none yet' if last_us is None else _when(last_us, facts.now_us)}")
+    return lines
+
+
+def _ahead(facts: Facts) -> list[str]:
+    """What waits, when it goes out, what is given up, and who sends."""
+    of, fares, now_us = facts.subscription, facts.fares, facts.now_us
+    lines = []
+    if fares.waiting:
+        failed = f", {fares.failed:,} of them failed before" if fares.failed else ""
+        lines.append(f"{_some(fares.waiting, 'message')} wait{failed}, {fares.due:,} of them due")
+    if of.state is SubscriptionState.ACTIVE and fares.paused_until_us > now_us:
+        lines.append(f"paused until {_when(fares.paused_until_us, now_us)}")
+    if fares.next_due_us is not None and of.state is SubscriptionState.ACTIVE:
+        next_us = max(fares.next_due_us, fares.paused_until_us)
+        lines.append(f"next attempt: {_when(next_us, now_us) if next_us > now_us else 'now'}")
+    if fares.dead:
+        again = f"`earshot replay {of.subscription_id} --failed-since {shown(facts.since_us)}`"
+        if of.state is SubscriptionState.DISABLED:
+            again = f"`earshot resume {of.subscription_id}`, then {again}"
+        lines.append(f"{_some(fares.dead, 'dead letter')} kept; sent once more by {again}")
+    if facts.sender is not None:
+        lines.append(f"{facts.sender} sends to it")
+    elif of.state is SubscriptionState.ACTIVE and not facts.senders:
+        lines.append(f"nobody sends at the moment: {_START}")
+    return lines
+
+
+def asked_for(subscription: Subscription) -> str:
+    """Its filters and when it hears, in words."""
+    parts = [
+        ", ".join(subscription.types) or "all types of changes",
+        _of_podcasts(subscription.podcasts, subscription.tenant),
+    ]
+    if subscription.fields:
+        parts.append(f"of updates only {', '.join(subscription.fields)}")
+    if subscription.mode == Mode.SCHEDULED:
+        size = subscription.batch_size
+        parts.append(f"in batches of up to {size:,} by `{subscription.cron}` ({subscription.time_zone})")
+    else:
+        within = f" within {subscription.coalesce_s:g} s" if subscription.coalesce_s else " at once"
+        parts.append(f"told{within}{', in order' if subscription.is_ordered else ''}")
+    return "; ".join(parts)
+
+
+def _of_podcasts(which: PodcastFilter, tenant: str) -> str:
+    if which.labels:
+        return f"of podcasts that {tenant} labels {' or '.join(which.labels)}"
+    if which.keys:
+        shown = ", ".join(map(str, which.keys[:_SHOWN_KEYS]))
+        more = f" and {len(which.keys) - _SHOWN_KEYS:,} more" if len(which.keys) > _SHOWN_KEYS else ""
+        return f"of podcasts {shown}{more}"
+    return f"of all podcasts that {tenant} tracks"
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _when(at_us: int, now_us: int) -> str:
+    apart = now_us - at_us
+    return f"{shown(at_us)} ({f'{span(apart)} ago' if apart >= 0 else f'in {span(-apart)}'})"
