@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
     from registry.subscriptions import Subscription
     from serving.webhooks.outcomes import Result
 
-SENDS = "`earshot run` or `earshot deliver` sends"
 TEST_HOSTS = f"{PREFIX}WEBHOOK_TEST_HOSTS"
 
 # Fields of a wish → what is typed for them.
@@ -130,8 +129,9 @@ def subscribe(
         tracks = bool(listing(engine, Filter(tenant=tenant), limit=1))
     show_subscribed(added, output)
     if output == "table":
-        say(screen, "next", f"keep the secret: it is not shown again; {SENDS}", "bold")
-        say(screen, "next", f"`earshot test-event {added.subscription_id}` sends one event at once", "bold")
+        say(screen, "note", "keep the secret: it is not shown again", "yellow")
+        test = f"`earshot test-event {added.subscription_id}` sends an example now"
+        say(screen, "next", f"`earshot run` or `earshot deliver` sends what changes; {test}", "bold")
     if not tracks:
         say(screen, "note", f"{tenant} tracks no podcast yet: `earshot register URL`", "yellow")
 
