@@ -55,9 +55,12 @@ class Listening:
         assert isinstance(found, dict)
         return found
 
-    def post(self, body: bytes, secret: str | None = None, **headers: str) -> tuple[int, bytes]:
+    def post(
+        self, body: bytes, secret: str | None = None, sent: bytes | None = None, **headers: str
+    ) -> tuple[int, bytes]:
+        """(status, answer) of a signed request; `sent`: another body under the same signature."""
         own = signed("evt_1", body, [secret or self.secret], utc_now_us(), 1)
-        request = urllib.request.Request(self.url, body, own | headers)
+        request = urllib.request.Request(self.url, sent or body, own | headers)
         try:
             with urllib.request.urlopen(request) as answer:
                 return answer.status, answer.read()
@@ -67,18 +70,9 @@ class Listening:
 
 @contextlib.contextmanager
 def listening(data: Path, *arguments: object) -> Iterator[Listening]:
+    command = [sys.executable, "-m", "earshot.cli", "listen", "--port", "0", "--output", "json"]
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "earshot.cli",
-            "listen",
-            "--port",
-            "0",
-            "--output",
-            "json",
-            *map(str, arguments),
-        ],
+        [*command, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

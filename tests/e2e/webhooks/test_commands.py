@@ -197,12 +197,9 @@ def test_without_a_registry_there_is_nothing_to_show(typed: Typed) -> None:
     assert typed("deliveries").code == 1
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["unsubscribe", 9], ["rotate-secret", 9], ["resume", 9], ["test-event", 9], ["deliveries", 9]],
-)
-def test_an_unknown_subscription_is_told(typed: Typed, engine: Engine, arguments: list[object]) -> None:
-    said = typed(*arguments)
+@pytest.mark.parametrize("command", ["unsubscribe", "rotate-secret", "resume", "test-event", "deliveries"])
+def test_an_unknown_subscription_is_told(typed: Typed, engine: Engine, command: str) -> None:
+    said = typed(command, 9)
     assert said.code == 1 and "no subscription 9" in said.err
 
 

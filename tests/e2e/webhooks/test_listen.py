@@ -34,7 +34,7 @@ def test_listen_refuses_what_is_not_signed_and_says_why(data: Path) -> None:
         ):
             assert listener.post(body, **bad)[0] == 401
             assert listener.heard()["status"] == 401
-        assert listener.post(b"\xff\xfe")[0] == 401
+        assert listener.post(body, sent=b"\xff\xfe")[0] == 401
         assert listener.post(b"[1]")[0] == 401
         assert listener.post(b"[" * 90_000)[0] == 401
         assert listener.post(b" " * 200_000)[0] == 413
