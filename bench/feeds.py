@@ -243,7 +243,7 @@ def _sweep(data: Path, port: int) -> None:
         test_hosts=frozenset({"127.0.0.0/8"}), resolve=dict.fromkeys(world.hosts(), f"127.0.0.1:{port}")
     )
     settings = SweepSettings(budget_s=3600, tick_s=0, fetch=fetch)
-    with leased(connect(None, data), range(SHARDS)) as tracker:
+    with leased(connect(None, data), data / "lake", range(SHARDS)) as tracker:
         swept = sweep(
             data / "lake", tracker.shards, tracker, settings, PrefixRules.built_in(), lambda: NOW_US
         )

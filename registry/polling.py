@@ -39,7 +39,7 @@ def sweep_shards(
         wanted = sorted(
             (shard for shard in shards if due.get(shard, NO_TIME_US) <= by_us), key=due.__getitem__
         )
-        with leased(engine, wanted) as tracker:
+        with leased(engine, lake.root, wanted) as tracker:
             return sweep(
                 lake.root, tracker.shards, tracker, how, prefixes_in_force(settings), clock, progress
             )

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Engine, select, update
 from registry.database import insert_into, writing
 from registry.tables import shards
 
+_SEEN = (shards.c.version, shards.c.seen, shards.c.generation, shards.c.handed)
+
 
 def version(engine: Engine, shard: int) -> int:
     """Of one shard, 0 where nothing was ever registered. Read it before the shard, not after."""
@@ -19,11 +21,14 @@ def version(engine: Engine, shard: int) -> int:
 
 @dataclass(frozen=True)
 class Seen:
-    """A shard's version, and up to where sweeps have seen it, at which generation of the lake's shard."""
+    """A shard's version, up to where sweeps have seen it, at which generation of the lake's shard; and up to
+    which generation the outbox has the changes.
+    """
 
     version: int = 0
     seen: int = 0
     generation: int = 0
+    handed: int = 0
 
     def is_all(self, generation: int) -> bool:
         """Whether nothing is new to a sweep that finds the lake's shard at `generation`.
@@ -35,19 +40,16 @@ class Seen:
 
 def seen_of(engine: Engine, shard: int) -> Seen:
     """Of one shard."""
-    query = select(shards.c.version, shards.c.seen, shards.c.generation).where(shards.c.shard == shard)
     with engine.connect() as connection:
-        row = connection.execute(query).one_or_none()
+        row = connection.execute(select(*_SEEN).where(shards.c.shard == shard)).one_or_none()
     return Seen() if row is None else Seen(*row)
 
 
 def seen(engine: Engine) -> dict[int, Seen]:
     """Of all shards that ever held a podcast."""
     with engine.connect() as connection:
-        rows = connection.execute(
-            select(shards.c.shard, shards.c.version, shards.c.seen, shards.c.generation)
-        )
-        return {row.shard: Seen(row.version, row.seen, row.generation) for row in rows}
+        rows = connection.execute(select(shards.c.shard, *_SEEN)).tuples()
+        return {shard: Seen(*row) for shard, *row in rows}
 
 
 def versions(engine: Engine) -> dict[int, int]:
@@ -61,6 +63,12 @@ def saw(engine: Engine, shard: int, version: int, generation: int) -> None:
     now = update(shards).where(shards.c.shard == shard, shards.c.seen <= version)
     with writing(engine) as connection:
         connection.execute(now.values(seen=version, generation=generation))
+
+
+def handed_over(connection: Connection, shard: int, before: int, generation: int) -> bool:
+    """Changes up to `generation` are in the outbox, and were up to `before`; False: another was quicker."""
+    where = update(shards).where(shards.c.shard == shard, shards.c.handed == before)
+    return connection.execute(where.values(handed=generation)).rowcount > 0
 
 
 def bump(connection: Connection, changed: Iterable[int]) -> None:

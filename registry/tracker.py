@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from threading import Event, Thread
 
 import polars as pl
@@ -13,7 +14,7 @@ from sqlalchemy import Engine
 from ingest.feeds.schema import Record, Tier
 from ingest.feeds.visit import DEREGISTERED, Notice
 from ingest.lake import utc_now_us
-from registry import hints, leases, podcasts, shards
+from registry import hints, leases, outbox, podcasts, shards
 from registry.shards import Seen
 from registry.tables import PodcastState
 
@@ -25,8 +26,9 @@ _STATES = {Tier.GONE.value: PodcastState.GONE, Tier.DEAD.value: PodcastState.DEA
 class LeasedShards:
     """The shards this process holds, as ingest.feeds.sweep.Tracker. Made by `leased`."""
 
-    def __init__(self, engine: Engine, held: Sequence[leases.Lease]) -> None:
+    def __init__(self, engine: Engine, lake_root: Path, held: Sequence[leases.Lease]) -> None:
         self._engine = engine
+        self._lake_root = lake_root
         self._leases = {lease.shard: lease for lease in held}
         self._seen: dict[int, Seen] = {}  # of the shards as they were read
         self._tracked: dict[int, pl.DataFrame | None] = {}
@@ -77,7 +79,7 @@ class LeasedShards:
     def concluded(
         self, shard: int, generation: int, states: Sequence[Record], records: Sequence[Record]
     ) -> None:
-        """Take over addresses, states and guids; forget what was acted on."""
+        """Take over addresses, states and guids; tell of the changes; forget what was acted on."""
         lease = self._leases[shard]
         tracked, seen = self._tracked.pop(shard), self._seen.pop(shard)
         if tracked is None:
@@ -87,7 +89,8 @@ class LeasedShards:
         try:
             changed = podcasts.record_crawl(self._engine, learnt, lease) if learnt else 0
         except leases.LeaseLost:
-            return  # we slept: who has the shard now found it not given back, and learns all of it
+            return  # we slept: who has the shard now found it not given back, learns and tells all of it
+        outbox.hand_over(self._engine, self._lake_root, shard, utc_now_us())
         self._saw(shard, generation, seen, changed > 0)
         if acted_on := self._hints.pop(shard):
             hints.settle(self._engine, acted_on)
@@ -154,11 +157,15 @@ def _news(
 
 @contextmanager
 def leased(
-    engine: Engine, wanted: Sequence[int], at_most: int | None = None, lease_s: float = LEASE_S
+    engine: Engine,
+    lake_root: Path,
+    wanted: Sequence[int],
+    at_most: int | None = None,
+    lease_s: float = LEASE_S,
 ) -> Iterator[LeasedShards]:
     """Those of the wanted shards that nobody works on: ours, renewed until the end, then released."""
     held = leases.claim(engine, leases.owner_name(), wanted, lease_s, utc_now_us(), at_most)
-    tracker = LeasedShards(engine, held)
+    tracker = LeasedShards(engine, lake_root, held)
     over = Event()
 
     def renew() -> None:

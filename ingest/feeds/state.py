@@ -100,13 +100,18 @@ class Shard:
         found = self._newest("podcasts", pl.col("podcast_key").is_in(list(podcast_keys)), columns)
         return {row["podcast_key"]: row for row in found.iter_rows(named=True)}
 
-    def episodes(self, wanted: Mapping[int, Collection[int]]) -> dict[int, dict[int, Record]]:
-        """podcast_key → episode_key → EPISODES row, of the wanted episodes of each podcast."""
+    def episodes(
+        self, wanted: Mapping[int, Collection[int]], columns: Sequence[str] | None = None
+    ) -> dict[int, dict[int, Record]]:
+        """podcast_key → episode_key → EPISODES row, of the wanted episodes of each podcast; of `columns`
+        alone it costs less.
+        """
         episode_keys = [key for keys in wanted.values() for key in keys]
         # An episode's key belongs to one podcast; the other condition lets the reader pass over row groups.
         found = self._newest(
             "episodes",
             pl.col("podcast_key").is_in(list(wanted)) & pl.col("episode_key").is_in(episode_keys),
+            columns,
         )
         rows: dict[int, dict[int, Record]] = {}
         for row in found.iter_rows(named=True):
@@ -230,7 +235,7 @@ def lay_out(lake_root: Path, number: int) -> None:
             _move(committed / f"{name}.parquet", folder / name / f"{generation}.parquet")
         changes = committed / "changes.parquet"
         if changes.exists():
-            _move_changes(changes, lake_root, f"{number:03}-{generation}.parquet")
+            _move_changes(changes, lake_root, _changes_name(number, int(generation)))
         _move(committed / "state.parquet", folder / "state.parquet")  # last: it names the generation
         shutil.rmtree(committed)
         sync(folder)
@@ -240,6 +245,33 @@ def changes_folder(lake_root: Path, day_us: int) -> Path:
     """Where the changes detected on a UTC day lie."""
     day = datetime.fromtimestamp(day_us / 1e6, UTC).date()
     return lake_root / "changes" / f"day={day.isoformat()}"
+
+
+def _changes_name(shard: int, generation: int) -> str:
+    return f"{shard:03}-{generation:010}.parquet"
+
+
+def changes_of(
+    lake_root: Path,
+    shard: int,
+    after: int,
+    up_to: int,
+    columns: Sequence[str] = tuple(CHANGES),
+    since_us: int = 0,
+) -> pl.DataFrame:
+    """`columns` of CHANGES of the shard's commits after generation `after`, up to `up_to`: commit by commit,
+    each by podcast_key and sequence. Only detected since `since_us`.
+
+    Commits are found by their name: a day's folder holds the files of all shards.
+    """
+    first_day = changes_folder(lake_root, since_us).name
+    folders = sorted(folder for folder in (lake_root / "changes").glob("day=*") if folder.name >= first_day)
+    names = [_changes_name(shard, generation) for generation in range(after + 1, up_to + 1)]
+    files = [path for name in names for folder in folders if (path := folder / name).exists()]
+    wanted = [*columns, *({"detected_us"} - set(columns))]
+    rows = [pl.DataFrame(schema={name: CHANGES[name] for name in wanted})]
+    rows += [pl.read_parquet(path, columns=wanted, hive_partitioning=False) for path in files]
+    return pl.concat(rows).filter(pl.col("detected_us") >= since_us).select(columns)
 
 
 def newest_changes(lake_root: Path) -> int:

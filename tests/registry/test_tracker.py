@@ -109,7 +109,7 @@ def poll(
         resolve={"pod.example.com": f"127.0.0.1:{port}"},
     )
     how = SweepSettings(budget_s=budget_s, tick_s=0, parsers=1, fetch=fetch)
-    with leased(engine, [SHARD], lease_s=lease_s) as tracker:
+    with leased(engine, lake, [SHARD], lease_s=lease_s) as tracker:
         return sweep(lake, tracker.shards, tracker, how, PrefixRules.built_in(), lambda: at_us)
 
 
@@ -193,7 +193,7 @@ def test_what_was_committed_by_a_worker_killed_before_it_told_is_learnt_without_
     is_free = False
     while not is_free:  # until the dead one's lease is over
         with leased(
-            engine, [SHARD]
+            engine, tmp_path, [SHARD]
         ) as tracker:  # who ends before it comes to the shard leaves it to the next
             is_free = bool(tracker.shards)
         time.sleep(0.05)
@@ -278,10 +278,12 @@ if __name__ == "__main__":
     poll(connect(address, Path()), Path(folder), int(port_text), NOW + MONTH, lease_s=0.5)
 
 
-def test_a_shard_of_which_all_was_seen_is_not_read_again_until_something_changes(engine: Engine) -> None:
+def test_a_shard_of_which_all_was_seen_is_not_read_again_until_something_changes(
+    engine: Engine, tmp_path: Path
+) -> None:
     def visit() -> bool:
         """Whether the shard was read; nothing is due in it."""
-        with leased(engine, [SHARD]) as tracker:
+        with leased(engine, tmp_path, [SHARD]) as tracker:
             rows = tracker.tracked(SHARD, 0)
             tracker.notices(SHARD)
             tracker.concluded(SHARD, 0, [], [])
@@ -294,9 +296,11 @@ def test_a_shard_of_which_all_was_seen_is_not_read_again_until_something_changes
     assert [visit(), visit()] == [True, False]
 
 
-def test_what_is_registered_while_a_sweep_is_under_way_is_seen_by_the_next(engine: Engine) -> None:
+def test_what_is_registered_while_a_sweep_is_under_way_is_seen_by_the_next(
+    engine: Engine, tmp_path: Path
+) -> None:
     register(engine, [Registration(url=URL)], NOW_US)
-    with leased(engine, [SHARD]) as tracker:
+    with leased(engine, tmp_path, [SHARD]) as tracker:
         tracker.tracked(SHARD, 0)
         tracker.notices(SHARD)
         register(engine, [Registration(url=URL, labels=("lead",))], NOW_US)
@@ -309,7 +313,7 @@ def test_shards_that_a_worker_is_at_are_not_due_and_those_it_left_behind_are(
 ) -> None:
     register(engine, [Registration(url=URL)], NOW_US)
     assert due_shards(engine, tmp_path, NOW_US) == {SHARD: NOW_US}
-    with leased(engine, [SHARD]) as tracker:
+    with leased(engine, tmp_path, [SHARD]) as tracker:
         tracker.tracked(SHARD, 0)
         tracker.notices(SHARD)
         assert due_shards(engine, tmp_path, NOW_US) == {}

@@ -26,7 +26,7 @@ if __name__ == "__main__":
     engine, how = connect(None, data), settings(world, int(port))
     give_up = time.monotonic() + 100
     while time.monotonic() < give_up:
-        with leased(engine, shards, AT_MOST, LEASE_S) as tracker:
+        with leased(engine, data / "lake", shards, AT_MOST, LEASE_S) as tracker:
             if not tracker.shards:  # the other has them all
                 time.sleep(0.2)
                 continue

@@ -55,7 +55,7 @@ async def ticks(world: FeedWorld, data: Path, port: int, until_us: int) -> None:
     shards = sorted({shard_of(key) for key in keys_of(world)})
     async with Fetcher(how.fetch) as fetcher, Parsers(1) as parsers:
         while (now_us := clock.now_us()) < until_us:
-            with leased(engine, shards) as tracker:
+            with leased(engine, data / "lake", shards) as tracker:
                 sweep = Sweep(data / "lake", tracker, how, prefixes, clock.now_us, fetcher, parsers)
                 swept = await sweep.run(tracker.shards)
             done = {outcome.shard for outcome in swept.outcomes}
