@@ -15,6 +15,8 @@ import aiohttp
 import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
+from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.http_parser import RawResponseMessage
 
 from ingest.feeds.guard import Guard
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from aiohttp.tracing import Trace
 
 _NAMES_KEPT = 10_000
+_MOST_INTERIM = 20
 
 
 class Names(AbstractResolver):
@@ -119,6 +122,29 @@ class GuardedConnector(aiohttp.TCPConnector):
         self._idle[transport] = None
         if len(self._idle) > self._most_idle:
             self._idle.popitem(last=False)[0].close()
+
+
+class BoundedResponse(aiohttp.ClientResponse):
+    """An answer with few interim ones (1xx) before it: aiohttp takes any number, as fast as they come."""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        protocol = connection.protocol
+        if protocol is None:
+            return await super().start(connection)
+        read, reads = protocol.read, 0
+
+        async def read_few() -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+            nonlocal reads
+            reads += 1
+            if reads > _MOST_INTERIM:
+                raise BadHttpMessage(f"more than {_MOST_INTERIM} interim answers")
+            return await read()
+
+        protocol.read = read_few  # type: ignore[method-assign]
+        try:
+            return await super().start(connection)
+        finally:
+            del protocol.read
 
 
 class ExactRequest(aiohttp.ClientRequest):

@@ -17,7 +17,7 @@ from yarl import URL
 
 from ingest.feeds import headers
 from ingest.feeds.buckets import Closed, HostBuckets
-from ingest.feeds.connector import ExactRequest, GuardedConnector, Names, trust
+from ingest.feeds.connector import BoundedResponse, ExactRequest, GuardedConnector, Names, trust
 from ingest.feeds.exchange import Answer, Ask, Exchange, Failed
 from ingest.feeds.guard import Guard
 from ingest.feeds.hosters import ANY_HOST, HOSTERS, Pace
@@ -103,6 +103,7 @@ class Fetcher:
                 guard, resolver, trust(settings.ca_file), settings.idle_connections, settings.names_s
             ),
             request_class=ExactRequest,
+            response_class=BoundedResponse,
             cookie_jar=aiohttp.DummyCookieJar(),  # nothing of one feed's answer goes to another
             headers={
                 "User-Agent": settings.user_agent,

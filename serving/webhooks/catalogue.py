@@ -68,11 +68,9 @@ def whole_schema() -> dict[str, Any]:
 def example(type: str, now_us: int) -> bytes:
     """A body of that type as it is sent, of a podcast that is none. Raises ValueError for an unknown type."""
     if type == BATCH:
-        told = [
-            _event(ChangeType.EPISODE_CREATED, 12, now_us),
-            _event(ChangeType.PODCAST_UPDATED, 13, now_us),
-        ]
-        return body(told, (), is_batch=True)
+        told = (ChangeType.EPISODE_CREATED, ChangeType.PODCAST_UPDATED)
+        events = [_event(change, number, now_us) for number, change in enumerate(told, start=12)]
+        return body(events, (), is_batch=True)
     if type in _NOTICES:
         return notice_body(type, _NOTICES[type], now_us)
     return body([_event(_change(type), 12, now_us)], (), is_batch=False)
@@ -101,14 +99,14 @@ def documented(text: str, catalogue: str) -> str:
 
 _FIELDS_INTRO = """### Fields of changes
 
-What `changes` can name. A *minor* field is recorded and told beside others, but is no event of its own unless a
-subscription's `fields` asks for it. Instants in fields that end in `_us` are microseconds since 1970, UTC. Fields
-`images`, `transcripts`, `alternate_enclosures` and `podcast_tags` are JSON within the text."""
+What `changes` can name. A *minor* field is recorded and told beside others, but is no event of its own unless
+a subscription's `fields` asks for it. Fields that end in `_us` are microseconds since 1970, UTC. `images`,
+`transcripts`, `alternate_enclosures` and `podcast_tags` are texts that hold JSON."""
 
 _SCHEMA_INTRO = """### JSON Schema
 
-`python -m serving.webhooks.catalogue episode.created` prints the schema of one type. This is the one of all types; each
-is one of its `$defs`.
+`python -m serving.webhooks.catalogue episode.created` prints the schema of one type. This is the one of all
+types; each is one of its `$defs`.
 
 <details><summary>JSON Schema of all types</summary>
 
@@ -151,6 +149,7 @@ def _change(type: str) -> ChangeType:
     return ChangeType(type)
 
 
+_PUBLISHED_US = _AT_US - 600_000_000
 _FEED = "https://feeds.example.com/show.xml"
 _PODCAST = {"guid": derived_guid(_FEED), "feed_url": _FEED, "title": "The Example Show"}
 _EPISODE = {
@@ -158,17 +157,24 @@ _EPISODE = {
     "guid": "show-0042",
     "title": "42: Answers",
     "enclosure_url": "https://media.example.com/show/42.mp3",
-    "published": messages.timestamp(_AT_US - 600_000_000),
+    "published": messages.timestamp(_PUBLISHED_US),
 }
-_CHANGES: Mapping[ChangeType, tuple[str, object, object]] = {
-    ChangeType.PODCAST_UPDATED: ("title", "The Sample Show", "The Example Show"),
-    ChangeType.PODCAST_MOVED: ("feed_url", "https://old.example.com/show.xml", _FEED),
-    ChangeType.PODCAST_GONE: ("tier", "regular", "gone"),
-    ChangeType.PODCAST_RECOVERED: ("tier", "dead", "active"),
-    ChangeType.PODCAST_LIVE: ("live_item", "pending", "live"),
-    ChangeType.EPISODE_CREATED: ("title", None, "42: Answers"),
-    ChangeType.EPISODE_UPDATED: ("duration_s", 3590.0, 3600.0),
-    ChangeType.EPISODE_REMOVED: ("removed_us", None, _AT_US),
+# field, old, new
+_CHANGES: Mapping[ChangeType, tuple[tuple[str, object, object], ...]] = {
+    ChangeType.PODCAST_UPDATED: (("title", "The Sample Show", "The Example Show"),),
+    ChangeType.PODCAST_MOVED: (("feed_url", "https://old.example.com/show.xml", _FEED),),
+    ChangeType.PODCAST_GONE: (("tier", "regular", "gone"),),
+    ChangeType.PODCAST_RECOVERED: (("tier", "dead", "active"),),
+    ChangeType.PODCAST_LIVE: (("live_item", "pending", "live"),),
+    ChangeType.EPISODE_CREATED: (
+        ("duration_s", None, 3590.0),
+        ("enclosure_url", None, "https://media.example.com/show/42.mp3"),
+        ("guid", None, "show-0042"),
+        ("published_us", None, _PUBLISHED_US),
+        ("title", None, "42: Answers"),
+    ),
+    ChangeType.EPISODE_UPDATED: (("duration_s", 3590.0, 3600.0),),
+    ChangeType.EPISODE_REMOVED: (("removed_us", None, _AT_US),),
 }
 _NOTICES: Mapping[str, Mapping[str, object]] = {
     "webhook.challenge": {"challenge": "sHLBJ0cUy1pAqZt4zqIhk2E5mWc0PZkN"},
@@ -182,11 +188,10 @@ _NOTICES: Mapping[str, Mapping[str, object]] = {
 
 
 def _event(change: ChangeType, sequence: int, now_us: int) -> Event:
-    name, old, new = _CHANGES[change]
     data = {
         "podcast": _PODCAST,
         "episode": _EPISODE if change.startswith("episode.") else None,
-        "changes": [{"field": name, "old": old, "new": new}],
+        "changes": [{"field": name, "old": old, "new": new} for name, old, new in _CHANGES[change]],
     }
     return Event(podcast_key(_FEED), sequence, change, now_us, data)
 

@@ -71,6 +71,8 @@ class Change(_Model):
     """null: the feed did not say"""
     new: JsonValue
     """null: the feed no longer says"""
+    is_shortened: bool = False
+    """true where old or new was cut (to a text with … in it, a shorter list, or null); else left out"""
 
 
 class _ChangeData(_Model):
@@ -83,7 +85,7 @@ class _ChangeData(_Model):
     changes: list[Change]
     """what changed, sorted by field"""
     is_shortened: bool
-    """values were cut ("…" at their end), emptied or left out to stay below 20 kB"""
+    """something was cut or left out, so that the body stays below 20 kB"""
     link: str | None = None
     """where the whole of a shortened message is, if anywhere"""
 

@@ -29,7 +29,7 @@ class Event:
     sequence: int
     change: str  # ingest.feeds.schema.ChangeType
     detected_us: int
-    data: Mapping[str, Any]  # registry.outbox.ChangeData
+    data: Mapping[str, Any]  # registry.change_data.ChangeData
 
 
 def body(events: Sequence[Event], fields: Collection[str], is_batch: bool, link: str | None = None) -> bytes:
@@ -37,7 +37,7 @@ def body(events: Sequence[Event], fields: Collection[str], is_batch: bool, link:
 
     Of an update only `fields` are told, if any are given. What is too large is shortened, and says so; `link`
     is where the whole is. Raises ValueError for no events, and for a batch of more than fit even so: whoever
-    composes batches goes by `size`.
+    composes batches keeps to less.
     """
     if not events:
         raise ValueError("a message tells of one change at least")
@@ -59,28 +59,24 @@ def body(events: Sequence[Event], fields: Collection[str], is_batch: bool, link:
     return _json(ChangesBatch.model_validate(batch))
 
 
-def size(event: Event, fields: Collection[str]) -> int:
-    """Bytes that the event takes in a batch, at most."""
-    return min(len(_json(_CHANGE.validate_python(_merged([event], fields)))) + 1, MAX_BYTES)
-
-
 def changed(events: Sequence[Event], fields: Collection[str]) -> list[dict[str, Any]]:
-    """What differs after all of `events`, of one record, oldest first: [{field, old, new}], sorted by field.
+    """What differs after all of `events`, of one record, oldest first: `messages.Change`, sorted by field.
 
     The old value is that of the first event that names the field, the new one that of the last; empty: all is
     back as it was.
     """
-    first: dict[str, Any] = {}
-    last: dict[str, Any] = {}
+    merged: dict[str, dict[str, Any]] = {}
     for event in events:
         for change in event.data["changes"]:
-            first.setdefault(change["field"], change["old"])
-            last[change["field"]] = change["new"]
+            known = merged.setdefault(change["field"], dict(change))
+            known["new"] = change["new"]
+            if change.get("is_shortened"):
+                known["is_shortened"] = True
     is_filtered = bool(fields) and events[0].change in _UPDATES
     return [
-        {"field": name, "old": first[name], "new": last[name]}
-        for name in sorted(first)
-        if first[name] != last[name] and (not is_filtered or name in fields)
+        change
+        for name, change in sorted(merged.items())
+        if change["old"] != change["new"] and (not is_filtered or name in fields)
     ]
 
 
@@ -91,7 +87,7 @@ def notice_body(type: str, data: Mapping[str, Any], now_us: int) -> bytes:
 
 
 def _merged(events: Sequence[Event], fields: Collection[str]) -> dict[str, Any]:
-    last = events[-1]
+    last, changes = events[-1], changed(events, fields)
     return {
         "type": str(events[0].change),  # what was created and then updated is news, it was created
         "timestamp": timestamp(last.detected_us),
@@ -100,8 +96,8 @@ def _merged(events: Sequence[Event], fields: Collection[str]) -> dict[str, Any]:
             "episode": last.data["episode"],
             "sequence": last.sequence,
             "coalesced": [event.sequence for event in events[:-1]],
-            "changes": changed(events, fields),
-            "is_shortened": False,
+            "changes": changes,
+            "is_shortened": any(change.get("is_shortened") for change in changes),
         },
     }
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
-
 import xxhash
-from cronsim import CronSim
+
+from registry.digests import next_digest_us
+
+__all__ = ["MAX_FAILURES", "RETRY_DELAYS_S", "next_digest_us", "retry_delay_us", "retry_us"]
 
 _SECOND_US = 1_000_000
 _MINUTE_S, _HOUR_S = 60, 3600
@@ -23,8 +23,6 @@ RETRY_DELAYS_S = (
     24 * _HOUR_S,
 )
 MAX_FAILURES = len(RETRY_DELAYS_S) + 1  # with this one a message is given up
-# Two cron times may be one instant where the clock jumps; more than these in a row never are.
-_MOST_TIMES = 10_000
 
 
 def retry_delay_us(message_id: str, failures: int) -> int:
@@ -48,18 +46,3 @@ def retry_us(message_id: str, failures: int, retry_after_s: int | None, now_us: 
     if failures >= MAX_FAILURES:
         return None
     return now_us + max(retry_delay_us(message_id, failures), (retry_after_s or 0) * _SECOND_US)
-
-
-def next_digest_us(cron: str, time_zone: str, now_us: int) -> int:
-    """The first instant after `now_us` at which `cron` is due on the clocks of `time_zone`.
-
-    Where clocks are put forward, a time of day that does not exist is due when they have been; where they are
-    put back, one that comes twice is due the first time; with `*` in hours or minutes elapsed time counts, so
-    that "each hour" is each hour (as Debian's cron does). Raises ValueError: no such time in fifty years.
-    """
-    now = datetime.fromtimestamp(now_us // _SECOND_US, UTC).astimezone(ZoneInfo(time_zone))
-    for _, due in zip(range(_MOST_TIMES), CronSim(cron, now), strict=False):
-        due_us = int(due.timestamp()) * _SECOND_US
-        if due_us > now_us:
-            return due_us
-    raise ValueError(f"{cron!r} is never due")

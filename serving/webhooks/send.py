@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from ingest.feeds.connector import GuardedConnector, Names, trust
+from ingest.feeds.connector import BoundedResponse, GuardedConnector, Names, trust
 from ingest.feeds.guard import Guard
 from ingest.feeds.reasons import Reason
 from ingest.feeds.troubles import ERRORS, judged
@@ -52,6 +52,7 @@ class SendSettings:
     body_s: float = 2  # for the answer's body, after its head
     max_answer_bytes: int = 1000
     connections: int = 200  # requests at a time, over all endpoints; whoever comes then waits
+    names_s: float = 60  # how long a name's addresses are used
     contact: str = ""  # URL or e-mail address for the User-Agent
     test_hosts: frozenset[str] = frozenset()  # names, addresses and networks that may be private
     resolve: Mapping[str, str] | None = None  # name → "127.0.0.1:8000", instead of DNS
@@ -80,8 +81,14 @@ class Sender:
             self._open.push_async_callback(resolver.close)
         self._session = aiohttp.ClientSession(
             connector=GuardedConnector(
-                guard, resolver, trust(settings.ca_file), _IDLE_CONNECTIONS, keepalive_s=_KEEPALIVE_S
+                guard,
+                resolver,
+                trust(settings.ca_file),
+                _IDLE_CONNECTIONS,
+                settings.names_s,
+                _KEEPALIVE_S,
             ),
+            response_class=BoundedResponse,
             cookie_jar=aiohttp.DummyCookieJar(),  # nothing of one answer goes to another endpoint
             headers={
                 "User-Agent": user_agent("; ".join(filter(None, ["webhooks", settings.contact]))),

@@ -73,7 +73,9 @@ def _cut_list(values: list[Any], most: int) -> list[Any] | None:
 
 
 def _cut_change(change: dict[str, Any], most: int) -> dict[str, Any]:
-    return change | {"old": cut(change["old"], most), "new": cut(change["new"], most)}
+    values = {name: cut(change[name], most) for name in ("old", "new")}
+    is_cut = any(change[name] != value for name, value in values.items())
+    return change | values | ({"is_shortened": True} if is_cut else {})
 
 
 def _cut_reference(reference: dict[str, Any], most: int) -> dict[str, Any]:

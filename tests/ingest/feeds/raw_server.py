@@ -23,6 +23,7 @@ class RawRequest:
     target: str
     headers: dict[str, bytes]
     connection: int  # the how manieth of the server, from 1
+    body: bytes = b""
 
 
 Handler = Callable[[RawRequest, asyncio.StreamWriter], Awaitable[None]]
@@ -116,7 +117,8 @@ class RawServer:
                 line, *fields = head[:-4].split(b"\r\n")
                 pairs = (field.partition(b":") for field in fields)
                 headers = {name.decode().lower(): value.strip() for name, _, value in pairs}
-                request = RawRequest(line.split(b" ")[1].decode(), headers, connection)
+                body = await reader.readexactly(int(headers.get("content-length", b"0")))
+                request = RawRequest(line.split(b" ")[1].decode(), headers, connection, body)
                 self.requests.append(request)
                 await self.handler(request, writer)
                 await writer.drain()
