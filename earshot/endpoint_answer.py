@@ -97,7 +97,7 @@ def _made(facts: Facts) -> list[str]:
         lines.append(f"it was subscribed {_when(of.created_us, facts.now_us)}: earlier changes are not told")
     if facts.messages:
         told = f"{_some(facts.messages, 'message')} of {_some(facts.changes, 'change')}"
-        lines.append(f"since {since} {told} were made for it")
+        lines.append(f"since {since} {told} {'was' if facts.messages == 1 else 'were'} made for it")
     elif _reason(facts) != _nothing(facts):
         lines.append(f"since {since} no message was made for it")
     lines.append(f"it asks for: {asked_for(of)}")

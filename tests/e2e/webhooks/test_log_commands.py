@@ -98,7 +98,7 @@ def test_why_nothing_came_is_answered_for_each_reason(typed: Typed, engine: Engi
     delivery(engine, idle, "evt_2", [1, 2], state=DeliveryState.PENDING, created_us=hour_ago, due_us=hour_ago)
     said = why(idle)
     assert said.startswith(f"1 message to endpoint {idle} due for 60 min, and nobody sends")
-    assert "`earshot deliver`" in said and "1 message of 2 changes were made" in said
+    assert "`earshot deliver`" in said and "1 message of 2 changes was made" in said
     lease = {"shard": (idle + 1) % 16, "owner": "host:1", "expires_us": now_us + HOUR_US, "fence": 1}
     with writing(engine) as connection:
         connection.execute(insert(tables.endpoint_leases).values(lease))
