@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
-from pydantic import Field
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from ingest.lake import utc_now_us
 from ingest.settings import Settings
@@ -30,15 +30,15 @@ from orchestration.webhook_checks import CHECKS, endpoints
 from registry.database import connected
 from registry.dead_letters import given_up
 from registry.delivery_log import summary
-from registry.subscriptions import ENDPOINT_SHARDS
 from serving.webhooks.deliver import Delivered, DeliverSettings, ShardDelivered, deliver, send_settings
 
-
-class DeliveryConfig(dg.Config):
-    """The shards of a run that is not of partitions: all, for the sensor."""
-
-    first: int = Field(default=0, ge=0, lt=ENDPOINT_SHARDS, description="first shard")
-    last: int = Field(default=ENDPOINT_SHARDS - 1, ge=0, lt=ENDPOINT_SHARDS, description="last shard")
+# A run that sensor or schedule asks for sends to all endpoints. It is one of all partitions: without any,
+# Dagster would ask it for its partitions nevertheless, to look up those of `podcast_feeds`.
+ALL_SHARDS = {
+    ASSET_PARTITION_RANGE_START_TAG: endpoint_shards.get_first_partition_key() or "",
+    ASSET_PARTITION_RANGE_END_TAG: endpoint_shards.get_last_partition_key() or "",
+    WEBHOOKS_TAG: "all",
+}
 
 
 @dg.asset(
@@ -61,14 +61,12 @@ class DeliveryConfig(dg.Config):
     ),
 )
 def change_webhooks(
-    context: dg.AssetExecutionContext, config: DeliveryConfig, installation: Installation
+    context: dg.AssetExecutionContext, installation: Installation
 ) -> Iterator[dg.AssetCheckResult]:
     settings = installation.settings()
     hold(context.run_id, settings)
-    is_of_partitions = context.has_partition_key or context.has_partition_key_range
-    shards = map(int, context.partition_keys) if is_of_partitions else range(config.first, config.last + 1)
     how = DeliverSettings(budget_s=DELIVERY_BUDGET_S, send=send_settings(settings))
-    delivered = deliver(settings, list(shards), how)
+    delivered = deliver(settings, list(map(int, context.partition_keys)), how)
     for shard, of_shard in sorted(delivered.shards.items()):
         if of_shard.sent:
             context.log_event(materialized(shard, of_shard))
@@ -126,12 +124,14 @@ webhooks_job = dg.define_asset_job(
     description="Send what is due to who subscribed.",
 )
 
-webhooks_schedule = dg.ScheduleDefinition(
+
+@dg.schedule(
     name=WEBHOOKS_SCHEDULE,
     job=webhooks_job,
     cron_schedule=WEBHOOKS_CRON,
     execution_timezone="UTC",
-    tags={WEBHOOKS_TAG: "all"},
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Whether the endpoints are well, also where nothing is sent.",
 )
+def webhooks_schedule() -> dg.RunRequest:
+    return dg.RunRequest(tags=ALL_SHARDS)

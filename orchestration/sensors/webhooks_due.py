@@ -5,11 +5,10 @@ from __future__ import annotations
 import dagster as dg
 
 from ingest.lake import utc_now_us
-from orchestration.assets.webhooks import webhooks_job
+from orchestration.assets.webhooks import ALL_SHARDS, webhooks_job
 from orchestration.constants import (
     SENSOR_INTERVAL_S,
     WEBHOOKS_JOB,
-    WEBHOOKS_TAG,
 )
 from orchestration.liveness import report_dead_runs
 from orchestration.resources import Installation
@@ -47,5 +46,5 @@ def webhooks_due_sensor(context: dg.SensorEvaluationContext, installation: Insta
     first_us = min(due.values())
     if first_us > now_us + SOON_S * 1e6:
         return dg.SensorResult(skip_reason=f"nothing is due before {told(first_us, now_us)}")
-    # A run sends to all shards: what becomes due meanwhile goes out, too.
-    return dg.SensorResult(run_requests=[dg.RunRequest(tags={WEBHOOKS_TAG: "all", **NO_AUTOMATIC_RETRY})])
+    # To all endpoints: what becomes due meanwhile goes out, too.
+    return dg.SensorResult(run_requests=[dg.RunRequest(tags=ALL_SHARDS | NO_AUTOMATIC_RETRY)])

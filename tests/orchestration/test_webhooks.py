@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from earshot.made_up.webhooks.endpoints import Behaviour, Endpoint
 from earshot.made_up.webhooks.receiver import Receiving, receiving
 from ingest.lake import utc_now_us
-from orchestration.assets.webhooks import look, webhooks_job, webhooks_schedule
+from orchestration.assets.webhooks import ALL_SHARDS, look, webhooks_job, webhooks_schedule
 from orchestration.ingest_location import defs
 from orchestration.resources import Installation
 from orchestration.sensors.webhooks_due import webhooks_due_sensor
@@ -71,9 +71,10 @@ def tick(instance: dg.DagsterInstance) -> dg.SensorResult:
     return result
 
 
-def run(instance: dg.DagsterInstance, **partitions: str) -> dg.ExecuteInProcessResult:
-    """A run of the job, as sensor and schedule ask for it."""
-    return defs.resolve_job_def(webhooks_job.name).execute_in_process(instance=instance, tags=partitions)
+def run(instance: dg.DagsterInstance, tags: dict[str, str] = ALL_SHARDS) -> dg.ExecuteInProcessResult:
+    """A run of the job after podcasts were polled; by default as sensor and schedule ask for it."""
+    instance.report_runless_asset_event(dg.AssetMaterialization("podcast_feeds", partition="003"))
+    return defs.resolve_job_def(webhooks_job.name).execute_in_process(instance=instance, tags=tags)
 
 
 def events(result: dg.ExecuteInProcessResult) -> list[tuple[str, str | None]]:
@@ -102,6 +103,7 @@ def test_a_run_is_asked_for_when_something_is_due_and_else_it_is_said_why_not(
     assert "nothing is due before 60.0 min from now" in str(tick(instance).skip_reason)
     waiting(engine, subscription, sequence=2, due_us=utc_now_us())
     (asked,) = tick(instance).run_requests or []
+    assert asked.tags.items() >= ALL_SHARDS.items()
     assert asked.tags["dagster/max_retries"] == "0"
     claim(engine, "worker", range(ENDPOINT_SHARDS), 60, utc_now_us(), table=endpoint_leases)
     assert "a sender is at all endpoints" in str(tick(instance).skip_reason)
@@ -160,7 +162,7 @@ def test_a_run_of_partitions_sends_to_their_endpoints_only(
     for each in (first, second):
         waiting(engine, each, sequence=each)
     key = f"{second:02}"
-    assert events(run(instance, **{"dagster/partition": key}))[0] == ("ASSET_MATERIALIZATION", key)
+    assert events(run(instance, {"dagster/partition": key}))[0] == ("ASSET_MATERIALIZATION", key)
     assert [each.events for each in receiver.received()] == [[[7, second]]]
 
 
@@ -184,6 +186,9 @@ def test_a_gone_endpoint_fails_its_checks_and_only_its_host_is_shown(
 
 def test_the_schedule_runs_the_same_job_so_that_checks_are_judged_where_nothing_is_sent() -> None:
     assert webhooks_schedule.job_name == webhooks_job.name
+    asked = webhooks_schedule(dg.build_schedule_context())
+    assert isinstance(asked, dg.RunRequest)
+    assert asked.tags.items() >= ALL_SHARDS.items()
     assert webhooks_schedule.default_status is dg.DefaultScheduleStatus.RUNNING
 
 
