@@ -141,7 +141,8 @@ def count(
 ) -> None:
     """Count IAB downloads in log files: the whole method, without a server."""
     from earshot import count as counting
-    from earshot.show import count_progress, say, say_where_lines_went, show_answer, show_explanation
+    from earshot.show import count_progress, say
+    from earshot.show_count import say_where_lines_went, show_answer, show_explanation
     from ingest.logs.formats import FORMATS
     from ingest.schema import SourceClass
 
@@ -246,7 +247,8 @@ def restate(
     """Judge the requests of some days again under other lists, and show what that changes."""
     from earshot.restate import plan
     from earshot.restate import restate as restating
-    from earshot.show import count_progress, show_plan, show_restated
+    from earshot.show import count_progress
+    from earshot.show_count import show_plan, show_restated
 
     if first > last:
         raise typer.BadParameter(f"{first.date()} lies after --to {last.date()}", param_hint="--from")

@@ -16,7 +16,7 @@ import pytest
 
 from earshot.count import Explanation, Lines
 from earshot.made_up import world as worlds
-from earshot.show import show_explanation
+from earshot.show_count import show_explanation
 
 # Listener keys of the platform change on 2026-09-04 (day 20,700 = 690 x 30): the world spans that.
 SPEC = {"shows": 12, "days": 5, "lines": 6_000}
