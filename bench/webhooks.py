@@ -4,7 +4,7 @@
 
 The bench commits changes in a steady stream (`Shard.commit`, then `hand_over`, as a sweep does) and runs
 `earshot deliver` against a receiver that logs what reaches it. World and endpoints: bench/webhooks_world.py;
-what the figures mean: bench/webhooks_tally.py.
+what the figures mean: docs/performance.md.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ from sqlalchemy import Engine, select
 
 from bench.measure import CommandFailed, cpu_s
 from bench.report import Figures, cache, say, show
+from bench.webhooks_publisher import Publisher
 from bench.webhooks_sender import Sender, sending
 from bench.webhooks_tally import FAULTS, Told, tallied, wanted
-from bench.webhooks_world import CHANGES_EACH, MIN_ENDPOINTS, ROUNDS, Hook, Podcast, World
+from bench.webhooks_world import MIN_ENDPOINTS, Hook, World
 from earshot.made_up.webhooks.receiver import Log, Received, Receiving, receiving
-from ingest.feeds.state import Commit, opened
 from ingest.lake import utc_now_us
 from registry.database import connected
 from registry.leases import taken
-from registry.outbox import hand_over
 from registry.registration import registration
 from registry.registrations import register
 from registry.subscribing import wish
@@ -74,7 +73,7 @@ def run(
     kills: int = KILLS,
     registry: str = "sqlite",
 ) -> Figures:
-    """`rows`: changes. The median of times over the repeats; the sum of faults."""
+    """`rows`: changes. Over the repeats the sum of each fault, the median of all other figures."""
     if endpoints < MIN_ENDPOINTS:
         raise CommandFailed(f"{MIN_ENDPOINTS} endpoints are needed, one of each behaviour: not {endpoints}")
     world = World(rows or CHANGES, endpoints)
@@ -129,7 +128,7 @@ def _run(plan: Plan, room: Path, url: str | None) -> Figures:
         shards = world.by_shard()
         followers = {podcast.key: world.followers(podcast.number) for of in shards.values() for podcast in of}
         names = _subscribe(engine, world)
-        publisher = _Publisher(engine, data / "lake", shards)
+        publisher = Publisher(engine, data / "lake", shards)
         publisher.begin()
         watch = _Watch(Log(receiver.log))
         with sending(_environment(receiver, world, room, url), room / "sender.log") as sender:
@@ -218,60 +217,6 @@ def _waiting(engine: Engine, names: Mapping[int, str]) -> set[Told]:
             select(of.subscription_id, of.outbox_ids).where(of.state.in_(map(str, states)))
         )
         return {(names[subscription], *changes[one]) for subscription, ids in rows for one in ids}
-
-
-class _Publisher:
-    """Commits changes shard by shard and hands each over, as a sweep does."""
-
-    def __init__(self, engine: Engine, lake: Path, shards: Mapping[int, Sequence[Podcast]]) -> None:
-        self._engine, self._lake, self._shards = engine, lake, shards
-        self.committed: dict[tuple[int, int], int] = {}  # (podcast_key, sequence) → epoch µs
-        self.seconds = 0.0
-        self.commits = 0
-        self.commits_s = self.hand_overs_s = 0.0
-
-    def begin(self) -> None:
-        """The podcasts' first fetches, of which nobody is told."""
-        for shard, podcasts in self._shards.items():
-            now_us = utc_now_us()
-            self._write(shard, [podcast.first(now_us) for podcast in podcasts])
-        self.committed.clear()
-        self.commits, self.commits_s, self.hand_overs_s = 0, 0.0, 0.0
-
-    def stream(self, seconds: float, sender: Sender) -> None:
-        """All changes, evenly over so long, or as fast as it goes."""
-        visits = [
-            (shard, podcasts)
-            for number in range(ROUNDS)
-            for shard, podcasts in Random(f"bench round {number}").sample(
-                list(self._shards.items()), len(self._shards)
-            )
-        ]
-        began = time.monotonic()
-        for number, (shard, podcasts) in enumerate(visits):
-            time.sleep(max(0.0, began + seconds * number / len(visits) - time.monotonic()))
-            now_us = utc_now_us()
-            self._write(shard, [podcast.more(CHANGES_EACH // ROUNDS, now_us) for podcast in podcasts])
-            sender.check()
-            if (number + 1) % max(1, len(visits) // 10) == 0:
-                say(f"  {len(self.committed):,} changes after {time.monotonic() - began:.0f} s")
-        self.seconds = time.monotonic() - began
-
-    def _write(self, shard: int, commits: Sequence[Commit]) -> None:
-        whole = Commit(state=[])
-        for commit in commits:
-            whole.add(commit)
-        began = time.monotonic()
-        with opened(self._lake, shard) as held:
-            held.commit(whole)
-            at_us = utc_now_us()
-            held.compact()
-        self.committed |= {(row["podcast_key"], row["sequence"]): at_us for row in whole.changes}
-        committed = time.monotonic()
-        hand_over(self._engine, self._lake, shard, utc_now_us())
-        self.commits += 1
-        self.commits_s += committed - began
-        self.hand_overs_s += time.monotonic() - committed
 
 
 class _Watch:

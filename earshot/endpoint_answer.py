@@ -13,6 +13,9 @@ from registry.subscriptions import Subscription
 from registry.tables import SubscriptionState
 from serving.webhooks.outcomes import Outcome
 
+_START = "start `earshot run`, or `earshot deliver`"
+# `earshot run` looks for what is due every so often; what is due for longer nobody sends.
+_IDLE_US = 2 * 60 * 1_000_000
 _SHOWN_KEYS = 5
 _SHOWN_OUTCOMES = 5
 
@@ -49,14 +52,8 @@ def _reason(facts: Facts) -> str:
             f"{name} is disabled since {_when(of.state_us, now_us)}: {of.reason}. "
             f"`earshot resume {of.subscription_id}` has it sent to again"
         )
-    if fares.oldest_due_us is not None and facts.sender is None:
-        late = span(now_us - fares.oldest_due_us)
-        if not facts.senders:
-            return f"{_some(fares.due, 'message')} due since {late}, and nobody sends: {_START}"
-        return (
-            f"{_some(fares.due, 'message')} due since {late}; senders are at work, but none at its shard "
-            f"{of.shard} just now"
-        )
+    if (late := _late(facts)) is not None:
+        return late
     if fares.failing_since_us is not None:
         times = "once" if fares.failures == 1 else f"{fares.failures:,} times in a row"
         return (
@@ -64,13 +61,32 @@ def _reason(facts: Facts) -> str:
             "what it should get is kept and tried again"
         )
     if not facts.messages:
-        return f"nothing that {name} asks for changed since {shown(facts.since_us)}"
+        return _nothing(facts)
     if fares.paused_until_us > now_us:
         return f"{name} asked to wait (Retry-After) until {_when(fares.paused_until_us, now_us)}"
+    if fares.waiting and not _successes(facts):
+        first = "" if fares.next_due_us is None else f", the first until {_when(fares.next_due_us, now_us)}"
+        return f"{_some(fares.waiting, 'message')} to {name} wait for their time{first}"
     return f"{name} is sent to, and answers"
 
 
-_START = "start `earshot run`, or `earshot deliver`"
+def _nothing(facts: Facts) -> str:
+    name = f"endpoint {facts.subscription.subscription_id}"
+    return f"nothing that {name} asks for changed since {shown(facts.since_us)}"
+
+
+def _late(facts: Facts) -> str | None:
+    """What is due for long and nobody is at."""
+    fares, of = facts.fares, facts.subscription
+    if fares.oldest_due_us is None or facts.sender is not None:
+        return None
+    late_us = facts.now_us - max(fares.oldest_due_us, fares.paused_until_us)
+    if late_us < _IDLE_US:
+        return None
+    due = f"{_some(fares.due, 'message')} to endpoint {of.subscription_id} due for {span(late_us)}"
+    if not facts.senders:
+        return f"{due}, and nobody sends: {_START}"
+    return f"{due}: senders are at work, but none at shard {of.shard}, where it belongs"
 
 
 def _made(facts: Facts) -> list[str]:
@@ -81,8 +97,8 @@ def _made(facts: Facts) -> list[str]:
         lines.append(f"it was subscribed {_when(of.created_us, facts.now_us)}: earlier changes are not told")
     if facts.messages:
         told = f"{_some(facts.messages, 'message')} of {_some(facts.changes, 'change')}"
-        lines.append(f"since {since} {told} were made for it")
-    elif facts.subscription.state is SubscriptionState.ACTIVE:
+        lines.append(f"since {since} {told} {'was' if facts.messages == 1 else 'were'} made for it")
+    elif _reason(facts) != _nothing(facts):
         lines.append(f"since {since} no message was made for it")
     lines.append(f"it asks for: {asked_for(of)}")
     if facts.matched is not None:
@@ -96,19 +112,21 @@ def _filtered(matched: Matched, of: Subscription) -> list[str]:
     """What changed, filter by filter down to what it is told of."""
     if not matched.podcasts:
         return [f"{of.tenant} tracks no podcast: `earshot register URL --tenant {of.tenant}`"]
-    tracked = _some(matched.podcasts, "podcast")
-    steps = [f"{_some(matched.changes, 'change')} in the {tracked} that {of.tenant} tracks"]
+    where = f"the {_some(matched.podcasts, 'podcast')} that {of.tenant} tracks"
+    if not matched.changes:
+        return [f"nothing changed in {where}"]
+    steps = []
     if of.podcasts != PodcastFilter():
-        steps.append(f"{matched.of_podcasts:,} of the podcasts it asks for")
+        steps.append(f"{matched.of_podcasts:,} are of the podcasts it asks for")
     if of.types:
         steps.append(f"{matched.of_types:,} of its types")
-    steps.append(f"{matched.told:,} {'of its fields' if of.fields else 'not minor'}")
-    return [f"of {', '.join(steps)}"]
+    steps.append(f"{matched.told:,} {'of its fields' if of.fields else 'not minor'}: those it is told of")
+    return [f"of {_some(matched.changes, 'change')} in {where}, {', '.join(steps)}"]
 
 
 def _attempted(facts: Facts) -> list[str]:
     """How its attempts ended, and the last success."""
-    good = sum(each.attempts for each in facts.outcomes if each.outcome == Outcome.SENT)
+    good = _successes(facts)
     bad = [each for each in facts.outcomes if each.outcome not in (None, Outcome.SENT)]
     lines = []
     if good or bad:
@@ -123,6 +141,10 @@ def _attempted(facts: Facts) -> list[str]:
     last_us = facts.fares.succeeded_us
     lines.append(f"last success: {'none yet' if last_us is None else _when(last_us, facts.now_us)}")
     return lines
+
+
+def _successes(facts: Facts) -> int:
+    return sum(each.attempts for each in facts.outcomes if each.outcome == Outcome.SENT)
 
 
 def _ahead(facts: Facts) -> list[str]:
@@ -145,7 +167,7 @@ def _ahead(facts: Facts) -> list[str]:
     if facts.sender is not None:
         lines.append(f"{facts.sender} sends to it")
     elif of.state is SubscriptionState.ACTIVE and not facts.senders:
-        lines.append(f"nobody sends at the moment: {_START}")
+        lines.append(f"no sender is at work now; to begin, {_START}")
     return lines
 
 

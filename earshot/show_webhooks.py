@@ -23,6 +23,10 @@ _LOGGED = (
     "message_id", "subscription", "type", "podcast_key", "sequence", "changes", "state", "reason",
     "created", "due", "attempts", "ended", "replays",
 )  # fmt: skip
+_SHOWN = (
+    "message_id", "subscription", "type", "podcast_key", "sequence", "state", "attempts", "created",
+    "ended or due", "reason",
+)  # fmt: skip
 _ATTEMPT = ("subscription", "number", "started", "outcome", "status", "ms", "detail", "answer", "sender")
 
 
@@ -151,11 +155,15 @@ def attempted(each: LoggedAttempt, subscription_id: int) -> dict[str, Any]:
 def show_deliveries(rows: Sequence[LoggedDelivery], output: str) -> None:
     """The log, the newest first."""
     listed = [logged(each) for each in rows]
-    if output == "table":
-        _table(listed, ("message_id", "subscription", "type", "podcast_key", "sequence", "state", "attempts",
-                        "created", "due", "ended", "reason"))  # fmt: skip
-    else:
+    if output != "table":
         print_rows(listed, _LOGGED, output)
+        return
+    is_one = (
+        len({each.subscription_id for each in rows}) == 1
+    )  # what is the same in every row needs no column
+    for row, each in zip(listed, rows, strict=True):
+        row["ended or due"] = row["due"] if each.ended_us is None else row["ended"]
+    _table(listed, [name for name in _SHOWN if not (is_one and name == "subscription")])
 
 
 def show_attempts(rows: Sequence[dict[str, Any]], output: str) -> None:
@@ -185,13 +193,16 @@ def _show_one(row: dict[str, Any], names: Iterable[str]) -> None:
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Ids and instants in one piece: they are copied."""
+    """Ids stay in one piece: they are copied."""
     table = Table()
-    whole = ("id", "message_id", "subscription", "podcast_key", "created", "due", "ended", "last_success")
     for column in columns:
-        number = bool(rows) and isinstance(rows[0][column], int)
-        no_wrap = number or column in whole
-        table.add_column(column, overflow="fold", no_wrap=no_wrap, justify="right" if number else "left")
+        is_number = bool(rows) and isinstance(rows[0][column], int)
+        table.add_column(
+            column,
+            overflow="fold",
+            no_wrap=is_number or column in ("message_id", "podcast_key"),
+            justify="right" if is_number else "left",
+        )
     for row in rows:
         table.add_row(*(plain("-" if row[column] is None else row[column]) for column in columns))
     Console().print(table)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
     from registry.subscriptions import Subscription
     from serving.webhooks.outcomes import Result
 
-SENDS = "`earshot run` or `earshot deliver` sends"
 TEST_HOSTS = f"{PREFIX}WEBHOOK_TEST_HOSTS"
 
 # Fields of a wish → what is typed for them.
@@ -130,8 +129,9 @@ def subscribe(
         tracks = bool(listing(engine, Filter(tenant=tenant), limit=1))
     show_subscribed(added, output)
     if output == "table":
-        say(screen, "next", f"keep the secret: it is not shown again; {SENDS}", "bold")
-        say(screen, "next", f"`earshot test-event {added.subscription_id}` sends one event at once", "bold")
+        say(screen, "note", "keep the secret: it is not shown again", "yellow")
+        test = f"`earshot test-event {added.subscription_id}` sends an example now"
+        say(screen, "next", f"`earshot run` or `earshot deliver` sends what changes; {test}", "bold")
     if not tracks:
         say(screen, "note", f"{tenant} tracks no podcast yet: `earshot register URL`", "yellow")
 
@@ -278,15 +278,15 @@ def listen(
             console.print(plain(heard.as_line()), style="red" if heard.why else None)
 
     def started(at_port: int) -> None:
-        shown = f"[{host}]" if ":" in host else host
-        say(screen, "listening", f"at http://{shown}:{at_port}/ until Ctrl-C; in another terminal:", "green")
-        quoted = shlex.quote(f"http://{shown}:{at_port}/")
-        print(f"  export {TEST_HOSTS}={host}  # also where `earshot deliver` runs", file=screen.file)
-        line = f"{TEST_HOSTS}={host} earshot subscribe {quoted} --secret {signs}"
+        at = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        url = f"http://{f'[{at}]' if ':' in at else at}:{at_port}/"
+        say(screen, "listening", f"at {url} until Ctrl-C; in another terminal:", "green")
+        print(f"  export {TEST_HOSTS}={at}  # also where `earshot deliver` runs", file=screen.file)
+        line = f"{TEST_HOSTS}={at} earshot subscribe {shlex.quote(url)} --secret {signs}"
         print(f"  {line}", file=screen.file, flush=True)
 
-    behaviour = Behaviour() if fail is None else Behaviour(fail, times)
-    serve(Listener(signs, tell, Behaviour(behaviour.status, behaviour.failures, delay)), host, port, started)
+    behaviour = Behaviour(Behaviour.status if fail is None else fail, times, delay)
+    serve(Listener(signs, tell, behaviour), host, port, started)
 
 
 def _going_on(engine: Engine, subscription_id: int) -> Subscription:

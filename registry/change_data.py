@@ -97,15 +97,16 @@ def minor_fields(
     fields: Sequence[FieldData], is_minor: bool, schema: Schema, row: Record | None
 ) -> list[str]:
     """The fields that are no event by themselves. `row`: the record now, with the columns of `besides`."""
-    names = [one["field"] for one in fields]
     if is_minor:
-        return names
-    if not _PERHAPS_MINOR.intersection(names):
-        return [name for name in names if name in MINOR]
-    old = (row or {}) | {one["field"]: one["old"] for one in fields}
-    new = (row or {}) | {one["field"]: one["new"] for one in fields}
-    changed = {name: schema[name] for name in names if name in schema}
-    return [change.field for change in field_changes(old, new, changed) if change.is_minor]
+        return [one["field"] for one in fields]
+    minor = {one["field"] for one in fields if one["field"] in MINOR}
+    doubtful = [one for one in fields if one["field"] in _PERHAPS_MINOR]
+    if doubtful:
+        old = (row or {}) | {one["field"]: one["old"] for one in fields}
+        new = (row or {}) | {one["field"]: one["new"] for one in fields}
+        judged = field_changes(old, new, {one["field"]: schema[one["field"]] for one in doubtful})
+        minor |= {change.field for change in judged if change.is_minor}
+    return sorted(minor)
 
 
 def _shortened(one: FieldData, most: int) -> FieldData:

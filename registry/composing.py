@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import orjson
 import xxhash
 
-from ingest.feeds.schema import ChangeType, canonical_json
+from ingest.feeds.schema import ChangeType
 from registry.change_data import ChangeData
 from registry.digests import next_digest_us
 from registry.subscribing import Mode
@@ -113,15 +114,16 @@ class Event:
 
     @cached_property
     def _bytes(self) -> int:
-        return self._frame_bytes + sum(self._field_bytes.values())
+        said = [self.data["podcast"], self.data["episode"], self.data["changes"]]
+        return len(orjson.dumps(said)) + _AROUND_BYTES
 
     @cached_property
     def _frame_bytes(self) -> int:
-        return len(canonical_json([self.data["podcast"], self.data["episode"]]).encode()) + _AROUND_BYTES
+        return len(orjson.dumps([self.data["podcast"], self.data["episode"]])) + _AROUND_BYTES
 
     @cached_property
     def _field_bytes(self) -> dict[str, int]:
-        return {one["field"]: len(canonical_json(one).encode()) + 1 for one in self.data["changes"]}
+        return {one["field"]: len(orjson.dumps(one)) + 1 for one in self.data["changes"]}
 
 
 def is_changed_back(events: Sequence[Event], listener: Listener) -> bool:

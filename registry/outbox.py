@@ -1,59 +1,26 @@
-"""The outbox: what the lake tells of changes, and who hears of it, in one transaction (UPDATES §5)."""
+"""The outbox: changes of the lake and the deliveries of them, put there in one transaction (UPDATES §5)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from sqlalchemy import Connection, Engine, bindparam, func, insert, select, update
 
-from ingest.feeds.schema import EPISODE_CONTENT, PODCAST_CONTENT, ChangeType, Record
-from ingest.feeds.state import Shard, changes_of, next_due_of
-from ingest.lake import reading
-from ingest.schema import DAY_US
+from ingest.feeds.schema import ChangeType
+from ingest.feeds.state import next_due_of
 from registry import shards, subscriptions
 from registry.batches import PARAMETERS, ROWS, batches
-from registry.change_data import (
-    ChangeData,
-    FieldData,
-    besides,
-    episode_data,
-    field_data,
-    minor_fields,
-    podcast_data,
-)
-from registry.composing import Audience, Composer, Event, Labels, Listener, Message
+from registry.change_data import ChangeData
+from registry.composing import Composer, Event, Listener, Message
 from registry.database import alone, insert_into, writing
-from registry.subscribing import TYPES, Mode
+from registry.subscribing import Mode
 from registry.subscriptions import endpoint_shard
-from registry.tables import DeliveryState, deliveries, outbox, podcasts, registrations
+from registry.tables import DeliveryState, deliveries, outbox
+from registry.telling import Heard, Place, data_of, heard_of
 
 __all__ = ["ChangeData", "hand_over"]
-
-# Where nothing is known to be handed over yet, what is older was told long ago, or is no news to anybody. The
-# outbox remembers what was told for a day at least (settings.webhook_keep_days).
-_NEWS_US = DAY_US
-_COLUMNS = ("podcast_key", "sequence", "detected_us", "change", "episode_key", "guid", "is_minor", "fields")
-_EPISODE_COLUMNS = ("title", "enclosure_url", "published_us")
-
-_Place = tuple[int, int, int]  # podcast_key, sequence, detected_us: what makes a change the same
-
-
-@dataclass(frozen=True)
-class _Heard:
-    """A row of CHANGES, and those who are told of it."""
-
-    row: Record  # _COLUMNS
-    change: ChangeType
-    fields: list[FieldData]
-    listeners: list[Listener]
-
-    @property
-    def place(self) -> _Place:
-        return self.row["podcast_key"], self.row["sequence"], self.row["detected_us"]
 
 
 def hand_over(engine: Engine, lake_root: Path, shard: int, now_us: int) -> int:
@@ -66,8 +33,8 @@ def hand_over(engine: Engine, lake_root: Path, shard: int, now_us: int) -> int:
     handed = shards.seen_of(engine, shard).handed
     if generation == handed:
         return 0
-    heard = _heard(engine, lake_root, shard, handed, generation, now_us)
-    data = _data(engine, lake_root, shard, heard)
+    heard = heard_of(engine, lake_root, shard, handed, generation, now_us)
+    data = data_of(engine, lake_root, shard, heard)
     with writing(engine) as connection:
         alone(connection, "handing over")  # two open batches of a subscription would be one too many
         if not shards.handed_over(connection, shard, handed, generation):
@@ -83,101 +50,7 @@ def hand_over(engine: Engine, lake_root: Path, shard: int, now_us: int) -> int:
     return len(told)
 
 
-def _heard(
-    engine: Engine, lake_root: Path, shard: int, handed: int, generation: int, now_us: int
-) -> list[_Heard]:
-    """In order of detection, those of a podcast in order of sequence."""
-    listening = subscriptions.listing(engine)
-    if not listening:
-        return []
-    after = handed if handed < generation else 0  # else the lake was lost, or is an older copy
-    since_us = 0 if after else now_us - _NEWS_US
-    changes = changes_of(lake_root, shard, after, generation, _COLUMNS, since_us)
-    changes = changes.filter(pl.col("change").is_in(list(TYPES)))
-    tenants = {subscription.tenant for subscription in listening}
-    audience = Audience(listening, _tracked(engine, changes["podcast_key"].unique().to_list(), tenants))
-    heard = []
-    for row in changes.iter_rows(named=True):
-        change, is_minor = ChangeType(row["change"]), row["is_minor"]
-        listeners = audience.of(row["podcast_key"], change)
-        if is_minor:
-            listeners = [one for one in listeners if one.fields]
-        if listeners:
-            fields = field_data(row["fields"])
-            names = [one["field"] for one in fields]
-            listeners = [one for one in listeners if one.hears(change, is_minor, names)]
-        if listeners:
-            heard.append(_Heard(row, change, fields, listeners))
-    return heard
-
-
-def _tracked(engine: Engine, podcast_keys: Sequence[int], tenants: Collection[str]) -> dict[int, Labels]:
-    """podcast_key → those of the tenants that track it, with their labels of it."""
-    tracked: dict[int, dict[str, list[str]]] = {}
-    query = select(registrations.c.podcast_key, registrations.c.tenant, registrations.c.labels)
-    with engine.connect() as connection:
-        for some in batches(podcast_keys, PARAMETERS):
-            for key, tenant, labels in connection.execute(
-                query.where(registrations.c.podcast_key.in_(some))
-            ).tuples():
-                if tenant in tenants:
-                    tracked.setdefault(key, {})[tenant] = labels
-    return dict(tracked)
-
-
-def _data(engine: Engine, lake_root: Path, shard: int, heard: Sequence[_Heard]) -> list[ChangeData]:
-    """What is said of each change: of podcast and episode what the registry and the lake hold now."""
-    if not heard:
-        return []
-    keys = sorted({one.row["podcast_key"] for one in heard})
-    names = _names(engine, keys)
-    wanted: dict[int, set[int]] = {}
-    for one in heard:
-        if (episode_key := one.row["episode_key"]) is not None:
-            wanted.setdefault(one.row["podcast_key"], set()).add(episode_key)
-    # Columns that only tell what is minor may be large: they are read where they are needed.
-    beside: set[str] = set()
-    for one in heard:
-        if not one.row["is_minor"]:
-            beside |= besides(one.fields)
-    with reading(lake_root):
-        lake = Shard(lake_root, shard)
-        shows = lake.podcasts(keys, ("title", *sorted(beside & PODCAST_CONTENT.keys())))
-        columns = (*_EPISODE_COLUMNS, *sorted(beside & EPISODE_CONTENT.keys()))
-        episodes = lake.episodes(wanted, columns) if wanted else {}
-    data: list[ChangeData] = []
-    for one in heard:
-        key, episode_key = one.row["podcast_key"], one.row["episode_key"]
-        show, episode = shows.get(key), episodes.get(key, {}).get(episode_key)
-        guid, feed_url = names.get(key, (None, None))
-        is_episodes = episode_key is not None
-        record, schema = (episode, EPISODE_CONTENT) if is_episodes else (show, PODCAST_CONTENT)
-        data.append(
-            {
-                "podcast": podcast_data(guid, feed_url, show["title"] if show else None),
-                "episode": episode_data(episode_key, one.row["guid"], episode) if is_episodes else None,
-                "changes": one.fields,
-                "is_minor": one.row["is_minor"],
-                "minor_fields": minor_fields(one.fields, one.row["is_minor"], schema, record),
-            }
-        )
-    return data
-
-
-def _names(engine: Engine, podcast_keys: Sequence[int]) -> dict[int, tuple[str | None, str]]:
-    """podcast_key → (podcast:guid, URL of its feed)."""
-    query = select(podcasts.c.podcast_key, podcasts.c.podcast_guid, podcasts.c.feed_url)
-    with engine.connect() as connection:
-        return {
-            key: (guid, feed_url)
-            for some in batches(podcast_keys, PARAMETERS)
-            for key, guid, feed_url in connection.execute(
-                query.where(podcasts.c.podcast_key.in_(some))
-            ).tuples()
-        }
-
-
-def _added(connection: Connection, heard: Sequence[_Heard], data: Sequence[ChangeData]) -> dict[_Place, int]:
+def _added(connection: Connection, heard: Sequence[Heard], data: Sequence[ChangeData]) -> dict[Place, int]:
     """The outbox_ids of those changes that were not in the outbox."""
     rows = [
         {

@@ -69,8 +69,8 @@ class Tracker(Protocol):
     def concluded(
         self, shard: int, generation: int, states: Sequence[Record], records: Sequence[Record]
     ) -> None:
-        """What was to be written is: take over `states` and `records` (visit.Told), forget the notices acted
-        on, give the shard back.
+        """What was to be written is: take over `states` and `records` (visit.Told), tell of the changes,
+        forget the notices acted on, give the shard back.
         """
         ...
 

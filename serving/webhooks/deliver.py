@@ -29,7 +29,7 @@ from serving.webhooks.send import Sender, SendSettings
 from serving.webhooks.turns import Answered, Turned, room_of, turn
 
 _FORGET_EVERY_S = 3600.0
-_GATHER_S = 0.01  # answers that come this close together are written in one transaction
+_GATHER_S = 0.05  # answers that come this close together are written in one transaction
 SOON_S = 10.0  # a run waits for what is due so soon, a retry or a digest: the next one takes as long to start
 _AGAIN_S = 1.0  # after the registry failed
 

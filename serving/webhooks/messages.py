@@ -72,7 +72,7 @@ class Change(_Model):
     new: JsonValue
     """null: the feed no longer says"""
     is_shortened: bool = False
-    """old or new was cut, to a text that ends in … or a shorter list, or is null; left out where both are whole"""
+    """true where old or new was cut (to a text with … in it, a shorter list, or null); else left out"""
 
 
 class _ChangeData(_Model):

@@ -23,7 +23,7 @@ class Outcome(StrEnum):
     PRIVATE_ADDRESS = "private_address"  # the address is not a public one
     BROKEN_ANSWER = "broken_answer"  # not HTTP, or the connection broke off before its head was complete
     INTERRUPTED = "interrupted"  # the sender died over it, or lost its lease: nobody knows what came of it
-    NOT_SENT = "not_sent"  # no request can be made of the URL
+    NOT_SENT = "not_sent"  # no request could be made: of this URL, or of this message
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class SendSettings:
     connect_s: float = 5
     body_s: float = 2  # for the answer's body, after its head
     max_answer_bytes: int = 1000
-    connections: int = 200  # requests at a time, over all endpoints; whoever comes then waits
+    connections: int = 500  # requests at a time, over all endpoints; whoever comes then waits
     names_s: float = 60  # how long a name's addresses are used
     contact: str = ""  # URL or e-mail address for the User-Agent
     test_hosts: frozenset[str] = frozenset()  # names, addresses and networks that may be private

@@ -13,8 +13,18 @@ import polars as pl
 import pytest
 
 from ingest.durable import locked
-from ingest.feeds.schema import CHANGES
-from ingest.feeds.state import Commit, LeaseLost, Shard, find, folder_of, lay_out, opened, table_files
+from ingest.feeds.schema import CHANGES, shard_of
+from ingest.feeds.state import (
+    Commit,
+    LeaseLost,
+    Shard,
+    changes_of,
+    find,
+    folder_of,
+    lay_out,
+    opened,
+    table_files,
+)
 from ingest.lake import READERS_LOCK
 from tests.ingest.feeds.rows import change_row, episode_row, items_row, podcast_row, state_row
 
@@ -109,6 +119,26 @@ def test_changes_lie_by_the_day_they_were_detected_also_across_midnight(tmp_path
     found = {path.parent.name: pl.read_parquet(path)["sequence"].to_list()
              for path in (tmp_path / "changes").glob("*/*.parquet")}  # fmt: skip
     assert found == {"day=1970-01-01": [1], "day=1970-01-02": [2]}
+    assert changes_of(tmp_path, SHARD, 0, 1)["sequence"].to_list() == [1, 2]
+    assert changes_of(tmp_path, SHARD, 0, 1, since_us=DAY_US)["sequence"].to_list() == [2]
+
+
+def test_the_changes_of_some_commits_are_those_of_that_shard_and_no_others(tmp_path: Path) -> None:
+    for key in (KEY, KEY + 1):  # of the next shard
+        with opened(tmp_path, shard_of(key)) as shard:
+            for n in range(1, 13):
+                is_quiet = n == 7
+                shard.commit(Commit(state=[state_row(key)]) if is_quiet else commit_of(n, key))
+    every = changes_of(tmp_path, SHARD, 0, 12)
+    assert every["generation"].to_list() == [n for n in range(1, 13) if n != 7]
+    assert every["podcast_key"].unique().to_list() == [KEY] and dict(every.schema) == CHANGES
+    assert changes_of(tmp_path, SHARD, 8, 10, ["generation"]).to_dicts() == [
+        {"generation": 9},
+        {"generation": 10},
+    ]
+    for after, up_to in ((12, 12), (6, 7), (12, 20), (5, 3)):
+        assert changes_of(tmp_path, SHARD, after, up_to).is_empty()
+    assert changes_of(tmp_path / "none", SHARD, 0, 1).is_empty()
 
 
 def test_merging_keeps_every_newest_row_and_waits_for_readers(tmp_path: Path) -> None:
