@@ -27,9 +27,9 @@ ENDPOINTS: Schema = {
     "paused_until": pl.Datetime("us"),  # by its Retry-After, or because it fails; null: it is not
     "due": pl.Int64,  # deliveries that should be gone
     "waits_s": pl.Float64,  # the oldest of them; null: none
-    "sent": pl.Int64,  # and still in the log, as the next ones
+    "sent": pl.Int64,  # ever
     "failed": pl.Int64,  # tried, and tried again
-    "dead": pl.Int64,
+    "dead": pl.Int64,  # and still in the log
     "newly_dead": pl.Int64,  # in the last DEAD_LETTERS_S
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Engine, func, select
 
-from registry.tables import DeliveryState, SubscriptionState, deliveries, subscriptions
+from registry.tables import SubscriptionState, deliveries, is_dead, subscriptions
 
 
 def given_up(engine: Engine, since_us: int) -> dict[int, int]:
@@ -14,7 +14,7 @@ def given_up(engine: Engine, since_us: int) -> dict[int, int]:
         .join(subscriptions, subscriptions.c.subscription_id == deliveries.c.subscription_id)
         .where(
             subscriptions.c.state != SubscriptionState.ENDED,
-            deliveries.c.state == DeliveryState.DEAD,
+            is_dead,
             deliveries.c.ended_us >= since_us,
         )
         .group_by(deliveries.c.subscription_id)

@@ -169,11 +169,15 @@ def interrupt(connection: Connection, shards: Collection[int], outcome: str) -> 
 
 
 def ready(connection: Connection, shards: Collection[int], now_us: int) -> list[Subscription]:
-    """The endpoints of these shards that something is due for and that are not paused."""
-    query = select(subscriptions).where(
-        subscriptions.c.state == SubscriptionState.ACTIVE,
-        subscriptions.c.paused_until_us <= now_us,
-        _first_due() <= now_us,
+    """The endpoints of these shards that something is due for and that are not paused, longest due first."""
+    query = (
+        select(subscriptions)
+        .where(
+            subscriptions.c.state == SubscriptionState.ACTIVE,
+            subscriptions.c.paused_until_us <= now_us,
+            _first_due() <= now_us,
+        )
+        .order_by(_first_due())
     )
     if len(shards) < ENDPOINT_SHARDS:
         query = query.where((subscriptions.c.subscription_id % ENDPOINT_SHARDS).in_(shards))

@@ -9,7 +9,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    and_,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from registry.batches import PARAMETERS, batches
 from registry.database import writing
@@ -18,6 +30,8 @@ from registry.tables import (
     SubscriptionState,
     attempts,
     endpoint_leases,
+    is_dead,
+    is_pending,
     outbox,
     subscriptions,
 )
@@ -82,7 +96,7 @@ class EndpointSummary:
     oldest_due_us: int | None  # since when the oldest of those is due
     next_due_us: int | None  # when the first of what waits goes out, be it overdue
     failed: int  # … of what waits: tried before, and tried again
-    sent: int
+    sent: int  # ever, also what the log has forgotten
     dead: int  # given up, kept for replay
     failures: int  # attempts in a row
     failing_since_us: int | None
@@ -224,10 +238,7 @@ def summary(
     subscription_id: int | None = None,
     with_ended: bool = False,
 ) -> list[EndpointSummary]:
-    """How each endpoint fares, by subscription_id.
-
-    Reads the log of that endpoint, else all of it: about a second a million deliveries in SQLite.
-    """
+    """How each endpoint fares, by subscription_id. Its cost is that of what waits and what is dead."""
     which: list[ColumnElement[bool]] = []
     if tenant is not None:
         which.append(subscriptions.c.tenant == tenant)
@@ -238,30 +249,52 @@ def summary(
     fields = EndpointSummary.__dataclass_fields__
     columns = [column for column in subscriptions.c if column.name in fields]
     listed = select(*columns).where(*which).order_by(subscriptions.c.subscription_id)
-    state, due_us = messages.c.state, messages.c.due_us
-    is_waiting, is_pending = state.in_(_WAITING), state == DeliveryState.PENDING
-    counts = {
-        "waiting": func.count().filter(is_waiting),
-        "due": func.count().filter(is_pending & (due_us <= now_us)),
-        "oldest_due_us": func.min(due_us).filter(is_pending & (due_us <= now_us)),
-        "next_due_us": func.min(due_us).filter(is_pending),
-        "failed": func.count().filter(is_waiting & (messages.c.failures > 0)),
-        "sent": func.count().filter(state == DeliveryState.SENT),
-        "dead": func.count().filter(state == DeliveryState.DEAD),
-    }
-    counted = select(_AT, *(count.label(name) for name, count in counts.items())).group_by(_AT)
-    if subscription_id is not None:
-        counted = counted.where(messages.c.subscription_id == subscription_id)
-    none = dict.fromkeys(counts, 0) | {"oldest_due_us": None, "next_due_us": None}
+    counts: dict[int, dict[str, Any]] = {}
     with engine.connect() as connection:
         rows = connection.execute(listed).mappings().all()
-        found = {row["at"]: row for row in connection.execute(counted).mappings()}
-    summaries = []
-    for row in rows:
-        counted_of = found.get(row["subscription_id"], none)
-        values = dict(row) | {name: counted_of[name] for name in counts}
-        summaries.append(EndpointSummary(**values | {"state": SubscriptionState(row["state"])}))
-    return summaries
+        for query in _counts(now_us):
+            if subscription_id is not None:
+                query = query.where(messages.c.subscription_id == subscription_id)
+            for found in connection.execute(query).mappings():
+                so_far = counts.setdefault(found["subscription_id"], dict.fromkeys(_COUNTED, 0))
+                for name, value in found.items():
+                    if name != "subscription_id":
+                        so_far[name] = so_far.get(name, 0) + value if name in _COUNTED else value
+    none = dict.fromkeys(_COUNTED, 0)
+    times = {"oldest_due_us": None, "next_due_us": None}
+    return [
+        EndpointSummary(
+            **dict(row)
+            | times
+            | counts.get(row["subscription_id"], none)
+            | {"state": SubscriptionState(row["state"])}
+        )
+        for row in rows
+    ]
+
+
+_COUNTED = ("waiting", "due", "failed", "dead")
+
+
+def _counts(now_us: int) -> tuple[Select[Any], Select[Any], Select[Any]]:
+    """Of what waits, what is being sent, what is dead: each by a small index, however long the log."""
+    at, due_us = messages.c.subscription_id, messages.c.due_us
+    has_failed = func.count().filter(messages.c.failures > 0)
+    waits = select(
+        at,
+        func.count().label("waiting"),
+        func.count().filter(due_us <= now_us).label("due"),
+        func.min(due_us).filter(due_us <= now_us).label("oldest_due_us"),
+        func.min(due_us).label("next_due_us"),
+        has_failed.label("failed"),
+    ).where(is_pending)
+    out = (
+        select(at, func.count().label("waiting"), has_failed.label("failed"))
+        .join(attempts, attempts.c.delivery_id == messages.c.delivery_id)
+        .where(attempts.c.outcome.is_(None))
+    )
+    dead = select(at, func.count().label("dead")).where(is_dead)
+    return waits.group_by(at), out.group_by(at), dead.group_by(at)
 
 
 def senders(engine: Engine, now_us: int) -> dict[int, str]:
@@ -349,7 +382,7 @@ def _meant(
     if message_ids:
         which.append(_named(message_ids, subscription_id))
     if failed_since_us is not None:
-        which += [messages.c.state == DeliveryState.DEAD, messages.c.ended_us >= failed_since_us]
+        which += [is_dead, messages.c.ended_us >= failed_since_us]
     return and_(*which)
 
 

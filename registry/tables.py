@@ -215,6 +215,7 @@ subscriptions = Table(
     Column("failing_since_us", BigInteger),  # the first of them
     Column("succeeded_us", BigInteger),  # the last success
     Column("paused_until_us", BigInteger, nullable=False),  # by Retry-After, or because it fails
+    Column("sent", BigInteger, nullable=False, server_default="0"),  # messages it took, ever
     _one_of("state", SubscriptionState),
     sqlite_autoincrement=True,  # an id is never given again
 )
@@ -269,6 +270,10 @@ for _order in ("due_us", "delivery_id"):  # the next one of a lane, and of an or
         sqlite_where=is_pending,
         postgresql_where=is_pending,
     )
+is_dead = deliveries.c.state == literal_column(f"'{DeliveryState.DEAD}'")
+Index(
+    None, deliveries.c.subscription_id, deliveries.c.ended_us, sqlite_where=is_dead, postgresql_where=is_dead
+)
 Index(None, deliveries.c.subscription_id, deliveries.c.created_us)
 Index(None, deliveries.c.ended_us)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from operator import itemgetter
+from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, Row, select, update
 
 from registry import deliveries
 from registry.database import writing
@@ -108,39 +110,22 @@ def _shared_out(rooms: list[tuple[Subscription, int]]) -> list[tuple[Subscriptio
 
 def _end(connection: Connection, answered: Sequence[Answered], now_us: int, turned: Turned) -> None:
     deliveries.give_back(connection, [each.attempt for each in answered if each.result is None])
-    sent = sorted((each for each in answered if each.result is not None), key=lambda each: each.at_us)
-    if not sent:
+    turned.ended = [ended for each in answered if (ended := ended_of(each)) is not None]
+    if not turned.ended:
         return
-    turned.ended = [ended_of(each) for each in sent]
     deliveries.end(connection, turned.ended, now_us)
-    by_endpoint: dict[int, list[Answered]] = {}
-    for each in sent:
-        by_endpoint.setdefault(each.attempt.subscription.subscription_id, []).append(each)
-    columns = subscriptions.c
-    known = select(subscriptions).where(columns.subscription_id.in_(by_endpoint)).with_for_update()
+    results: dict[int, list[tuple[int, Result]]] = {}
+    for each in answered:
+        if each.result is not None:
+            of = results.setdefault(each.attempt.subscription.subscription_id, [])
+            of.append((each.at_us, each.result))
+    known = select(subscriptions).where(subscriptions.c.subscription_id.in_(results)).with_for_update()
     for row in connection.execute(known).all():
         if row.state != SubscriptionState.ACTIVE:
             # Answers still came after it was disabled or ended: what would be tried again is given up, too.
             deliveries.give_up(connection, row.subscription_id, now_us)
             continue
-        health = before = Health(row.failures, row.failing_since_us, row.succeeded_us, row.paused_until_us)
-        reason = None
-        for each in by_endpoint[row.subscription_id]:
-            assert each.result is not None
-            health, reason = after(health, each.result, each.at_us)
-            if reason is not None:
-                break
-        if health != before:
-            connection.execute(
-                update(subscriptions)
-                .where(columns.subscription_id == row.subscription_id)
-                .values(
-                    failures=health.failures,
-                    failing_since_us=health.failing_since_us,
-                    succeeded_us=health.succeeded_us,
-                    paused_until_us=health.paused_until_us,
-                )
-            )
+        reason = _fares(connection, row, sorted(results[row.subscription_id], key=itemgetter(0)))
         if reason is not None and deliveries.disable(connection, row.subscription_id, reason, now_us):
             turned.disabled.append(row.subscription_id)
             data = DisabledData(subscription=row.subscription_id, url=row.url, reason=reason)
@@ -148,10 +133,28 @@ def _end(connection: Connection, answered: Sequence[Answered], now_us: int, turn
             deliveries.notify(connection, row.tenant, f"ntc_{uuid4().hex}", notice, now_us)
 
 
-def ended_of(answered: Answered) -> Ended:
-    """What becomes of a delivery after an attempt that was made."""
+def _fares(connection: Connection, row: Row[Any], results: Sequence[tuple[int, Result]]) -> str | None:
+    """Write down how an endpoint fares after these; why it is to be disabled, or None."""
+    health = Health(row.failures, row.failing_since_us, row.succeeded_us, row.paused_until_us)
+    reason = None
+    for at_us, result in results:
+        health, reason = after(health, result, at_us)
+        if reason is not None:
+            break
+    took = sum(result.is_success for _, result in results)
+    connection.execute(
+        update(subscriptions)
+        .where(subscriptions.c.subscription_id == row.subscription_id)
+        .values(**asdict(health), sent=subscriptions.c.sent + took)
+    )
+    return reason
+
+
+def ended_of(answered: Answered) -> Ended | None:
+    """What becomes of a delivery after an attempt; None: it was not made."""
     attempt, result, at_us = answered.attempt, answered.result, answered.at_us
-    assert result is not None
+    if result is None:
+        return None
     if result.is_success:
         return _ended(attempt, result, DeliveryState.SENT, None, at_us)
     reason, failures = result.detail or str(result.outcome), attempt.failures + 1

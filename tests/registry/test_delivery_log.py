@@ -111,11 +111,11 @@ def test_messages_and_the_changes_in_them_are_counted(engine: Engine) -> None:
 
 
 def test_a_summary_counts_what_waits_is_due_failed_was_sent_and_is_dead(engine: Engine) -> None:
-    at = endpoint(engine, failures=2, failing_since_us=3, paused_until_us=9)
+    at = endpoint(engine, failures=2, failing_since_us=3, paused_until_us=9, sent=2)
     idle = endpoint(engine, tenant="acme")
     gone = endpoint(engine, state=SubscriptionState.ENDED)
     delivery(engine, at, "a", state=PENDING, due_us=NOW - 5, failures=1)
-    delivery(engine, at, "b", state=SENDING, due_us=NOW - 9)
+    attempt(engine, delivery(engine, at, "b", state=SENDING, due_us=NOW - 9), outcome=None)
     delivery(engine, at, "c", state=PENDING, due_us=NOW + 5)
     for number, state in enumerate((SENT, SENT, DEAD, VOID)):
         delivery(engine, at, f"d{number}", state=state)

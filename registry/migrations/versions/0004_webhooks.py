@@ -10,7 +10,7 @@ down_revision = "0003"
 
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _OPEN = sa.text("outcome IS NULL")
-_PENDING = sa.text("state = 'pending'")
+_PENDING, _DEAD = sa.text("state = 'pending'"), sa.text("state = 'dead'")
 
 
 def upgrade() -> None:
@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("failing_since_us", sa.BigInteger(), nullable=True),
         sa.Column("succeeded_us", sa.BigInteger(), nullable=True),
         sa.Column("paused_until_us", sa.BigInteger(), nullable=False),
+        sa.Column("sent", sa.BigInteger(), server_default="0", nullable=False),
         sa.CheckConstraint("state in ('active', 'disabled', 'ended')", name=op.f("ck_subscriptions_state")),
         sa.PrimaryKeyConstraint("subscription_id", name=op.f("pk_subscriptions")),
         sqlite_autoincrement=True,
@@ -113,6 +114,13 @@ def upgrade() -> None:
             sqlite_where=_PENDING,
             postgresql_where=_PENDING,
         )
+    op.create_index(
+        op.f("ix_deliveries_subscription_id_ended_us"),
+        "deliveries",
+        ["subscription_id", "ended_us"],
+        sqlite_where=_DEAD,
+        postgresql_where=_DEAD,
+    )
     op.create_index(op.f("ix_deliveries_ended_us"), "deliveries", ["ended_us"])
     op.create_index(
         op.f("ix_deliveries_subscription_id_created_us"), "deliveries", ["subscription_id", "created_us"]
