@@ -92,10 +92,12 @@ class Event:
     change: ChangeType
     data: ChangeData
 
-    @cached_property
-    def id(self) -> str:
-        """The same for all endpoints."""
-        return xxhash.xxh3_128_hexdigest(f"{self.podcast_key}:{self.sequence}:{self.detected_us}".encode())
+    def id_for(self, subscription_id: int) -> str:
+        """Of a message that begins with it. Two subscriptions may be told different things of one change, also
+        at one URL, where a receiver drops what has an id it has seen: so theirs differ.
+        """
+        said = f"{subscription_id}:{self.podcast_key}:{self.sequence}:{self.detected_us}"
+        return xxhash.xxh3_128_hexdigest(said.encode())
 
     @property
     def episode_key(self) -> str | None:
@@ -240,8 +242,9 @@ class Composer:
         due_us: int,
         podcast_key: int | None,
     ) -> Message:
+        message_id = f"{kind}_{event.id_for(subscription.subscription_id)}"
         message = Message(
-            subscription.subscription_id, f"{kind}_{event.id}", podcast_key, [event.outbox_id], size, due_us
+            subscription.subscription_id, message_id, podcast_key, [event.outbox_id], size, due_us
         )
         if subscription.state is SubscriptionState.DISABLED:
             message.due_us = message.ended_us = self._now_us

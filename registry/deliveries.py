@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    func,
     insert,
     select,
     tuple_,
@@ -360,14 +362,18 @@ def give_up(connection: Connection, subscription_id: int, now_us: int) -> None:
     )
 
 
-def notify(connection: Connection, tenant: str, message_id: str, notice: Any, now_us: int) -> int:
-    """A notice of ours to all active endpoints of a tenant, whatever their filters; how many."""
-    active = select(subscriptions.c.subscription_id).where(
-        subscriptions.c.tenant == tenant, subscriptions.c.state == SubscriptionState.ACTIVE
+def notify(connection: Connection, tenant: str, but_url: str, notice: Any, now_us: int) -> int:
+    """A notice of ours to the active endpoints of a tenant, whatever their filters: once to each URL but one;
+    how many."""
+    columns = subscriptions.c
+    told = (
+        select(func.min(columns.subscription_id))
+        .where(columns.tenant == tenant, columns.state == SubscriptionState.ACTIVE, columns.url != but_url)
+        .group_by(columns.url)
     )
     rows = [
         {
-            "message_id": message_id,
+            "message_id": f"ntc_{uuid4().hex}",
             "subscription_id": subscription_id,
             "shard": endpoint_shard(subscription_id),
             "outbox_ids": [],
@@ -380,7 +386,7 @@ def notify(connection: Connection, tenant: str, message_id: str, notice: Any, no
             "failures": 0,
             "replays": 0,
         }
-        for subscription_id in connection.scalars(active)
+        for subscription_id in connection.scalars(told)
     ]
     if rows:
         connection.execute(insert(deliveries), rows)

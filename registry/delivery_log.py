@@ -92,9 +92,9 @@ class EndpointSummary:
     reason: str | None
     state_us: int
     waiting: int  # all that is still to be sent, and what is being sent
-    due: int  # … of it, now, and nobody is at it
-    oldest_due_us: int | None  # since when the oldest of those is due
-    next_due_us: int | None  # when the first of what waits goes out, be it overdue
+    due: int  # … of it, what could go out now, and nobody is at it
+    oldest_due_us: int | None  # since when the oldest of those could
+    next_due_us: int | None  # when the first of what waits can go out, be it overdue
     failed: int  # … of what waits: tried before, and tried again
     sent: int  # ever, also what the log has forgotten
     dead: int  # given up, kept for replay
@@ -260,20 +260,38 @@ def summary(
                 for name, value in found.items():
                     if name != "subscription_id":
                         so_far[name] = so_far.get(name, 0) + value if name in _COUNTED else value
-    none = dict.fromkeys(_COUNTED, 0)
-    times = {"oldest_due_us": None, "next_due_us": None}
-    return [
-        EndpointSummary(
-            **dict(row)
-            | times
-            | counts.get(row["subscription_id"], none)
-            | {"state": SubscriptionState(row["state"])}
-        )
-        for row in rows
-    ]
+        heads = dict(connection.execute(_heads()).tuples().all())
+    return [_summary(row, counts.get(row["subscription_id"], {}), heads, now_us) for row in rows]
 
 
-_COUNTED = ("waiting", "due", "failed", "dead")
+def _summary(row: RowMapping, counts: dict[str, Any], heads: dict[int, int], now_us: int) -> EndpointSummary:
+    """What waits can go out unless its endpoint is paused, disabled, or waits for its oldest message."""
+    said = dict.fromkeys(_COUNTED, 0) | dict.fromkeys(_TIMES) | counts
+    values = {name: row[name] for name in EndpointSummary.__dataclass_fields__ if name in row}
+    from_us = max(row["paused_until_us"], heads.get(row["subscription_id"], 0))
+    if row["state"] != SubscriptionState.ACTIVE:
+        said |= {"due": 0, "oldest_due_us": None, "next_due_us": None}
+    elif said["next_due_us"] is not None:
+        said["next_due_us"] = max(said["next_due_us"], from_us)
+        if from_us > now_us:
+            said |= {"due": 0, "oldest_due_us": None}
+        elif said["oldest_due_us"] is not None:
+            said["oldest_due_us"] = max(said["oldest_due_us"], from_us)
+    return EndpointSummary(**values | said | {"state": SubscriptionState(row["state"])})
+
+
+def _heads() -> Select[tuple[int, int]]:
+    """(subscription_id, when its oldest message is due) of the ordered endpoints something waits for."""
+    oldest = (
+        select(func.min(messages.c.delivery_id))
+        .join(subscriptions, subscriptions.c.subscription_id == messages.c.subscription_id)
+        .where(is_pending, subscriptions.c.is_ordered)
+        .group_by(messages.c.subscription_id)
+    )
+    return select(messages.c.subscription_id, messages.c.due_us).where(messages.c.delivery_id.in_(oldest))
+
+
+_COUNTED, _TIMES = ("waiting", "due", "failed", "dead"), ("oldest_due_us", "next_due_us")
 
 
 def _counts(now_us: int) -> tuple[Select[Any], Select[Any], Select[Any]]:

@@ -30,6 +30,7 @@ from orchestration.webhook_checks import CHECKS, endpoints
 from registry.database import connected
 from registry.dead_letters import given_up
 from registry.delivery_log import summary
+from registry.subscriptions import ENDPOINT_SHARDS
 from serving.webhooks.deliver import Delivered, DeliverSettings, ShardDelivered, deliver, send_settings
 
 # A run that sensor or schedule asks for sends to all endpoints. It is one of all partitions: without any,
@@ -67,10 +68,10 @@ def change_webhooks(
     hold(context.run_id, settings)
     how = DeliverSettings(budget_s=DELIVERY_BUDGET_S, send=send_settings(settings))
     delivered = deliver(settings, list(map(int, context.partition_keys)), how)
+    rows = look(settings)
     for shard, of_shard in sorted(delivered.shards.items()):
         if of_shard.sent:
-            context.log_event(materialized(shard, of_shard))
-    rows = look(settings)
+            context.log_event(materialized(shard, of_shard, rows))
     context.log_event(dg.AssetObservation(CHANGE_WEBHOOKS, metadata=told(delivered, rows)))
     if delivered.lost:
         context.log.warning(f"shards another sender took over: {delivered.lost}; it goes on there")
@@ -95,24 +96,31 @@ def look(settings: Settings) -> pl.DataFrame:
         return endpoints(summary(engine, now_us), newly_dead, now_us)
 
 
-def materialized(shard: int, of_shard: ShardDelivered) -> dg.AssetMaterialization:
-    """What the UI shows of a shard of endpoints: what its last run came to."""
+def materialized(shard: int, of_shard: ShardDelivered, rows: pl.DataFrame) -> dg.AssetMaterialization:
+    """What the UI shows of a shard of endpoints: what its last run came to, and what that left."""
+    mine = rows.filter(pl.col("subscription") % ENDPOINT_SHARDS == shard)
+    counts = {"sent": of_shard.sent, "failed": of_shard.failed, "dead": of_shard.dead}
     return dg.AssetMaterialization(
-        CHANGE_WEBHOOKS,
-        partition=f"{shard:02}",
-        metadata={"sent": of_shard.sent, "failed": of_shard.failed, "dead": of_shard.dead},
+        CHANGE_WEBHOOKS, partition=f"{shard:02}", metadata={**counts, **left(mine)}
     )
 
 
 def told(delivered: Delivered, rows: pl.DataFrame) -> dict[str, Any]:
     """Metadata of a run: what it sent, and what its end left."""
-    waits_s = rows["waits_s"].drop_nulls().to_list()
     return {
         **{name: delivered.total(name) for name in ("sent", "failed", "dead")},
         "disabled": len(delivered.disabled),
+        "seconds": round(delivered.seconds, 1),
+        **left(rows),
+    }
+
+
+def left(rows: pl.DataFrame) -> dict[str, Any]:
+    """What still waits for these ENDPOINTS."""
+    waits_s = rows["waits_s"].drop_nulls().to_list()
+    return {
         "due": int(rows["due"].sum()),
         "oldest_due_s": round(max(waits_s, default=0.0), 1),
-        "seconds": round(delivered.seconds, 1),
         "endpoints": dg.MetadataValue.md(markdown(rows, rows=SHOWN_ENDPOINTS)),
     }
 

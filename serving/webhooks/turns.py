@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from operator import itemgetter
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, Row, select, update
 
@@ -130,7 +129,7 @@ def _end(connection: Connection, answered: Sequence[Answered], now_us: int, turn
             turned.disabled.append(row.subscription_id)
             data = DisabledData(subscription=row.subscription_id, url=row.url, reason=reason)
             notice = {"type": _DISABLED, "data": data.model_dump(), "at_us": now_us}
-            deliveries.notify(connection, row.tenant, f"ntc_{uuid4().hex}", notice, now_us)
+            deliveries.notify(connection, row.tenant, row.url, notice, now_us)
 
 
 def _fares(connection: Connection, row: Row[Any], results: Sequence[tuple[int, Result]]) -> str | None:

@@ -119,12 +119,13 @@ def test_minor_changes_are_told_to_those_who_name_one_of_their_fields(
 # --- at once
 
 
-def test_each_change_is_a_message_due_at_once_with_one_id_for_all() -> None:
+def test_each_change_is_a_message_due_at_once_with_an_id_of_its_own_for_each_subscription() -> None:
     events = [event(), event()]
     messages = composed(subscription(1), events).new + composed(subscription(2), events).new
+    again = composed(subscription(1), events).new
     assert [one.due_us for one in messages] == [NOW_US] * 4
-    assert [one.message_id for one in messages[:2]] == [one.message_id for one in messages[2:]]
-    assert len({one.message_id for one in messages}) == 2
+    assert len({one.message_id for one in messages}) == 4
+    assert [one.message_id for one in again] == [one.message_id for one in messages[:2]]
     assert all(one.message_id.startswith("evt_") and len(one.message_id) == 36 for one in messages)
 
 
@@ -210,7 +211,7 @@ def test_changes_until_the_next_time_are_one_batch() -> None:
     (batch,) = composed(subscription(**HOURLY), events).new
     assert batch.outbox_ids == [one.outbox_id for one in events]
     assert (batch.due_us, batch.podcast_key) == (NEXT_HOUR_US, None)
-    assert batch.message_id == f"batch_{events[0].id}"
+    assert batch.message_id == f"batch_{events[0].id_for(batch.subscription_id)}"
 
 
 def test_a_full_batch_is_followed_by_one_at_the_same_time() -> None:

@@ -130,6 +130,25 @@ def test_a_summary_counts_what_waits_is_due_failed_was_sent_and_is_dead(engine: 
     assert [each.subscription_id for each in summary(engine, NOW, subscription_id=at)] == [at]
 
 
+def test_what_waits_is_due_when_it_could_go_out(engine: Engine) -> None:
+    paused = endpoint(engine, paused_until_us=NOW + 7)
+    ordered, other = endpoint(engine, is_ordered=True), endpoint(engine, is_ordered=True)
+    disabled = endpoint(engine, state=SubscriptionState.DISABLED)
+    for at in (paused, ordered, other, disabled):
+        delivery(engine, at, "a", state=PENDING, due_us=NOW + 5 if at == ordered else NOW - 3, failures=1)
+        delivery(engine, at, "b", state=PENDING, due_us=NOW - 9)
+    told = {
+        each.subscription_id: (each.waiting, each.due, each.oldest_due_us, each.next_due_us)
+        for each in summary(engine, NOW)
+    }
+    assert told == {
+        paused: (2, 0, None, NOW + 7),
+        ordered: (2, 0, None, NOW + 5),  # behind its oldest message, which is tried again then
+        other: (2, 2, NOW - 3, NOW - 3),
+        disabled: (2, 0, None, None),
+    }
+
+
 def test_only_leases_that_run_tell_of_a_sender(engine: Engine) -> None:
     leases = ((1, "alive", NOW + 1), (2, "asleep", NOW), (3, None, NOW + 1))
     with writing(engine) as connection:

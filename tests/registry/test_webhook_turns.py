@@ -183,7 +183,8 @@ def test_a_failing_endpoint_is_probed_with_one_message_at_a_time(engine: Engine)
 
 
 def test_gone_disables_at_once_keeps_what_waits_and_tells_the_tenants_other_endpoints(engine: Engine) -> None:
-    one, other, strange = endpoint(engine), endpoint(engine), endpoint(engine, tenant="b")
+    one, same = endpoint(engine), endpoint(engine)  # two subscriptions of one URL
+    other, strange = endpoint(engine, url="https://b.example"), endpoint(engine, url="u", tenant="b")
     waiting(engine, one, 12)
     sender = Sender(engine).take()
     begun = sender.turn().begun
@@ -197,7 +198,7 @@ def test_gone_disables_at_once_keeps_what_waits_and_tells_the_tenants_other_endp
         states = set(connection.scalars(select(table.c.state).where(table.c.subscription_id == one)))
     assert states == {"dead"}
     (notice,) = turned.begun
-    assert notice.subscription.subscription_id == other != strange
+    assert notice.subscription.subscription_id == other not in (same, strange)
     assert notice.notice["type"] == "subscription.disabled"
     assert notice.notice["data"]["subscription"] == one
 
