@@ -93,8 +93,10 @@ class Event:
     data: ChangeData
 
     def id_for(self, subscription_id: int) -> str:
-        """Of a message that begins with it. Two subscriptions may be told different things of one change, at one
-        URL, too, where a receiver drops what has an id it has seen: so theirs differ.
+        """Of a message that begins with it.
+
+        Two subscriptions may be told different things of one change, and a receiver drops what has an id it
+        has seen: theirs differ, at one URL, too.
         """
         said = f"{subscription_id}:{self.podcast_key}:{self.sequence}:{self.detected_us}"
         return xxhash.xxh3_128_hexdigest(said.encode())

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
+from operator import itemgetter
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +19,6 @@ from sqlalchemy import (
     Connection,
     Engine,
     Row,
-    Select,
     and_,
     bindparam,
     case,
@@ -35,6 +36,7 @@ from registry.leases import Lease, taken
 from registry.subscriptions import (
     ENDPOINT_DISABLED,
     ENDPOINT_SHARDS,
+    UNSUBSCRIBED,
     Subscription,
     endpoint_shard,
     subscription_of,
@@ -50,7 +52,8 @@ from registry.tables import (
     subscriptions,
 )
 
-_FORGET_AT_A_TIME = 5_000
+FORGET_AT_A_TIME = 1_000
+_GIVEN_UP = {SubscriptionState.DISABLED: ENDPOINT_DISABLED, SubscriptionState.ENDED: UNSUBSCRIBED}
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Attempt:
     message_id: str
     subscription: Subscription
     failures: int  # of the delivery, before this attempt
+    begun_us: int
     changes: tuple[Change, ...] = field(repr=False)
     notice: Any = field(repr=False)  # {"type", "data"}, instead of changes
 
@@ -154,20 +158,37 @@ def still_ours(connection: Connection, held: Sequence[Lease]) -> set[int]:
     return set(connection.scalars(ours))
 
 
-def interrupt(connection: Connection, shards: Collection[int], outcome: str) -> int:
+def interrupt(connection: Connection, shards: Collection[int], outcome: str, now_us: int) -> int:
     """End the attempts that a sender before us left open: their deliveries are due again as they were.
 
     Whether their requests arrived nobody knows; the next ones have the same webhook-id.
     """
     is_left = and_(attempts.c.outcome.is_(None), attempts.c.shard.in_(shards))
     left = set(connection.scalars(select(attempts.c.delivery_id).where(is_left)))
-    if not left:
-        return 0
-    connection.execute(update(attempts).where(is_left).values(outcome=outcome))
-    for some in batches(sorted(left), PARAMETERS):
-        stays = and_(deliveries.c.delivery_id.in_(some), deliveries.c.state == DeliveryState.SENDING)
-        connection.execute(update(deliveries).where(stays).values(state=DeliveryState.PENDING))
+    if left:
+        connection.execute(update(attempts).where(is_left).values(outcome=outcome))
+        _wait_again(connection, left, now_us)
     return len(left)
+
+
+def _wait_again(connection: Connection, delivery_ids: Collection[int], now_us: int, **values: Any) -> None:
+    """What was being sent waits again, unless its endpoint is not sent to any more."""
+    for some in batches(sorted(delivery_ids), PARAMETERS):
+        mine = deliveries.c.delivery_id.in_(some)
+        out = update(deliveries).where(mine, deliveries.c.state == DeliveryState.SENDING)
+        connection.execute(out.values(state=DeliveryState.PENDING, **values))
+        _give_up(connection, mine, now_us)
+
+
+def _give_up(connection: Connection, which: ColumnElement[bool], now_us: int) -> None:
+    """Of these, what waits for an endpoint that is not sent to any more is kept for a replay alone."""
+    for state, reason in (
+        (SubscriptionState.DISABLED, ENDPOINT_DISABLED),
+        (SubscriptionState.ENDED, UNSUBSCRIBED),
+    ):
+        of = select(subscriptions.c.subscription_id).where(subscriptions.c.state == state)
+        waits = update(deliveries).where(which, is_pending, deliveries.c.subscription_id.in_(of))
+        connection.execute(waits.values(state=DeliveryState.DEAD, reason=reason, ended_us=now_us))
 
 
 def ready(connection: Connection, shards: Collection[int], now_us: int) -> list[Subscription]:
@@ -192,13 +213,11 @@ def begin(
     """Begin attempts of what is due, for each endpoint as many as it has room for; in order, where it is
     ordered: then nothing goes before the oldest, also where that one waits for a retry.
     """
-    chosen: list[tuple[Subscription, Row[Any]]] = []
-    for subscription, room in rooms:
-        rows = connection.execute(_next_ones(subscription, now_us).limit(room)).all()
-        if subscription.is_ordered:
-            late = next((place for place, row in enumerate(rows) if row.due_us > now_us), len(rows))
-            rows = rows[:late]
-        chosen += [(subscription, row) for row in rows]
+    chosen = [
+        (subscription, row)
+        for subscription, room in rooms
+        for row in _next_ones(connection, subscription, room, now_us)
+    ]
     if not chosen:
         return []
     changes = _changes(connection, {number for _, row in chosen for number in row.outbox_ids})
@@ -209,6 +228,7 @@ def begin(
             message_id=row.message_id,
             subscription=subscription,
             failures=row.failures,
+            begun_us=now_us,
             changes=tuple(changes[number] for number in row.outbox_ids if number in changes),
             notice=row.notice,
         )
@@ -236,15 +256,25 @@ def begin(
     return begun
 
 
-def _next_ones(subscription: Subscription, now_us: int) -> Select[Any]:
-    waiting = select(deliveries).where(
-        deliveries.c.subscription_id == subscription.subscription_id, is_pending
-    )
-    if subscription.is_ordered:
-        return waiting.order_by(deliveries.c.delivery_id)
-    return waiting.where(deliveries.c.due_us <= now_us).order_by(
-        deliveries.c.due_us, deliveries.c.delivery_id
-    )
+def _next_ones(
+    connection: Connection, subscription: Subscription, room: int, now_us: int
+) -> Sequence[Row[Any]]:
+    """Locked, so that nobody adds to them or gives them up meanwhile; what others have locked is left to the
+    next turn.
+    """
+    mine = (deliveries.c.subscription_id == subscription.subscription_id, is_pending)
+    if not subscription.is_ordered:
+        first = select(deliveries).where(*mine, deliveries.c.due_us <= now_us)
+        order = (deliveries.c.due_us, deliveries.c.delivery_id)
+        return connection.execute(first.order_by(*order).limit(room).with_for_update(skip_locked=True)).all()
+    oldest = select(deliveries.c.delivery_id).where(*mine).order_by(deliveries.c.delivery_id).limit(room)
+    ids = list(connection.scalars(oldest))
+    locked = select(deliveries).where(deliveries.c.delivery_id.in_(ids), is_pending)
+    found = connection.execute(
+        locked.order_by(deliveries.c.delivery_id).with_for_update(skip_locked=True)
+    ).all()
+    is_next = (row.delivery_id == key and row.due_us <= now_us for row, key in zip(found, ids, strict=False))
+    return [row for row, _ in takewhile(itemgetter(1), zip(found, is_next, strict=False))]
 
 
 def _changes(connection: Connection, outbox_ids: Collection[int]) -> dict[int, Change]:
@@ -258,15 +288,15 @@ def _changes(connection: Connection, outbox_ids: Collection[int]) -> dict[int, C
 
 
 def interrupt_all_but(
-    connection: Connection, owner: str, known: Collection[tuple[int, int]], outcome: str
+    connection: Connection, owner: str, known: Collection[tuple[int, int]], outcome: str, now_us: int
 ) -> None:
     """End the attempts that are open and ours and that we do not know of: begun by a transaction that seemed
     to fail."""
-    for delivery_id, number in open_of(connection, owner) - set(known):
+    unknown = open_of(connection, owner) - set(known)
+    for delivery_id, number in unknown:
         which = and_(attempts.c.delivery_id == delivery_id, attempts.c.number == number)
         connection.execute(update(attempts).where(which).values(outcome=outcome))
-        stays = and_(deliveries.c.delivery_id == delivery_id, deliveries.c.state == DeliveryState.SENDING)
-        connection.execute(update(deliveries).where(stays).values(state=DeliveryState.PENDING))
+    _wait_again(connection, {delivery_id for delivery_id, _ in unknown}, now_us)
 
 
 def open_of(connection: Connection, owner: str) -> set[tuple[int, int]]:
@@ -275,6 +305,15 @@ def open_of(connection: Connection, owner: str) -> set[tuple[int, int]]:
         attempts.c.outcome.is_(None), attempts.c.owner == owner
     )
     return set(connection.execute(mine).tuples())
+
+
+def inactive(connection: Connection, subscription_ids: Collection[int]) -> set[int]:
+    """Those of them that are not sent to any more."""
+    found: set[int] = set()
+    for some in batches(sorted(subscription_ids), PARAMETERS):
+        which = (subscriptions.c.subscription_id.in_(some), subscriptions.c.state != SubscriptionState.ACTIVE)
+        found |= set(connection.scalars(select(subscriptions.c.subscription_id).where(*which)))
+    return found
 
 
 def end(connection: Connection, ended: Sequence[Ended], now_us: int) -> None:
@@ -318,7 +357,7 @@ def end(connection: Connection, ended: Sequence[Ended], now_us: int) -> None:
     )
 
 
-def give_back(connection: Connection, unsent: Sequence[Attempt]) -> None:
+def give_back(connection: Connection, unsent: Sequence[Attempt], now_us: int) -> None:
     """Attempts that are open and ours and were not made after all: as if never begun."""
     if not unsent:
         return
@@ -328,12 +367,8 @@ def give_back(connection: Connection, unsent: Sequence[Attempt]) -> None:
         ),
         [{"of": attempt.delivery_id, "nth": attempt.number} for attempt in unsent],
     )
-    connection.execute(
-        update(deliveries)
-        .where(deliveries.c.delivery_id == bindparam("of"))
-        .values(state=DeliveryState.PENDING, attempts=deliveries.c.attempts - 1),
-        [{"of": attempt.delivery_id} for attempt in unsent],
-    )
+    one_less = deliveries.c.attempts - 1
+    _wait_again(connection, {attempt.delivery_id for attempt in unsent}, now_us, attempts=one_less)
 
 
 def disable(connection: Connection, subscription_id: int, reason: str, now_us: int) -> bool:
@@ -354,12 +389,8 @@ def disable(connection: Connection, subscription_id: int, reason: str, now_us: i
 
 
 def give_up(connection: Connection, subscription_id: int, now_us: int) -> None:
-    """What waits for an endpoint that is not sent to any more is kept for a replay alone."""
-    connection.execute(
-        update(deliveries)
-        .where(deliveries.c.subscription_id == subscription_id, is_pending)
-        .values(state=DeliveryState.DEAD, reason=ENDPOINT_DISABLED, ended_us=now_us)
-    )
+    """What waits for an endpoint that is not active is kept for a replay alone."""
+    _give_up(connection, deliveries.c.subscription_id == subscription_id, now_us)
 
 
 def notify(connection: Connection, tenant: str, but_url: str, notice: Any, now_us: int) -> int:
@@ -396,15 +427,12 @@ def notify(connection: Connection, tenant: str, but_url: str, notice: Any, now_u
 # --- housekeeping
 
 
-def forget(engine: Engine, before_us: int) -> int:
-    """Remove deliveries that ended before then, their attempts, and changes nobody else waits for."""
-    forgotten = 0
-    while True:
-        with writing(engine) as connection:
-            count = _forget_some(connection, before_us)
-        forgotten += count
-        if count < _FORGET_AT_A_TIME:
-            return forgotten
+def forget(engine: Engine, before_us: int) -> bool:
+    """Remove deliveries that ended before then, their attempts, and changes nobody else waits for; a bounded
+    number of them. False: there are more.
+    """
+    with writing(engine) as connection:
+        return _forget_some(connection, before_us) < FORGET_AT_A_TIME
 
 
 def _forget_some(connection: Connection, before_us: int) -> int:
@@ -412,7 +440,7 @@ def _forget_some(connection: Connection, before_us: int) -> int:
         select(deliveries.c.delivery_id, deliveries.c.outbox_ids, deliveries.c.ended_us)
         .where(deliveries.c.ended_us < before_us)
         .order_by(deliveries.c.ended_us)
-        .limit(_FORGET_AT_A_TIME)
+        .limit(FORGET_AT_A_TIME)
     )
     rows = connection.execute(old).tuples().all()
     for some in batches([delivery_id for delivery_id, _, _ in rows], PARAMETERS):

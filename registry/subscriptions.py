@@ -51,6 +51,7 @@ class Subscription:
     created_us: int
     failures: int
     failing_since_us: int | None
+    failed_us: int | None
     succeeded_us: int | None
     paused_until_us: int
 
@@ -149,7 +150,8 @@ def rotate(engine: Engine, subscription_id: int, now_us: int, secret: str | None
 
 
 def resume(engine: Engine, subscription_id: int, now_us: int) -> Subscription:
-    """A disabled one is active again, as if it had never failed; what is dead stays so until it is replayed.
+    """A disabled one is active again, and a paused one is paused no more, as if it had never failed; what is
+    dead stays so until it is replayed.
 
     Raises UnknownSubscription.
     """
@@ -162,10 +164,9 @@ def resume(engine: Engine, subscription_id: int, now_us: int) -> Subscription:
                 state=SubscriptionState.ACTIVE,
                 reason=None,
                 state_us=now_us,
-                failures=0,
-                failing_since_us=None,
-                paused_until_us=0,
             )
+        never = {"failures": 0, "failing_since_us": None, "failed_us": None, "paused_until_us": 0}
+        _change(connection, subscription_id, **never)
         return _one(connection, subscription_id)
 
 
@@ -180,7 +181,11 @@ def _one(connection: Connection, subscription_id: int, is_locked: bool = False) 
     row = None
     if 0 < subscription_id <= _MAX_ID:
         query: Select[Any] = select(subscriptions).where(subscriptions.c.subscription_id == subscription_id)
-        row = connection.execute(query.with_for_update() if is_locked else query).mappings().one_or_none()
+        row = (
+            connection.execute(query.with_for_update(key_share=True) if is_locked else query)
+            .mappings()
+            .one_or_none()
+        )
     if row is None:
         raise UnknownSubscription(f"there is no subscription {subscription_id}")
     return subscription_of(row)

@@ -211,8 +211,9 @@ subscriptions = Table(
     Column("reason", Text),  # of a state other than active
     Column("state_us", BigInteger, nullable=False),  # since when
     Column("created_us", BigInteger, nullable=False),
-    Column("failures", Integer, nullable=False),  # attempts in a row
+    Column("failures", Integer, nullable=False),  # in a row, as serving.webhooks.breaker counts them
     Column("failing_since_us", BigInteger),  # the first of them
+    Column("failed_us", BigInteger),  # the last of them
     Column("succeeded_us", BigInteger),  # the last success
     Column("paused_until_us", BigInteger, nullable=False),  # by Retry-After, or because it fails
     Column("sent", BigInteger, nullable=False, server_default="0"),  # messages it took, ever

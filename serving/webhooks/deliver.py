@@ -32,6 +32,7 @@ _FORGET_EVERY_S = 3600.0
 _GATHER_S = 0.05  # answers that come this close together are written in one transaction
 SOON_S = 10.0  # a run waits for what is due so soon, a retry or a digest: the next one takes as long to start
 _AGAIN_S = 1.0  # after the registry failed
+_MOST_ERRORS = 3  # of the registry in a row, of a sender with a budget
 
 
 @dataclass(frozen=True)
@@ -119,23 +120,28 @@ class _Sending:
         self._lanes: Lanes
         self._began_s = time.monotonic()
         self._leased_s = self._forgot_s = -1e9
-        self._is_unsure = False
+        self._is_unsure, self._errors = False, 0
         self.delivered = Delivered()
 
     async def run(self) -> None:
         """Until the budget or the work is over, or it is stopped; then the requests that are out are waited
         for and the shards given back."""
         async with Sender(self._how.send) as sender:
-            self._lanes = Lanes(sender, self._clock)
+            self._lanes = Lanes(sender, self._clock, self._is_ours)
             try:
                 while not self._is_over():
                     turned = await self._turn()
                     if self._is_done(turned):
                         break
-                    await self._rest(turned)
+                    await self._rest()
             finally:
                 await self._finish()
                 self.delivered.seconds = time.monotonic() - self._began_s
+
+    def _is_ours(self, attempt: deliveries.Attempt) -> bool:
+        """Whether no other sender can have its shard: else it may send what we are about to."""
+        shard, now_us = attempt.subscription.shard, self._clock()
+        return any(lease.shard == shard and lease.expires_us > now_us for lease in self._held)
 
     def _is_over(self) -> bool:
         budget_s = self._how.budget_s
@@ -153,39 +159,40 @@ class _Sending:
         due = deliveries.next_due(self._engine, [lease.shard for lease in self._held])
         return due is None or due > soon_us
 
-    async def _rest(self, turned: Turned) -> None:
+    async def _rest(self) -> None:
         """Until answers are there or it is time to look again."""
-        if turned.begun:
-            await asyncio.sleep(0)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._lanes.wake.wait(), self._how.poll_s)
             await asyncio.sleep(_GATHER_S)
         self._lanes.wake.clear()
 
-    async def _turn(self) -> Turned:
+    async def _turn(self, may_begin: bool = True) -> Turned:
         answered, self._lanes.answered = self._lanes.answered, []
         try:
-            turned = await asyncio.to_thread(self._write, answered, dict(self._lanes.in_flight), True)
+            turned = await asyncio.to_thread(self._write, answered, dict(self._lanes.in_flight), may_begin)
         except SQLAlchemyError:
             self._lanes.answered = answered + self._lanes.answered  # their answers are not lost
             self._is_unsure = True
-            if self._how.budget_s is not None:
+            self._errors += 1
+            if self._how.budget_s is not None and self._errors >= _MOST_ERRORS:
                 raise
             await asyncio.sleep(_AGAIN_S)
             return Turned()
+        self._errors = 0
         self._count(turned)
+        self._lanes.inactive = turned.inactive
         self._lanes.take(turned.begun)
         return turned
 
     def _write(self, answered: list[Answered], in_flight: dict[int, int], may_begin: bool) -> Turned:
         """In a thread of its own: what waits for the registry, holding up no request."""
-        if may_begin:
-            self._keep_shards()
+        self._keep_shards(may_begin)
         if self._is_unsure:
             self._settle(answered)
         if not (answered or (may_begin and self._has_room(in_flight))):
-            return Turned()
-        turned = turn(self._engine, self._held, answered, in_flight, self._clock(), may_begin)
+            return Turned(inactive=self._lanes.inactive)
+        out = self._lanes.requests
+        turned = turn(self._engine, self._held, answered, in_flight, self._clock(), may_begin, out)
         self._held = [lease for lease in self._held if lease.shard not in turned.lost]
         return turned
 
@@ -193,7 +200,7 @@ class _Sending:
         """Whether something is due that could be begun."""
         shards = [lease.shard for lease in self._held]
         return any(
-            room_of(each, in_flight.get(each.subscription_id, 0)) > 0
+            room_of(each, in_flight.get(each.subscription_id, 0), self._lanes.requests) > 0
             for each in deliveries.waited_for(self._engine, shards, self._clock())
         )
 
@@ -201,10 +208,12 @@ class _Sending:
         """After a transaction of which we do not know whether it was committed: what it may have begun."""
         known = self._lanes.out | {(each.attempt.delivery_id, each.attempt.number) for each in answered}
         with writing(self._engine) as connection:
-            deliveries.interrupt_all_but(connection, self._owner, known, str(Outcome.INTERRUPTED))
+            deliveries.interrupt_all_but(
+                connection, self._owner, known, str(Outcome.INTERRUPTED), self._clock()
+            )
         self._is_unsure = False
 
-    def _keep_shards(self) -> None:
+    def _keep_shards(self, may_take: bool) -> None:
         """Renew what is ours in time, take what is free, forget what is old."""
         now_s = time.monotonic()
         if now_s - self._leased_s < self._how.lease_s / 4:
@@ -216,11 +225,11 @@ class _Sending:
         self.delivered.lost += sorted(lost)
         self._held = kept
         missing = [shard for shard in self._wanted if shard not in {lease.shard for lease in kept}]
-        if missing and not lost:
+        if missing and not lost and may_take:
             self._take(missing, now_us)
-        if self._held and now_s - self._forgot_s > _FORGET_EVERY_S:
+        is_time = bool(self._held) and now_s - self._forgot_s > _FORGET_EVERY_S
+        if is_time and deliveries.forget(self._engine, now_us - self._keep_us):
             self._forgot_s = now_s
-            deliveries.forget(self._engine, now_us - self._keep_us)
 
     def _take(self, shards: Sequence[int], now_us: int) -> None:
         taken = leases.claim(
@@ -231,15 +240,20 @@ class _Sending:
         # Whose attempts are open there is dead, or finds its lease lost: its requests may have arrived.
         with writing(self._engine) as connection:
             ours = deliveries.still_ours(connection, taken)
-            self.delivered.interrupted += deliveries.interrupt(connection, ours, str(Outcome.INTERRUPTED))
+            interrupted = deliveries.interrupt(connection, ours, str(Outcome.INTERRUPTED), now_us)
+            self.delivered.interrupted += interrupted
         self._held += [lease for lease in taken if lease.shard in ours]
         self.delivered.held = max(self.delivered.held, len(self._held))
 
     async def _finish(self) -> None:
-        await self._lanes.end()
-        with suppress(SQLAlchemyError):  # the attempts stay open: the next sender finds them
-            turned = await asyncio.to_thread(self._write, self._lanes.answered, {}, False)
-            self._count(turned)
+        """The requests that are out are waited for, their shards kept and their answers written."""
+        self._lanes.end()
+        while self._lanes.is_busy:
+            await self._rest()
+            with suppress(SQLAlchemyError):
+                await self._turn(may_begin=False)
+        with suppress(SQLAlchemyError):  # else the attempts stay open: the next sender finds them
+            await self._turn(may_begin=False)
             leases.release(self._engine, self._held)
 
     def _count(self, turned: Turned) -> None:

@@ -43,8 +43,8 @@ class Result:
 
     @property
     def is_failure(self) -> bool:
-        """Counts against the endpoint and the message: an interrupted attempt is our own doing."""
-        return self.outcome not in (Outcome.SENT, Outcome.INTERRUPTED)
+        """Counts against the endpoint: what was interrupted, or could not be written, is our own doing."""
+        return self.outcome not in (Outcome.SENT, Outcome.INTERRUPTED, Outcome.NOT_SENT)
 
 
 def printable(text: str, most: int) -> str:

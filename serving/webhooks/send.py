@@ -22,6 +22,7 @@ from ingest.feeds.urls import BadFeedUrl, feed_url, host_of, without_credentials
 from ingest.web import retry_after_s, user_agent
 from serving.webhooks.outcomes import Outcome, Result, printable
 
+CONNECTIONS = 500
 _DETAIL_CHARS = 300
 _IDLE_CONNECTIONS = 100
 # Many servers close a connection that was idle for 5 s (Node, uvicorn); a request must not meet that.
@@ -51,7 +52,7 @@ class SendSettings:
     connect_s: float = 5
     body_s: float = 2  # for the answer's body, after its head
     max_answer_bytes: int = 1000
-    connections: int = 500  # requests at a time, over all endpoints; whoever comes then waits
+    connections: int = CONNECTIONS  # requests at a time, over all endpoints; whoever comes then waits
     names_s: float = 60  # how long a name's addresses are used
     contact: str = ""  # URL or e-mail address for the User-Agent
     test_hosts: frozenset[str] = frozenset()  # names, addresses and networks that may be private

@@ -6,16 +6,19 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from registry import deliveries
+from registry.database import writing
 from registry.deliveries import Attempt
-from registry.subscriptions import ENDPOINT_SHARDS, get
+from registry.subscriptions import ENDPOINT_SHARDS, get, resume
+from registry.subscriptions import end as unsubscribe
 from registry.tables import DeliveryState, SubscriptionState, attempts
 from registry.tables import deliveries as table
 from serving.webhooks.outcomes import Outcome, Result
 from serving.webhooks.schedule import MAX_FAILURES, RETRY_DELAYS_S, retry_delay_us
-from serving.webhooks.turns import IN_FLIGHT, IN_ORDER
+from serving.webhooks.send import CONNECTIONS
+from serving.webhooks.turns import IN_FLIGHT, IN_ORDER, room_of
 from tests.registry.webhook_rows import change, delivery, endpoint
 from tests.registry.webhook_sender import DAY, H, S, Sender
 
@@ -168,10 +171,14 @@ def test_retry_after_pauses_the_whole_endpoint(engine: Engine) -> None:
 
 def test_a_failing_endpoint_is_probed_with_one_message_at_a_time(engine: Engine) -> None:
     one = endpoint(engine)
-    waiting(engine, one, 20)
+    waiting(engine, one, 60)
     sender = Sender(engine).take()
-    sender.answer(sender.turn().begun, BROKEN)
-    assert sender.turn().begun == []
+    at_a_time = []
+    while begun := sender.turn().begun:
+        at_a_time.append(len(begun))
+        sender.answer(begun, BROKEN)
+        sender.now_us += S
+    assert at_a_time == [8, 4, 2, 1, 1]  # each time it failed once, whatever was out
     waited = get(engine, one).paused_until_us - sender.now_us
     assert waited > 0
     sender.now_us += waited
@@ -233,8 +240,78 @@ def test_what_ended_long_ago_is_forgotten_with_its_changes_but_none_that_others_
         engine, other, "batch_1", [shared], created_us=15, state=DeliveryState.PENDING, due_us=DAY
     )
     kept = delivery(engine, one, "evt_3", [young], created_us=40, ended_us=50)
-    assert deliveries.forget(engine, 30) == 2
+    assert deliveries.forget(engine, 30)
     with engine.connect() as connection:
         assert set(connection.scalars(select(table.c.delivery_id))) == {digest, kept}
         numbers = set(connection.scalars(select(deliveries.outbox.c.sequence)))
     assert numbers == {1, 3}
+
+
+def test_a_message_that_another_transaction_adds_to_goes_out_with_what_it_adds(
+    engine: Engine, backend: str
+) -> None:
+    if backend == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    one, ordered = endpoint(engine), endpoint(engine, is_ordered=True)
+    sender = Sender(engine).take()
+    for at in (one, ordered):
+        (first,) = waiting(engine, at)
+        more = change(engine, at, 2)
+        with writing(engine) as handing_over:
+            row_of = table.c.delivery_id == first
+            held = handing_over.execute(select(table).where(row_of).with_for_update()).one()
+            handing_over.execute(update(table).where(row_of).values(outbox_ids=[*held.outbox_ids, more]))
+            assert sender.turn().begun == []
+        (begun,) = sender.turn().begun
+        assert [each.sequence for each in begun.changes] == [1, 2]
+
+
+def test_what_was_out_when_its_endpoint_was_unsubscribed_does_not_wait_for_ever(engine: Engine) -> None:
+    one = endpoint(engine)
+    first, second = waiting(engine, one, 2)
+    killed = Sender(engine, name="killed").take(ttl_s=1)
+    killed.turn()
+    unsubscribe(engine, one, killed.now_us)
+    sender = Sender(engine, killed.now_us + 2 * S).take()
+    assert sender.turn().begun == []
+    assert [(row(engine, each).state, row(engine, each).reason) for each in (first, second)] == [
+        ("dead", "unsubscribed")
+    ] * 2
+
+
+def test_a_slow_rate_is_kept_by_whoever_sends(engine: Engine) -> None:
+    one = endpoint(engine, rate_per_s=0.02)
+    waiting(engine, one, 3)
+    sender = Sender(engine).take()
+    begun = sender.turn().begun
+    assert len(begun) == 1
+    sender.answer(begun, OK)
+    assert sender.turn().begun == []
+    assert get(engine, one).paused_until_us == sender.now_us + 50 * S
+
+
+def test_slow_endpoints_leave_room_for_others(engine: Engine) -> None:
+    one = get(engine, endpoint(engine))
+    assert [room_of(one, 0, out) for out in (0, CONNECTIONS // 2, CONNECTIONS)] == [IN_FLIGHT, 2, 1]
+    assert room_of(one, 2, CONNECTIONS // 2) == 0
+
+
+def test_of_more_endpoints_than_a_turn_takes_each_has_its_turn(engine: Engine) -> None:
+    ids = [endpoint(engine) for _ in range(230)]
+    for one in ids:
+        waiting(engine, one, 6)
+    sender, seen = Sender(engine).take(), set()
+    for _ in range(12):
+        begun = sender.turn().begun
+        seen |= {each.subscription.subscription_id for each in begun}
+        sender.answer(begun, OK)
+    assert seen == set(ids)
+
+
+def test_resuming_lifts_a_pause(engine: Engine) -> None:
+    one = endpoint(engine, paused_until_us=2_000 * DAY, failures=7, failed_us=1)
+    waiting(engine, one)
+    sender = Sender(engine).take()
+    assert sender.turn().begun == []
+    resume(engine, one, sender.now_us)
+    assert len(sender.turn().begun) == 1

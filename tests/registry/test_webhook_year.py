@@ -158,7 +158,7 @@ def test_a_year_of_outages_goes_as_documented_and_loses_nothing(tmp_path: Path, 
 
 def went_as_documented(one: Endpoint, by_id: dict[int, Any], log: list[Any]) -> None:
     """Reads the log beside the tables of docs/webhooks.md."""
-    streak, since_us, paused_us, last_us = 0, 0, 0, 0
+    streak, since_us, paused_us, last_us, failed_us = 0, 0, 0, 0, 0
     failures: dict[int, int] = defaultdict(int)
     due_us = {row.delivery_id: row.created_us for row in by_id.values() if row.podcast_key}
     resumed, disabled = list(one.resumed_us), list(one.disabled_us)
@@ -181,10 +181,15 @@ def went_as_documented(one: Endpoint, by_id: dict[int, Any], log: list[Any]) -> 
             paused_us = 0 if streak >= PROBE_AFTER else paused_us
             streak = 0
             continue
-        streak += 1
-        since_us = at_us if streak == 1 else since_us
+        is_counted = at_us > failed_us  # else it was out already when another failed
+        streak, failed_us = streak + is_counted, at_us
+        since_us = at_us if streak == 1 and is_counted else since_us
         asked_us = 600 * S if row.outcome == "busy" else 0
-        rest_us = PAUSES_S[min(streak - PROBE_AFTER, len(PAUSES_S) - 1)] * S if streak >= PROBE_AFTER else 0
+        rest_us = (
+            PAUSES_S[min(streak - PROBE_AFTER, len(PAUSES_S) - 1)] * S
+            if streak >= PROBE_AFTER and is_counted
+            else 0
+        )
         paused_us = max(paused_us, at_us + max(asked_us, rest_us) if asked_us or rest_us else 0)
         failures[key] += 1
         if failures[key] < MAX_FAILURES:

@@ -33,7 +33,7 @@ class Sender:
         )
         with writing(self.engine) as connection:
             shards = [lease.shard for lease in self.held]
-            deliveries.interrupt(connection, shards, str(Outcome.INTERRUPTED))
+            deliveries.interrupt(connection, shards, str(Outcome.INTERRUPTED), self.now_us)
         return self
 
     def turn(self, in_flight: dict[int, int] | None = None) -> Turned:

@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("failing_since_us", sa.BigInteger(), nullable=True),
+        sa.Column("failed_us", sa.BigInteger(), nullable=True),
         sa.Column("succeeded_us", sa.BigInteger(), nullable=True),
         sa.Column("paused_until_us", sa.BigInteger(), nullable=False),
         sa.Column("sent", sa.BigInteger(), server_default="0", nullable=False),

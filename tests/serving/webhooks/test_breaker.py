@@ -8,14 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.webhooks.breaker import PROBE_AFTER, Health, after
+from serving.webhooks import breaker
+from serving.webhooks.breaker import PROBE_AFTER, Health
 from serving.webhooks.outcomes import Outcome, Result
 
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
 SENT = Result(Outcome.SENT, 200)
 BROKEN = Result(Outcome.SERVER_ERROR, 500, detail="500 Internal Server Error")
-FAILURES = [outcome for outcome in Outcome if outcome not in (Outcome.SENT, Outcome.INTERRUPTED)]
+OURS = (Outcome.INTERRUPTED, Outcome.NOT_SENT)  # our own doing
+FAILURES = [outcome for outcome in Outcome if outcome not in (Outcome.SENT, *OURS)]
+
+
+def after(
+    health: Health, result: Result, now_us: int, begun_us: int | None = None
+) -> tuple[Health, str | None]:
+    """Of a request made at once, unless told otherwise."""
+    return breaker.after(health, result, now_us, now_us if begun_us is None else begun_us)
 
 
 def failed(times: int, gap_us: int = SECOND_US) -> tuple[Health, int]:
@@ -116,3 +125,17 @@ def test_whatever_happens_the_health_is_sound(story: list[tuple[Result, int]]) -
             assert (health.paused_until_us > now_us) or (len(run) < PROBE_AFTER)
         else:
             assert reason is None
+
+
+def test_requests_that_were_out_when_one_failed_do_not_count_again() -> None:
+    health, _ = after(Health(), BROKEN, DAY_US)
+    for number in range(1, 8):
+        health, _ = after(health, BROKEN, DAY_US + number, begun_us=DAY_US - number)
+    assert (health.failures, health.paused_until_us, health.failed_us) == (1, 0, DAY_US)
+    health, _ = after(health, BROKEN, DAY_US + 9, begun_us=DAY_US + 8)
+    assert health.failures == 2
+
+
+def test_a_message_that_could_not_be_written_says_nothing_of_its_endpoint() -> None:
+    health, _ = after(Health(), BROKEN, DAY_US)
+    assert after(health, Result(Outcome.NOT_SENT), DAY_US + 1) == (health, None)

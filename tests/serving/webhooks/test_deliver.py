@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +21,17 @@ from sqlalchemy import Engine, func, select
 
 from earshot.made_up.webhooks.endpoints import Behaviour, Endpoint
 from earshot.made_up.webhooks.receiver import Receiving, receiving
+from ingest.lake import utc_now_us
 from ingest.settings import Settings
+from registry import leases
 from registry.database import connected
+from registry.deliveries import Attempt
 from registry.subscriptions import get
-from registry.tables import attempts, deliveries
+from registry.tables import attempts, deliveries, endpoint_leases
 from serving.webhooks.deliver import Delivered, DeliverSettings, deliver
-from serving.webhooks.send import SendSettings
+from serving.webhooks.lanes import Lanes
+from serving.webhooks.send import Sender, SendSettings
+from serving.webhooks.turns import turn
 from tests.registry.webhook_rows import SECRET, change, delivery, endpoint
 
 SHARDS = range(16)
@@ -217,3 +226,50 @@ def test_an_endpoints_rate_is_kept(tmp_path: Path, rate: float) -> None:
         at_us = sorted(each.at_us for each in receiver.received())
     assert len(at_us) == 11
     assert at_us[-1] - at_us[0] >= 10 / rate * 1e6 * 0.9
+
+
+def test_a_sender_that_ends_keeps_its_shards_until_the_last_answer(tmp_path: Path) -> None:
+    with world(tmp_path, {"hang": Endpoint(Behaviour.HANG, (SECRET,))}) as (settings, engine, receiver):
+        told(engine, endpoint(engine, url=receiver.url("hang")), 1)
+        how = replace(quick(timeout_s=4), budget_s=None, lease_s=0.8)
+        stop = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            ending = pool.submit(deliver, settings, SHARDS, how, stop)
+            until = time.monotonic() + PATIENCE_S
+            while not receiver.received():
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            stop.set()
+            other = deliver(settings, SHARDS, replace(how, budget_s=2))
+            ending.result(timeout=PATIENCE_S)
+        with engine.connect() as connection:
+            outcomes = list(connection.scalars(select(attempts.c.outcome).order_by(attempts.c.number)))
+    assert outcomes[0] == "timeout"
+    assert other.interrupted == 0
+
+
+def test_behind_a_lost_lease_and_to_one_who_unsubscribed_nothing_more_goes_out(tmp_path: Path) -> None:
+    async def sent(lanes: Lanes, begun: list[Attempt], before_next: Callable[[], None]) -> list[bool]:
+        lanes.take(begun)
+        await lanes.wake.wait()
+        before_next()
+        while lanes.is_busy:
+            await asyncio.sleep(0.02)
+        return [each.result is not None for each in lanes.answered]
+
+    async def both(begun: list[Attempt]) -> tuple[list[bool], list[bool]]:
+        ours = [True]
+        async with Sender(quick().send) as sender:
+            lost = Lanes(sender, utc_now_us, lambda attempt: ours[0])
+            first = await sent(lost, begun, lambda: ours.__setitem__(0, False))
+            left = Lanes(sender, utc_now_us, lambda attempt: True)
+            gone = {begun[0].subscription.subscription_id}
+            return first, await sent(left, begun, lambda: left.inactive.update(gone))
+
+    with world(tmp_path, {"ok": Endpoint(secrets=(SECRET,))}) as (_, engine, receiver):
+        one = endpoint(engine, url=receiver.url("ok"), is_ordered=True, rate_per_s=3)
+        told(engine, one, 3)
+        held = leases.claim(engine, "sender", SHARDS, 60, utc_now_us(), table=endpoint_leases)
+        begun = turn(engine, held, [], {}, utc_now_us()).begun
+        assert asyncio.run(both(begun)) == ([True, False, False], [True, False, False])
+        assert len(receiver.received()) == 2
