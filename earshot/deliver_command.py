@@ -15,10 +15,14 @@ from ingest.settings import Settings
 
 def deliver(
     once: Annotated[bool, typer.Option("--once", help="send what is due, then end")] = False,
-    budget: Annotated[float, typer.Option(min=1, help="with --once: seconds at most")] = 60,
+    budget: Annotated[
+        float, typer.Option(min=1, help="with --once: begin no request after so many seconds")
+    ] = 60,
     output: Output = "table",
 ) -> None:
     """Send change webhooks as they come due, until Ctrl-C.
+
+    With --once the requests that are out when the budget ends are waited for: 15 s more at most.
 
     Several senders share the endpoints between them, also with Dagster's runs: no request is made twice.
     """

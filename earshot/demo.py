@@ -19,6 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from earshot.demo_feeds import DemoFeeds, feeds_of
+from earshot.demo_webhooks import WHEN
 from earshot.made_up import world as worlds
 from earshot.pipeline import build_marts, reading, totals
 from earshot.show import bars, plain
@@ -104,7 +105,7 @@ def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console
         screen.print(f"Published marts  {settings.published_dir.resolve() / 'current' / 'marts.duckdb'}")
         screen.print(f"Drop log files   {settings.landing_dir.resolve()}/<source>/  and watch them count")
         screen.print("Ask about one    earshot status URL   (earshot list has their URLs)")
-        screen.print("Who is told      earshot subscriptions; earshot deliveries")
+        screen.print(f"Who is told      earshot subscriptions; earshot deliveries  (subscribed {WHEN})")
         screen.print("Ctrl-C ends the demo; the data stays.")
         screen.print(f"\nChanges as they are found and told ({feeds.next_poll()}):")
         with contextlib.suppress(KeyboardInterrupt):

@@ -164,7 +164,7 @@ class DemoFeeds:
         at_s = (first_us + HINT_FLOOR_US) / 1e6
         if at_s <= time.time():
             return "those until now are in the table"
-        return f"the next from {time.strftime('%H:%M', time.localtime(at_s + 59))} on"
+        return f"the next from about {time.strftime('%H:%M', time.localtime(at_s + 59))} on"
 
     def follow(self) -> Iterator[str]:
         """The changes told and the webhooks received since the last look, a line each."""

@@ -32,6 +32,7 @@ _NAME = "changes"
 _URL = f"http://{HOST}{PATH}{_NAME}"
 _BUDGET_S = 15.0  # of the last delivery: Dagster's run may just have been ended, and its lease be in force
 _AGAIN_S = 0.5
+WHEN = "once the nine days had been played"  # it subscribed
 
 Change = tuple[int, int]  # podcast_key, sequence
 
@@ -72,6 +73,7 @@ class DemoSubscriber:
         """What was received beside the CHANGES that were told since it subscribed: none is on its way."""
         self._more()
         screen.print(f"{len(self._received):,} webhooks: {self._verdict(changes)}", soft_wrap=True)
+        screen.print(f"Fewer than changes: it subscribed {WHEN}.", soft_wrap=True)
 
     def _verdict(self, changes: pl.DataFrame) -> str:
         assert self._subscription is not None

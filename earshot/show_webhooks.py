@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from earshot.endpoint_answer import asked_for
+from earshot.endpoint_answer import Facts, asked_for
 from earshot.podcast_status import span
 from earshot.show import plain, print_rows
 from earshot.times import shown
@@ -18,15 +18,21 @@ from registry.delivery_log import EndpointSummary, LoggedAttempt, LoggedDelivery
 from registry.subscriptions import Subscription
 from serving.webhooks.outcomes import Result
 
+# Columns of sentences and URLs → as narrow as they may be folded.
+_FOLDED = {"url": 20, "state": 12, "reason": 12, "detail": 16, "answer": 12}
+_LEFT_OUT = (
+    "tenant", "sequence", "tries", "answer", "failed", "sent", "created", "reason", "type", "dead", "status",
+    "last_success",
+)  # fmt: skip
 _LISTED = ("id", "tenant", "url", "state", "waiting", "due", "failed", "sent", "dead", "last_success")
 _LOGGED = (
     "message_id", "subscription", "type", "podcast_key", "sequence", "changes", "state", "reason",
     "created", "due", "attempts", "ended", "replays",
 )  # fmt: skip
 _SHOWN = (
-    "message_id", "subscription", "type", "podcast_key", "sequence", "state", "attempts", "created",
-    "ended or due", "reason",
+    "message_id", "at", "type", "sequence", "state", "tries", "created", "ended or due", "reason",
 )  # fmt: skip
+_SHOWN_ATTEMPT = ("at", "number", "started", "outcome", "status", "ms", "detail", "answer")
 _ATTEMPT = ("subscription", "number", "started", "outcome", "status", "ms", "detail", "answer", "sender")
 
 
@@ -58,9 +64,14 @@ def show_subscriptions(
     """A row an endpoint."""
     listed = []
     for of, fares in rows:
-        row = described(of) | _fares(fares)
+        is_rotating = len(of.secrets(now_us)) > 1
+        until = shown(of.secret_until_us) if is_rotating else None
+        row = described(of) | {"previous_signs_until": until} | _fares(fares)
         if output == "table":
             row["state"] += f": {of.reason}" if of.reason else ""
+            row["last_success"] = _short(fares.succeeded_us)
+            if row["previous_signs_until"]:
+                row["state"] += f", previous secret signs until {_short(of.secret_until_us)}"
             if fares.paused_until_us > now_us:
                 row["state"] += f", paused for {span(fares.paused_until_us - now_us)}"
         listed.append(row)
@@ -94,6 +105,23 @@ def described(of: Subscription) -> dict[str, Any]:
     }
 
 
+def endpoint(facts: Facts) -> dict[str, Any]:
+    """How the endpoint of an answer fares."""
+    fares = facts.fares
+    return {
+        "id": fares.subscription_id,
+        "url": fares.url,
+        "state": fares.state,
+        "reason": fares.reason,
+        "state_since": shown(fares.state_us),
+        **_fares(fares),
+        "next_due": shown(fares.next_due_us),
+        "held_up_by": facts.head.message_id if facts.head is not None and facts.head.failures else None,
+        "sender": facts.sender,
+        "last_request_to_anybody": shown(facts.requested_us),
+    }
+
+
 def _fares(fares: EndpointSummary) -> dict[str, Any]:
     return {
         "waiting": fares.waiting,
@@ -109,13 +137,13 @@ def _fares(fares: EndpointSummary) -> dict[str, Any]:
     }
 
 
-def show_result(result: Result, output: str) -> None:
+def show_result(result: Result, message_id: str, output: str) -> None:
     """What one request came to."""
-    row = asdict(result)
+    row = {"webhook-id": message_id} | asdict(result)
     if output == "json":
         print(json.dumps(row, ensure_ascii=False))
     else:
-        _show_one(row, ("outcome", "status", "ms", "detail", "answer"))
+        _show_one(row, ("webhook-id", "outcome", "status", "ms", "detail", "answer"))
 
 
 def logged(each: LoggedDelivery) -> dict[str, Any]:
@@ -158,18 +186,22 @@ def show_deliveries(rows: Sequence[LoggedDelivery], output: str) -> None:
     if output != "table":
         print_rows(listed, _LOGGED, output)
         return
-    is_one = (
-        len({each.subscription_id for each in rows}) == 1
-    )  # what is the same in every row needs no column
+    # What is the same in every row needs no column.
+    is_one = len({each.subscription_id for each in rows}) == 1
     for row, each in zip(listed, rows, strict=True):
-        row["ended or due"] = row["due"] if each.ended_us is None else row["ended"]
-    _table(listed, [name for name in _SHOWN if not (is_one and name == "subscription")])
+        row |= {"at": each.subscription_id, "tries": each.attempts, "created": _short(each.created_us)}
+        row["ended or due"] = _short(each.due_us if each.ended_us is None else each.ended_us)
+    _table(listed, [name for name in _SHOWN if not (is_one and name == "at")])
 
 
 def show_attempts(rows: Sequence[dict[str, Any]], output: str) -> None:
     """All attempts of messages."""
     if output == "table":
-        _table(rows, _ATTEMPT[:-1])
+        is_one = len({row["subscription"] for row in rows}) == 1
+        names = [name for name in _SHOWN_ATTEMPT if not (is_one and name == "at")]
+        _table(
+            [row | {"at": row["subscription"], "started": _shortened(row["started"])} for row in rows], names
+        )
     else:
         print_rows(rows, _ATTEMPT, output)
 
@@ -192,20 +224,45 @@ def _show_one(row: dict[str, Any], names: Iterable[str]) -> None:
     Console().print(table)
 
 
+def _short(at_us: int | None) -> str | None:
+    return _shortened(shown(at_us))
+
+
+def _shortened(at: str | None) -> str | None:
+    """MM-DD HH:MM:SS of an ISO time, UTC: a log of weeks needs no year."""
+    return None if at is None else at[5:-1].replace("T", " ")
+
+
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    """Ids stay in one piece: they are copied."""
+    """Ids, times and names stay in one piece: they are copied. Only sentences and URLs are folded.
+
+    Where the terminal is too narrow for that, columns are left out, those of _LEFT_OUT first.
+    """
+    console, columns = Console(), list(columns)
+    texts = {name: ["-" if row[name] is None else str(row[name]) for row in rows] for name in columns}
+    wide = {name: max(map(len, [name, *texts[name]])) for name in columns}
+    least = {name: min(size, _FOLDED.get(name, size)) for name, size in wide.items()}
+    left_out = []
+    for name in _LEFT_OUT:
+        if name in columns and sum(least[each] + 3 for each in columns) + 1 > console.width:
+            columns.remove(name)
+            left_out.append(name)
     table = Table()
-    for column in columns:
-        is_number = bool(rows) and isinstance(rows[0][column], int)
+    for name in columns:
+        is_number = bool(rows) and isinstance(rows[0][name], int)
         table.add_column(
-            column,
+            name,
             overflow="fold",
-            no_wrap=is_number or column in ("message_id", "podcast_key"),
+            no_wrap=name not in _FOLDED,
+            min_width=least[name],
             justify="right" if is_number else "left",
         )
-    for row in rows:
-        table.add_row(*(plain("-" if row[column] is None else row[column]) for column in columns))
-    Console().print(table)
+    for place in range(len(rows)):
+        table.add_row(*(plain(texts[name][place]) for name in columns))
+    console.print(table)
+    if left_out:
+        what = f"left out in this width: {', '.join(left_out)}; --output csv has all"
+        Console(stderr=True).print(what, style="dim", soft_wrap=True)
 
 
 def _print_flat(rows: Sequence[dict[str, Any]], output: str) -> None:

@@ -13,7 +13,8 @@ from earshot import webhook_log_commands
 from earshot.commands import Output
 from earshot.exit_codes import FAILED
 from earshot.registry_at_hand import registry_at_hand
-from ingest.settings import PREFIX, Settings
+from earshot.webhook_settings import SECRET, TEST_HOSTS
+from ingest.settings import Settings
 from registry.registration import DEFAULT_TENANT
 
 if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
@@ -22,8 +23,6 @@ if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
     from registry.subscribing import BadSubscription, SubscriptionWish
     from registry.subscriptions import Subscription
     from serving.webhooks.outcomes import Result
-
-TEST_HOSTS = f"{PREFIX}WEBHOOK_TEST_HOSTS"
 
 # Fields of a wish → what is typed for them.
 _OPTIONS = {
@@ -49,10 +48,19 @@ class WebhookFailed(RuntimeError):
 
 def add_to(app: typer.Typer) -> None:
     """Make them commands of `app`."""
-    for command in (subscribe, subscriptions, unsubscribe, rotate_secret, resume, test_event):
+    for command in (
+        new_secret, subscribe, subscriptions, unsubscribe, rotate_secret, resume, test_event,
+    ):  # fmt: skip
         app.command()(command)
     webhook_log_commands.add_to(app)
     app.command()(listen)
+
+
+def new_secret() -> None:
+    """Print a new secret to sign with, for an endpoint that is yet to be subscribed. It is not stored."""
+    from registry.subscribing import new_secret
+
+    print(new_secret())
 
 
 def subscribe(
@@ -76,7 +84,9 @@ def subscribe(
         str | None,
         typer.Option(metavar="CRON", help="batches at these times, '0 7 * * MON-FRI'", show_default=False),
     ] = None,
-    time_zone: Annotated[str, typer.Option(help="of --schedule")] = "UTC",
+    time_zone: Annotated[
+        str | None, typer.Option(help="of --schedule; default: UTC", show_default=False)
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="with --schedule: events of a request at most", show_default=False)
     ] = None,
@@ -90,17 +100,25 @@ def subscribe(
         float | None, typer.Option(metavar="N", help="requests a second at most", show_default=False)
     ] = None,
     secret: Annotated[
-        str | None, typer.Option(metavar="whsec_…", help="to sign with; default: made", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="whsec_…",
+            envvar=SECRET,
+            help="to sign with, from `earshot new-secret`; default: made",
+            show_default=False,
+        ),
     ] = None,
     output: Output = "table",
 ) -> None:
-    """Have an endpoint told of changes. It is asked first, and must answer (docs/webhooks.md)."""
+    """Have an endpoint told of changes. It is asked first, and must answer (docs/webhooks.md).
+
+    The question is signed: who verifies signatures must know the secret before.
+    """
     from earshot.show import say
     from earshot.show_webhooks import show_subscribed
     from ingest.lake import utc_now_us
-    from registry.podcasts import Filter, listing
     from registry.subscribing import BadSubscription, wish
-    from registry.subscriptions import add
+    from registry.subscriptions import add, listing
 
     settings, screen = Settings.from_env(), Console(stderr=True)
     with registry_at_hand(settings) as engine:
@@ -124,16 +142,28 @@ def subscribe(
             )
         except BadSubscription as error:
             _refuse(error, settings)
-        _challenge(settings, wanted, "nothing was stored")
+        teach = f"give it one of `earshot new-secret` and subscribe with --secret, or with {SECRET} set"
+        _challenge(settings, wanted, "nothing was stored", teach)
+        same = [each.subscription_id for each in listing(engine, tenant) if _asks_for_the_same(each, wanted)]
         added = add(engine, wanted, utc_now_us())
-        tracks = bool(listing(engine, Filter(tenant=tenant), limit=1))
+        notes = _untracked(engine, wanted)
     show_subscribed(added, output)
     if output == "table":
-        say(screen, "note", "keep the secret: it is not shown again", "yellow")
+        if secret is None:
+            say(screen, "note", "keep the secret: it is not shown again", "yellow")
         test = f"`earshot test-event {added.subscription_id}` sends an example now"
         say(screen, "next", f"`earshot run` or `earshot deliver` sends what changes; {test}", "bold")
-    if not tracks:
-        say(screen, "note", f"{tenant} tracks no podcast yet: `earshot register URL`", "yellow")
+    if same:
+        which = (
+            f"subscription {', '.join(map(str, same))} asks"
+            if len(same) == 1
+            else (f"subscriptions {', '.join(map(str, same))} ask")
+        )
+        ends = f"`earshot unsubscribe {added.subscription_id}` ends this one"
+        times = "twice" if len(same) == 1 else f"{len(same) + 1} times"
+        say(screen, "note", f"{which} for the same: each event will come {times}; {ends}", "yellow")
+    for note in notes:
+        say(screen, "note", note, "yellow")
 
 
 def subscriptions(
@@ -214,7 +244,8 @@ def resume(subscription_id: Id, output: Output = "table") -> None:
         if found.state is SubscriptionState.ACTIVE:
             say(screen, "note", f"subscription {subscription_id} is active: nothing to do", "yellow")
         else:
-            _challenge(settings, found, "it stays disabled")
+            teach = f"`earshot rotate-secret {subscription_id}` makes another"
+            _challenge(settings, found, "it stays disabled", teach)
         resumed = resuming(engine, subscription_id, utc_now_us())
         since_us = found.state_us if found.failing_since_us is None else found.failing_since_us
         dead = replayable(engine, subscription_id=subscription_id, failed_since_us=since_us).queued
@@ -231,13 +262,18 @@ def test_event(
     output: Annotated[Literal["table", "json"], typer.Option()] = "table",
 ) -> None:
     """Send an endpoint one signed event now, and show its answer. It does not stand in the log."""
+    from earshot.endpoint_answer import explained
+    from earshot.show import say
     from earshot.show_webhooks import show_result
+    from serving.webhooks.challenge import test_id
 
-    settings = Settings.from_env()
+    settings, message_id = Settings.from_env(), test_id()
     with registry_at_hand(settings, must_be=True) as engine:
         found = _going_on(engine, subscription_id)
-    result = _send_test(settings, found, kind)
-    show_result(result, output)
+    result = _send_test(settings, found, kind, message_id)
+    show_result(result, message_id, output)
+    if output == "table" and (advice := explained(result.outcome)):
+        say(Console(stderr=True), "note", advice, "yellow")
     if not result.is_success:
         raise typer.Exit(FAILED)
 
@@ -246,7 +282,8 @@ def listen(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any that is free")] = 9000,
     host: Annotated[str, typer.Option(help="address to listen at")] = "127.0.0.1",
     secret: Annotated[
-        str | None, typer.Option(metavar="whsec_…", help="default: a new one", show_default=False)
+        str | None,
+        typer.Option(metavar="whsec_…", envvar=SECRET, help="default: a new one", show_default=False),
     ] = None,
     fail: Annotated[
         int | None,
@@ -315,17 +352,42 @@ def _keys(engine: Engine, podcasts: list[str]) -> list[int]:
     return keys
 
 
+def _asks_for_the_same(one: Subscription, wanted: SubscriptionWish) -> bool:
+    """At the same URL, in the same way: each change would be told twice."""
+    names = ("url", "types", "podcasts", "fields", "mode")
+    return all(getattr(one, name) == getattr(wanted, name) for name in names)
+
+
+def _untracked(engine: Engine, wanted: SubscriptionWish) -> list[str]:
+    """What it asks for and there is not yet: it will be told nothing of that."""
+    from registry.podcasts import Filter, listing
+
+    tenant = wanted.tenant
+    if not listing(engine, Filter(tenant=tenant), limit=1):
+        return [f"{tenant} tracks no podcast yet: `earshot register URL`"]
+    unused = [
+        label
+        for label in wanted.podcasts.labels
+        if not listing(engine, Filter(tenant=tenant, label=label), limit=1)
+    ]
+    given = "`earshot register URL --label …` gives it to one"
+    return [f"no podcast that {tenant} tracks is labelled {label}: {given}" for label in unused]
+
+
 def _refuse(error: BadSubscription, settings: Settings) -> NoReturn:
     """What was typed cannot be: the option is named."""
     option = _OPTIONS.get(error.field, f"--{error.field.replace('_', '-')}")
     message = str(error).removeprefix(f"{error.field}: ")
-    if "public address" in message:
+    if "not a public" in message:
         message += f"; for tests of your own, {TEST_HOSTS} names hosts that may be private"
     raise typer.BadParameter(message, param_hint=option) from None
 
 
-def _challenge(settings: Settings, whom: SubscriptionWish | Subscription, so: str) -> None:
-    """Ask the endpoint whether it wants webhooks. Raises WebhookFailed."""
+def _challenge(settings: Settings, whom: SubscriptionWish | Subscription, so: str, teach: str) -> None:
+    """Ask the endpoint whether it wants webhooks. Raises WebhookFailed.
+
+    so: what comes of it that it does not; teach: how an endpoint that knows no secret comes to know it.
+    """
     from ingest.lake import utc_now_us
     from registry.subscribing import BadSubscription
     from serving.webhooks.challenge import challenge
@@ -339,6 +401,8 @@ def _challenge(settings: Settings, whom: SubscriptionWish | Subscription, so: st
     try:
         asyncio.run(ask())
     except BadSubscription as error:
+        if "the secret that signs" in str(error):
+            so = f"where it does not: {teach}\n{so}"
         advice = (
             f"the endpoint must answer a POST of type webhook.challenge with 2xx and the challenge it holds "
             f"(docs/webhooks.md); {TEST_HOSTS} names hosts that may be private, for tests"
@@ -346,7 +410,7 @@ def _challenge(settings: Settings, whom: SubscriptionWish | Subscription, so: st
         raise WebhookFailed(f"{error}\n{so}; {advice}") from None
 
 
-def _send_test(settings: Settings, whom: Subscription, kind: str) -> Result:
+def _send_test(settings: Settings, whom: Subscription, kind: str, message_id: str) -> Result:
     """Raises typer.BadParameter for an unknown type."""
     from ingest.lake import utc_now_us
     from serving.webhooks.catalogue import types
@@ -356,7 +420,7 @@ def _send_test(settings: Settings, whom: Subscription, kind: str) -> Result:
 
     async def send() -> Result:
         async with Sender(send_settings(settings)) as sender:
-            return await test_event(sender, whom, kind, utc_now_us())
+            return await test_event(sender, whom, kind, utc_now_us(), message_id)
 
     if kind not in types():
         known = ", ".join(types())

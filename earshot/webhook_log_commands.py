@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
     from registry.delivery_log import LoggedDelivery
 
 _SHOWN = 50  # a terminal's worth
+_ENDED = "has ended and is sent nothing any more"
 _ANSWERED_FOR = "7d"  # by default
 
 OneId = Annotated[int | None, typer.Argument(metavar="[ID]", help="of a subscription", show_default=False)]
@@ -57,7 +58,7 @@ def deliveries(
     """What endpoints were sent and how that went; of one endpoint also why it got what it got, or nothing."""
     from earshot.endpoint_answer import answer
     from earshot.show import say
-    from earshot.show_webhooks import logged, show_answer, show_deliveries
+    from earshot.show_webhooks import endpoint, logged, show_answer, show_deliveries
     from earshot.times import instant_us
     from ingest.lake import utc_now_us
     from registry.delivery_log import deliveries as logged_deliveries
@@ -89,7 +90,9 @@ def deliveries(
     sentences = [] if facts is None else answer(facts)
     if output == "json":
         rows = [logged(each) for each in found]
-        print(json.dumps({"answer": sentences, "deliveries": rows}, indent=2, ensure_ascii=False))
+        at = {} if facts is None else {"endpoint": endpoint(facts)}
+        said = {"answer": sentences} | at | {"deliveries": rows}
+        print(json.dumps(said, indent=2, ensure_ascii=False))
         return
     if output == "table" and sentences:
         show_answer(sentences)
@@ -121,13 +124,16 @@ def replay(
     from earshot.show import print_rows, say
     from earshot.times import instant_us
     from ingest.lake import utc_now_us
+    from registry.delivery_log import deliveries as logged_deliveries
     from registry.delivery_log import replay as replaying
     from registry.delivery_log import replayable
+    from registry.subscriptions import UnknownSubscription
 
     screen, now_us = Console(stderr=True), utc_now_us()
     if sum((bool(messages), bool(first or last), failed_since is not None)) != 1:
         raise typer.BadParameter(
-            "name messages by --id, a time by ID --from --to, or --failed-since", param_hint="replay"
+            "name either messages, or a subscription and a time, or since when they failed",
+            param_hint="--id, ID --from --to, or --failed-since",
         )
     if (first or last) and (subscription_id is None or first is None):
         raise typer.BadParameter("goes with the ID of a subscription and --from", param_hint="--from")
@@ -143,12 +149,12 @@ def replay(
     if None not in (which["from_us"], which["to_us"]) and which["from_us"] >= which["to_us"]:
         raise typer.BadParameter("lies after --to", param_hint="--from")
     with registry_at_hand(Settings.from_env(), must_be=True) as engine:
-        if subscription_id is not None:
-            from registry.subscriptions import get
-
-            get(engine, subscription_id)
+        if subscription_id is not None and _has_ended(engine, subscription_id):
+            raise UnknownSubscription(f"subscription {subscription_id} {_ENDED}: nothing was replayed")
         found = replayable(engine, **which)
         queued = found.queued if dry_run else replaying(engine, **which, now_us=now_us)
+        left = {at: _has_ended(engine, at) for at in sorted(found.inactive)}
+        unknown = [each for each in messages or () if not logged_deliveries(engine, message_id=each, limit=1)]
     row = {
         "would_send" if dry_run else "queued": queued,
         "waiting_anyway": found.waiting,
@@ -156,14 +162,26 @@ def replay(
         "endpoint_not_active": sum(found.inactive.values()),
     }
     print_rows([row], list(row), output)
-    for at, number in sorted(found.inactive.items()):
-        told = f"{number:,} of subscription {at}, which is not active: `earshot resume {at}` first"
-        say(screen, "left alone", told, "yellow")
+    for at, has_ended in left.items():
+        why = _ENDED if has_ended else f"is disabled: `earshot resume {at}` first"
+        say(screen, "left alone", f"{found.inactive[at]:,} of subscription {at}, which {why}", "yellow")
+    for each in unknown:
+        say(screen, "unknown", f"no message has the id {each!r}", "red")
+    if unknown or (messages and found.inactive and not queued):
+        raise typer.Exit(FAILED)
     if not (queued or found.waiting or found.void or found.inactive):
         say(screen, "note", "no message is like that", "yellow")
         raise typer.Exit(FAILED if messages else 0)
     if queued and not dry_run and output == "table":
         say(screen, "next", "`earshot run` or `earshot deliver` sends them", "bold")
+
+
+def _has_ended(engine: Engine, subscription_id: int) -> bool:
+    """Raises UnknownSubscription."""
+    from registry.subscriptions import get
+    from registry.tables import SubscriptionState
+
+    return get(engine, subscription_id).state is SubscriptionState.ENDED
 
 
 def _state(name: str) -> Any:
@@ -180,6 +198,7 @@ def _facts(engine: Engine, settings: Settings, subscription_id: int, since_us: i
     from earshot.endpoint_answer import Facts
     from registry.delivery_log import made, outcomes, senders, summary
     from registry.matched import matched
+    from registry.sending_now import head_of, last_request_us
     from registry.subscriptions import get
 
     found = get(engine, subscription_id)
@@ -195,8 +214,10 @@ def _facts(engine: Engine, settings: Settings, subscription_id: int, since_us: i
         changes=changes,
         outcomes=tuple(outcomes(engine, subscription_id, since_us)),
         matched=matched(engine, settings.lake_dir, found, max(since_us, found.created_us)),
+        head=head_of(engine, subscription_id) if found.is_ordered else None,
         sender=at_work.get(found.shard),
         senders=len(set(at_work.values())),
+        requested_us=last_request_us(engine),
     )
 
 

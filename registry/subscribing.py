@@ -35,6 +35,7 @@ FIELDS = tuple(
 MAX_URL_CHARS = 2000
 MAX_PODCASTS = 10_000  # named one by one: more are a label
 MAX_BATCH, DEFAULT_BATCH = 1000, 100
+DEFAULT_TIME_ZONE = "UTC"
 MAX_COALESCE_S = 86_400
 MIN_RATE_PER_S, MAX_RATE_PER_S = 0.01, 1000.0
 MIN_SECRET_BYTES, MAX_SECRET_BYTES = 24, 64  # Standard Webhooks, "Signature scheme"
@@ -43,6 +44,7 @@ SECRET_PREFIX = "whsec_"
 _MAX_CRON_CHARS = 200
 _MAX_WAIT_US = 400 * DAY_US
 _SCHEMES = ("http:", "https:")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*=*")
 _KEY = re.compile(r"-?[0-9]{1,19}")
 _TIME_ZONE: TypeAdapter[str] = TypeAdapter(TimeZone)
 
@@ -99,7 +101,7 @@ def wish(
     fields: Collection[str] = (),
     mode: str = Mode.IMMEDIATE,
     cron: str | None = None,
-    time_zone: str = "UTC",
+    time_zone: str | None = None,
     batch_size: int | None = None,
     coalesce_s: float = 0,
     is_ordered: bool = False,
@@ -108,11 +110,11 @@ def wish(
     guard: Guard | None = None,
     now_us: int | None = None,
 ) -> SubscriptionWish:
-    """A subscription as somebody wrote it. `podcasts`: keys; `secret`: None makes one; `guard`: with the test
-    hosts that may be private. Raises BadSubscription.
+    """A subscription as somebody wrote it. `podcasts`: keys; `time_zone`: of `cron`, None is UTC; `secret`:
+    None makes one; `guard`: with the test hosts that may be private. Raises BadSubscription.
     """
     chosen = _mode(mode)
-    zone = _time_zone(time_zone)
+    zone = _time_zone(chosen, time_zone)
     if podcasts and labels:
         raise BadSubscription("labels", "name either podcasts or labels, not both")
     return SubscriptionWish(
@@ -177,15 +179,17 @@ def new_secret() -> str:
 def checked_secret(text: str) -> str:
     """A secret that somebody chose, with its prefix. Raises BadSubscription, which does not show it."""
     encoded = text.strip().removeprefix(SECRET_PREFIX)
+    needed = f"{MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes are needed, written in base64"
+    if not _BASE64.fullmatch(encoded):
+        raise BadSubscription("secret", f"it holds characters that are not of base64; {needed}")
+    size = len(encoded.rstrip("=")) * 3 // 4
+    if not MIN_SECRET_BYTES <= size <= MAX_SECRET_BYTES:
+        what = "too short" if size < MIN_SECRET_BYTES else "too long"
+        raise BadSubscription("secret", f"{what}, it has {size:,} bytes; {needed}")
     try:
-        raw = base64.b64decode(encoded, validate=True) if len(encoded) <= 2 * MAX_SECRET_BYTES else None
-    except (binascii.Error, ValueError):  # ValueError: not ASCII
-        raise BadSubscription("secret", f"not base64, as in {SECRET_PREFIX}… is needed") from None
-    if raw is None or not MIN_SECRET_BYTES <= len(raw) <= MAX_SECRET_BYTES:
-        raise BadSubscription(
-            "secret", f"{MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes are needed, written in base64"
-        )
-    return _written(raw)
+        return _written(base64.b64decode(encoded, validate=True))
+    except binascii.Error:
+        raise BadSubscription("secret", f"no whole base64: its end is missing or wrong; {needed}") from None
 
 
 def _written(secret: bytes) -> str:
@@ -199,7 +203,11 @@ def _mode(text: str) -> Mode:
         raise BadSubscription("mode", f"{text[:80]!r} is neither immediate nor scheduled") from None
 
 
-def _time_zone(name: str) -> str:
+def _time_zone(mode: Mode, name: str | None) -> str:
+    if name is None:
+        return DEFAULT_TIME_ZONE
+    if mode is Mode.IMMEDIATE:
+        raise BadSubscription("time_zone", "only a scheduled subscription has one")
     try:
         return _TIME_ZONE.validate_python(name)
     except ValidationError:

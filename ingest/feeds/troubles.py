@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
+
 import aiohttp
 
 from ingest.feeds.guard import PrivateAddress
@@ -28,15 +32,33 @@ def judged(
             what = "the body has not ended" if has_answered else "no answer"
             return Reason.TIMEOUT, f"{what} within {total_s:g} s"
         case aiohttp.ClientConnectorDNSError():
-            return Reason.DNS, f"{host}: {error.os_error}"
+            return Reason.DNS, _unresolved(host, error.os_error)
         case aiohttp.ClientSSLError():
             return Reason.TLS, _text(error)
         case aiohttp.ClientConnectorError():
-            return Reason.CONNECT, _text(error.os_error)
+            return Reason.CONNECT, _unconnected(host, error)
         case aiohttp.InvalidURL():
             return Reason.BAD_URL, _text(error)
         case _:
             return Reason.BROKEN_ANSWER, _text(error)
+
+
+def _unresolved(host: str, error: OSError) -> str:
+    if not isinstance(error, socket.gaierror):
+        return f"the name {host} does not resolve: {_text(error)}"
+    if error.errno == socket.EAI_AGAIN:
+        return f"the name {host} cannot be looked up at present: no name server answers"
+    return f"the name {host} does not resolve"
+
+
+def _unconnected(host: str, error: aiohttp.ClientConnectorError) -> str:
+    """The system's text holds numbers and addresses that tell people nothing; its kind says it."""
+    what = error.os_error
+    if isinstance(what, ConnectionRefusedError):
+        return f"connection refused: nothing listens at {host}, port {error.port}"
+    if what.errno in errno.errorcode:
+        return f"no connection to {host}, port {error.port}: {os.strerror(what.errno).lower()}"
+    return _text(what)
 
 
 def _text(error: BaseException) -> str:

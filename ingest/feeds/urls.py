@@ -144,7 +144,9 @@ def _host(written: str) -> str:
         try:  # resolvers read 0x7f.1, 017700000001 and 2130706433 as addresses too; nobody means these
             return str(ipaddress.IPv4Address(host))
         except ValueError:
-            raise BadFeedUrl(f"no IPv4 address: {host}") from None
+            if host.count(".") == 3 and host.replace(".", "").isdecimal():
+                raise BadFeedUrl(f"no IPv4 address: {host}") from None
+            raise BadFeedUrl(f"an address written as a number, not a public name: {host}") from None
     return host
 
 

@@ -17,6 +17,7 @@ from serving.webhooks.send import Sender
 
 CHALLENGE = "webhook.challenge"
 _TOKEN_BYTES = 24
+_UNKNOWN_SIGNATURE = (401, 403)
 
 
 class Endpoint(Protocol):
@@ -36,27 +37,38 @@ async def challenge(sender: Sender, url: str, secret: str, now_us: int) -> None:
     """
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     body = notice_body(CHALLENGE, {"challenge": token}, now_us)
-    result = await _send(sender, url, (secret,), "ntc", body, now_us)
+    result = await _send(sender, url, (secret,), f"ntc_{uuid.uuid4().hex}", body, now_us)
     if not result.is_success:
-        raise BadSubscription("url", f"the endpoint did not take our challenge: {result.detail}")
+        why = f"the endpoint did not take our challenge: {result.detail}"
+        if result.status in _UNKNOWN_SIGNATURE:
+            why += "; does it know the secret that signs?"
+        raise BadSubscription("url", why)
     if not _is_answered(result.answer, token):
         said = f"it said {result.answer[:80]!r}" if result.answer.strip() else "its answer was empty"
         raise BadSubscription("url", f"the endpoint did not answer our challenge with its token: {said}")
 
 
-async def test_event(sender: Sender, subscription: Endpoint, type: str, now_us: int) -> Result:
-    """Send an example of `type`, any of the catalogue's, signed as a real one; webhook-id begins with test_.
+async def test_event(
+    sender: Sender, subscription: Endpoint, type: str, now_us: int, message_id: str | None = None
+) -> Result:
+    """Send an example of `type`, any of the catalogue's, signed as a real one.
 
-    Raises ValueError for an unknown type.
+    `message_id`: its webhook-id, None makes one. Raises ValueError for an unknown type.
     """
     body = example(type, now_us)
-    return await _send(sender, subscription.url, subscription.secrets(now_us), "test", body, now_us)
+    keys = subscription.secrets(now_us)
+    return await _send(sender, subscription.url, keys, message_id or test_id(), body, now_us)
+
+
+def test_id() -> str:
+    """A webhook-id for a test event."""
+    return f"test_{uuid.uuid4().hex}"
 
 
 async def _send(
-    sender: Sender, url: str, keys: tuple[str, ...], prefix: str, body: bytes, now_us: int
+    sender: Sender, url: str, keys: tuple[str, ...], message_id: str, body: bytes, now_us: int
 ) -> Result:
-    headers = sign.headers(f"{prefix}_{uuid.uuid4().hex}", body, keys, now_us, attempt=1)
+    headers = sign.headers(message_id, body, keys, now_us, attempt=1)
     return await sender.post(url, body, headers)
 
 

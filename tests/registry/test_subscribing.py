@@ -344,6 +344,27 @@ def test_any_names_are_known_ones_or_refused(names: list[str]) -> None:
             refused(field, **{field: names})
 
 
+def test_a_time_zone_without_a_schedule_is_refused() -> None:
+    refused("time_zone", time_zone="Europe/Berlin")
+    assert wish(URL).time_zone == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        ("whsec_abc", "too short, it has 2 bytes"),
+        ("", "too short, it has 0 bytes"),
+        ("whsec_" + "A" * 500, "too long, it has 375 bytes"),
+        ("whsec_" + "-" * 32, "characters that are not of base64"),
+        ("whsec_" + "ä" * 32, "characters that are not of base64"),
+        ("whsec_" + "A" * 33, "no whole base64"),
+    ],
+)
+def test_a_secret_that_cannot_be_one_is_told_what_is_wrong_with_it(secret: str, why: str) -> None:
+    said = refused("secret", secret=secret)
+    assert why in said and "24 to 64 bytes are needed" in said
+
+
 def test_secrets_are_not_shown() -> None:
     made = wish(URL)
     assert made.secret not in repr(made)

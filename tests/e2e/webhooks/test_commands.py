@@ -16,12 +16,14 @@ from ingest.feeds.urls import podcast_key
 from ingest.lake import utc_now_us
 from registry.database import FILE_NAME
 from registry.podcasts import Registration, register
+from registry.subscribing import checked_secret
 from registry.subscriptions import get, listing
 from registry.tables import DeliveryState, SubscriptionState
 from tests.e2e.webhooks.cli import Typed, earshot, environment, listening
 from tests.e2e.webhooks.endpoints import Answer, Way, endpoint, token
 from tests.registry.webhook_rows import SECRET, delivery
 from tests.registry.webhook_rows import endpoint as subscribed
+from tests.serving.webhooks.test_docs import code, running
 
 FEED = "https://a.example.com/feed.xml"
 KEY = podcast_key(FEED)
@@ -118,6 +120,7 @@ def test_private_addresses_are_refused_in_every_spelling(
     monkeypatch.delenv("EARSHOT_WEBHOOK_TEST_HOSTS")
     said = typed("subscribe", url)
     assert said.code == 2 and "Invalid value for URL" in said.err and listing(engine) == []
+    assert "no IPv4 address" not in said.err or url.count(".") == 3
 
 
 def test_a_name_of_a_private_address_is_refused_by_the_real_command(data: Path) -> None:
@@ -140,6 +143,7 @@ def test_a_name_of_a_private_address_is_refused_by_the_real_command(data: Path) 
         (["--schedule", "0 7 * * *", "--time-zone", "Mars/Olympus"], "--time-zone", "Mars/Olympus"),
         (["--schedule", "0 7 * * *", "--batch-size", "0"], "--batch-size", "0"),
         (["--batch-size", "5"], "--batch-size", "scheduled"),
+        (["--time-zone", "Europe/Berlin"], "--time-zone", "scheduled"),
         (["--type", "episode.deleted"], "--type", "episode.created"),
         (["--type", "podcast.added"], "--type", "podcast.added"),
         (["--field", "titel"], "--field", "titel"),
@@ -152,6 +156,7 @@ def test_a_name_of_a_private_address_is_refused_by_the_real_command(data: Path) 
         (["--rate", "0"], "--rate", "0"),
         (["--secret", "whsec_c2hvcnQ="], "--secret", "24 to 64 bytes"),
         (["--secret", "whsec_!!!"], "--secret", "base64"),
+        (["--secret", "whsec_abc"], "--secret", "too short"),
     ],
 )
 def test_a_wish_that_cannot_be_met_names_its_option(
@@ -190,6 +195,65 @@ def test_a_tenant_without_podcasts_is_told_so(typed: Typed) -> None:
     with endpoint(lambda body: (200, json.dumps({"challenge": token(body)}).encode())) as (url, _):
         said = typed("subscribe", url, "--tenant", "acme")
     assert said.code == 0 and "acme tracks no podcast yet" in said.err
+
+
+def test_an_endpoint_that_verifies_gets_its_secret_before_it_is_subscribed(
+    typed: Typed, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The steps of docs/webhooks.md, with its receiver."""
+    secret = typed("new-secret").out.strip()
+    assert checked_secret(secret) == secret and secret != typed("new-secret").out.strip()
+    receiver = tmp_path / "receiver.py"
+    receiver.write_text(code("receiver.py"))
+    with running([sys.executable, str(receiver)], secret, tmp_path / "printed") as url:
+        said = typed("subscribe", url)
+        assert said.code == 1 and "401" in said.err and "earshot new-secret" in said.err
+        assert "EARSHOT_WEBHOOK_SECRET" in said.err and listing(engine) == []
+        monkeypatch.setenv("EARSHOT_WEBHOOK_SECRET", secret)
+        said = typed("subscribe", url)
+        assert said.code == 0, said.err
+        assert get(engine, 1).secret == secret
+        tested = typed("test-event", 1, "--type", "episode.created")
+        assert tested.code == 0 and re.search(r"webhook-id +test_[0-9a-f]{32}", tested.out)
+    assert "episode.created 12" in (tmp_path / "printed").read_text()
+
+
+def test_who_subscribes_twice_is_told_that_events_come_twice(typed: Typed, engine: Engine) -> None:
+    register(engine, [Registration(FEED, labels=("lead",))], 0)
+    with endpoint(lambda body: (200, token(body).encode())) as (url, _):
+        assert "asks for the same" not in typed("subscribe", url).err
+        assert "asks for the same" not in typed("subscribe", url, "--label", "lead").err
+        assert "asks for the same" not in typed("subscribe", url, "--schedule", "0 7 * * *").err
+        said = typed("subscribe", url)
+        assert "subscription 1 asks for the same: each event will come twice" in said.err
+        assert (
+            "subscriptions 1, 4 ask for the same: each event will come 3 times" in typed("subscribe", url).err
+        )
+    assert len(listing(engine)) == 5
+
+
+def test_a_label_that_no_podcast_carries_is_noted(typed: Typed, engine: Engine) -> None:
+    register(engine, [Registration(FEED, labels=("lead",)), Registration(f"{FEED}?2", tenant="acme")], 0)
+    with endpoint(lambda body: (200, token(body).encode())) as (url, _):
+        said = typed("subscribe", url, "--label", "lead", "--label", "laed")
+        assert "no podcast that default tracks is labelled laed" in said.err
+        assert "labelled lead:" not in said.err
+        assert "labelled lead" in typed("subscribe", url, "--label", "lead", "--tenant", "acme").err
+
+
+def test_a_secret_being_turned_over_is_shown(typed: Typed, engine: Engine) -> None:
+    at, other = subscribed(engine), subscribed(engine)
+    typed("rotate-secret", at)
+    assert typed("subscriptions").out.replace("\n", " ").count("signs until") == 1
+    first, second = typed("subscriptions", "--output", "json").rows
+    assert first["previous_signs_until"] and second["previous_signs_until"] is None and other == second["id"]
+
+
+def test_a_name_that_does_not_resolve_is_told_in_plain_words(typed: Typed, engine: Engine) -> None:
+    said = typed("test-event", subscribed(engine, url="https://subscriber.invalid/hook"))
+    assert said.code == 1 and "the name subscriber.invalid " in said.out and "Errno" not in said.out
+    said = typed("test-event", subscribed(engine, url="http://127.0.0.2:1/hook"))
+    assert "private_address" in said.out and "EARSHOT_WEBHOOK_TEST_HOSTS" in said.err
 
 
 def test_without_a_registry_there_is_nothing_to_show(typed: Typed) -> None:

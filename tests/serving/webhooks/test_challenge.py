@@ -73,6 +73,8 @@ def test_an_endpoint_that_answers_with_the_token_is_taken(answer_to: Callable[[s
         (saying(lambda token, body: b" " * 1000 + token.encode()), "its answer was empty"),
         (saying(lambda token, body: token[:-1].encode()), "with its token"),
         (saying(lambda token, body: token.encode(), status=404), "404 Not Found"),
+        (always(answer(401)), "does it know the secret that signs?"),
+        (always(answer(403)), "does it know the secret that signs?"),
         (saying(lambda token, body: token.encode(), status=302), "redirects are not followed"),
         (always(b"junk\r\n\r\n"), "did not take our challenge: "),
     ],
@@ -108,6 +110,8 @@ class Endpoint:
 def test_a_test_event_is_an_example_of_its_type_under_an_id_of_its_own(type: str) -> None:
     async def go(server: RawServer, sender: Sender) -> tuple[Result, RawRequest]:
         result = await challenges.test_event(sender, Endpoint(server.url()), type, utc_now_us())
+        await challenges.test_event(sender, Endpoint(server.url()), type, utc_now_us(), "test_mine")
+        assert server.requests[1].headers["webhook-id"] == b"test_mine"
         return result, server.requests[0]
 
     result, request = with_server(always(answer(202, body=b"taken")), go)

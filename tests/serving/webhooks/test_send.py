@@ -127,7 +127,10 @@ def test_a_closed_port_and_a_name_that_is_none() -> None:
 
     closed, nameless = with_server(always(b""), go)
     assert (closed.outcome, closed.status) == (Outcome.CONNECT, None)
+    assert closed.detail.startswith("connection refused: nothing listens at 127.0.0.1, port ")
     assert (nameless.outcome, nameless.status) == (Outcome.DNS, None)
+    assert nameless.detail.startswith("the name no-such-name.invalid ")
+    assert "Errno" not in nameless.detail
 
 
 @pytest.mark.parametrize(
