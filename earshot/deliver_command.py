@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from earshot.commands import Output
+from earshot.registry_at_hand import registry_failures_told
 from ingest.settings import Settings
 
 
@@ -43,7 +44,8 @@ def deliver(
             told = f"{so_far.total('sent'):,} sent, {so_far.total('failed'):,} failed"
             screen.print(f"{told}, {so_far.total('dead'):,} given up", end="\r", highlight=False)
 
-    delivered = delivering(settings, range(ENDPOINT_SHARDS), how, stop, told=tell)
+    with registry_failures_told():
+        delivered = delivering(settings, range(ENDPOINT_SHARDS), how, stop, told=tell)
     totals = {
         **{name: delivered.total(name) for name in ("sent", "failed", "dead")},
         "disabled": len(delivered.disabled),

@@ -37,6 +37,8 @@ def judged(
             return Reason.TLS, _text(error)
         case aiohttp.ClientConnectorError():
             return Reason.CONNECT, _unconnected(host, error)
+        case aiohttp.ClientResponseError():  # its text has the URL, which may hold a token
+            return Reason.BROKEN_ANSWER, " ".join(error.message.split())[:300] or "no valid HTTP"
         case aiohttp.InvalidURL():
             return Reason.BAD_URL, _text(error)
         case _:
@@ -56,7 +58,7 @@ def _unconnected(host: str, error: aiohttp.ClientConnectorError) -> str:
     what = error.os_error
     if isinstance(what, ConnectionRefusedError):
         return f"connection refused: nothing listens at {host}, port {error.port}"
-    if what.errno in errno.errorcode:
+    if what.errno is not None and what.errno in errno.errorcode:
         return f"no connection to {host}, port {error.port}: {os.strerror(what.errno).lower()}"
     return _text(what)
 

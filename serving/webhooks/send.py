@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -155,7 +156,7 @@ class _Request:
         outcome = _STATUSES.get(status) or _CLASSES.get(status // 100, Outcome.UNEXPECTED_STATUS)
         detail = f"{status} {response.reason or ''}".strip()
         if outcome is Outcome.REDIRECTED:
-            detail = f"{detail}, to {fields.get('Location', 'nowhere')}; redirects are not followed"
+            detail = f"{detail}, to {_where(fields.get('Location'))}; redirects are not followed"
         after_s = None
         if outcome is not Outcome.SENT:
             after_s = retry_after_s(fields.get("Retry-After"), time.time_ns() // 1000)
@@ -182,3 +183,13 @@ class _Request:
             answer=printable(bytes(self._kept[:most]).decode("utf-8", "replace"), most),
             retry_after_s=after_s,
         )
+
+
+def _where(location: str | None) -> str:
+    """The host alone: paths and queries hold tokens."""
+    if location is None:
+        return "nowhere"
+    try:
+        return urlsplit(location).hostname or "the same host"
+    except ValueError:
+        return "no URL"

@@ -73,7 +73,7 @@ def test_redirects_are_failures_and_not_followed(status: int) -> None:
 
     result, requests = with_server(always(answer(status, ("Location", "http://u:p@b.example/x"))), go)
     assert (result.outcome, requests) == (Outcome.REDIRECTED, 1)
-    assert "to http://***@b.example/x" in result.detail
+    assert "to b.example;" in result.detail
 
 
 def test_the_first_thousand_bytes_of_the_answer_are_kept_in_printable_form() -> None:
