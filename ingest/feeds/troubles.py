@@ -56,7 +56,7 @@ def _unconnected(host: str, error: aiohttp.ClientConnectorError) -> str:
     what = error.os_error
     if isinstance(what, ConnectionRefusedError):
         return f"connection refused: nothing listens at {host}, port {error.port}"
-    if what.errno in errno.errorcode:
+    if what.errno is not None and what.errno in errno.errorcode:
         return f"no connection to {host}, port {error.port}: {os.strerror(what.errno).lower()}"
     return _text(what)
 
