@@ -83,7 +83,8 @@ def _waiting(endpoints: list[EndpointSummary], is_sending: bool, now_us: int) ->
         if each.state is SubscriptionState.ACTIVE and each.paused_until_us <= now_us and each.due
     ]
     oldest_us = min((each.oldest_due_us for each in taking if each.oldest_due_us is not None), default=now_us)
-    found = f"{sum(each.due for each in taking):,} are due"
+    number = sum(each.due for each in taking)
+    found = f"{number:,} {'is' if number == 1 else 'are'} due"
     if taking:
         found += f", the oldest for {span(now_us - oldest_us)}"
     if now_us - oldest_us <= MAX_DELIVERY_WAIT_S * 1_000_000:

@@ -223,6 +223,7 @@ def _facts(engine: Engine, settings: Settings, subscription_id: int, since_us: i
 
 def _show_message(engine: Engine, message: str, subscription_id: int | None, output: str) -> None:
     """Its deliveries with all their attempts."""
+    from earshot.endpoint_answer import explained
     from earshot.show import say
     from earshot.show_webhooks import attempted, logged, show_attempts, show_deliveries
     from registry.delivery_log import attempts_of
@@ -246,5 +247,8 @@ def _show_message(engine: Engine, message: str, subscription_id: int | None, out
     tried = [row for each in found for row in of(each)]
     if tried or output == "csv":
         show_attempts(tried, output)
+        if output == "table":
+            for advice in {explained(row["outcome"]) for row in tried} - {None}:
+                say(Console(stderr=True), "note", str(advice), "yellow")
     else:
         say(Console(stderr=True), "note", "no attempt was made yet", "yellow")

@@ -48,7 +48,7 @@ def test_all_is_fine_with_an_endpoint_that_is_told_in_time(settings: Settings, e
     delivery(engine, endpoint(engine), "evt_1", due_us=utc_now_us(), state=DeliveryState.PENDING)
     findings = found(settings)
     assert findings["webhooks"].found == "1 endpoints, 0 of them disabled"
-    assert findings["deliveries"].found == "1 are due, the oldest for 0 s"
+    assert findings["deliveries"].found == "1 is due, the oldest for 0 s"
     assert {each.verdict for each in findings.values()} == {Verdict.FINE}
 
 
@@ -66,7 +66,7 @@ def test_deliveries_that_wait_while_nobody_sends_are_odd(settings: Settings, eng
     subscription, due_us = endpoint(engine), utc_now_us() - 10 * MIN
     delivery(engine, subscription, "evt_1", due_us=due_us, state=DeliveryState.PENDING)
     finding = found(settings)["deliveries"]
-    assert finding.found == "1 are due, the oldest for 10 min, and nobody sends"
+    assert finding.found == "1 is due, the oldest for 10 min, and nobody sends"
     assert "earshot deliver" in finding.advice
     claim(engine, "worker", [subscription], 60, utc_now_us(), table=endpoint_leases)
     finding = found(settings)["deliveries"]

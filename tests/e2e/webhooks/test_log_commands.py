@@ -240,6 +240,7 @@ def test_a_private_address_in_the_log_names_the_setting(typed: Typed, engine: En
         engine, tried, started_us=now_us, outcome="private_address", status=None, detail="10.0.0.1 is private"
     )
     assert "EARSHOT_WEBHOOK_TEST_HOSTS" in typed("deliveries", at).out
+    assert "EARSHOT_WEBHOOK_TEST_HOSTS" in typed("deliveries", "--id", "evt_1").err
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 140])

@@ -152,6 +152,33 @@ def test_a_receiver_of_the_docs_works_through_challenge_duplicates_and_rotation(
     assert took == [["episode.created", "12"], ["episode.created", "12"], ["podcast.updated", "13"]]
 
 
+def test_the_receiver_of_the_docs_takes_a_message_that_comes_twice_at_once_once(tmp_path: Path) -> None:
+    """It answers by HTTP/1.1, so that connections are used again."""
+    receiver = tmp_path / "receiver.py"
+    # Slow to take a message: both copies are there before the first one is taken.
+    receiver.write_text(
+        f"import time\n{code('receiver.py')}".replace("    print(", "    time.sleep(0.3); print(")
+    )
+    content, now_us = example("episode.created", utc_now_us()), utc_now_us()
+
+    async def use(url: str) -> None:
+        async with Sender(LOCAL) as sender:
+            signed = headers("evt_1", content, [OLD], now_us, 1)
+            results = await asyncio.gather(*(sender.post(url, content, signed) for _ in range(4)))
+            assert [result.status for result in results] == [204] * 4
+
+    def answered(url: str) -> bytes:
+        address = url.split("/")[2].split(":")
+        with socket.create_connection((address[0], int(address[1])), 10) as connection:
+            connection.sendall(b"POST /hook HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")
+            return connection.recv(20)
+
+    with running([sys.executable, str(receiver)], OLD, tmp_path / "printed") as url:
+        asyncio.run(use(url))
+        assert answered(url).startswith(b"HTTP/1.1 401")
+    assert (tmp_path / "printed").read_text().count("episode.created") == 1
+
+
 def test_the_documented_body_is_one_of_the_catalogue() -> None:
     blocks = re.findall(r"#### `([a-z.]+)`\n.*?```json\n(.*?)\n```", TEXT, re.DOTALL)
     assert all(json.loads(block)["type"] == type for type, block in blocks)
