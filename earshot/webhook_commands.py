@@ -230,7 +230,7 @@ def rotate_secret(
 
 
 def resume(subscription_id: Id, output: Output = "table") -> None:
-    """Send to a disabled endpoint again; it is asked first, as when it was subscribed."""
+    """Send to a disabled endpoint again, after asking it as when it was subscribed; or end a pause."""
     from earshot.show import print_rows, say
     from earshot.times import shown
     from ingest.lake import utc_now_us
@@ -238,15 +238,17 @@ def resume(subscription_id: Id, output: Output = "table") -> None:
     from registry.subscriptions import resume as resuming
     from registry.tables import SubscriptionState
 
-    settings, screen = Settings.from_env(), Console(stderr=True)
+    settings, screen, now_us = Settings.from_env(), Console(stderr=True), utc_now_us()
     with registry_at_hand(settings, must_be=True) as engine:
         found = _going_on(engine, subscription_id)
         if found.state is SubscriptionState.ACTIVE:
-            say(screen, "note", f"subscription {subscription_id} is active: nothing to do", "yellow")
+            paused = f"paused until {shown(found.paused_until_us)}: that ends now"
+            how = paused if found.paused_until_us > now_us else "active: nothing to do"
+            say(screen, "note", f"subscription {subscription_id} is {how}", "yellow")
         else:
             teach = f"`earshot rotate-secret {subscription_id}` makes another"
             _challenge(settings, found, "it stays disabled", teach)
-        resumed = resuming(engine, subscription_id, utc_now_us())
+        resumed = resuming(engine, subscription_id, now_us)
         since_us = found.state_us if found.failing_since_us is None else found.failing_since_us
         dead = replayable(engine, subscription_id=subscription_id, failed_since_us=since_us).queued
     row = {"id": subscription_id, "url": resumed.url, "state": resumed.state, "dead_letters": dead}
