@@ -30,9 +30,9 @@ _LOGGED = (
     "created", "due", "attempts", "ended", "replays",
 )  # fmt: skip
 _SHOWN = (
-    "message_id", "at", "type", "sequence", "state", "tries", "created", "ended or due", "reason",
+    "message_id", "endpoint", "type", "sequence", "state", "tries", "created", "ended or due", "reason",
 )  # fmt: skip
-_SHOWN_ATTEMPT = ("at", "number", "started", "outcome", "status", "ms", "detail", "answer")
+_SHOWN_ATTEMPT = ("endpoint", "number", "started", "outcome", "status", "ms", "detail", "answer")
 _ATTEMPT = ("subscription", "number", "started", "outcome", "status", "ms", "detail", "answer", "sender")
 
 
@@ -189,18 +189,19 @@ def show_deliveries(rows: Sequence[LoggedDelivery], output: str) -> None:
     # What is the same in every row needs no column.
     is_one = len({each.subscription_id for each in rows}) == 1
     for row, each in zip(listed, rows, strict=True):
-        row |= {"at": each.subscription_id, "tries": each.attempts, "created": _short(each.created_us)}
+        row |= {"endpoint": each.subscription_id, "tries": each.attempts, "created": _short(each.created_us)}
         row["ended or due"] = _short(each.due_us if each.ended_us is None else each.ended_us)
-    _table(listed, [name for name in _SHOWN if not (is_one and name == "at")])
+    _table(listed, [name for name in _SHOWN if not (is_one and name == "endpoint")])
 
 
 def show_attempts(rows: Sequence[dict[str, Any]], output: str) -> None:
     """All attempts of messages."""
     if output == "table":
         is_one = len({row["subscription"] for row in rows}) == 1
-        names = [name for name in _SHOWN_ATTEMPT if not (is_one and name == "at")]
+        names = [name for name in _SHOWN_ATTEMPT if not (is_one and name == "endpoint")]
         _table(
-            [row | {"at": row["subscription"], "started": _shortened(row["started"])} for row in rows], names
+            [row | {"endpoint": row["subscription"], "started": _shortened(row["started"])} for row in rows],
+            names,
         )
     else:
         print_rows(rows, _ATTEMPT, output)

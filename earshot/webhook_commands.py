@@ -380,7 +380,7 @@ def _refuse(error: BadSubscription, settings: Settings) -> NoReturn:
     """What was typed cannot be: the option is named."""
     option = _OPTIONS.get(error.field, f"--{error.field.replace('_', '-')}")
     message = str(error).removeprefix(f"{error.field}: ")
-    if "not a public" in message:
+    if "public address" in message:
         message += f"; for tests of your own, {TEST_HOSTS} names hosts that may be private"
     raise typer.BadParameter(message, param_hint=option) from None
 
