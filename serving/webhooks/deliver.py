@@ -22,6 +22,7 @@ from ingest.schema import DAY_US
 from ingest.settings import Settings
 from registry import deliveries, leases
 from registry.database import connected, writing
+from registry.forgetting import forget
 from registry.tables import DeliveryState, endpoint_leases
 from serving.webhooks.lanes import Lanes
 from serving.webhooks.outcomes import Outcome
@@ -228,7 +229,7 @@ class _Sending:
         if missing and not lost and may_take:
             self._take(missing, now_us)
         is_time = bool(self._held) and now_s - self._forgot_s > _FORGET_EVERY_S
-        if is_time and deliveries.forget(self._engine, now_us - self._keep_us):
+        if is_time and forget(self._engine, now_us - self._keep_us):
             self._forgot_s = now_s
 
     def _take(self, shards: Sequence[int], now_us: int) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, select, update
 
-from registry import deliveries
 from registry.database import writing
 from registry.deliveries import Attempt
+from registry.forgetting import forget
 from registry.subscriptions import ENDPOINT_SHARDS, get, resume
 from registry.subscriptions import end as unsubscribe
-from registry.tables import DeliveryState, SubscriptionState, attempts
+from registry.tables import DeliveryState, SubscriptionState, attempts, outbox
 from registry.tables import deliveries as table
 from serving.webhooks.outcomes import Outcome, Result
 from serving.webhooks.schedule import MAX_FAILURES, RETRY_DELAYS_S, retry_delay_us
@@ -240,10 +240,10 @@ def test_what_ended_long_ago_is_forgotten_with_its_changes_but_none_that_others_
         engine, other, "batch_1", [shared], created_us=15, state=DeliveryState.PENDING, due_us=DAY
     )
     kept = delivery(engine, one, "evt_3", [young], created_us=40, ended_us=50)
-    assert deliveries.forget(engine, 30)
+    assert forget(engine, 30)
     with engine.connect() as connection:
         assert set(connection.scalars(select(table.c.delivery_id))) == {digest, kept}
-        numbers = set(connection.scalars(select(deliveries.outbox.c.sequence)))
+        numbers = set(connection.scalars(select(outbox.c.sequence)))
     assert numbers == {1, 3}
 
 
