@@ -116,7 +116,7 @@ def _read(
     labels: tuple[str, ...],
     refused: Refused,
 ) -> Iterator[Registration]:
-    from registry.lists import ListError
+    from registry.csv_lines import ListError
     from registry.registration import BadRegistration, Reject, registration
 
     for url in urls:

@@ -10,6 +10,7 @@
     lake/networks.parquet  lake/address_lists.parquet  lake/catalog/episodes.parquet
     lake/catalog/shard=NNN/  lake/changes/          what feeds say and how it changed (feeds/state.py)
     lake/registry/podcasts.parquet                  the podcasts tracked, as the registry has them
+    lake/registry/collaborations.parquet            who appeared in whose episodes, as the registry has it
     lake/kept.parquet                               from which event day on requests are kept (retention.py)
     lake/FORMAT                                     the layout's version
 
@@ -117,6 +118,7 @@ class Lake:
             (self.kept_path, KEPT),
             (self.root / "catalog" / LAST_SHARD / "state.parquet", feeds.STATE),
             (self.registered_path, feeds.REGISTERED),
+            (self.collaborations_path, feeds.COLLABORATIONS),
         ):
             if not path.exists():
                 write_parquet(_empty(schema), path)
@@ -146,6 +148,10 @@ class Lake:
     @property
     def registered_path(self) -> Path:
         return self.root / "registry" / "podcasts.parquet"
+
+    @property
+    def collaborations_path(self) -> Path:
+        return self.root / "registry" / "collaborations.parquet"
 
     @property
     def intake_lock(self) -> Path:

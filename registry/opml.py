@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from registry.lists import ListError
+from registry.csv_lines import ListError
 from registry.registration import (
     DEFAULT_TENANT,
     BadRegistration,

@@ -39,7 +39,7 @@ class Reject:
 
     name: str  # the file's, or ""
     line: int  # from 1; 0: unknown
-    reason: RejectReason
+    reason: StrEnum  # RejectReason, or the one of what was to be taken in
     detail: str  # for people
 
 
@@ -151,11 +151,18 @@ def _number(what: str, text: str) -> int:
 
 def _instant_us(text: str) -> int:
     try:
-        instant = datetime.fromisoformat(text.strip())
-        instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-        since = instant - _EPOCH
-    except (ValueError, OverflowError):
+        return iso_us(text)
+    except ValueError:
         raise BadRegistration(
             RejectReason.BAD_VALUE, f"since {text[:80]!r}: no ISO 8601 time such as 2026-09-01"
         ) from None
+
+
+def iso_us(text: str) -> int:
+    """Epoch µs of an ISO 8601 date or time; UTC where it names no zone. Raises ValueError."""
+    try:
+        instant = datetime.fromisoformat(text.strip())
+        since = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - _EPOCH
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

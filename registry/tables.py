@@ -135,20 +135,48 @@ findings = Table(
     sqlite_with_rowid=False,
 )
 
-# Show A (the one that grows) appears in, or is promoted by, an episode of show B (ATTRIBUTION.md).
+
+class CollaborationType(StrEnum):
+    """How show A came before the listeners of show B (ATTRIBUTION.md)."""
+
+    GUEST_SWAP = "guest_swap"
+    PROMO_SWAP = "promo_swap"
+    FEED_DROP = "feed_drop"  # an episode of A in B's feed
+    HOST_READ = "host_read"
+    OTHER = "other"
+
+
+class CollaborationState(StrEnum):
+    """Whether a collaboration goes on."""
+
+    ACTIVE = "active"  # planned, running, or run as planned
+    ENDED = "ended"  # stopped at ended_us
+    VOID = "void"  # never took place: out of attribution
+
+
+# Show A (the one that grows) appears in, or is promoted by, an episode of show B, or B for a time.
 collaborations = Table(
     "collaborations",
     metadata,
     Column("collaboration_id", KEY, primary_key=True),
     Column("tenant", Text, nullable=False),
-    Column("kind", Text, nullable=False),  # guest_swap | promo_swap | feed_drop | host_read
+    Column("type", Text, nullable=False),
     Column("podcast_key", BigInteger, ForeignKey(podcasts.c.podcast_key), nullable=False),  # A
     Column("partner_key", BigInteger, ForeignKey(podcasts.c.podcast_key), nullable=False),  # B
-    Column("partner_guid", Text, nullable=False),  # of B's episode
-    Column("starts_us", BigInteger, nullable=False),  # the later of air date and insertion start
-    Column("ends_us", BigInteger),
+    Column("partner_guid", Text),  # of B's episode; null: all of B's from starts_us to ends_us
+    Column("episode_key", BigInteger),  # of it, as the lake has it; null: B was not polled yet
+    Column("inserted_us", BigInteger),  # when it was put in, as said; null: it aired with the episode
+    Column("starts_us", BigInteger, nullable=False),  # t0: the later of air date and inserted_us
+    Column("ends_us", BigInteger),  # exclusive, as planned; null: open
     Column("cost", Float),
-    Column("currency", Text),  # ISO 4217
+    Column("currency", Text),  # ISO 4217; null: no cost
+    Column("notes", Text),
+    Column("state", Text, nullable=False),
+    Column("ended_us", BigInteger),  # of a state other than active: when it was stopped, or declared void
+    Column("created_us", BigInteger, nullable=False),
+    _one_of("type", CollaborationType),
+    _one_of("state", CollaborationState),
+    sqlite_autoincrement=True,  # an id is never given again
 )
 Index(None, collaborations.c.podcast_key)
 Index(None, collaborations.c.partner_key)

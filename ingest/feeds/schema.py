@@ -241,6 +241,25 @@ REGISTERED: Schema = {
     "labels": pl.List(pl.String),  # of all tenants together, sorted; marts look for `customer`, `lead`
 }
 
+# lake/registry/collaborations.parquet: those of the registry that took place or will, as the marts see them;
+# replaced as a whole (ATTRIBUTION.md).
+COLLABORATIONS: Schema = {
+    "collaboration_id": pl.Int64,
+    "tenant": pl.String,
+    "type": pl.String,  # guest_swap | promo_swap | feed_drop | host_read | other
+    "podcast_key": pl.Int64,  # show A, which grows; its show_id stands in REGISTERED
+    "partner_key": pl.Int64,  # show B, whose listeners hear of A
+    "partner_guid": pl.String,  # of B's episode; null: all downloads of B from starts_us to ends_us
+    "episode_key": pl.Int64,  # of that episode (EPISODES); null: a time range, or B was never polled
+    "starts_us": pl.Int64,  # t0: the later of air date and insertion start
+    "ends_us": pl.Int64,  # exclusive: the planned end, or when it was stopped before; null: open
+    "cost": pl.Float64,
+    "currency": pl.String,  # ISO 4217; null: no cost is known
+    "notes": pl.String,
+    "state": pl.String,  # active | ended
+    "created_us": pl.Int64,
+}
+
 
 def shard_of(podcast_key: int) -> int:
     """0 … 255: the shard that owns the podcast."""

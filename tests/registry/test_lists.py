@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import registration
-from registry.lists import MAX_LINE_BYTES, ListError, read_csv, read_urls
+from registry.csv_lines import MAX_LINE_BYTES, ListError
+from registry.lists import read_csv, read_urls
 from registry.registration import Registration, Reject
 
 A, B = "https://a.example.com/feed.xml", "https://b.example.com/feed.xml"

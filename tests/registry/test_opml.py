@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import registration
-from registry.lists import ListError
+from registry.csv_lines import ListError
 from registry.opml import CHUNK_BYTES, PARSER_TELLS, read_opml
 from registry.registration import Registration, Reject
 
