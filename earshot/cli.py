@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from earshot import (
+    collaboration_commands,
     commands,
     deliver_command,
     lists,
@@ -66,6 +67,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from ingest.logs.errors import FileRefused
     from ingest.logs.ranges import ReferenceListError
     from orchestration.dbt_manifest import ManifestError
+    from registry.collaborations import UnknownCollaboration
     from registry.subscriptions import UnknownSubscription
     from serving.publish import PublishError
 
@@ -84,6 +86,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         RegistryFailed,
         ReportError,
         RequestsAreGone,
+        UnknownCollaboration,
         UnknownSubscription,
         WarehouseInUse,
         WebhookFailed,
@@ -302,6 +305,7 @@ def home() -> None:
 
 
 app.add_typer(lists.app, name="lists")
+app.add_typer(collaboration_commands.app, name="collaboration")
 registry_commands.add_to(app)
 webhook_commands.add_to(app)
 

@@ -120,6 +120,7 @@ def end(
     """
     with writing(engine) as connection:
         found = _one(connection, collaboration_id, is_locked=True)
+        is_void = is_void or at_us <= found.starts_us
         if found.state is CollaborationState.VOID or (
             found.state is CollaborationState.ENDED and not is_void
         ):

@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 
 from registry.database import FILE_NAME, connect
 from tests.postgres import Postgres, postgres
+from tests.registry.command_line import earshot, typed
 
-__all__ = ["postgres"]
+__all__ = ["earshot", "postgres", "typed"]
 
 BACKENDS = ("sqlite", "postgresql")
 

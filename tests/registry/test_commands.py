@@ -5,68 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from earshot.cli import main
 from ingest.feeds.urls import podcast_key
 from registry.database import FILE_NAME, connect, writing
 from registry.findings import Finding, FindingReason, replace_findings
 from registry.podcasts import Crawled, record_crawl
 from registry.tables import PodcastState
+from tests.registry.command_line import Earshot, Said
 
 A, B = "https://a.example.com/feed.xml", "https://b.example.com/feed.xml"
 KEY_A, KEY_B = podcast_key(A), podcast_key(B)
 GUID = "917393e3-1b1e-5cef-ace4-edaa54e1f810"
 NEGATIVE = "https://example.com/2"  # a URL with a key below zero
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def rows(self) -> list[dict[str, object]]:
-        rows = json.loads(self.out)
-        assert isinstance(rows, list)
-        return rows
-
-
-Earshot = Callable[..., Said]
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Earshot:
-    """The command line over the data folder of this test."""
-    monkeypatch.setenv("EARSHOT_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str | int | Path) -> Said:
-        monkeypatch.setattr(sys, "argv", ["earshot", *map(str, arguments)])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code
-        out, err = capsys.readouterr()
-        return Said(int(str(code or 0)), out, err)
-
-    return run
-
-
-@pytest.fixture
-def earshot(typed: Earshot, monkeypatch: pytest.MonkeyPatch, url: str) -> Earshot:
-    """… and over a registry on SQLite and on PostgreSQL."""
-    monkeypatch.setenv("EARSHOT_REGISTRY", url)
-    return typed
 
 
 def counts(said: Said) -> dict[str, object]:

@@ -1,0 +1,257 @@
+"""`earshot collaboration`: who appeared in whose episodes, recorded for attribution."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+import typer
+from rich.console import Console
+
+from earshot.commands import Output
+from earshot.registry_at_hand import registry_at_hand
+from ingest.settings import PREFIX, Settings
+from registry.registration import DEFAULT_TENANT
+
+if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
+    from sqlalchemy import Engine
+
+    from earshot.registry_input import Refused
+    from registry.collaborating import BadCollaboration, CollaborationWish, Ground
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Who appeared in whose episodes, for attribution: what did it bring?",
+)
+
+_SIGNED = {"ignore_unknown_options": True}  # half of the keys begin with a minus
+_BATCH = 500  # recorded in one transaction
+_SHOWN_NOTES = 20
+_TABLE_ONLY = "table"
+
+Id = Annotated[int, typer.Argument(metavar="ID", help="of the collaboration", show_default=False)]
+Tenant = Annotated[str, typer.Option(help="whose collaboration")]
+Show = Annotated[
+    str, typer.Argument(metavar="SHOW", help="A, which is to grow: URL, key or guid", show_default=False)
+]
+Partner = Annotated[
+    str,
+    typer.Argument(
+        metavar="PARTNER", help="B, whose listeners hear of A: URL, key or guid", show_default=False
+    ),
+]
+State = Literal["active", "ended", "void", "all"]
+
+
+def _option(help_text: str, metavar: str | None = None) -> Any:
+    return typer.Option(help=help_text, metavar=metavar, show_default=False)
+
+
+@app.command(context_settings=_SIGNED)
+def add(
+    show: Show,
+    partner: Partner,
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--type", help="guest_swap, promo_swap, feed_drop, host_read or other", show_default=False
+        ),
+    ],
+    episode: Annotated[str, _option("of the partner; without it all of its episodes", "GUID")] = "",
+    starts: Annotated[str, _option("when it was put in; default: when the episode aired", "TIME")] = "",
+    ends: Annotated[str, _option("planned end; a date means the end of that day", "TIME")] = "",
+    cost: Annotated[str, _option("what show A paid", "AMOUNT")] = "",
+    currency: Annotated[str, _option("of the cost, ISO 4217", "EUR")] = "",
+    notes: Annotated[str, _option("for people")] = "",
+    tenant: Tenant = DEFAULT_TENANT,
+    output: Output = "table",
+) -> None:
+    """Record that SHOW appears in, or is promoted by, PARTNER. Times are UTC unless they say otherwise.
+
+    The same again changes nothing; another end, cost or note is taken over. Several may run at a time, also
+    in both directions.
+    """
+    from earshot.show import say
+    from earshot.show_collaborations import described, show_added
+    from ingest.lake import utc_now_us
+    from registry.aired import ground
+    from registry.collaborating import BadCollaboration, Written, wish
+    from registry.collaborations import add as adding
+
+    settings, screen, now_us = Settings.from_env(), Console(stderr=True), utc_now_us()
+    said = Written(show, partner, kind, episode, starts, ends, cost, currency, notes, tenant)
+    with registry_at_hand(settings, must_be=True) as engine:
+        try:
+            wanted, remarks = wish(said, ground(engine, settings, now_us))
+        except BadCollaboration as error:
+            _refuse(error)
+        ((added, outcome),) = adding(engine, [wanted], now_us)
+    show_added(described(added) | {"outcome": outcome}, output)
+    for remark in remarks:
+        say(screen, "note", remark, "yellow")
+
+
+@app.command("import")
+def import_csv(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CSV",
+            help="header show,partner,type[,episode,starts,ends,cost,currency,notes,tenant]",
+            show_default=False,
+        ),
+    ],
+    tenant: Tenant = DEFAULT_TENANT,
+    rejects: Annotated[Path | None, _option("CSV of all that was refused", "FILE")] = None,
+    output: Output = "table",
+) -> None:
+    """Record the collaborations of a file. What is refused is told with its line; the others are taken in."""
+    from earshot.registry_input import told
+    from earshot.show import print_rows, say
+    from ingest.lake import utc_now_us
+    from registry.aired import ground
+    from registry.batches import batches
+    from registry.collaborating import BadCollaboration, check_retention
+    from registry.collaborations import Outcome
+    from registry.collaborations import add as adding
+
+    if not file.is_file():
+        what = "is a folder: name its files" if file.is_dir() else "no such file"
+        raise typer.BadParameter(f"{what}: {file}", param_hint="CSV")
+    settings, screen, now_us = Settings.from_env(), Console(stderr=True), utc_now_us()
+    try:
+        check_retention(settings.keep_days)  # once, not at each line
+    except BadCollaboration as error:
+        _refuse(error)
+    done: Counter[Outcome] = Counter()
+    remarks: dict[str, int] = {}
+    with told(rejects) as refused, registry_at_hand(settings, must_be=True) as engine:
+        read = _read(file, ground(engine, settings, now_us), tenant, refused, remarks)
+        for some in batches(read, _BATCH):
+            done.update(outcome for _, outcome in adding(engine, some, now_us))
+    row = {str(outcome): done[outcome] for outcome in Outcome}
+    print_rows([row], list(row), output)
+    for remark, line in list(remarks.items())[:_SHOWN_NOTES]:
+        say(screen, f"{file.name}:{line}", remark, "yellow")
+    if len(remarks) > _SHOWN_NOTES:
+        say(screen, "note", f"and {len(remarks) - _SHOWN_NOTES:,} more such notes", "yellow")
+    refused.end(screen, done.total())
+
+
+@app.command("list")
+def list_collaborations(
+    tenant: Annotated[str | None, _option("only its own")] = None,
+    show: Annotated[str | None, _option("of this show A", "URL|KEY|GUID")] = None,
+    partner: Annotated[str | None, _option("with this show B", "URL|KEY|GUID")] = None,
+    state: Annotated[State | None, _option("default: all but the void")] = None,
+    output: Output = "table",
+) -> None:
+    """The collaborations recorded, by start."""
+    from earshot.show import say
+    from earshot.show_collaborations import show_collaborations
+    from registry.collaborations import Which, listing
+    from registry.tables import CollaborationState
+
+    with registry_at_hand(Settings.from_env(), must_be=True) as engine:
+        which = Which(
+            tenant,
+            None if show is None else _key(engine, show, "--show"),
+            None if partner is None else _key(engine, partner, "--partner"),
+            CollaborationState(state) if state and state != "all" else None,
+            with_void=state == "all",
+        )
+        found = listing(engine, which)
+    if not found and output == "table":
+        say(Console(stderr=True), "note", "there is none: `earshot collaboration add SHOW PARTNER`", "yellow")
+        return
+    show_collaborations(found, output)
+
+
+@app.command("show")
+def show_one(collaboration_id: Id, output: Output = "table") -> None:
+    """All of one collaboration, with what is known of its episode by now."""
+    from earshot.show import say
+    from earshot.show_collaborations import described, show_details
+    from ingest.lake import Lake
+    from registry.aired import aired
+    from registry.collaborations import get
+
+    settings = Settings.from_env()
+    with registry_at_hand(settings, must_be=True) as engine:
+        found = get(engine, collaboration_id)
+    episodes = None if found.partner_guid is None else aired(Lake(settings.lake_dir).root, found.partner_key)
+    known = (episodes or {}).get(found.partner_guid or "")
+    show_details(described(found), known, output)
+    if found.partner_guid is not None and known is None and output == _TABLE_ONLY:
+        why = "was never read yet" if episodes is None else "does not have it"
+        say(Console(stderr=True), "note", f"the episode is not known: {found.partner_url} {why}", "yellow")
+
+
+@app.command()
+def end(
+    collaboration_id: Id,
+    at: Annotated[str, _option("when it was stopped; default: now", "TIME")] = "",
+    void: Annotated[
+        bool, typer.Option("--void", help="it never took place: left out of attribution")
+    ] = False,
+    output: Output = "table",
+) -> None:
+    """Say that a collaboration was stopped. One that had not begun by then is void: it never took place."""
+    from earshot.show import print_rows
+    from earshot.times import instant_us, shown
+    from ingest.lake import utc_now_us
+    from registry.collaborations import CannotEnd
+    from registry.collaborations import end as ending
+
+    now_us = utc_now_us()
+    at_us = instant_us(at, "--at", now_us) if at else now_us
+    with registry_at_hand(Settings.from_env(), must_be=True) as engine:
+        try:
+            ended = ending(engine, collaboration_id, at_us, now_us, void)
+        except CannotEnd as error:
+            raise typer.BadParameter(str(error), param_hint="--at") from None
+    row = {"id": str(collaboration_id), "state": str(ended.state), "ended": shown(ended.ended_us)}
+    print_rows([row], list(row), output)
+
+
+def _read(
+    file: Path, ground: Ground, tenant: str, refused: Refused, remarks: dict[str, int]
+) -> Iterator[CollaborationWish]:
+    """The good lines; the others go to `refused`, what is to be known of the good ones to `remarks`."""
+    from registry.collaboration_lists import read_collaborations
+    from registry.csv_lines import ListError
+    from registry.registration import Reject
+
+    try:
+        for each in read_collaborations(file, ground, tenant):
+            if isinstance(each, Reject):
+                refused.take(each)
+                continue
+            line, wanted, notes = each
+            for note in notes:
+                remarks.setdefault(note, line)
+            yield wanted
+    except ListError as error:
+        refused.files.append(str(error))
+
+
+def _key(engine: Engine, what: str, option: str) -> int:
+    from registry.podcasts import find
+
+    found = find(engine, what)
+    if len(found) == 1:
+        return found[0].podcast_key
+    if not found:
+        raise typer.BadParameter(f"{what!r} is not tracked", param_hint=option)
+    keys = ", ".join(str(podcast.podcast_key) for podcast in found)
+    raise typer.BadParameter(f"{what!r} means several podcasts; name one: {keys}", param_hint=option)
+
+
+def _refuse(error: BadCollaboration) -> NoReturn:
+    """What was typed cannot be: the argument, option or setting is named."""
+    arguments = {"show": "SHOW", "partner": "PARTNER", "keep_days": f"{PREFIX}KEEP_DAYS"}
+    hint = arguments.get(error.field, f"--{error.field}")
+    raise typer.BadParameter(f"{error.problem}: {error.reason}", param_hint=hint) from None

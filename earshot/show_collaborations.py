@@ -1,0 +1,100 @@
+"""How answers about collaborations look: a list, and all of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from earshot.show import TABLE_ROWS, plain, print_rows
+from earshot.times import shown
+from registry.collaborating import Aired
+from registry.collaborations import Collaboration
+
+_LISTED = ("id", "type", "show", "partner", "episode", "starts", "ends", "cost", "state")
+_WHOLE = ("id", "starts", "ends", "state", "cost")  # columns that are not folded
+
+
+def described(each: Collaboration) -> dict[str, Any]:
+    """All of a collaboration; keys as text: JavaScript's numbers are too small for them."""
+    return {
+        "id": each.collaboration_id,
+        "tenant": each.tenant,
+        "type": str(each.type),
+        "show": each.feed_url,
+        "show_key": str(each.podcast_key),
+        "partner": each.partner_url,
+        "partner_key": str(each.partner_key),
+        "episode": each.partner_guid,
+        "inserted": shown(each.inserted_us),
+        "starts": shown(each.starts_us),
+        "ends": shown(each.ends_us),
+        "cost": each.cost,
+        "currency": each.currency,
+        "notes": each.notes,
+        "state": str(each.state),
+        "ended": shown(each.ended_us),
+        "created": shown(each.created_us),
+    }
+
+
+def show_added(row: dict[str, Any], output: str) -> None:
+    """One that was recorded, with what that did."""
+    if output == "table":
+        _show_one(row, ("id", "outcome", "type", "show", "partner", "episode", "starts", "ends", "cost"))
+    else:
+        print_rows([row], list(row), output)
+
+
+def show_details(row: dict[str, Any], episode: Aired | None, output: str) -> None:
+    """All of one; `episode`: what the lake knows of the partner's, if anything."""
+    row |= {
+        "episode_title": None if episode is None else episode.title,
+        "episode_aired": None if episode is None else shown(episode.published_us),
+    }
+    if output == "table":
+        _show_one(row, row)
+    else:
+        print_rows([row], list(row), output)
+
+
+def show_collaborations(found: Sequence[Collaboration], output: str) -> None:
+    """A row a collaboration; in a table the short of it."""
+    rows = [described(each) for each in found]
+    if output != "table":
+        print_rows(rows, list(rows[0]) if rows else list(_LISTED), output)
+        return
+    table = Table()
+    for column in _LISTED:
+        table.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
+    for row in rows[:TABLE_ROWS]:
+        table.add_row(*(plain(_cell(row, column, is_short=True)) for column in _LISTED))
+    console = Console()
+    console.print(table)
+    if len(rows) > TABLE_ROWS:
+        console.print(f"… and {len(rows) - TABLE_ROWS:,} more; --output csv prints all")
+
+
+def _show_one(row: dict[str, Any], columns: Iterable[str]) -> None:
+    table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for column in columns:
+        if column != "currency" and row[column] is not None:
+            table.add_row(plain(column.replace("_", " ")), plain(_cell(row, column)))
+    Console().print(table)
+
+
+def _cell(row: dict[str, Any], column: str, is_short: bool = False) -> str:
+    value = row[column]
+    if column == "ends" and row["ended"] is not None and is_short:
+        value = row["ended"]
+    if value is None:
+        return "-"
+    if column == "cost":
+        return f"{value:,.2f} {row['currency']}"
+    if column in ("starts", "ends") and is_short:
+        return str(value).partition("T")[0]
+    return str(value)
