@@ -30,7 +30,6 @@ app = typer.Typer(
 _SIGNED = {"ignore_unknown_options": True}  # half of the keys begin with a minus
 _BATCH = 500  # recorded in one transaction
 _SHOWN_NOTES = 20
-_TABLE_ONLY = "table"
 
 Id = Annotated[int, typer.Argument(metavar="ID", help="of the collaboration", show_default=False)]
 Tenant = Annotated[str, typer.Option(help="whose collaboration")]
@@ -182,11 +181,12 @@ def show_one(collaboration_id: Id, output: Output = "table") -> None:
     settings = Settings.from_env()
     with registry_at_hand(settings, must_be=True) as engine:
         found = get(engine, collaboration_id)
-    episodes = None if found.partner_guid is None else aired(Lake(settings.lake_dir).root, found.partner_key)
-    known = (episodes or {}).get(found.partner_guid or "")
+    key, guid = found.partner_key, found.partner_guid
+    episodes = {} if guid is None else aired(Lake(settings.lake_dir).root, [key], [guid])
+    known = episodes.get(key, {}).get(guid or "")
     show_details(described(found), known, output)
-    if found.partner_guid is not None and known is None and output == _TABLE_ONLY:
-        why = "was never read yet" if episodes is None else "does not have it"
+    if guid is not None and known is None and output == "table":
+        why = "does not have it" if key in episodes else "was never read yet"
         say(Console(stderr=True), "note", f"the episode is not known: {found.partner_url} {why}", "yellow")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import polars as pl
 from sqlalchemy import Engine
 
 from ingest.feeds.schema import shard_of
-from ingest.feeds.state import find, folder_of, table_files
+from ingest.feeds.state import folder_of, read_state, table_files
 from ingest.lake import Lake, reading
 from ingest.settings import Settings
 from registry import podcasts
@@ -20,39 +20,46 @@ _REMEMBERED_PODCASTS = 256  # a file of collaborations names the same partners a
 _REMEMBERED_NAMES = 4096
 
 
-class Airings:
-    """The episodes of polled podcasts; what was looked up once is remembered, and not looked up again."""
+def aired(
+    lake_root: Path, podcast_keys: Collection[int], guids: Collection[str] | None = None
+) -> dict[int, dict[str, Aired]]:
+    """podcast_key → guid → episode, of all that were ever seen of these podcasts, or those of `guids`.
 
-    def __init__(self, lake_root: Path) -> None:
-        self.of = lru_cache(_REMEMBERED_PODCASTS)(lambda key: aired(lake_root, key))
-
-
-def aired(lake_root: Path, podcast_key: int) -> Mapping[str, Aired] | None:
-    """guid → episode, of all that were ever seen of a podcast; None: no feed of it was ever read.
-
-    Of two that had one guid, one after the other, the one that is still in the feed, else the later one.
+    A podcast of which no feed was ever read is left out. Of two episodes that had one guid, one after the
+    other, the one that is still in the feed counts, else the later one.
     """
+    found: dict[int, dict[str, Aired]] = {}
+    by_shard: dict[int, list[int]] = {}
+    for key in podcast_keys:
+        by_shard.setdefault(shard_of(key), []).append(key)
     with reading(lake_root):
-        state = find(lake_root, podcast_key)
-        if state is None or state["fetched_us"] is None:
-            return None
-        files = table_files(folder_of(lake_root, shard_of(podcast_key)), "episodes")
-        if not files:
-            return {}
-        rows = (
-            pl.scan_parquet(files, hive_partitioning=False)
-            .filter(pl.col("podcast_key") == podcast_key)
-            .select("episode_key", "guid", "published_us", "title", "last_seen_us", "generation")
-            .collect()
-        )
-    newest = rows.sort("generation", maintain_order=True).unique(
-        "episode_key", keep="last", maintain_order=True
+        for shard, keys in by_shard.items():
+            found |= _of_shard(folder_of(lake_root, shard), keys, guids)
+    return found
+
+
+def _of_shard(folder: Path, keys: list[int], guids: Collection[str] | None) -> dict[int, dict[str, Aired]]:
+    is_wanted = pl.col("podcast_key").is_in(keys)
+    read = read_state(folder).filter(is_wanted, pl.col("fetched_us").is_not_null())["podcast_key"]
+    found: dict[int, dict[str, Aired]] = {key: {} for key in read}
+    files = table_files(folder, "episodes")
+    if not (found and files):
+        return found
+    if guids is not None:
+        is_wanted &= pl.col("guid").is_in(list(guids))
+    rows = (
+        pl.scan_parquet(files, hive_partitioning=False)
+        .filter(is_wanted)
+        .select("podcast_key", "episode_key", "guid", "published_us", "title", "last_seen_us", "generation")
+        .collect()
     )
-    in_order = newest.sort("last_seen_us", nulls_last=True, maintain_order=True)
-    return {
-        row["guid"]: Aired(row["episode_key"], row["published_us"], row["title"])
-        for row in in_order.iter_rows(named=True)
-    }
+    newest = rows.sort("generation", maintain_order=True).unique(
+        ["podcast_key", "episode_key"], keep="last", maintain_order=True
+    )
+    for row in newest.sort("last_seen_us", nulls_last=True, maintain_order=True).iter_rows(named=True):
+        if (known := found.get(row["podcast_key"])) is not None:
+            known[row["guid"]] = Aired(row["episode_key"], row["published_us"], row["title"])
+    return found
 
 
 def ground(engine: Engine, settings: Settings, now_us: int) -> Ground:
@@ -60,7 +67,7 @@ def ground(engine: Engine, settings: Settings, now_us: int) -> Ground:
     lake = Lake(settings.lake_dir)
     return Ground(
         find=lru_cache(_REMEMBERED_NAMES)(lambda what: podcasts.find(engine, what)),
-        episodes=Airings(lake.root).of,
+        episodes=lru_cache(_REMEMBERED_PODCASTS)(lambda key: aired(lake.root, [key]).get(key)),
         first_day=min(lake.event_days(), default=None),
         keep_days=settings.keep_days,
         now_us=now_us,

@@ -12,6 +12,7 @@ from registry.registration import BadRegistration, Reject, RejectReason
 
 COLUMNS = tuple(field.name for field in fields(Written))
 NEEDED = ("show", "partner", "type")
+_AS_SAID = "inserted"
 
 Read = tuple[int, CollaborationWish, list[str]]  # (line, wish, what the writer should know of it)
 
@@ -19,8 +20,9 @@ Read = tuple[int, CollaborationWish, list[str]]  # (line, wish, what the writer 
 def read_collaborations(path: Path, ground: Ground, tenant: str = "") -> Iterator[Read | Reject]:
     """The rows of a CSV file whose header names COLUMNS, in any order; NEEDED must be there.
 
-    Separated by comma, semicolon or tab, UTF-8; other columns are passed over. `tenant` stands in for an
-    empty one. Raises ListError and OSError.
+    Separated by comma, semicolon or tab, UTF-8; other columns are passed over. What `earshot collaboration
+    list` wrote can be read: there `starts` is t0, and what was said of it stands in `inserted`. `tenant`
+    stands in for an empty one. Raises ListError and OSError.
     """
     numbered = records(numbered_lines(path))
     header = next(numbered, None)
@@ -28,6 +30,8 @@ def read_collaborations(path: Path, ground: Ground, tenant: str = "") -> Iterato
         raise ListError(f"{path.name} is empty")
     delimiter, names = header_of(path, header[1], COLUMNS, NEEDED)
     at = {name: names.index(name) for name in COLUMNS if name in names}
+    if _AS_SAID in names:
+        at["starts"] = names.index(_AS_SAID)
     for line, record in numbered:
         try:
             row = fields_of(record, delimiter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,8 +15,8 @@ from ingest.feeds.schema import COLLABORATIONS
 from ingest.lake import Lake, write_parquet
 from ingest.schema import conform
 from ingest.settings import Settings
-from registry.aired import Airings
-from registry.collaborating import CollaborationWish, t0_us
+from registry.aired import aired
+from registry.collaborating import Aired, CollaborationWish, t0_us
 from registry.database import alone, connected, writing
 from registry.tables import CollaborationState, CollaborationType, collaborations, podcasts
 
@@ -136,14 +137,19 @@ def end(
         return _one(connection, collaboration_id)
 
 
-def recorded(engine: Engine, airings: Airings | None = None) -> pl.DataFrame:
+def recorded(engine: Engine, lake_root: Path) -> pl.DataFrame:
     """What took place or will: columns of COLLABORATIONS, by id.
 
-    `airings`: what the lake knows of episodes by now, in place of what it knew when they were recorded.
+    What the lake knows of an episode by now counts before what it knew when the collaboration was recorded.
     """
-    rows = [_exported(each, airings) for each in listing(engine, Which(with_void=False))]
-    frame = pl.DataFrame(rows, {name: COLLABORATIONS[name] for name in COLLABORATIONS})
-    return conform(frame, COLLABORATIONS).sort("collaboration_id").collect()
+    found = listing(engine, Which(with_void=False))
+    of_episodes = [each for each in found if each.partner_guid is not None]
+    keys = {each.partner_key for each in of_episodes}
+    episodes = aired(lake_root, keys, {each.partner_guid for each in of_episodes if each.partner_guid})
+    rows = [
+        _exported(each, episodes.get(each.partner_key, {}).get(each.partner_guid or "")) for each in found
+    ]
+    return conform(pl.DataFrame(rows, COLLABORATIONS), COLLABORATIONS).sort("collaboration_id").collect()
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ def export_collaborations(settings: Settings) -> Exported:
     """Write lake/registry/collaborations.parquet for the marts, where it says something new."""
     lake = Lake(settings.lake_dir)
     with connected(settings.registry, settings.data) as engine:
-        frame = recorded(engine, Airings(lake.root))
+        frame = recorded(engine, lake.root)
     if frame.equals(pl.read_parquet(lake.collaborations_path)):
         return Exported(frame.height, is_new=False)
     write_parquet(frame, lake.collaborations_path)
@@ -192,15 +198,12 @@ def _add(connection: Connection, wish: CollaborationWish, now_us: int) -> tuple[
     return _one(connection, known["collaboration_id"]), outcome
 
 
-def _exported(each: Collaboration, airings: Airings | None) -> dict[str, Any]:
+def _exported(each: Collaboration, episode: Aired | None) -> dict[str, Any]:
     row = {name: value for name, value in asdict(each).items() if name in COLLABORATIONS}
-    ends = [at for at in (each.ends_us, each.ended_us) if at is not None]
-    row["ends_us"] = min(ends, default=None)
-    episodes = airings.of(each.partner_key) if airings is not None and each.partner_guid is not None else None
-    aired = (episodes or {}).get(each.partner_guid or "")
-    if aired is not None:
-        row["episode_key"] = aired.episode_key
-        row["starts_us"] = t0_us(aired.published_us, each.inserted_us) or each.starts_us
+    row["ends_us"] = min((at for at in (each.ends_us, each.ended_us) if at is not None), default=None)
+    if episode is not None:
+        row["episode_key"] = episode.episode_key
+        row["starts_us"] = t0_us(episode.published_us, each.inserted_us) or each.starts_us
     return row
 
 

@@ -32,23 +32,32 @@ def written(**said: Any) -> Written:
     return Written(**(base | said))
 
 
-def polled(lake_root: Path, url: str, episodes: dict[str, str | None], is_read: bool = True) -> None:
+def polled(
+    lake_root: Path,
+    url: str,
+    episodes: dict[str, str | None],
+    is_read: bool = True,
+    key: int | None = None,
+    left: str | None = None,
+) -> None:
     """A commit of a sweep: the feed was read (or answered nothing good) and has these episodes.
 
-    episodes: guid → when it aired.
+    episodes: guid → when it aired; key: of each, in place of the one it would have; left: since when they are
+    out of the feed.
     """
-    key, root = podcast_key(url), Lake(lake_root).root
+    of, root = podcast_key(url), Lake(lake_root).root
     rows: list[Record] = [
         dict.fromkeys(EPISODES)
         | {
-            "podcast_key": key,
-            "episode_key": episode_key(key, guid),
+            "podcast_key": of,
+            "episode_key": episode_key(of, guid) if key is None else key,
             "guid": guid,
             "title": f"Episode {guid}",
             "published_us": None if aired is None else us(aired),
+            "last_seen_us": None if left is None else us(left),
         }
         for guid, aired in episodes.items()
     ]
-    state = new_state(key, url) | {"polled_us": NOW_US, "fetched_us": NOW_US if is_read else None}
-    with opened(root, shard_of(key)) as shard:
+    state = new_state(of, url) | {"polled_us": NOW_US, "fetched_us": NOW_US if is_read else None}
+    with opened(root, shard_of(of)) as shard:
         shard.commit(Commit(state=[state], episodes=rows))

@@ -14,7 +14,7 @@ from ingest.feeds.identity import episode_key
 from ingest.feeds.schema import COLLABORATIONS
 from ingest.lake import Lake
 from ingest.settings import Settings
-from registry.aired import Airings, aired, ground
+from registry.aired import aired, ground
 from registry.collaborating import CollaborationWish, wish
 from registry.collaborations import (
     CannotEnd,
@@ -200,16 +200,23 @@ def settings(tmp_path: Path, url: str) -> Settings:
 
 def test_episodes_are_known_once_a_feed_was_read(tmp_path: Path) -> None:
     lake = Lake(tmp_path).root
-    assert aired(lake, KEY_B) is None
+    assert aired(lake, [KEY_A, KEY_B]) == {}
     polled(lake, B, {}, is_read=False)
-    assert aired(lake, KEY_B) is None
+    assert aired(lake, [KEY_A, KEY_B]) == {}
     polled(lake, B, {})
-    assert aired(lake, KEY_B) == {}
+    assert aired(lake, [KEY_A, KEY_B]) == {KEY_B: {}}
     polled(lake, B, {"g1": "2026-11-05", "g2": None})
     polled(lake, B, {"g1": "2026-11-06"})  # corrected
-    found = aired(lake, KEY_B)
-    assert found is not None and set(found) == {"g1", "g2"}
+    found = aired(lake, [KEY_B])[KEY_B]
+    assert set(found) == {"g1", "g2"} and set(aired(lake, [KEY_B], ["g2"])[KEY_B]) == {"g2"}
     assert found["g1"] == (episode_key(KEY_B, "g1"), us("2026-11-06"), "Episode g1")
+
+
+def test_of_two_episodes_of_one_guid_the_one_in_the_feed_counts(tmp_path: Path) -> None:
+    lake = Lake(tmp_path).root
+    polled(lake, B, {"g1": "2026-11-05"}, key=7)
+    polled(lake, B, {"g1": "2026-10-05"}, key=6, left="2026-11-01")
+    assert aired(lake, [KEY_B])[KEY_B]["g1"].episode_key == 7
 
 
 def test_a_wish_is_judged_by_this_installation(tracked: Engine, settings: Settings) -> None:
@@ -251,10 +258,10 @@ def test_the_export_knows_of_an_episode_what_the_lake_knows_by_then(
     tracked: Engine, settings: Settings
 ) -> None:
     add(tracked, [SWAP, replace(SWAP, inserted_us=us("2026-11-20"), starts_us=us("2026-11-20"))], NOW_US)
-    airings = Airings(Lake(settings.lake_dir).root)
-    assert recorded(tracked, airings)["episode_key"].to_list() == [None, None]
-    polled(settings.lake_dir, B, {"g1": "2026-11-07"})
-    frame = recorded(tracked, Airings(settings.lake_dir))
+    lake = Lake(settings.lake_dir).root
+    assert recorded(tracked, lake)["episode_key"].to_list() == [None, None]
+    polled(lake, B, {"g1": "2026-11-07"})
+    frame = recorded(tracked, lake)
     assert frame["episode_key"].to_list() == [episode_key(KEY_B, "g1")] * 2
     assert frame["starts_us"].to_list() == [us("2026-11-07"), us("2026-11-20")]
 
