@@ -51,18 +51,36 @@ def test_the_migrated_tables_are_those_of_the_code(empty_url: str, url: str, tmp
     assert set(shape(fresh)) == set(metadata.tables)
 
 
-def test_a_migration_can_be_taken_back_and_done_again(url: str, tmp_path: Path) -> None:
+def downgrade(engine: Engine, revision: str) -> None:
     from alembic import command
 
-    engine = connect(url, tmp_path)
-    before = shape(engine)
     with writing(engine) as connection:
         config = Config()
         config.set_main_option("script_location", str(Path(migrations.__file__).parent))
         config.attributes["connection"] = connection
-        command.downgrade(config, "base")
+        command.downgrade(config, revision)
+
+
+def test_a_migration_can_be_taken_back_and_done_again(url: str, tmp_path: Path) -> None:
+    engine = connect(url, tmp_path)
+    before = shape(engine)
+    downgrade(engine, "base")
     assert shape(engine) == {}
     assert shape(connect(url, tmp_path)) == before
+
+
+def test_taking_the_collaborations_back_restores_the_former_table(empty_url: str, tmp_path: Path) -> None:
+    engine = connect(empty_url, tmp_path)
+    downgrade(engine, "base")
+    with writing(engine) as connection:
+        migrations.upgrade(connection, "0004")
+    former = shape(engine)
+    assert "kind" in former["collaborations"]["columns"]
+    with writing(engine) as connection:
+        migrations.upgrade(connection, "0005")
+    assert "kind" not in shape(engine)["collaborations"]["columns"]
+    downgrade(engine, "0004")
+    assert shape(engine) == former
 
 
 def test_the_newest_revision_is_known_without_alembic() -> None:
