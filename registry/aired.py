@@ -45,18 +45,19 @@ def _of_shard(folder: Path, keys: list[int], guids: Collection[str] | None) -> d
     files = table_files(folder, "episodes")
     if not (found and files):
         return found
-    if guids is not None:
-        is_wanted &= pl.col("guid").is_in(list(guids))
-    rows = (
+    # After the newest rows are chosen: an episode that has another guid by now does not answer to the old one.
+    is_named = pl.lit(True) if guids is None else pl.col("guid").is_in(list(guids))
+    newest = (
         pl.scan_parquet(files, hive_partitioning=False)
         .filter(is_wanted)
         .select("podcast_key", "episode_key", "guid", "published_us", "title", "last_seen_us", "generation")
+        .sort("generation", maintain_order=True)
+        .unique(["podcast_key", "episode_key"], keep="last", maintain_order=True)
+        .filter(is_named)
+        .sort("last_seen_us", nulls_last=True, maintain_order=True)
         .collect()
     )
-    newest = rows.sort("generation", maintain_order=True).unique(
-        ["podcast_key", "episode_key"], keep="last", maintain_order=True
-    )
-    for row in newest.sort("last_seen_us", nulls_last=True, maintain_order=True).iter_rows(named=True):
+    for row in newest.iter_rows(named=True):
         if (known := found.get(row["podcast_key"])) is not None:
             known[row["guid"]] = Aired(row["episode_key"], row["published_us"], row["title"])
     return found

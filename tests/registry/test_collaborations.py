@@ -219,6 +219,17 @@ def test_of_two_episodes_of_one_guid_the_one_in_the_feed_counts(tmp_path: Path) 
     assert aired(lake, [KEY_B])[KEY_B]["g1"].episode_key == 7
 
 
+def test_an_episode_answers_to_its_guid_of_now(tmp_path: Path, tracked: Engine) -> None:
+    lake = Lake(tmp_path / "lake").root
+    one(tracked, replace(SWAP, episode_key=7))
+    polled(lake, B, {"g1": "2026-11-05"}, key=7)
+    polled(lake, B, {"g1-new": "2026-11-06"}, key=7)
+    for guids in (None, ["g1", "g1-new"]):
+        assert set(aired(lake, [KEY_B], guids)[KEY_B]) == {"g1-new"}
+    row = recorded(tracked, lake).row(0, named=True)
+    assert (row["episode_key"], row["starts_us"]) == (7, SWAP.starts_us)  # as it was recorded
+
+
 def test_a_wish_is_judged_by_this_installation(tracked: Engine, settings: Settings) -> None:
     polled(settings.lake_dir, B, {"g1": "2026-11-05"})
     made, notes = wish(written(starts=""), ground(tracked, settings, NOW_US))
