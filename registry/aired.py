@@ -45,7 +45,7 @@ def _of_shard(folder: Path, keys: list[int], guids: Collection[str] | None) -> d
     files = table_files(folder, "episodes")
     if not (found and files):
         return found
-    # After the newest rows are chosen: an episode that has another guid by now does not answer to the old one.
+    # Of the newest rows: an episode that has another guid by now does not answer to the old one.
     is_named = pl.lit(True) if guids is None else pl.col("guid").is_in(list(guids))
     newest = (
         pl.scan_parquet(files, hive_partitioning=False)
