@@ -69,8 +69,9 @@ def show_collaborations(found: Sequence[Collaboration], output: str) -> None:
     table = Table()
     for column in _LISTED:
         table.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
-    for row in rows[:TABLE_ROWS]:
-        table.add_row(*(plain(_cell(row, column, is_short=True)) for column in _LISTED))
+    for each, row in zip(found[:TABLE_ROWS], rows, strict=False):
+        row |= {"starts": _day(each.starts_us), "ends": _last_day(each)}
+        table.add_row(*(plain(_cell(row, column)) for column in _LISTED))
     console = Console()
     console.print(table)
     if len(rows) > TABLE_ROWS:
@@ -87,14 +88,18 @@ def _show_one(row: dict[str, Any], columns: Iterable[str]) -> None:
     Console().print(table)
 
 
-def _cell(row: dict[str, Any], column: str, is_short: bool = False) -> str:
+def _cell(row: dict[str, Any], column: str) -> str:
     value = row[column]
-    if column == "ends" and row["ended"] is not None and is_short:
-        value = row["ended"]
     if value is None:
         return "-"
-    if column == "cost":
-        return f"{value:,.2f} {row['currency']}"
-    if column in ("starts", "ends") and is_short:
-        return str(value).partition("T")[0]
-    return str(value)
+    return f"{value:,.2f} {row['currency']}" if column == "cost" else str(value)
+
+
+def _last_day(each: Collaboration) -> str | None:
+    """The last one of its exposure, UTC; ends are exclusive. None: open."""
+    ends = [at for at in (each.ends_us, each.ended_us) if at is not None]
+    return _day(min(ends) - 1) if ends else None
+
+
+def _day(at_us: int) -> str:
+    return shown(at_us).partition("T")[0]

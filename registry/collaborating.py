@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from babel.core import get_global
 
+from ingest.feeds.urls import without_credentials
 from ingest.schema import DAY_US
 from ingest.settings import PREFIX
 from registry.podcasts import Podcast
@@ -53,8 +54,8 @@ class BadCollaboration(ValueError):
     """A collaboration that cannot be; the message is for people and begins with the field."""
 
     def __init__(self, field: str, problem: Problem, reason: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.field, self.problem, self.reason = field, problem, reason
+        self.field, self.problem, self.reason = field, problem, without_credentials(reason)
+        super().__init__(f"{field}: {self.reason}")
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def wish(said: Written, ground: Ground) -> tuple[CollaborationWish, list[str]]:
             currency=currency,
             notes=_text("notes", said.notes, MAX_NOTES_CHARS, more="\n\t"),
         ),
-        notes,
+        list(map(without_credentials, notes)),
     )
 
 

@@ -149,6 +149,13 @@ def test_an_unknown_show_is_told_how_to_become_known() -> None:
     assert "`earshot register URL`" in refused(written(show=C))[2]
 
 
+def test_a_password_in_a_url_is_not_repeated() -> None:
+    assert "s3cret" not in refused(written(show="https://me:s3cret@example.com/feed"))[2]
+    private = "https://me:s3cret@b.example.com/feed"
+    on = ground({A: KNOWN[A], B: [podcast(KEY_B, private)]}, episodes=None)
+    assert "s3cret" not in wish(written(), on)[1][0]
+
+
 def test_of_several_podcasts_under_one_guid_one_must_be_named() -> None:
     _, problem, reason = refused(written(), ground(KNOWN | {A: [podcast(1, A), podcast(2, C)]}))
     assert problem is Problem.AMBIGUOUS_SHOW and reason.endswith("name one: 1, 2")

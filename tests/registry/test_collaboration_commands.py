@@ -112,6 +112,12 @@ def test_the_table_shows_what_people_ask_for(tracking: Earshot) -> None:
     assert [(row["id"], row["cost"]) for row in rows] == [("1", "1250.0")]
 
 
+def test_the_table_shows_the_last_day_of_an_exposure(tracking: Earshot) -> None:
+    added(tracking, "--starts", STARTS, "--ends", ago(3)[:10])
+    assert ago(3)[:10] in tracking("collaboration", "list").out
+    assert listed(tracking)[0]["ends"] == f"{ago(2)[:10]}T00:00:00Z"  # exclusive
+
+
 def test_where_there_is_none_it_is_said(tracking: Earshot) -> None:
     assert "there is none: `earshot collaboration add" in tracking("collaboration", "list").err
     assert tracking("collaboration", "list", "--output", "json").rows == []
