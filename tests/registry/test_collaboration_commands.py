@@ -113,9 +113,10 @@ def test_the_table_shows_what_people_ask_for(tracking: Earshot) -> None:
 
 
 def test_the_table_shows_the_last_day_of_an_exposure(tracking: Earshot) -> None:
-    added(tracking, "--starts", STARTS, "--ends", ago(3)[:10])
-    assert ago(3)[:10] in tracking("collaboration", "list").out
-    assert listed(tracking)[0]["ends"] == f"{ago(2)[:10]}T00:00:00Z"  # exclusive
+    last, day_after = ago(3)[:10], ago(2)[:10]
+    added(tracking, "--starts", STARTS, "--ends", last)
+    assert last in tracking("collaboration", "list").out
+    assert listed(tracking)[0]["ends"] == f"{day_after}T00:00:00Z"  # exclusive
 
 
 def test_where_there_is_none_it_is_said(tracking: Earshot) -> None:
@@ -176,9 +177,10 @@ def test_a_short_retention_is_refused_with_the_setting(
 
 
 def test_exposure_before_the_data_begin_is_refused(tracking: Earshot, tmp_path: Path) -> None:
-    (tmp_path / "data" / "lake" / "requests" / f"day={ago(15)[:10]}").mkdir()
+    first = ago(15)[:10]
+    (tmp_path / "data" / "lake" / "requests" / f"day={first}").mkdir()
     said = added(tracking, "--episode", "g1")
-    assert said.code == 2 and "before_data" in said.err and ago(15)[:10] in said.err
+    assert said.code == 2 and "before_data" in said.err and first in said.err
     assert added(tracking, "--episode", "g1", "--starts", STARTS).code == 0
 
 
