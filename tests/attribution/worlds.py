@@ -1,0 +1,100 @@
+"""`python -m tests.attribution.worlds --worlds N`: how near PACE comes to the truth of simulated worlds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from bench.attribution_scores import scores
+from bench.attribution_world import World, WorldSpec, simulate
+from tests.attribution.event_log import EventLog
+from tests.attribution.numpy_pace import (
+    Collaboration,
+    Linkability,
+    calibration,
+    estimates,
+    last_touch,
+    measure,
+    placebo_triples,
+)
+
+
+def log_of(world: World) -> tuple[EventLog, pl.DataFrame, list[Collaboration]]:
+    """The world as the oracle takes it: log, airings (episode, show, at) and collaborations."""
+    log = EventLog(world.events, world.shows["genre"].to_numpy())
+    since = pl.col("aired_us") - log.origin_us
+    airings = world.episodes.select("episode", "show", at=since // 1_000 + log.start)
+    named = [
+        Collaboration(
+            row["collaboration"], row["show"], row["partner"], row["episode"], log.time(row["started_us"])
+        )
+        for row in world.collaborations.iter_rows(named=True)
+    ]
+    return log, airings, named
+
+
+def judged(world: World, triples: int, linkability: Linkability = Linkability()) -> pl.DataFrame:
+    """Estimates, last touch and truth side by side: one row a collaboration."""
+    log, airings, named = log_of(world)
+    zs = [
+        measure(log, airings, one, [one]).z(log.settings.prior)
+        for one in placebo_triples(log, airings, named, triples)
+    ]
+    k = calibration(np.array(zs))
+    made = estimates(log, airings, named, k, linkability).with_columns(
+        pl.col("collaboration").cast(pl.Int64), k=pl.lit(k)
+    )
+    gross = last_touch(world.events, world.collaborations).with_columns(
+        pl.col("collaboration").cast(pl.Int64)
+    )
+    when = world.collaborations.select(
+        pl.col("collaboration").cast(pl.Int64),
+        "show",
+        "partner",
+        month=pl.from_epoch("started_us", "us").dt.truncate("1mo"),
+    )
+    return (
+        when.join(made, on="collaboration")
+        .join(gross, on="collaboration")
+        .join(world.truth, on="collaboration", suffix="_people")
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--worlds", type=int, default=2)
+    parser.add_argument("--people", type=int, default=20_000)
+    parser.add_argument("--shows", type=int, default=40)
+    parser.add_argument("--collaborations", type=int, default=20)
+    parser.add_argument("--triples", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1_000, help="of the first world")
+    parser.add_argument("--keep", type=Path, help="writes the rows there, as Parquet")
+    asked = parser.parse_args()
+    spec = WorldSpec(people=asked.people, shows=asked.shows, collaborations=asked.collaborations)
+    tables = []
+    for seed in range(asked.seed, asked.seed + asked.worlds):
+        began = time.perf_counter()
+        world = simulate(replace(spec, seed=seed))
+        made = time.perf_counter()
+        table = judged(world, asked.triples).with_columns(world=pl.lit(seed))
+        tables.append(table)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        told = f"world {seed}: {world.events.height} downloads, {made - began:.0f} s to simulate, "
+        told += f"{time.perf_counter() - made:.0f} s to estimate, {peak} MB, k {table['k'][0]:.2f}"
+        print(told, file=sys.stderr, flush=True)
+    table = pl.concat(tables)
+    if asked.keep:
+        table.write_parquet(asked.keep)
+    print(json.dumps(scores(table)))
+
+
+if __name__ == "__main__":
+    main()
