@@ -1,8 +1,9 @@
 """By which address and which agent the simulated people reach the log, and so how well keys follow them.
 
 A phone is at home, at work or on the carrier's network; a second device stays at home. Homes keep their
-address, or get a new one every few weeks or days. A carrier's addresses serve hundreds at once; offices and VPN
-exits have one for all. An agent's version changes as its app rolls out, its family (app and system) never.
+address, or get a new one every few weeks or days. A carrier's addresses serve hundreds at once; offices and
+VPN exits have one for all. An agent's version changes as its app rolls out, its family (app and system)
+never.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _HOUR = 3_600_000
 _DAY = 24 * _HOUR
 VERSIONS = 40  # of an app, at most
 
+_APPLE = "AppleCoreMedia/1.0.0.21G{{v}} ({}; U; CPU OS 17_4 like Mac OS X; en_us)"
 # weight, days between releases, app, system, the agent of version {v}
 PHONES = (
     (
@@ -27,7 +29,7 @@ PHONES = (
         35,
         "Apple Podcasts",
         "iOS",
-        "AppleCoreMedia/1.0.0.21G{v} (iPhone; U; CPU OS 17_4 like Mac OS X; en_us)",
+        _APPLE.format("iPhone"),
     ),
     (15, 14, "Spotify", "Android", "Spotify/8.9.{v} Android/34 (SM-G991B)"),
     (13, 14, "Spotify", "iOS", "Spotify/8.9.{v} iOS/17.4 (iPhone15,3)"),
@@ -46,13 +48,14 @@ PHONES = (
     (3, 21, "iHeartRadio", "iOS", "iHeartRadio/10.{v}.0 (iOS 17.4; iPhone14,5)"),
     (2, 30, "Downcast", "iOS", "Downcast/2.11.{v} (iOS; 17.4)"),
 )
+_WINDOWS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64"
 SECONDS = (
-    (8, 28, "Chrome", "Windows", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    (8, 28, "Chrome", "Windows", _WINDOWS + ") AppleWebKit/537.36 (KHTML, like Gecko) "
         "Chrome/{v}.0.0.0 Safari/537.36"),
-    (4, 28, "Firefox", "Windows", "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:{v}.0) Gecko/20100101 Firefox/{v}.0"),
+    (4, 28, "Firefox", "Windows", _WINDOWS + "; rv:{v}.0) Gecko/20100101 Firefox/{v}.0"),
     (6, 45, "Alexa", "Fire OS", "AlexaMediaPlayer/2.1.{v}.0 (Linux;Android 7.1.2) ExoPlayerLib/1.5.9"),
     (4, 60, "Sonos", "Linux", "Linux UPnP/1.0 Sonos/78.1-{v}50 (ZPS4)"),
-    (5, 35, "Apple Podcasts", "iPadOS", "AppleCoreMedia/1.0.0.21G{v} (iPad; U; CPU OS 17_4 like Mac OS X; en_us)"),
+    (5, 35, "Apple Podcasts", "iPadOS", _APPLE.format("iPad")),
 )  # fmt: skip
 _FAMILIES = (*PHONES, *SECONDS)
 _RELEASE_DAYS = np.array([family[1] for family in _FAMILIES])
@@ -155,15 +158,15 @@ def seen_as(
     day, hour = at // _DAY, at % _DAY // _HOUR
     is_worktime = (day % 7 < 5) & (hour >= 9) & (hour < 17)
     at_work = is_worktime & (who.office[person] >= 0) & ~second & (rng.random(size) < 0.8)
-    key = np.where(at_work, _mixed(2, who.office[person], np.int64(0)), key)
+    key = np.where(at_work, _mixed(2, who.office[person], np.zeros_like(day)), key)
 
     chance = who.moves[person] * np.where(automatic, 0.25, 1.0)
     moving = ~second & ~at_work & (rng.random(size) < chance)
     exits = max(2, people // network.people_a_carrier_address)
-    key = np.where(moving, _mixed(3, _mixed(4, person, day) % exits, np.int64(0)), key)
+    key = np.where(moving, _mixed(3, _mixed(4, person, day) % exits, np.zeros_like(day)), key)
 
     tunnels = max(1, round(people * network.vpn / network.people_a_vpn_exit))
-    tunnel = _mixed(5, _mixed(6, person, day // 7) % tunnels, np.int64(0))
+    tunnel = _mixed(5, _mixed(6, person, day // 7) % tunnels, np.zeros_like(day))
     key = np.where(who.has_vpn[person], tunnel, key)
 
     family = who.family[device]

@@ -1,9 +1,9 @@
-"""A simulated platform whose collaborations have a known effect (ATTRIBUTION.md §3): who follows what, and why.
+"""A simulated platform whose collaborations have a known effect (ATTRIBUTION.md §3): who follows what, why.
 
 People live in households and like two genres. They follow weekly shows, find new ones by taste, by what they
-hear already (a show's kin) and by spikes of publicity, and leave again. A collaboration converts some of those
-who download its episode; a third of them convert nobody. Everything is drawn from one seed. By which address
-and agent a download reaches the log is bench/attribution_devices.py.
+hear already (a show's kin) and by spikes of publicity, and leave again. A collaboration converts some of
+those who download its episode; a third of them convert nobody. Everything is drawn from one seed. By which
+address and agent a download reaches the log is bench/attribution_devices.py.
 
 Times inside are whole milliseconds since the world's start, in the frames epoch microseconds.
 """
@@ -11,7 +11,7 @@ Times inside are whole milliseconds since the world's start, in the frames epoch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
@@ -46,7 +46,7 @@ class WorldSpec:
     days: int = 240
     start: date = date(2026, 1, 5)  # a Monday
     genres: int = 8
-    network: Network = Network()
+    network: Network = field(default_factory=Network)
     # what people do
     follows: float = 1.6  # shows followed at the start, beside one
     churn_days: float = 170.0  # mean time a follower stays
@@ -107,7 +107,8 @@ def simulate(spec: WorldSpec) -> World:
     """The world of `spec`: the same for the same spec."""
     rng = np.random.default_rng(spec.seed)
     cast = _Cast(spec, rng)
-    follows = _without_doubles(_concat([_followed(cast, rng), *_found(cast, rng)]))
+    followed = _followed(cast, rng)
+    follows = _without_doubles(_concat([followed, *_found(cast, followed, rng)]))
     downloads = _downloads(cast, follows, rng)
     chosen = _chosen_collaborations(cast, rng)
     brought, truth = _converted(cast, downloads, chosen, rng)
@@ -140,15 +141,18 @@ class _Cast:
 
     def liking(self, genre: int) -> Array:
         """How much each person's taste is for a genre; 1 for one they do not care for."""
-        return 1.0 + 5.0 * (self.first == genre) + 2.0 * (self.second == genre)
+        liking: Array = 1.0 + 5.0 * (self.first == genre) + 2.0 * (self.second == genre)
+        return liking
 
-    def aired(self, show: Array, number: Array) -> Array:
+    def aired(self, show: Array | int, number: Array | int) -> Array:
         """When the `number`th weekly episode of a show came out; numbers below 0 before the world began."""
-        return self.phase[show] + number * WEEK
+        aired: Array = self.phase[show] + number * WEEK
+        return aired
 
-    def newest(self, show: Array, at: Array) -> Array:
+    def newest(self, show: Array | int, at: Array | int) -> Array:
         """The number of the newest episode at a time."""
-        return (at - self.phase[show]) // WEEK
+        newest: Array = (at - self.phase[show]) // WEEK
+        return newest
 
 
 def _concat(tables: Sequence[dict[str, Array]]) -> dict[str, Array]:
@@ -183,12 +187,12 @@ def _followed(cast: _Cast, rng: np.random.Generator) -> dict[str, Array]:
     }
 
 
-def _found(cast: _Cast, rng: np.random.Generator) -> list[dict[str, Array]]:
+def _found(cast: _Cast, followed: dict[str, Array], rng: np.random.Generator) -> list[dict[str, Array]]:
     """Who finds a show by himself: by taste, through its kin, more in a spike, less at the weekend."""
     spec = cast.spec
-    base = _followed(cast, np.random.default_rng(spec.seed))  # whom kin can pass on: a like population
-    order = np.argsort(base["show"], kind="stable")
-    of_show = np.split(base["person"][order], np.cumsum(np.bincount(base["show"], minlength=spec.shows))[:-1])
+    order = np.argsort(followed["show"], kind="stable")
+    ends = np.cumsum(np.bincount(followed["show"], minlength=spec.shows))
+    of_show = np.split(followed["person"][order], ends[:-1])
     cumulated = [np.cumsum(cast.liking(genre) * cast.activity) for genre in range(spec.genres)]
     day = np.arange(spec.days)
     weekday = np.array([1.1, 1.1, 1.1, 1.1, 1.0, 0.8, 0.8])[day % 7]
@@ -292,18 +296,15 @@ def _chosen_collaborations(cast: _Cast, rng: np.random.Generator) -> pl.DataFram
         first = rng.integers(HISTORY_DAYS, spec.days - 44 - 20) * DAY
         partners: set[int] = set()
         for _ in range(min(burst, spec.collaborations - len(rows))):
-            b = (
-                int(rng.choice(cast.kin[a]))
-                if rng.random() < spec.with_kin
-                else int(rng.integers(spec.shows))
-            )
+            is_kin = rng.random() < spec.with_kin
+            b = int(rng.choice(cast.kin[a])) if is_kin else int(rng.integers(spec.shows))
             if b == a or b in partners:
                 b = next(other for other in rng.permutation(spec.shows) if other not in {a, *partners})
             partners.add(int(b))
             wanted = first + rng.integers(0, 4) * DAY
-            number = int(cast.newest(np.array(b), wanted + WEEK))
+            number = int(cast.newest(int(b), int(wanted) + WEEK))
             late = int(rng.integers(1, 4)) * DAY if rng.random() < 0.25 else 0
-            t0 = int(cast.aired(np.array(b), np.array(number))) + late
+            t0 = int(cast.aired(int(b), number)) + late
             low, high = np.log(spec.effect)
             effect = 0.0 if rng.random() < spec.no_effect else float(np.exp(rng.uniform(low, high)))
             rows.append((a, int(b), number, t0, effect))
@@ -315,7 +316,7 @@ def _chosen_collaborations(cast: _Cast, rng: np.random.Generator) -> pl.DataFram
 def _converted(
     cast: _Cast, downloads: dict[str, Array], chosen: pl.DataFrame, rng: np.random.Generator
 ) -> tuple[list[dict[str, Array]], pl.DataFrame]:
-    """The downloads that collaborations bring, and the truth. In order of t0, so later ones see earlier converts."""
+    """What collaborations bring, and the truth; in order of t0, so that later ones see earlier converts."""
     spec = cast.spec
     order = np.argsort(downloads["show"], kind="stable")
     bounds = np.searchsorted(downloads["show"][order], np.arange(spec.shows + 1))

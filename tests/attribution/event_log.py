@@ -102,9 +102,30 @@ class EventLog:
         is_active = (self.key[last] == self.key) & (self.at[last] >= self.at - s.tenure)
         return ~self.shared[self.key_address[self.key]] & is_old & is_active
 
+    @cached_property
+    def _in_time(self) -> tuple[Array, Array]:
+        order = np.argsort(self.at, kind="stable")
+        return order, self.at[order]
+
+    @cached_property
+    def _in_episodes(self) -> tuple[Array, Array]:
+        order = np.argsort(self.episode, kind="stable")
+        return order, self.episode[order]
+
     def between(self, start: int, end: int) -> Array:
-        """By row: whether it is in [start, end)."""
-        return (self.at >= start) & (self.at < end)
+        """The rows of [start, end), in their order."""
+        order, at = self._in_time
+        return np.sort(order[slice(*np.searchsorted(at, [start, end]))])
+
+    def heard(self, episode: int, start: int) -> Array:
+        """The rows of an episode's downloads in the exposure window from `start`, in their order."""
+        order, episodes = self._in_episodes
+        rows = order[slice(*np.searchsorted(episodes, [episode, episode + 1]))]
+        return rows[(self.at[rows] >= start) & (self.at[rows] < start + self.settings.exposure)]
+
+    def first_of_each(self, rows: Array) -> Array:
+        """The first of `rows` (in their order) of each key."""
+        return rows[np.diff(self.key[rows], prepend=-1) != 0]
 
     def of_show(self, show: int) -> Array:
         """The sorted places of a show's downloads."""
@@ -162,9 +183,7 @@ class Cohort:
 def cohort(log: EventLog, rows: Array, show: int) -> Cohort:
     """Step 3 for index events `rows` (sorted) and the growing show A."""
     s = log.settings
-    rows = rows[log.tenured[rows]]
-    _, first = np.unique(log.key[rows], return_index=True)
-    rows = rows[first]
+    rows = log.first_of_each(rows[log.tenured[rows]])
     since, until = log.last_and_next(rows, show)
     knows = since <= s.look_back
     known, rows, until = int(knows.sum()), rows[~knows], until[~knows]

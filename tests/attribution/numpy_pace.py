@@ -88,28 +88,27 @@ def _rates(cohort: Cohort, prior: float = 10.0) -> Array:
 def measure(
     log: EventLog, airings: pl.DataFrame, this: Collaboration, siblings: Sequence[Collaboration]
 ) -> Measured:
-    """Steps 4–7. `airings`: episode, show, at. `siblings`: all collaborations of A, of which the near count."""
+    """Steps 4–7. `airings`: episode, show, at. `siblings`: all of A's, of which the near count."""
     s = log.settings
     near = [one for one in siblings if one.is_sibling(this, log)] or [this]
     t_first = min(one.t0 for one in near)
-    window = log.between(this.t0, this.t0 + s.exposure)
-    heard = np.flatnonzero(window & (log.episode == this.episode))
+    heard = log.heard(this.episode, this.t0)
     exposed = cohort(log, heard, this.show)
 
     touched = np.zeros(len(log.key_address), bool)
     for one in near:
-        touched[log.key[log.between(one.t0, one.t0 + s.exposure) & (log.episode == one.episode)]] = True
-    others = (log.show != this.show) & (log.show != this.partner) & log.tenured
-    pool = cohort(log, _sampled(log, np.flatnonzero(window & others & ~touched[log.key])), this.show)
-    before = log.between(t_first - s.history_from, t_first - s.history_until)
-    history = cohort(log, _sampled(log, np.flatnonzero(before & others)), this.show)
+        touched[log.key[log.heard(one.episode, one.t0)]] = True
+    window = _of_others(log, this, this.t0, this.t0 + s.exposure)
+    pool = cohort(log, _sampled(log, window[~touched[log.key[window]]]), this.show)
+    before = _of_others(log, this, t_first - s.history_from, t_first - s.history_until)
+    history = cohort(log, _sampled(log, before), this.show)
 
     aired = airings.filter(
         (pl.col("show") == this.partner)
         & pl.col("at").is_between(t_first - s.history_from, t_first - s.placebo_until, closed="left")
     )
     placebos = [
-        cohort(log, np.flatnonzero((log.episode == episode) & log.between(at, at + s.exposure)), this.show)
+        cohort(log, log.heard(episode, at), this.show)
         for episode, at in aired.select("episode", "at").iter_rows()
     ]
     m, a = len(placebos), s.prior
@@ -138,9 +137,16 @@ def measure(
     )
 
 
+def _of_others(log: EventLog, this: Collaboration, start: int, end: int) -> Array:
+    """The tenured rows of [start, end) of shows that are neither A nor B."""
+    rows = log.between(start, end)
+    show = log.show[rows]
+    return rows[(show != this.show) & (show != this.partner) & log.tenured[rows]]
+
+
 def _sampled(log: EventLog, rows: Array) -> Array:
     """The rows of at most `pool_keys` keys, those of the lowest hash."""
-    keys = np.unique(log.key[rows])
+    keys = log.key[log.first_of_each(rows)]
     if len(keys) <= log.settings.pool_keys:
         return rows
     limit = np.partition(log.key_hash[keys], log.settings.pool_keys)[log.settings.pool_keys]
@@ -153,14 +159,13 @@ def response(log: EventLog, after: Array) -> Array:
 
 
 def overlap(log: EventLog, group: Sequence[Measured]) -> Array:
-    """Step 8: M of the collaborations of one A. M[j, i]: how many of cohort j collaboration i could convert."""
+    """Step 8 for the collaborations of one A. M[j, i]: how many of cohort j collaboration i could convert."""
     s = log.settings
     matrix = np.zeros((len(group), len(group)))
     for i, other in enumerate(group):
         c = other.collaboration
-        heard = np.flatnonzero(log.between(c.t0, c.t0 + s.exposure) & (log.episode == c.episode))
-        keys, first = np.unique(log.key[heard], return_index=True)
-        at = log.at[heard[first]]
+        heard = log.first_of_each(log.heard(c.episode, c.t0))
+        keys, at = log.key[heard], log.at[heard]
         for j, this in enumerate(group):
             if i == j:
                 matrix[j, j] = max(1, len(this.exposed.key)) * response(log, np.array(s.follow_up))
