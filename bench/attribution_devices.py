@@ -42,7 +42,7 @@ PHONES = (
         25,
         "Podcast Addict",
         "Android",
-        "Podcast%20Addict/v{v} - Dalvik/2.1.0 (Linux; U; Android 13; Pixel 7)",
+        "PodcastAddict/v{v} (+https://podcastaddict.com/; Android podcast app)",
     ),
     (3, 60, "Castro", "iOS", "Castro 2024.4/{v}"),
     (3, 21, "iHeartRadio", "iOS", "iHeartRadio/10.{v}.0 (iOS 17.4; iPhone14,5)"),

@@ -33,7 +33,7 @@ def episode_id(show: int, episode: int) -> str:
 
 
 def _enclosure_url(show: int, episode: int) -> str:
-    return f"audio.simulated.example/{show_id(show)}/{episode:05d}.mp3"
+    return f"https://audio.simulated.example/{show_id(show)}/{episode:05d}.mp3"
 
 
 def catalog(world: World) -> pl.DataFrame:
@@ -67,7 +67,11 @@ def requests_by_day(
         .with_columns(episode=world.episodes["episode"])
     )
     agents = _judged_agents(world, rules)
-    rows = world.events.with_row_index("number").with_columns(day=pl.from_epoch("started_us", "us").dt.date())
+    rows = (
+        world.events.select("address_key", "agent", "episode", "started_us")
+        .with_row_index("number")
+        .with_columns(day=pl.from_epoch("started_us", "us").dt.date())
+    )
     for (day,), part in rows.group_by("day", maintain_order=True):
         assert isinstance(day, date)
         yield day, _requests(part.join(agents, on="agent").join(episodes, on="episode"), day, rules_version)
