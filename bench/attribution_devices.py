@@ -24,26 +24,14 @@ VERSIONS = 40  # of an app, at most
 _APPLE = "AppleCoreMedia/1.0.0.21G{{v}} ({}; U; CPU OS 17_4 like Mac OS X; en_us)"
 # weight, days between releases, app, system, the agent of version {v}
 PHONES = (
-    (
-        30,
-        35,
-        "Apple Podcasts",
-        "iOS",
-        _APPLE.format("iPhone"),
-    ),
+    (30, 35, "Apple Podcasts", "iOS", _APPLE.format("iPhone")),
     (15, 14, "Spotify", "Android", "Spotify/8.9.{v} Android/34 (SM-G991B)"),
     (13, 14, "Spotify", "iOS", "Spotify/8.9.{v} iOS/17.4 (iPhone15,3)"),
     (7, 45, "Overcast", "iOS", "Overcast/3.{v} (+http://overcast.fm/; iOS podcast app)"),
     (6, 30, "Pocket Casts", "Android", "Shifty Jelly Pocket Casts, Android v7.{v}"),
     (5, 21, "CastBox", "Android", "CastBox/11.4.{v} (Linux;Android 14)"),
     (4, 40, "AntennaPod", "Android", "AntennaPod/3.4.{v}"),
-    (
-        4,
-        25,
-        "Podcast Addict",
-        "Android",
-        "PodcastAddict/v{v} (+https://podcastaddict.com/; Android podcast app)",
-    ),
+    (4, 25, "Podcast Addict", "Android", "PodcastAddict/v{v} (+https://podcastaddict.com/; Android app)"),
     (3, 60, "Castro", "iOS", "Castro 2024.4/{v}"),
     (3, 21, "iHeartRadio", "iOS", "iHeartRadio/10.{v}.0 (iOS 17.4; iPhone14,5)"),
     (2, 30, "Downcast", "iOS", "Downcast/2.11.{v} (iOS; 17.4)"),

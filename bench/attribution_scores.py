@@ -10,11 +10,12 @@ MANY = 100  # true new listeners from which the relative error counts
 def scores(table: pl.DataFrame) -> dict[str, float | int | None]:
     """The figures of many collaborations.
 
-    `table`, one row a collaboration: world, month, effect and caused (the truth), tau, low, high, credited
-    (by last touch). `bias` is of the sum; `false_credit` the share of those without effect whose interval
+    `table`, one row a collaboration: world, month, effect and caused (the truth), tau, low, high, matched (by
+    the plain matched control), credited (by last touch). `bias` is of the sum; `false_credit` the share of those without effect whose interval
     lies above 0; `platform_month_error` the median over (world, month).
     """
     error, gross = pl.col("tau") - pl.col("caused"), pl.col("credited") - pl.col("caused")
+    matched = pl.col("matched") - pl.col("caused")
     none, many = pl.col("effect") == 0, pl.col("caused") >= MANY
     months = (
         table.group_by("world", "month").agg(pl.col("tau", "caused").sum()).filter(pl.col("caused") >= MANY)
@@ -28,11 +29,14 @@ def scores(table: pl.DataFrame) -> dict[str, float | int | None]:
         coverage=((pl.col("low") <= pl.col("caused")) & (pl.col("caused") <= pl.col("high"))).mean(),
         false_credit=(pl.col("low") > 0).filter(none).mean(),
         relative_error_of_many=(error.abs() / pl.col("caused")).filter(many).median(),
+        matched_bias=matched.sum() / pl.col("caused").sum(),
+        matched_rmse=(matched**2).mean().sqrt(),
         last_touch_bias=gross.sum() / pl.col("caused").sum(),
         last_touch_rmse=(gross**2).mean().sqrt(),
         last_touch_false_credit=(pl.col("credited") > 0).filter(none).mean(),
     ).row(0, named=True)
     figures["rmse_over_last_touch"] = figures["rmse"] / max(figures["last_touch_rmse"], 1e-9)
+    figures["rmse_over_matched"] = figures["rmse"] / max(figures["matched_rmse"], 1e-9)
     figures["platform_month_error"] = months.select(
         (pl.col("tau") / pl.col("caused") - 1).abs().median()
     ).item()

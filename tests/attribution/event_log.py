@@ -59,8 +59,8 @@ class EventLog:
             raise ValueError("started_us: whole milliseconds are wanted")
         self.origin_us = int(us.min())
         at = (us - self.origin_us) // 1_000 + MARGIN
-        addresses, address = np.unique(events["address_key"].to_numpy(), return_inverse=True)
-        pairs, key = np.unique(
+        self.addresses, address = np.unique(events["address_key"].to_numpy(), return_inverse=True)
+        self.pairs, key = np.unique(
             address * 256 + events["family"].to_numpy().astype(np.int64), return_inverse=True
         )
         order = np.argsort(key * SPAN + at, kind="stable")
@@ -68,11 +68,17 @@ class EventLog:
         self.place = self.key * SPAN + self.at
         self.show = events["show"].to_numpy()[order]
         self.episode = events["episode"].to_numpy()[order]
-        self.key_address = pairs // 256
-        self.key_hash = _hash(addresses[self.key_address] + pairs % 256)
+        self.key_address = self.pairs // 256
+        self.key_hash = _hash(self.addresses[self.key_address] + self.pairs % 256)
         self.shared = self._shared()
         self._counts: dict[int, Array] = {}
         self._places: dict[int, Array] = {}
+
+    def rows_of(self, address_key: Array, family: Array, us: Array) -> Array:
+        """The rows of downloads that are in the log."""
+        address = np.searchsorted(self.addresses, address_key)
+        key = np.searchsorted(self.pairs, address * 256 + family.astype(np.int64))
+        return np.searchsorted(self.place, key * SPAN + (us - self.origin_us) // 1_000 + MARGIN)
 
     def time(self, us: int) -> int:
         return (us - self.origin_us) // 1_000 + MARGIN

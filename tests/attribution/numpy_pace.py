@@ -220,8 +220,9 @@ def estimates(
 ) -> pl.DataFrame:
     """Steps 4–11, one row a collaboration, in the order given.
 
-    collaboration, reached, exposed, known_share, converted, organic, theta, tau, se, low, high, and the flags
-    insufficient, pre_trend, concurrent_spike, has_history.
+    collaboration, reached, exposed, known_share, converted, organic, theta, tau, matched (the plain matched
+    control: θ = 1, no overlap), se, low, high, and the flags insufficient, pre_trend, concurrent_spike,
+    has_history.
     """
     s = log.settings
     rows = {}
@@ -257,6 +258,10 @@ def _row(
         "organic": one.organic,
         "theta": one.theta,
         "tau": tau,
+        "matched": (one.converted - now)
+        * scale
+        / max(1, exposed)
+        / float(response(log, np.array(s.follow_up))),
         "se": se,
         "low": tau - half,
         "high": tau + half,

@@ -44,13 +44,14 @@ def log_of(world: World) -> tuple[EventLog, pl.DataFrame, list[Collaboration]]:
 def judged(world: World, triples: int, linkability: Linkability = Linkability()) -> pl.DataFrame:
     """Estimates, last touch and truth side by side: one row a collaboration."""
     log, airings, named = log_of(world)
+    true_link = linkability(world, log)
     zs = [
         measure(log, airings, one, [one]).z(log.settings.prior)
         for one in placebo_triples(log, airings, named, triples)
     ]
     k = calibration(np.array(zs))
     made = estimates(log, airings, named, k, linkability).with_columns(
-        pl.col("collaboration").cast(pl.Int64), k=pl.lit(k)
+        pl.col("collaboration").cast(pl.Int64), k=pl.lit(k), true_linkability=pl.lit(true_link.value)
     )
     gross = last_touch(world.events, world.collaborations).with_columns(
         pl.col("collaboration").cast(pl.Int64)
@@ -66,6 +67,28 @@ def judged(world: World, triples: int, linkability: Linkability = Linkability())
         .join(gross, on="collaboration")
         .join(world.truth, on="collaboration", suffix="_people")
     )
+
+
+def linkability(world: World, log: EventLog) -> Linkability:
+    """The true λ: of the caused who were exposed under a tenured key, how many show A under the same key."""
+    exposures = world.caused.join(
+        world.collaborations.select("show", "episode", pl.col("collaboration").cast(pl.Int64)),
+        on="collaboration",
+    ).join(
+        world.events.select("person", "episode", "address_key", "family", exposed_us="started_us"),
+        on=["person", "episode", "exposed_us"],
+    )
+    rows = log.rows_of(*(exposures[name].to_numpy() for name in ("address_key", "family", "exposed_us")))
+    linked = total = 0
+    for show in exposures["show"].unique():
+        of_show = rows[(exposures["show"] == show).to_numpy()]
+        of_show = of_show[log.tenured[of_show]]
+        since, until = log.last_and_next(of_show, show)
+        unknown = since > log.settings.look_back
+        total += int(unknown.sum())
+        linked += int((until[unknown] <= log.settings.follow_up).sum())
+    value = linked / max(1, total)
+    return Linkability(value, (value * (1 - value) / max(1, total)) ** 0.5, is_assumed=False)
 
 
 def main() -> None:
@@ -88,7 +111,7 @@ def main() -> None:
         tables.append(table)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         told = f"world {seed}: {world.events.height} downloads, {made - began:.0f} s to simulate, "
-        told += f"{time.perf_counter() - made:.0f} s to estimate, {peak} MB, k {table['k'][0]:.2f}"
+        told += f"{time.perf_counter() - made:.0f} s to estimate, {peak} MB, k {table['k'][0]:.2f}, true λ {table['true_linkability'][0]:.3f}"
         print(told, file=sys.stderr, flush=True)
     table = pl.concat(tables)
     if asked.keep:
