@@ -11,8 +11,8 @@ def scores(table: pl.DataFrame) -> dict[str, float | int | None]:
     """The figures of many collaborations.
 
     `table`, one row a collaboration: world, month, effect and caused (the truth), tau, low, high, matched (by
-    the plain matched control), credited (by last touch). `bias` is of the sum; `false_credit` the share of those without effect whose interval
-    lies above 0; `platform_month_error` the median over (world, month).
+    the plain matched control), credited (by last touch). `bias` is of the sum; `false_credit` the share of
+    those without effect whose interval lies above 0; `platform_month_error` the median over (world, month).
     """
     error, gross = pl.col("tau") - pl.col("caused"), pl.col("credited") - pl.col("caused")
     matched = pl.col("matched") - pl.col("caused")

@@ -41,16 +41,17 @@ def log_of(world: World) -> tuple[EventLog, pl.DataFrame, list[Collaboration]]:
     return log, airings, named
 
 
-def judged(world: World, triples: int, linkability: Linkability = Linkability()) -> pl.DataFrame:
+def judged(world: World, triples: int, is_linkability_known: bool = False) -> pl.DataFrame:
     """Estimates, last touch and truth side by side: one row a collaboration."""
     log, airings, named = log_of(world)
     true_link = linkability(world, log)
+    used = true_link if is_linkability_known else Linkability()
     zs = [
         measure(log, airings, one, [one]).z(log.settings.prior)
         for one in placebo_triples(log, airings, named, triples)
     ]
     k = calibration(np.array(zs))
-    made = estimates(log, airings, named, k, linkability).with_columns(
+    made = estimates(log, airings, named, k, used).with_columns(
         pl.col("collaboration").cast(pl.Int64), k=pl.lit(k), true_linkability=pl.lit(true_link.value)
     )
     gross = last_touch(world.events, world.collaborations).with_columns(
@@ -99,6 +100,7 @@ def main() -> None:
     parser.add_argument("--collaborations", type=int, default=20)
     parser.add_argument("--triples", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1_000, help="of the first world")
+    parser.add_argument("--know-linkability", action="store_true", help="λ is the world's, not assumed")
     parser.add_argument("--keep", type=Path, help="writes the rows there, as Parquet")
     asked = parser.parse_args()
     spec = WorldSpec(people=asked.people, shows=asked.shows, collaborations=asked.collaborations)
@@ -107,11 +109,12 @@ def main() -> None:
         began = time.perf_counter()
         world = simulate(replace(spec, seed=seed))
         made = time.perf_counter()
-        table = judged(world, asked.triples).with_columns(world=pl.lit(seed))
+        table = judged(world, asked.triples, asked.know_linkability).with_columns(world=pl.lit(seed))
         tables.append(table)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         told = f"world {seed}: {world.events.height} downloads, {made - began:.0f} s to simulate, "
-        told += f"{time.perf_counter() - made:.0f} s to estimate, {peak} MB, k {table['k'][0]:.2f}, true λ {table['true_linkability'][0]:.3f}"
+        told += f"{time.perf_counter() - made:.0f} s to estimate, {peak} MB, "
+        told += f"k {table['k'][0]:.2f}, true λ {table['true_linkability'][0]:.3f}"
         print(told, file=sys.stderr, flush=True)
     table = pl.concat(tables)
     if asked.keep:
