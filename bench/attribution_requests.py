@@ -13,9 +13,11 @@ import polars as pl
 
 from bench.attribution_world import World
 from ingest.catalog import episode_key
+from ingest.lake import Lake, write_parquet
 from ingest.logs.agents import AgentRules, classify
 from ingest.logs.listeners import epoch_of, mixed
-from ingest.schema import EPISODES, REQUESTS, REQUESTS_ORDER, SourceClass, conform
+from ingest.logs.rules import Rules
+from ingest.schema import EPISODES, FILES, REQUESTS, REQUESTS_ORDER, FileStatus, SourceClass, conform
 
 SOURCE = "simulated"
 FILE_BYTES = 40_000_000
@@ -55,6 +57,39 @@ def catalog(world: World) -> pl.DataFrame:
     ]
     url: pl.Expr = pl.col("enclosure_url").nchash.xxh3_64().reinterpret(signed=True)  # type: ignore[attr-defined]
     return conform(pl.DataFrame(rows).with_columns(enclosure_key=url), EPISODES).collect()
+
+
+def write(world: World, lake: Lake, rules: Rules) -> int:
+    """The world into an empty lake: catalogue, rules, requests and ledger, one landing file a day.
+
+    Returns the number of requests.
+    """
+    write_parquet(catalog(world), lake.episodes_path)
+    lake.write_rules(rules.described())
+    written = 0
+    for day, requests in requests_by_day(world, rules.agents, rules.version):
+        file_id = requests["file_id"][0]
+        lake.write_requests(requests, SOURCE, file_id, 0)
+        last_us = requests["started_us"].max()
+        row = {
+            "file_id": file_id,
+            "source": SOURCE,
+            "source_class": SourceClass.SERVER_LOG.value,
+            "format": "cloudfront",
+            "file_name": f"{day}.gz",
+            "status": FileStatus.TAKEN.value,
+            "lines": requests.height,
+            "requests": requests.height,
+            "rejects": 0,
+            "first_us": requests["started_us"].min(),
+            "last_us": last_us,
+            "is_comparable": True,
+            "days": [day],
+            "taken_in_us": last_us,
+        }
+        lake.record(conform(pl.DataFrame([row]), FILES).collect())
+        written += requests.height
+    return written
 
 
 def requests_by_day(
@@ -122,3 +157,16 @@ def _requests(rows: pl.DataFrame, day: date, rules_version: str) -> pl.DataFrame
         ),
     )
     return conform(made.sort(REQUESTS_ORDER), REQUESTS).collect()
+
+
+def counted(events: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `World.events` that are downloads of their own under the calendar window (R22).
+
+    Of one address, agent text, episode and UTC day only the first counts, whoever the people were.
+    """
+    day = pl.from_epoch("started_us", "us").dt.date().alias("day")
+    return (
+        events.with_columns(day)
+        .unique(["address_key", "agent", "episode", "day"], keep="first", maintain_order=True)
+        .drop("day")
+    )
