@@ -139,16 +139,14 @@ class EventLog:
             self._places[show] = self.place[self.show == show]
         return self._places[show]
 
-    def downloads(self, rows: Array, back: int, genre: int | None = None) -> Array:
-        """How many downloads the key of each row had in [t − back, t), of a genre or at all."""
+    def downloads(self, rows: Array, back: int, genre: int) -> tuple[Array, Array]:
+        """How many downloads the key of each row had in [t − back, t): of a genre, and at all."""
         until = np.searchsorted(self.place, self.place[rows], side="left")
         since = np.searchsorted(self.place, self.place[rows] - back, side="left")
-        if genre is None:
-            return until - since
         if genre not in self._counts:
             hits = np.cumsum(self.genres[self.show] == genre, dtype=np.int32)
             self._counts[genre] = np.concatenate([[0], hits])
-        return self._counts[genre][until] - self._counts[genre][since]
+        return self._counts[genre][until] - self._counts[genre][since], until - since
 
     def last_and_next(self, rows: Array, show: int) -> tuple[Array, Array]:
         """Time since the key's last download of a show at or before t, and to its next; SPAN: none."""
@@ -193,9 +191,9 @@ def cohort(log: EventLog, rows: Array, show: int) -> Cohort:
     since, until = log.last_and_next(rows, show)
     knows = since <= s.look_back
     known, rows, until = int(knows.sum()), rows[~knows], until[~knows]
-    of_genre = np.digitize(log.downloads(rows, s.strata_back, int(log.genres[show])), [1, 4])
-    of_all = np.digitize(log.downloads(rows, s.strata_back), [4, 10])
-    return Cohort(log.key[rows], log.at[rows], of_genre * 3 + of_all, until <= s.follow_up, known)
+    of_genre, of_all = log.downloads(rows, s.strata_back, int(log.genres[show]))
+    stratum = np.digitize(of_genre, [1, 4]) * 3 + np.digitize(of_all, [4, 10])
+    return Cohort(log.key[rows], log.at[rows], stratum, until <= s.follow_up, known)
 
 
 def _hash(values: Array) -> Array:

@@ -123,7 +123,7 @@ def measure(
         theta_se = theta / (keys + a) ** 0.5
     return Measured(
         collaboration=this,
-        reached=len(np.unique(log.key[heard])),
+        reached=len(log.first_of_each(heard)),
         exposed=exposed,
         pool=pool,
         history=history,

@@ -27,9 +27,14 @@ from tests.attribution.numpy_pace import (
 )
 
 
-def log_of(world: World) -> tuple[EventLog, pl.DataFrame, list[Collaboration]]:
+def log_of(
+    world: World, are_genres_permuted: bool = False
+) -> tuple[EventLog, pl.DataFrame, list[Collaboration]]:
     """The world as the oracle takes it: log, airings (episode, show, at) and collaborations."""
-    log = EventLog(world.events, world.shows["genre"].to_numpy())
+    genres = world.shows["genre"].to_numpy()
+    if are_genres_permuted:
+        genres = np.random.default_rng(world.spec.seed).permutation(genres)
+    log = EventLog(world.events, genres)
     since = pl.col("aired_us") - log.origin_us
     airings = world.episodes.select("episode", "show", at=since // 1_000 + log.start)
     named = [
@@ -41,9 +46,11 @@ def log_of(world: World) -> tuple[EventLog, pl.DataFrame, list[Collaboration]]:
     return log, airings, named
 
 
-def judged(world: World, triples: int, is_linkability_known: bool = False) -> pl.DataFrame:
+def judged(
+    world: World, triples: int, is_linkability_known: bool = False, are_genres_permuted: bool = False
+) -> pl.DataFrame:
     """Estimates, last touch and truth side by side: one row a collaboration."""
-    log, airings, named = log_of(world)
+    log, airings, named = log_of(world, are_genres_permuted)
     true_link = linkability(world, log)
     used = true_link if is_linkability_known else Linkability()
     zs = [
@@ -101,6 +108,7 @@ def main() -> None:
     parser.add_argument("--triples", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1_000, help="of the first world")
     parser.add_argument("--know-linkability", action="store_true", help="λ is the world's, not assumed")
+    parser.add_argument("--permute-genres", action="store_true", help="shows have each other's labels")
     parser.add_argument("--keep", type=Path, help="writes the rows there, as Parquet")
     asked = parser.parse_args()
     spec = WorldSpec(people=asked.people, shows=asked.shows, collaborations=asked.collaborations)
@@ -109,7 +117,9 @@ def main() -> None:
         began = time.perf_counter()
         world = simulate(replace(spec, seed=seed))
         made = time.perf_counter()
-        table = judged(world, asked.triples, asked.know_linkability).with_columns(world=pl.lit(seed))
+        table = judged(world, asked.triples, asked.know_linkability, asked.permute_genres).with_columns(
+            world=pl.lit(seed)
+        )
         tables.append(table)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         told = f"world {seed}: {world.events.height} downloads, {made - began:.0f} s to simulate, "
