@@ -170,3 +170,26 @@ def counted(events: pl.DataFrame) -> pl.DataFrame:
         .unique(["address_key", "agent", "episode", "day"], keep="first", maintain_order=True)
         .drop("day")
     )
+
+
+def linked_over_epochs(events: pl.DataFrame) -> pl.DataFrame:
+    """`World.events` with the address keys that links over key epochs can restore.
+
+    A key knows itself in the epoch before only: an address that is silent for a whole epoch comes back as
+    another.
+    """
+    seen = (
+        events.select("address_key", key_epoch=epoch_of(pl.col("started_us")))
+        .unique()
+        .sort("address_key", "key_epoch")
+        .with_columns(
+            run=(pl.col("key_epoch").diff().over("address_key") > 1).fill_null(False).cast(pl.Int64)
+        )
+        .with_columns(run=pl.col("run").cum_sum().over("address_key"))
+    )
+    return (
+        events.with_columns(key_epoch=epoch_of(pl.col("started_us")))
+        .join(seen, on=["address_key", "key_epoch"], maintain_order="left")
+        .with_columns(address_key=mixed(pl.col("address_key"), pl.col("run")))
+        .select(events.columns)
+    )

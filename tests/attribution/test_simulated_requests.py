@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench.attribution_requests import catalog, counted, write
+from bench.attribution_requests import catalog, counted, linked_over_epochs, write
 from bench.attribution_world import World, WorldSpec, simulate
 from ingest.lake import Lake
 from ingest.logs.rules import Rules
@@ -55,6 +55,15 @@ def test_address_keys_of_one_place_are_linked_over_epochs(world: World, requests
         earlier, left_on=["key_epoch", "address_key_prev"], right_on=["key_epoch", "address_key"], how="semi"
     )
     assert linked.height > requests.height / 2
+
+
+def test_an_address_that_is_silent_for_an_epoch_comes_back_as_another() -> None:
+    month = 30 * 86_400 * 10**6
+    events = pl.DataFrame(
+        {"address_key": [1] * 5, "started_us": [month * n for n in (600, 601, 601, 603, 604)]}
+    )
+    keys = linked_over_epochs(events)["address_key"].to_list()
+    assert len(set(keys[:3])) == 1 and len(set(keys[3:])) == 1 and keys[0] != keys[3]
 
 
 def test_a_second_download_of_the_day_does_not_count() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from bench.attribution_requests import linked_over_epochs
 from bench.attribution_scores import scores
 from bench.attribution_world import World, WorldSpec, simulate
 from tests.attribution.event_log import EventLog
@@ -109,13 +110,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1_000, help="of the first world")
     parser.add_argument("--know-linkability", action="store_true", help="λ is the world's, not assumed")
     parser.add_argument("--permute-genres", action="store_true", help="shows have each other's labels")
+    parser.add_argument(
+        "--rotate-keys", action="store_true", help="keys are linked over epochs, as in a lake"
+    )
     parser.add_argument("--keep", type=Path, help="writes the rows there, as Parquet")
     asked = parser.parse_args()
     spec = WorldSpec(people=asked.people, shows=asked.shows, collaborations=asked.collaborations)
-    tables = []
+    tables: list[pl.DataFrame] = []
     for seed in range(asked.seed, asked.seed + asked.worlds):
         began = time.perf_counter()
         world = simulate(replace(spec, seed=seed))
+        if asked.rotate_keys:
+            world = replace(world, events=linked_over_epochs(world.events))
         made = time.perf_counter()
         table = judged(world, asked.triples, asked.know_linkability, asked.permute_genres).with_columns(
             world=pl.lit(seed)
