@@ -12,7 +12,8 @@ def scores(table: pl.DataFrame) -> dict[str, float | int | None]:
 
     `table`, one row a collaboration: world, month, effect and caused (the truth), tau, low, high, matched (by
     the plain matched control), credited (by last touch). `bias` is of the sum; `false_credit` the share of
-    those without effect whose interval lies above 0; `platform_month_error` the median over (world, month).
+    those without effect whose interval lies above 0, `insufficient` ones never, since of them only an upper
+    bound is published; `platform_month_error` the median over (world, month).
     """
     error, gross = pl.col("tau") - pl.col("caused"), pl.col("credited") - pl.col("caused")
     matched = pl.col("matched") - pl.col("caused")
@@ -27,7 +28,7 @@ def scores(table: pl.DataFrame) -> dict[str, float | int | None]:
         rmse=(error**2).mean().sqrt(),
         median_abs_error=error.abs().median(),
         coverage=((pl.col("low") <= pl.col("caused")) & (pl.col("caused") <= pl.col("high"))).mean(),
-        false_credit=(pl.col("low") > 0).filter(none).mean(),
+        false_credit=((pl.col("low") > 0) & ~pl.col("insufficient")).filter(none).mean(),
         relative_error_of_many=(error.abs() / pl.col("caused")).filter(many).median(),
         matched_bias=matched.sum() / pl.col("caused").sum(),
         matched_rmse=(matched**2).mean().sqrt(),

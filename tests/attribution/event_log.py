@@ -47,8 +47,8 @@ class Settings:
 class EventLog:
     """The downloads of one platform.
 
-    `events`: address_key, family, show, episode, started_us (whole milliseconds). `genres`: by show.
-    Rows below are rows of the sorted arrays `key`, `at`, `show`, `episode`.
+    `events`: address_key, family (0 … 255), show, episode, started_us (whole milliseconds). `genres`: by
+    show. Rows below are rows of the sorted arrays `key`, `at`, `show`, `episode`.
     """
 
     def __init__(self, events: pl.DataFrame, genres: Array, settings: Settings | None = None) -> None:
@@ -109,19 +109,19 @@ class EventLog:
         return ~self.shared[self.key_address[self.key]] & is_old & is_active
 
     @cached_property
-    def _in_time(self) -> tuple[Array, Array]:
-        order = np.argsort(self.at, kind="stable")
-        return order, self.at[order]
-
-    @cached_property
     def _in_episodes(self) -> tuple[Array, Array]:
         order = np.argsort(self.episode, kind="stable")
         return order, self.episode[order]
 
-    def between(self, start: int, end: int) -> Array:
-        """The rows of [start, end), in their order."""
-        order, at = self._in_time
-        return np.sort(order[slice(*np.searchsorted(at, [start, end]))])
+    @cached_property
+    def _tenured(self) -> tuple[Array, Array]:
+        rows = np.flatnonzero(self.tenured)
+        return rows, self.at[rows]
+
+    def tenured_between(self, start: int, end: int) -> Array:
+        """The tenured rows of [start, end), in their order."""
+        rows, at = self._tenured
+        return rows[(at >= start) & (at < end)]
 
     def heard(self, episode: int, start: int) -> Array:
         """The rows of an episode's downloads in the exposure window from `start`, in their order."""

@@ -139,9 +139,9 @@ def measure(
 
 def _of_others(log: EventLog, this: Collaboration, start: int, end: int) -> Array:
     """The tenured rows of [start, end) of shows that are neither A nor B."""
-    rows = log.between(start, end)
+    rows = log.tenured_between(start, end)
     show = log.show[rows]
-    return rows[(show != this.show) & (show != this.partner) & log.tenured[rows]]
+    return rows[(show != this.show) & (show != this.partner)]
 
 
 def _sampled(log: EventLog, rows: Array) -> Array:
