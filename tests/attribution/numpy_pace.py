@@ -220,8 +220,8 @@ def estimates(
 ) -> pl.DataFrame:
     """Steps 4–11, one row a collaboration, in the order given.
 
-    collaboration, reached, exposed, known_share, converted, organic, theta, tau, matched (the plain matched
-    control: θ = 1, no overlap), se, low, high, and the flags insufficient, pre_trend, concurrent_spike,
+    collaboration, reached, exposed, known_share, converted, organic, placebo_episodes (m), placebo_converts
+    (xb), placebo_expected (Σ nb·r0), theta, tau, matched (the plain matched control: θ = 1, no overlap), se, low, high, and the flags insufficient, pre_trend, concurrent_spike,
     has_history.
     """
     s = log.settings
@@ -256,6 +256,9 @@ def _row(
         "known_share": share,
         "converted": one.converted,
         "organic": one.organic,
+        "placebo_episodes": one.placebo_episodes,
+        "placebo_converts": one.placebo_converts,
+        "placebo_expected": float(one.placebo_counts @ _rates(one.history)),
         "theta": one.theta,
         "tau": tau,
         "matched": (one.converted - now)
