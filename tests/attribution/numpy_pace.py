@@ -221,8 +221,8 @@ def estimates(
     """Steps 4–11, one row a collaboration, in the order given.
 
     collaboration, reached, exposed, known_share, converted, organic, placebo_episodes (m), placebo_converts
-    (xb), placebo_expected (Σ nb·r0), theta, tau, matched (the plain matched control: θ = 1, no overlap), se, low, high, and the flags insufficient, pre_trend, concurrent_spike,
-    has_history.
+    (xb), placebo_expected (Σ nb·r0), theta, tau, matched (the plain matched control: θ = 1, no overlap), se,
+    low, high, and the flags insufficient, pre_trend, concurrent_spike, has_history.
     """
     s = log.settings
     rows = {}
