@@ -38,6 +38,7 @@ class Settings:
     placebo_until: int = 44 * DAY
     pool_keys: int = 60_000
     prior: float = 6.0  # a
+    is_prior_of_total: bool = False  # a is added to θ's counts of all placebo episodes, not to their mean
     pool_prior: float = 10.0
     response: float = 6.0 * DAY
     least_exposed: int = 200

@@ -118,8 +118,8 @@ def measure(
     keys = len(np.unique(np.concatenate([one.key[one.converted] for one in placebos]))) if placebos else 0
     theta, theta_se = 1.0, 0.0
     if has_history:
-        expected = float(counts @ _rates(history)) / m + a
-        theta = (converts / m + a) / expected
+        episodes = 1 if s.is_prior_of_total else m
+        theta = (converts / episodes + a) / (float(counts @ _rates(history)) / episodes + a)
         theta_se = theta / (keys + a) ** 0.5
     return Measured(
         collaboration=this,

@@ -16,7 +16,7 @@ import polars as pl
 from bench.attribution_requests import linked_over_epochs
 from bench.attribution_scores import scores
 from bench.attribution_world import World, WorldSpec, simulate
-from tests.attribution.event_log import EventLog
+from tests.attribution.event_log import EventLog, Settings
 from tests.attribution.numpy_pace import (
     Collaboration,
     Linkability,
@@ -29,13 +29,13 @@ from tests.attribution.numpy_pace import (
 
 
 def log_of(
-    world: World, are_genres_permuted: bool = False
+    world: World, are_genres_permuted: bool = False, settings: Settings | None = None
 ) -> tuple[EventLog, pl.DataFrame, list[Collaboration]]:
     """The world as the oracle takes it: log, airings (episode, show, at) and collaborations."""
     genres = world.shows["genre"].to_numpy()
     if are_genres_permuted:
         genres = np.random.default_rng(world.spec.seed).permutation(genres)
-    log = EventLog(world.events, genres)
+    log = EventLog(world.events, genres, settings)
     since = pl.col("aired_us") - log.origin_us
     airings = world.episodes.select("episode", "show", at=since // 1_000 + log.start)
     named = [
@@ -48,10 +48,14 @@ def log_of(
 
 
 def judged(
-    world: World, triples: int, is_linkability_known: bool = False, are_genres_permuted: bool = False
+    world: World,
+    triples: int,
+    is_linkability_known: bool = False,
+    are_genres_permuted: bool = False,
+    settings: Settings | None = None,
 ) -> pl.DataFrame:
     """Estimates, last touch and truth side by side: one row a collaboration."""
-    log, airings, named = log_of(world, are_genres_permuted)
+    log, airings, named = log_of(world, are_genres_permuted, settings)
     true_link = linkability(world, log)
     used = true_link if is_linkability_known else Linkability()
     zs = [
@@ -113,9 +117,11 @@ def main() -> None:
     parser.add_argument(
         "--rotate-keys", action="store_true", help="keys are linked over epochs, as in a lake"
     )
+    parser.add_argument("--prior-of-total", action="store_true", help="see Settings")
     parser.add_argument("--keep", type=Path, help="writes the rows there, as Parquet")
     asked = parser.parse_args()
     spec = WorldSpec(people=asked.people, shows=asked.shows, collaborations=asked.collaborations)
+    settings = Settings(is_prior_of_total=asked.prior_of_total)
     tables: list[pl.DataFrame] = []
     for seed in range(asked.seed, asked.seed + asked.worlds):
         began = time.perf_counter()
@@ -123,9 +129,8 @@ def main() -> None:
         if asked.rotate_keys:
             world = replace(world, events=linked_over_epochs(world.events))
         made = time.perf_counter()
-        table = judged(world, asked.triples, asked.know_linkability, asked.permute_genres).with_columns(
-            world=pl.lit(seed)
-        )
+        table = judged(world, asked.triples, asked.know_linkability, asked.permute_genres, settings)
+        table = table.with_columns(world=pl.lit(seed))
         tables.append(table)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         told = f"world {seed}: {world.events.height} downloads, {made - began:.0f} s to simulate, "
