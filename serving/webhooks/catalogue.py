@@ -20,8 +20,9 @@ from ingest.feeds.diff import MINOR, MINOR_BESIDE, VOLATILE
 from ingest.feeds.schema import EPISODE_CONTENT, PODCAST_CONTENT, ChangeType
 from ingest.feeds.urls import derived_guid, podcast_key
 from ingest.schema import Schema
+from registry.delivery_log import BATCH
 from serving.webhooks import messages
-from serving.webhooks.payload import BATCH, MESSAGE, Event, body, notice_body
+from serving.webhooks.payload import MESSAGE, Event, body, notice_body
 
 DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
 BEGIN, END = "<!-- catalogue: python -m serving.webhooks.catalogue -->", "<!-- /catalogue -->"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from registry.deliveries import Attempt
+from registry.subscribing import Mode
 from registry.subscriptions import Subscription
 from serving.webhooks.outcomes import Outcome, Result
 from serving.webhooks.payload import Event, body, notice_body
@@ -113,5 +114,5 @@ def content_of(attempt: Attempt) -> bytes:
         Event(change.podcast_key, change.sequence, change.change, change.detected_us, change.data)
         for change in attempt.changes
     ]
-    is_batch = attempt.subscription.mode == "scheduled"
+    is_batch = attempt.subscription.mode is Mode.SCHEDULED
     return body(events, attempt.subscription.fields, is_batch=is_batch)

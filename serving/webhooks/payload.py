@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from ingest.feeds.schema import ChangeType
+from registry.delivery_log import BATCH
 from serving.webhooks import shorten
 from serving.webhooks.messages import ChangeMessage, ChangesBatch, Message, Notice, timestamp
 
 MAX_BYTES = 20_000  # UPDATES §5
-BATCH = "changes.batch"
 
 _UPDATES = (ChangeType.PODCAST_UPDATED, ChangeType.EPISODE_UPDATED)
 _CHANGE: TypeAdapter[ChangeMessage] = TypeAdapter(ChangeMessage)

@@ -30,7 +30,8 @@ def subscription(
     number: int = 1, state: SubscriptionState = SubscriptionState.ACTIVE, **said: Any
 ) -> Subscription:
     made = wish("https://hooks.example.com/", now_us=NOW_US, **said)
-    health = {"failures": 0, "failing_since_us": None, "succeeded_us": None, "paused_until_us": 0}
+    never = dict.fromkeys(("failing_since_us", "failed_us", "succeeded_us"))
+    health = {"failures": 0, "paused_until_us": 0, **never}
     times = {"state": state, "reason": None, "state_us": NOW_US, "created_us": NOW_US}
     secrets = {"previous_secret": None, "secret_until_us": None}
     return Subscription(subscription_id=number, **vars(made), **secrets, **times, **health)

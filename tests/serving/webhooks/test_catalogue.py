@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
 from ingest.feeds.schema import ChangeType
+from registry.delivery_log import BATCH
 from serving.webhooks.catalogue import (
     BEGIN,
     DOCS,
@@ -24,7 +25,7 @@ from serving.webhooks.catalogue import (
     whole_schema,
 )
 from serving.webhooks.messages import BatchData
-from serving.webhooks.payload import BATCH, Event, body
+from serving.webhooks.payload import Event, body
 from tests.serving.webhooks.test_payload import events_of_one_record
 
 WHOLE = Draft202012Validator(whole_schema())

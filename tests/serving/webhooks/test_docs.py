@@ -108,7 +108,7 @@ def running(command: Sequence[str], secret: str, output: Path) -> Iterator[str]:
                     time.sleep(0.05)
             yield f"http://127.0.0.1:{port}/hook"
         finally:
-            process.terminate()
+            process.kill()  # SIGTERM would be ignored where whoever started us has it so
 
 
 RECEIVERS = [
