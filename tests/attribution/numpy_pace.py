@@ -1,0 +1,311 @@
+"""PACE (ATTRIBUTION §2, 4–11) written out in NumPy: the oracle of the dbt models.
+
+Straight from the text, one function a step, nothing shared with the models. Windows of index events are
+half-open: [start, end).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from tests.attribution.event_log import DAY, Array, Cohort, EventLog, cohort
+
+Z90 = 1.645  # a 90 % interval of a normal deviate
+WIDER = 1.1  # an interval whose λ is only assumed
+SPIKE = 2.0
+TRIPLES = 120
+
+
+@dataclass(frozen=True)
+class Collaboration:
+    """Show A promoted in an episode of show B from t0 (the log's time) on."""
+
+    number: int
+    show: int
+    partner: int
+    episode: int
+    t0: int
+
+    def is_sibling(self, other: Collaboration, log: EventLog) -> bool:
+        """Whether both may have brought the same listeners of A; a collaboration is its own sibling."""
+        s = log.settings
+        return self.show == other.show and abs(self.t0 - other.t0) <= s.exposure + s.follow_up
+
+
+@dataclass(frozen=True)
+class Linkability:
+    """λ: the share of new listeners whose new show is seen under the key that was exposed."""
+
+    value: float = 0.88
+    se: float = 0.0
+    is_assumed: bool = True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Steps 4–7 of one collaboration; arrays are by stratum."""
+
+    collaboration: Collaboration
+    reached: int  # N: distinct keys that downloaded the episode, tenured or not
+    exposed: Cohort
+    pool: Cohort  # other keys at the same time
+    history: Cohort  # other keys before
+    placebo_episodes: int  # m
+    placebo_counts: Array
+    placebo_converts: int  # xb
+    placebo_keys: int  # ub
+    theta: float
+    theta_se: float
+    has_history: bool
+
+    @property
+    def converted(self) -> int:
+        return int(self.exposed.converted.sum())
+
+    @property
+    def organic(self) -> float:
+        return self.theta * float(self.exposed.counts @ _rates(self.pool))
+
+    def variance(self, prior: float) -> float:
+        """Of the excess."""
+        organic, pool = self.organic, max(1, int(self.pool.converted.sum()))
+        return max(self.converted, 1) + organic**2 * (1 / (self.placebo_keys + prior) + 1 / pool)
+
+    def z(self, prior: float) -> float:
+        return (self.converted - self.organic) / self.variance(prior) ** 0.5
+
+
+def _rates(cohort: Cohort, prior: float = 10.0) -> Array:
+    """Conversion rates by stratum, drawn to the pooled one."""
+    pooled = cohort.converted.mean() if len(cohort.key) else 0.0
+    return (cohort.converts + prior * pooled) / (cohort.counts + prior)
+
+
+def measure(
+    log: EventLog, airings: pl.DataFrame, this: Collaboration, siblings: Sequence[Collaboration]
+) -> Measured:
+    """Steps 4–7. `airings`: episode, show, at. `siblings`: all of A's, of which the near count."""
+    s = log.settings
+    near = [one for one in siblings if one.is_sibling(this, log)] or [this]
+    t_first = min(one.t0 for one in near)
+    heard = log.heard(this.episode, this.t0)
+    exposed = cohort(log, heard, this.show)
+
+    touched = np.zeros(len(log.key_address), bool)
+    for one in near:
+        touched[log.key[log.heard(one.episode, one.t0)]] = True
+    window = _of_others(log, this, this.t0, this.t0 + s.exposure)
+    pool = cohort(log, _sampled(log, window[~touched[log.key[window]]]), this.show)
+    before = _of_others(log, this, t_first - s.history_from, t_first - s.history_until)
+    history = cohort(log, _sampled(log, before), this.show)
+
+    aired = airings.filter(
+        (pl.col("show") == this.partner)
+        & pl.col("at").is_between(t_first - s.history_from, t_first - s.placebo_until, closed="left")
+    )
+    placebos = [
+        cohort(log, log.heard(episode, at), this.show)
+        for episode, at in aired.select("episode", "at").iter_rows()
+    ]
+    m, a = len(placebos), s.prior
+    has_history = m > 0 and t_first - s.history_from - s.look_back >= log.start
+    counts = sum((one.counts for one in placebos), np.zeros(9))
+    converts = sum(int(one.converted.sum()) for one in placebos)
+    keys = len(np.unique(np.concatenate([one.key[one.converted] for one in placebos]))) if placebos else 0
+    theta, theta_se = 1.0, 0.0
+    if has_history:
+        episodes = 1 if s.is_prior_of_total else m
+        theta = (converts / episodes + a) / (float(counts @ _rates(history)) / episodes + a)
+        theta_se = theta / (keys + a) ** 0.5
+    return Measured(
+        collaboration=this,
+        reached=len(log.first_of_each(heard)),
+        exposed=exposed,
+        pool=pool,
+        history=history,
+        placebo_episodes=m,
+        placebo_counts=counts,
+        placebo_converts=converts,
+        placebo_keys=keys,
+        theta=theta,
+        theta_se=theta_se,
+        has_history=has_history,
+    )
+
+
+def _of_others(log: EventLog, this: Collaboration, start: int, end: int) -> Array:
+    """The tenured rows of [start, end) of shows that are neither A nor B."""
+    rows = log.tenured_between(start, end)
+    show = log.show[rows]
+    return rows[(show != this.show) & (show != this.partner)]
+
+
+def _sampled(log: EventLog, rows: Array) -> Array:
+    """The rows of at most `pool_keys` keys, those of the lowest hash."""
+    keys = log.key[log.first_of_each(rows)]
+    if len(keys) <= log.settings.pool_keys:
+        return rows
+    limit = np.partition(log.key_hash[keys], log.settings.pool_keys)[log.settings.pool_keys]
+    return rows[log.key_hash[log.key[rows]] < limit]
+
+
+def response(log: EventLog, after: Array) -> Array:
+    """G: which share of those a collaboration will bring has come so long after the exposure."""
+    return np.where(after > 0, 1 - np.exp(-np.maximum(after, 0) / log.settings.response), 0.0)
+
+
+def overlap(log: EventLog, group: Sequence[Measured]) -> Array:
+    """Step 8 for the collaborations of one A. M[j, i]: how many of cohort j collaboration i could convert."""
+    s = log.settings
+    matrix = np.zeros((len(group), len(group)))
+    for i, other in enumerate(group):
+        c = other.collaboration
+        heard = log.first_of_each(log.heard(c.episode, c.t0))
+        keys, at = log.key[heard], log.at[heard]
+        for j, this in enumerate(group):
+            if i == j:
+                matrix[j, j] = max(1, len(this.exposed.key)) * response(log, np.array(s.follow_up))
+            elif len(keys) and this.collaboration.is_sibling(c, log):
+                spot = np.minimum(np.searchsorted(keys, this.exposed.key), len(keys) - 1)
+                both = keys[spot] == this.exposed.key
+                since = this.exposed.at[both] - at[spot[both]]
+                gained = response(log, since + s.follow_up) - response(log, since)
+                matrix[j, i] = np.maximum(gained, 0).sum()
+    return matrix
+
+
+def calibration(zs: Array) -> float:
+    """Step 10: k, from the |z| of placebo triples."""
+    return max(Z90, float(np.quantile(np.abs(zs), 0.9))) if len(zs) else Z90
+
+
+def placebo_triples(
+    log: EventLog,
+    airings: pl.DataFrame,
+    taken: Sequence[Collaboration],
+    triples: int = TRIPLES,
+    seed: int = 1,
+) -> list[Collaboration]:
+    """(A, B′, e′) without any collaboration of A near, at times for which history and follow-up exist."""
+    s = log.settings
+    rng = np.random.default_rng(seed)
+    earliest = log.start + s.history_from + s.look_back
+    latest = int(log.at.max()) - s.exposure - s.follow_up
+    usable = airings.filter(pl.col("at").is_between(earliest, latest))
+    rows = usable.select("episode", "show", "at").rows()
+    found: list[Collaboration] = []
+    for _ in range(triples * 20):
+        if len(found) >= triples or not rows:
+            break
+        episode, partner, at = rows[rng.integers(len(rows))]
+        show = int(rng.integers(len(log.genres)))
+        this = Collaboration(-1 - len(found), show, partner, episode, at)
+        reach = s.history_from + s.exposure
+        clear = all(one.show != show or abs(one.t0 - at) > reach for one in taken)
+        if show != partner and clear:
+            found.append(this)
+    return found
+
+
+def estimates(
+    log: EventLog,
+    airings: pl.DataFrame,
+    collaborations: Sequence[Collaboration],
+    k: float,
+    linkability: Linkability = Linkability(),
+) -> pl.DataFrame:
+    """Steps 4–11, one row a collaboration, in the order given.
+
+    collaboration, reached, exposed, known_share, converted, organic, placebo_episodes (m), placebo_converts
+    (xb), placebo_expected (Σ nb·r0), theta, tau, matched (the plain matched control: θ = 1, no overlap), se,
+    low, high, and the flags insufficient, pre_trend, concurrent_spike, has_history.
+    """
+    s = log.settings
+    rows = {}
+    for show in sorted({one.show for one in collaborations}):
+        siblings = [one for one in collaborations if one.show == show]
+        group = [measure(log, airings, one, siblings) for one in siblings]
+        inverse = np.linalg.inv(overlap(log, group))
+        excess = np.array([one.converted - one.organic for one in group])
+        delta = inverse @ excess
+        variance = np.diag(inverse @ np.diag([one.variance(s.prior) for one in group]) @ inverse.T)
+        for one, rate, var in zip(group, delta, variance, strict=True):
+            rows[one.collaboration.number] = _row(log, one, float(rate), float(var), k, linkability)
+    return pl.DataFrame([rows[one.number] for one in collaborations])
+
+
+def _row(
+    log: EventLog, one: Measured, rate: float, variance: float, k: float, link: Linkability
+) -> dict[str, object]:
+    s = log.settings
+    share = one.exposed.known_share
+    scale = float(response(log, np.array(s.follow_up))) * one.reached * (1 - share) / link.value
+    tau = rate * scale
+    se = (variance * scale**2 + (tau * link.se / link.value) ** 2) ** 0.5
+    half = k * se * (WIDER if link.is_assumed else 1.0)
+    exposed = len(one.exposed.key)
+    now, then = (float(one.exposed.counts @ _rates(pool)) for pool in (one.pool, one.history))
+    return {
+        "collaboration": one.collaboration.number,
+        "reached": one.reached,
+        "exposed": exposed,
+        "known_share": share,
+        "converted": one.converted,
+        "organic": one.organic,
+        "placebo_episodes": one.placebo_episodes,
+        "placebo_converts": one.placebo_converts,
+        "placebo_expected": float(one.placebo_counts @ _rates(one.history)),
+        "theta": one.theta,
+        "tau": tau,
+        "matched": (one.converted - now)
+        * scale
+        / max(1, exposed)
+        / float(response(log, np.array(s.follow_up))),
+        "se": se,
+        "low": tau - half,
+        "high": tau + half,
+        "insufficient": exposed < s.least_exposed or one.converted + one.organic < s.least_events,
+        "pre_trend": one.has_history and abs(one.theta - 1) > 3 * one.theta_se,
+        "concurrent_spike": then > 0 and now / then > SPIKE,
+        "has_history": one.has_history,
+    }
+
+
+def last_touch(events: pl.DataFrame, collaborations: pl.DataFrame, days: int = 30) -> pl.DataFrame:
+    """The industry's figure: collaboration, credited.
+
+    Key: address and raw agent. New: no download of A by it for 60 days. All the credit goes to the last
+    collaboration of A that it downloaded within `days` before. Frames as of bench.attribution_world.World.
+    """
+    key = ["address_key", "agent"]
+    us = DAY * 1_000
+    grown = events.filter(pl.col("show").is_in(collaborations["show"].unique().implode()))
+    new = (
+        grown.sort("started_us")
+        .with_columns(before=pl.col("started_us").shift().over(*key, "show"))
+        .filter(pl.col("before").is_null() | (pl.col("started_us") - pl.col("before") > 60 * us))
+        .select(*key, "show", pl.col("started_us").alias("new_us"))
+    )
+    wanted = collaborations.select("collaboration", "show", "episode", pl.col("started_us").alias("t0_us"))
+    touches = events.select(*key, "episode", pl.col("started_us").alias("touch_us")).join(
+        wanted, on="episode"
+    )
+    touches = touches.filter(
+        (pl.col("touch_us") >= pl.col("t0_us")) & (pl.col("touch_us") < pl.col("t0_us") + 14 * us)
+    )
+    credited = (
+        new.join(touches, on=[*key, "show"])
+        .filter(
+            (pl.col("touch_us") < pl.col("new_us")) & (pl.col("new_us") - pl.col("touch_us") <= days * us)
+        )
+        .sort("touch_us")
+        .group_by(*key, "show", "new_us")
+        .agg(pl.col("collaboration").last())
+        .group_by("collaboration")
+        .agg(credited=pl.len())
+    )
+    return collaborations.select("collaboration").join(credited, on="collaboration", how="left").fill_null(0)

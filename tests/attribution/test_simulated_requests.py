@@ -1,0 +1,73 @@
+"""The simulated world in a lake is what its events say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from bench.attribution_requests import catalog, counted, linked_over_epochs, write
+from bench.attribution_world import World, WorldSpec, simulate
+from ingest.lake import Lake
+from ingest.logs.rules import Rules
+from ingest.schema import EPISODES, REQUESTS
+from ingest.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return simulate(WorldSpec(seed=7, people=1_000, shows=16, collaborations=3))
+
+
+@pytest.fixture(scope="module")
+def requests(world: World, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    lake = Lake(Path(tmp_path_factory.mktemp("simulated")) / "lake")
+    rules = Rules.load(Settings(data=Path("no-such-folder")))
+    assert write(world, lake, rules) == world.events.height
+    return lake.requests().collect()
+
+
+def test_every_download_is_one_request_that_qualifies(world: World, requests: pl.DataFrame) -> None:
+    assert dict(requests.drop("day").schema) == REQUESTS
+    assert requests.height == requests["request_key"].n_unique() == world.events.height
+    assert requests["exclusion_reason"].null_count() == requests.height
+    asked = requests["enclosure_key"].unique()
+    known = catalog(world)
+    assert dict(known.schema) == EPISODES and asked.is_in(known["enclosure_key"].implode()).all()
+
+
+def test_families_are_apps_and_systems(world: World, requests: pl.DataFrame) -> None:
+    seen = requests.select("app", "os").unique().height
+    assert seen == world.events["family"].n_unique()
+
+
+def test_address_keys_of_one_place_are_linked_over_epochs(world: World, requests: pl.DataFrame) -> None:
+    per_epoch = requests.group_by("key_epoch").agg(pl.col("address_key").n_unique())
+    days_us = 30 * 86_400 * 10**6
+    places = world.events.group_by(key_epoch=(pl.col("started_us") // days_us).cast(pl.Int32)).agg(
+        places=pl.col("address_key").n_unique()
+    )
+    both = per_epoch.join(places, on="key_epoch")
+    assert both.height == per_epoch.height and (both["address_key"] == both["places"]).all()
+    earlier = requests.select(pl.col("key_epoch") + 1, "address_key").unique()
+    linked = requests.join(
+        earlier, left_on=["key_epoch", "address_key_prev"], right_on=["key_epoch", "address_key"], how="semi"
+    )
+    assert linked.height > requests.height / 2
+
+
+def test_an_address_that_is_silent_for_an_epoch_comes_back_as_another() -> None:
+    month = 30 * 86_400 * 10**6
+    events = pl.DataFrame(
+        {"address_key": [1] * 5, "started_us": [month * n for n in (600, 601, 601, 603, 604)]}
+    )
+    keys = linked_over_epochs(events)["address_key"].to_list()
+    assert len(set(keys[:3])) == 1 and len(set(keys[3:])) == 1 and keys[0] != keys[3]
+
+
+def test_a_second_download_of_the_day_does_not_count() -> None:
+    row = {"address_key": 1, "agent": 1, "episode": 1}
+    noon = 1_767_614_400_000_000  # 2026-01-05 12:00
+    events = pl.DataFrame([row | {"started_us": noon + hours * 3_600_000_000} for hours in (0, 11, 12)])
+    assert counted(events)["started_us"].to_list() == [noon, noon + 12 * 3_600_000_000]
