@@ -1,0 +1,9 @@
+{{ config(materialized='ephemeral') }}
+
+with source as (
+
+    select * from {{ source('lake', 'collaborations') }}
+
+)
+
+select * from source
