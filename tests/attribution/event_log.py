@@ -77,7 +77,7 @@ class EventLog:
         self.show = events["show"].to_numpy()[order]
         self.episode = events["episode"].to_numpy()[order]
         self.key_address = np.unique(address_keys[first], return_inverse=True)[1]
-        self.shared = self._shared()
+        self.shared_at = self._shared_at()
         self._counts: dict[int, Array] = {}
         self._places: dict[int, Array] = {}
 
@@ -101,26 +101,35 @@ class EventLog:
     def start(self) -> int:
         return MARGIN
 
-    def _shared(self) -> Array:
-        """By address: more than `families_shared` families in some week (Thursday to Wednesday, UTC)."""
-        week = (self.at - MARGIN + self.origin_us // 1_000) // (7 * DAY)
-        seen = np.unique(self.key * 1_024 + week - week.min())
+    def _shared_at(self) -> Array:
+        """By key: the start of the first week (Thursday to Wednesday, UTC) in which its address had more than
+        `families_shared` families; SPAN: none was."""
+        origin = self.origin_us // 1_000 - MARGIN
+        week = (self.at + origin) // (7 * DAY)
+        first = week.min()
+        seen = np.unique(self.key * 1_024 + week - first)
         address_weeks = self.key_address[seen // 1_024] * 1_024 + seen % 1_024
         found, families = np.unique(address_weeks, return_counts=True)
-        shared = np.zeros(self.key_address.max() + 1, bool)
-        shared[found[families > self.settings.families_shared] // 1_024] = True
-        return shared
+        found = found[families > self.settings.families_shared]
+        shared_at = np.full(self.key_address.max() + 1, SPAN)
+        addresses, earliest = np.unique(found // 1_024, return_index=True)
+        shared_at[addresses] = (found[earliest] % 1_024 + first) * 7 * DAY - origin
+        return shared_at[self.key_address]
+
+    def is_clean(self, rows: Array, until: Array | int) -> Array:
+        """By row: whether its key's address was shared in no week that began before `until`."""
+        return self.shared_at[self.key[rows]] >= until
 
     @cached_property
     def tenured(self) -> Array:
-        """By row: whether its key is clean, known for long and was active before (step 2)."""
+        """By row: whether its key is known for long and was active before (step 2)."""
         s = self.settings
         first = np.searchsorted(self.key, np.arange(len(self.key_address)))
         is_old = self.at - self.at[first][self.key] >= s.tenure
         last = np.searchsorted(self.place, self.place - s.active_until, side="right") - 1
         last = np.maximum(last, 0)
         is_active = (self.key[last] == self.key) & (self.at[last] >= self.at - s.tenure)
-        return ~self.shared[self.key_address[self.key]] & is_old & is_active
+        return is_old & is_active
 
     @cached_property
     def _in_episodes(self) -> tuple[Array, Array]:
@@ -204,10 +213,10 @@ class Cohort:
         return self.known / max(1, self.known + len(self.key))
 
 
-def cohort(log: EventLog, rows: Array, show: int) -> Cohort:
-    """Step 3 for index events `rows` (sorted) and the growing show A."""
+def cohort(log: EventLog, rows: Array, show: int, final: int) -> Cohort:
+    """Step 3 for index events `rows` (sorted), the growing show A and the time when follow-up ends."""
     s = log.settings
-    rows = log.first_of_each(rows[log.tenured[rows]])
+    rows = log.first_of_each(rows[log.tenured[rows] & log.is_clean(rows, final)])
     since, until = log.last_and_next(rows, show)
     knows = since <= s.look_back
     known, rows, until = int(knows.sum()), rows[~knows], until[~knows]

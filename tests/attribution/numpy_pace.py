@@ -93,23 +93,25 @@ def measure(
     s = log.settings
     near = [one for one in siblings if one.is_sibling(this, log)] or [this]
     t_first = min(one.t0 for one in near)
+    final = this.t0 + s.exposure + s.follow_up
     heard = log.heard(this.episode, this.t0)
-    exposed = cohort(log, heard, this.show)
+    exposed = cohort(log, heard, this.show, final)
 
     touched = np.zeros(len(log.key_address), bool)
     for one in near:
         touched[log.key[log.heard(one.episode, one.t0)]] = True
     window = _of_others(log, this, this.t0, this.t0 + s.exposure)
-    pool = cohort(log, _sampled(log, window[~touched[log.key[window]]]), this.show)
+    pool = cohort(log, _sampled(log, window[~touched[log.key[window]]]), this.show, final)
     before = _of_others(log, this, t_first - s.history_from, t_first - s.history_until)
-    history = cohort(log, _sampled(log, before), this.show)
+    history = cohort(log, _sampled(log, before), this.show, final)
 
     aired = airings.filter(
         (pl.col("show") == this.partner)
+        & ~pl.col("episode").is_in([one.episode for one in siblings])
         & pl.col("at").is_between(t_first - s.history_from, t_first - s.placebo_until, closed="left")
     )
     placebos = [
-        cohort(log, log.heard(episode, at), this.show)
+        cohort(log, log.heard(episode, at), this.show, final)
         for episode, at in aired.select("episode", "at").iter_rows()
     ]
     m, a = len(placebos), s.prior
@@ -139,10 +141,11 @@ def measure(
 
 
 def _of_others(log: EventLog, this: Collaboration, start: int, end: int) -> Array:
-    """The tenured rows of [start, end) of shows that are neither A nor B."""
+    """The tenured rows of [start, end) of shows that are neither A nor B, of clean addresses."""
     rows = log.tenured_between(start, end)
     show = log.show[rows]
-    return rows[(show != this.show) & (show != this.partner)]
+    final = this.t0 + log.settings.exposure + log.settings.follow_up
+    return rows[(show != this.show) & (show != this.partner) & log.is_clean(rows, final)]
 
 
 def _sampled(log: EventLog, rows: Array) -> Array:

@@ -46,7 +46,7 @@ def exposed(found: EventLog) -> Collaboration:
 
 
 def cohort_of(found: EventLog):  # type: ignore[no-untyped-def]
-    return cohort(found, found.heard(E, MARGIN + 100 * DAY), A)
+    return cohort(found, found.heard(E, MARGIN + 100 * DAY), A, MARGIN + 144 * DAY)
 
 
 # Known since day 60 and active on day 90: tenured on day 101.
@@ -84,6 +84,11 @@ def test_an_address_with_six_families_in_a_week_is_shared() -> None:
     five = [(20.0, 1, family, C, 1) for family in range(2, 7)]
     assert len(cohort_of(log(*TENURED, *five)).key) == 1
     assert len(cohort_of(log(*TENURED, *five, (20.1, 1, 7, C, 1))).key) == 0
+    # Day 143 lies in a week that began on day 143 (28 May 2026, a Thursday): before the follow-up ended.
+    later = [(day, 1, family, C, 1) for family in range(2, 8) for day in (143.0,)]
+    assert len(cohort_of(log(*TENURED, *later)).key) == 0
+    after = [(150.0, 1, family, C, 1) for family in range(2, 8)]
+    assert len(cohort_of(log(*TENURED, *after)).key) == 1
 
 
 def test_strata_are_what_was_downloaded_in_forty_five_days() -> None:

@@ -116,7 +116,8 @@ def linkability(world: World, log: EventLog) -> Linkability:
     linked = total = 0
     for show in exposures["show"].unique():
         of_show = rows[(exposures["show"] == show).to_numpy()]
-        of_show = of_show[log.tenured[of_show]]
+        final = log.at[of_show] + log.settings.exposure + log.settings.follow_up
+        of_show = of_show[log.tenured[of_show] & log.is_clean(of_show, final)]
         since, until = log.last_and_next(of_show, show)
         unknown = since > log.settings.look_back
         total += int(unknown.sum())
