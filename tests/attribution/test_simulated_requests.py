@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench.attribution_requests import catalog, counted, linked_over_epochs, write
+from bench.attribution_requests import catalog, counted, families, linked_over_epochs, write
 from bench.attribution_world import World, WorldSpec, simulate
 from ingest.lake import Lake
 from ingest.logs.rules import Rules
@@ -67,7 +67,24 @@ def test_an_address_that_is_silent_for_an_epoch_comes_back_as_another() -> None:
 
 
 def test_a_second_download_of_the_day_does_not_count() -> None:
-    row = {"address_key": 1, "agent": 1, "episode": 1}
+    row = {"address_key": 1, "family": 1, "episode": 1}
     noon = 1_767_614_400_000_000  # 2026-01-05 12:00
-    events = pl.DataFrame([row | {"started_us": noon + hours * 3_600_000_000} for hours in (0, 11, 12)])
+    hours = {0: 40, 11: 41, 12: 41}  # agent's version by hour: an update is no other device
+    events = pl.DataFrame(
+        [row | {"started_us": noon + hour * 3_600_000_000, "agent": agent} for hour, agent in hours.items()]
+    )
     assert counted(events)["started_us"].to_list() == [noon, noon + 12 * 3_600_000_000]
+
+
+def test_linked_address_keys_are_the_oldest_of_their_chain(world: World, requests: pl.DataFrame) -> None:
+    linked = linked_over_epochs(world.events)
+    first = requests.group_by("address_key").agg(pl.col("key_epoch").min())
+    assert linked["address_key"].is_in(first["address_key"].implode()).all()
+    assert linked["address_key"].n_unique() < first.height
+
+
+def test_the_families_of_the_lake_are_told(world: World, requests: pl.DataFrame) -> None:
+    rules = Rules.load(Settings(data=Path("no-such-folder"))).agents
+    told = families(world, rules)
+    assert set(told.select("app", "os").rows()) == set(requests.select("app", "os").unique().rows())
+    assert told["family"].n_unique() == told.height == world.events["family"].n_unique()

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from bench.attribution_requests import linked_over_epochs
+from bench.attribution_requests import counted, linked_over_epochs
 from bench.attribution_scores import scores
 from bench.attribution_world import World, WorldSpec, simulate
-from tests.attribution.event_log import EventLog, Settings
+from tests.attribution.event_log import EventLog, Settings, family_key
 from tests.attribution.numpy_pace import (
     Collaboration,
     Linkability,
@@ -28,14 +28,28 @@ from tests.attribution.numpy_pace import (
 )
 
 
+def family_keys(families: pl.DataFrame) -> pl.DataFrame:
+    """family (the world's number), family_key. `families`: family, app, os."""
+    keys = [family_key(app, system) for app, system in families.select("app", "os").iter_rows()]
+    return families.select("family", family_key=pl.Series(keys, dtype=pl.Int64)).unique()
+
+
 def log_of(
-    world: World, are_genres_permuted: bool = False, settings: Settings | None = None
+    world: World,
+    are_genres_permuted: bool = False,
+    settings: Settings | None = None,
+    families: pl.DataFrame | None = None,
 ) -> tuple[EventLog, pl.DataFrame, list[Collaboration]]:
-    """The world as the oracle takes it: log, airings (episode, show, at) and collaborations."""
+    """The world as the oracle takes it: log, airings (episode, show, at) and collaborations.
+
+    `families`: family, app, os as cleaning names them, where keys are to be those of a lake.
+    """
     genres = world.shows["genre"].to_numpy()
     if are_genres_permuted:
         genres = np.random.default_rng(world.spec.seed).permutation(genres)
-    log = EventLog(world.events, genres, settings)
+    keys = family_keys(world.agents if families is None else families)
+    events = counted(world.events).join(keys, on="family", maintain_order="left")
+    log = EventLog(events, genres, settings)
     since = pl.col("aired_us") - log.origin_us
     airings = world.episodes.select("episode", "show", at=since // 1_000 + log.start)
     named = [
@@ -84,18 +98,26 @@ def judged(
 
 def linkability(world: World, log: EventLog) -> Linkability:
     """The true λ: of the caused who were exposed under a tenured key, how many show A under the same key."""
-    exposures = world.caused.join(
-        world.collaborations.select("show", "episode", pl.col("collaboration").cast(pl.Int64)),
-        on="collaboration",
-    ).join(
-        world.events.select("person", "episode", "address_key", "family", exposed_us="started_us"),
-        on=["person", "episode", "exposed_us"],
+    exposures = (
+        world.caused.join(
+            world.collaborations.select("show", "episode", pl.col("collaboration").cast(pl.Int64)),
+            on="collaboration",
+        )
+        .join(
+            counted(world.events).select(
+                "person", "episode", "address_key", "family", exposed_us="started_us"
+            ),
+            on=["person", "episode", "exposed_us"],
+        )
+        .join(family_keys(world.agents), on="family")
     )
-    rows = log.rows_of(*(exposures[name].to_numpy() for name in ("address_key", "family", "exposed_us")))
+    keys = exposures["address_key"].to_numpy(), exposures["family_key"].to_numpy()
+    rows = log.rows_of(*keys, exposures["exposed_us"].to_numpy())
     linked = total = 0
     for show in exposures["show"].unique():
         of_show = rows[(exposures["show"] == show).to_numpy()]
-        of_show = of_show[log.tenured[of_show]]
+        final = log.at[of_show] + log.settings.exposure + log.settings.follow_up
+        of_show = of_show[log.tenured[of_show] & log.is_clean(of_show, final)]
         since, until = log.last_and_next(of_show, show)
         unknown = since > log.settings.look_back
         total += int(unknown.sum())
