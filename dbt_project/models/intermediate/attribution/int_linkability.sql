@@ -66,8 +66,8 @@ exposures as (
     inner join told
         on
             first_plays.install_key = told.install_key
-            and told.started_us < first_plays.started_us
-            and told.started_us >= first_plays.started_us - {{ follow_up_us() }}
+            and first_plays.started_us > told.started_us
+            and first_plays.started_us - {{ follow_up_us() }} <= told.started_us
     inner join known_keys
         on
             told.install_key = known_keys.install_key
@@ -85,7 +85,7 @@ linked as (
     select
         install_key,
         show_key,
-        sum(is_linked * (1 - {{ response('after_us') }})) / sum(1 - {{ response('after_us') }}) as share
+        sum(is_linked * (1 - {{ response('after_us') }})) / sum(1 - {{ response('after_us') }}) as linked_share
     from exposures
     group by install_key, show_key
 
@@ -95,7 +95,7 @@ of_installs as (
 
     select
         install_key,
-        avg(share) as share
+        avg(linked_share) as linked_share
     from linked
     group by install_key
 
@@ -105,7 +105,7 @@ summed as (
 
     select
         count(*) as installs,
-        avg(share) as linkability
+        avg(linked_share) as linkability
     from of_installs
 
 ),
