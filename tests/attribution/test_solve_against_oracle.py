@@ -25,7 +25,6 @@ from tests.attribution.frames import (
     solved,
 )
 from tests.attribution.numpy_pace import (
-    Collaboration,
     Measured,
     calibration,
     estimates,
@@ -86,9 +85,16 @@ def as_frames(log: EventLog, groups: list[list[Measured]], placebos: list[Measur
     rates = [row for one in everyone for row in rates_of(one)]
     totals = [
         (
-            (one.collaboration.number, one.reached, one.exposed.known, len(one.exposed.key))
-            + (response[one.collaboration.number], FULL_RESPONSE)
-            + (one.placebo_episodes, one.has_history, 1.0, log.as_of)
+            one.collaboration.number,
+            one.reached,
+            one.exposed.known,
+            len(one.exposed.key),
+            response[one.collaboration.number],
+            FULL_RESPONSE,
+            one.placebo_episodes,
+            one.has_history,
+            1.0,
+            log.as_of,
         )
         for one in everyone
     ]
