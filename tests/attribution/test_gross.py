@@ -45,7 +45,8 @@ def build(history: History, folder: Path) -> Built:
     dbt(lake, warehouse, "calendar", "run", "--select", "fct_attribution_gross", "fct_new_listener_sources")
     with duckdb.connect(str(warehouse), read_only=True) as con:
         gross = con.execute(
-            "select collaboration_id, rule, window_days, new_listeners, touches from marts.fct_attribution_gross"
+            "select collaboration_id, rule, window_days, new_listeners, touches"
+            " from marts.fct_attribution_gross"
         ).fetchall()
         sources = con.execute(
             "select show_id, week, source, collaboration_id, listeners, is_complete"
@@ -95,7 +96,7 @@ def shares(touched: dict[int, list[int]], new_us: int) -> dict[str, dict[int, fl
 
 def by_hand(history: History) -> dict[tuple[int, str, int], tuple[float, int]]:
     """What fct_attribution_gross should hold."""
-    credits: Counter[tuple[int, str, int]] = Counter()
+    credits: defaultdict[tuple[int, str, int], float] = defaultdict(float)
     touches: Counter[int] = Counter()
     of_show = defaultdict(list)
     for one in real(history):
@@ -113,8 +114,8 @@ def by_hand(history: History) -> dict[tuple[int, str, int], tuple[float, int]]:
                     near = {one: [t for t in ts if start_us <= t < new_us] for one, ts in times.items()}
                     near = {one: touched for one, touched in near.items() if touched}
                     for rule, credited in shares(near, new_us).items() if near else ():
-                        for one, share in credited.items():
-                            credits[one, rule, days] += share  # type: ignore[assignment]
+                        for target_id, share in credited.items():
+                            credits[target_id, rule, days] += share
     return {
         (one.target_id, rule, days): (credits[one.target_id, rule, days], touches[one.target_id])
         for one in real(history)
@@ -127,7 +128,7 @@ def test_every_rule_credits_as_by_hand(built: Built) -> None:
     expected = by_hand(built.history)
     assert built.gross.keys() == expected.keys()
     for key, (credited, touches) in expected.items():
-        assert built.gross[key] == (pytest.approx(credited, abs=1e-9), touches), key
+        assert built.gross[key] == pytest.approx((credited, touches), abs=1e-9), key
     # The histories are rich enough: credit is shared, and the rules differ.
     credited_by = {rule: [e[0] for key, e in expected.items() if key[1] == rule] for rule in RULES}
     assert sum(credited % 1 > 0 for credited in credited_by["linear"]) > 50
