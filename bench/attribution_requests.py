@@ -11,6 +11,8 @@ from datetime import date
 
 import polars as pl
 
+from bench import attribution_registry
+from bench.attribution_registry import episode_id, show_id, show_title
 from bench.attribution_world import World
 from ingest.catalog import episode_key
 from ingest.lake import Lake, write_parquet
@@ -25,15 +27,6 @@ DURATION_S = 2_400.0
 _MARK = 4_242  # sets the keys of requests apart from others
 
 
-def show_id(show: int) -> str:
-    return f"show-{show:03d}"
-
-
-def episode_id(show: int, episode: int) -> str:
-    """The GUID of an episode of `World.episodes`."""
-    return f"{show_id(show)}-{episode:05d}"
-
-
 def _enclosure_url(show: int, episode: int) -> str:
     return f"https://audio.simulated.example/{show_id(show)}/{episode:05d}.mp3"
 
@@ -43,7 +36,7 @@ def catalog(world: World) -> pl.DataFrame:
     rows = [
         {
             "show_id": show_id(show),
-            "show_title": f"Show {show}",
+            "show_title": show_title(show),
             "episode_id": episode_id(show, episode),
             "episode_title": f"Episode {episode}",
             "published_us": aired_us,
@@ -60,11 +53,12 @@ def catalog(world: World) -> pl.DataFrame:
 
 
 def write(world: World, lake: Lake, rules: Rules) -> int:
-    """The world into an empty lake: catalogue, rules, requests and ledger, one landing file a day.
+    """The world into an empty lake: all shows and collaborations, and a landing file a day.
 
     Returns the number of requests.
     """
     write_parquet(catalog(world), lake.episodes_path)
+    attribution_registry.write(world, lake)
     lake.write_rules(rules.described())
     written = 0
     for day, requests in requests_by_day(world, rules.agents, rules.version):
@@ -159,21 +153,28 @@ def _requests(rows: pl.DataFrame, day: date, rules_version: str) -> pl.DataFrame
     return conform(made.sort(REQUESTS_ORDER), REQUESTS).collect()
 
 
-def counted(events: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `World.events` that are downloads of their own under the calendar window (R22).
+def families(world: World, rules: AgentRules) -> pl.DataFrame:
+    """family (of the world), app, os: the names that cleaning gives them, by which keys are told apart."""
+    judged = _judged_agents(world, rules).join(world.agents.select("agent", "family"), on="agent")
+    return judged.select("family", "app", "os").unique().sort("family")
 
-    Of one address, agent text, episode and UTC day only the first counts, whoever the people were.
+
+def counted(events: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `World.events` that count, whoever the people were.
+
+    Under the calendar window (R22) the first of an address, agent text, episode and UTC day. A device's key
+    does not know the agent's version: of an address, family, episode and day the first counts.
     """
     day = pl.from_epoch("started_us", "us").dt.date().alias("day")
     return (
         events.with_columns(day)
-        .unique(["address_key", "agent", "episode", "day"], keep="first", maintain_order=True)
+        .unique(["address_key", "family", "episode", "day"], keep="first", maintain_order=True)
         .drop("day")
     )
 
 
 def linked_over_epochs(events: pl.DataFrame) -> pl.DataFrame:
-    """`World.events` with the address keys that links over key epochs can restore.
+    """`World.events` with the address keys that links over key epochs can restore: the oldest of each chain.
 
     A key knows itself in the epoch before only: an address that is silent for a whole epoch comes back as
     another.
@@ -182,14 +183,14 @@ def linked_over_epochs(events: pl.DataFrame) -> pl.DataFrame:
         events.select("address_key", key_epoch=epoch_of(pl.col("started_us")))
         .unique()
         .sort("address_key", "key_epoch")
+        .with_columns(is_back=(pl.col("key_epoch").diff().over("address_key") > 1).fill_null(True))
         .with_columns(
-            run=(pl.col("key_epoch").diff().over("address_key") > 1).fill_null(False).cast(pl.Int64)
+            oldest=pl.when("is_back").then("key_epoch").forward_fill().over("address_key").cast(pl.Int64)
         )
-        .with_columns(run=pl.col("run").cum_sum().over("address_key"))
     )
     return (
         events.with_columns(key_epoch=epoch_of(pl.col("started_us")))
         .join(seen, on=["address_key", "key_epoch"], maintain_order="left")
-        .with_columns(address_key=mixed(pl.col("address_key"), pl.col("run")))
+        .with_columns(address_key=mixed(pl.col("address_key"), pl.col("oldest")))
         .select(events.columns)
     )

@@ -38,6 +38,7 @@ from ingest.feeds.state import folder_of, read_state
 from ingest.feeds.urls import feed_url
 from ingest.lake import Lake, utc_now_us
 from ingest.settings import Settings
+from registry.collaborations import export_collaborations
 from registry.database import connected
 from registry.podcasts import Registration, register
 from registry.polling import export_registry, sweep_shards
@@ -92,6 +93,7 @@ class DemoFeeds:
             progress(done, len(instants))
         self._server.set_clock(utc_now_us(), speed=1)
         export_registry(self.settings)
+        export_collaborations(self.settings)
         self._subscriber.subscribe(self.settings)
         write_atomically(self._played, b"")
 
@@ -100,6 +102,7 @@ class DemoFeeds:
         sweep_shards(self.settings, self._shards, _BUDGET_S)
         deliver_now(self.settings)
         export_registry(self.settings)
+        export_collaborations(self.settings)
 
     def due(self) -> int:
         """How many podcasts are due by now."""

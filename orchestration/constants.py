@@ -20,6 +20,7 @@ LAKE_MAINTENANCE = "lake_maintenance"
 
 PODCAST_FEEDS = "podcast_feeds"
 TRACKED_PODCASTS = "tracked_podcasts"
+COLLABORATIONS = "collaborations"
 FEED_NOTICES = "feed_notices"
 FEED_DIRECTORIES = "feed_directories"
 CHANGE_WEBHOOKS = "change_webhooks"
@@ -60,7 +61,8 @@ SHARDS_PER_RUN = 32
 FEW_PODCASTS = 2_000
 SWEEP_BUDGET_S = 45.0
 FEEDS_INTERVAL_S = 15
-# How the promises are kept is told six times an hour; that reads the state of every podcast.
+# How the promises are kept is told six times an hour; that reads the state of every podcast. Nobody waits
+# longer than this for a collaboration either.
 TRACKED_CRON = "*/10 * * * *"
 # A tier's promise is broken when more than this share of it is late.
 MAX_OVERDUE_SHARE = 0.01

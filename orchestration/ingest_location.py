@@ -8,6 +8,7 @@ from __future__ import annotations
 import dagster as dg
 
 from orchestration.assets.catalog import catalog_episodes, catalog_job
+from orchestration.assets.collaborations import collaborations
 from orchestration.assets.feed_sources import (
     directories_job,
     directories_schedule,
@@ -45,6 +46,7 @@ defs = dg.Definitions(
         feed_directories,
         podcast_feeds,
         tracked_podcasts,
+        collaborations,
         change_webhooks,
     ],
     jobs=[

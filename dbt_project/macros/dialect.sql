@@ -13,6 +13,11 @@
 {# Epoch microseconds to the UTC date. #}
 {% macro us_to_date(column) %}cast({{ us_to_timestamp(column) }} as date){% endmacro %}
 
+{# The UTC start of a date as epoch microseconds. #}
+{% macro date_to_us(column) %}{{ return(adapter.dispatch('date_to_us', 'earshot')(column)) }}{% endmacro %}
+{% macro default__date_to_us(column) %}(unix_date({{ column }}) * 86400000000){% endmacro %}
+{% macro duckdb__date_to_us(column) %}(({{ column }} - cast('1970-01-01' as date)) * 86400000000){% endmacro %}
+
 {# UTC timestamp without zone to that of EARSHOT_TIME_ZONE. #}
 {% macro local_time(column) %}{{ at_zone(column, time_zone()) }}{% endmacro %}
 

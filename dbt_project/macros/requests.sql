@@ -34,6 +34,7 @@ select
     requests.request_key,
     requests.key_epoch,
     requests.address_key,
+    requests.address_key_prev,
     requests.listener_key as logged_listener_key,
     -- One listener under one key, also where a new secret made another (int_listener_updates).
     coalesce(links.canonical_listener_key, requests.listener_key) as listener_key,

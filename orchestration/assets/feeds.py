@@ -15,6 +15,7 @@ from ingest.feeds.sweep import Swept
 from ingest.feeds.visit import Outcome
 from ingest.lake import utc_now_us
 from orchestration.constants import (
+    COLLABORATIONS,
     FEED_DIRECTORIES,
     FEED_NOTICES,
     FEEDS_JOB,
@@ -174,7 +175,7 @@ feeds_job = dg.define_asset_job(
 
 tracked_job = dg.define_asset_job(
     TRACKED_JOB,
-    selection=[TRACKED_PODCASTS],
+    selection=[TRACKED_PODCASTS, COLLABORATIONS],
     description="Export the registry, judge the freshness promises.",
 )
 
@@ -184,5 +185,5 @@ tracked_schedule = dg.ScheduleDefinition(
     cron_schedule=TRACKED_CRON,
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Whether the freshness promises are kept, six times an hour.",
+    description="What the registry says, and whether the freshness promises are kept, six times an hour.",
 )

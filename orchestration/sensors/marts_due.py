@@ -1,4 +1,4 @@
-"""Asks for one build of the marts when there are new requests or a new catalogue.
+"""Asks for one build of the marts when there are new requests, a new catalogue or other collaborations.
 
 Not `AutomationCondition.eager()`: below hourly partitions it never fires while one is missing, and it ignores
 late hours (DESIGN §2).
@@ -12,6 +12,7 @@ from orchestration.assets.marts import NEW_ONLY, build_config, marts_job, scope
 from orchestration.constants import (
     ATTEMPT_TAG,
     CATALOG_EPISODES,
+    COLLABORATIONS,
     DAYS_TAG,
     EVENT_DAYS,
     MAINTENANCE_JOB,
@@ -34,7 +35,7 @@ from orchestration.sensors.runs import NO_AUTOMATIC_RETRY, UNDER_WAY
     job=marts_job,
     minimum_interval_seconds=SENSOR_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="New requests or a new catalogue: build the marts once for all of them, then publish.",
+    description="New requests, catalogue or collaborations: build the marts once for all, then publish.",
 )
 def marts_due_sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.SensorResult:
     instance = context.instance
@@ -75,7 +76,7 @@ def marts_due_sensor(context: dg.SensorEvaluationContext, installation: Installa
 def changes_since(instance: dg.DagsterInstance, storage_id: int) -> list[Change]:
     """Materialisations of what the marts are made from after `storage_id`, oldest first."""
     changes = []
-    for asset in (REQUESTS, CATALOG_EPISODES, RESTATED_DAYS, TRACKED_PODCASTS):
+    for asset in (REQUESTS, CATALOG_EPISODES, RESTATED_DAYS, TRACKED_PODCASTS, COLLABORATIONS):
         found = instance.fetch_materializations(
             dg.AssetRecordsFilter(dg.AssetKey(asset), after_storage_id=storage_id),
             limit=MAX_EVENTS_PER_TICK,
@@ -84,7 +85,13 @@ def changes_since(instance: dg.DagsterInstance, storage_id: int) -> list[Change]
         for record in found.records:
             materialization = record.asset_materialization
             days = materialization.metadata.get(EVENT_DAYS) if materialization else None
-            changes.append(Change(record.storage_id, tuple(days.value) if days else ()))  # type: ignore[arg-type]
+            changes.append(
+                Change(
+                    record.storage_id,
+                    tuple(days.value) if days else (),  # type: ignore[arg-type]
+                    needs_whole=asset == COLLABORATIONS,  # attribution is made by whole builds only
+                )
+            )
     return sorted(changes, key=lambda change: change.storage_id)
 
 

@@ -28,6 +28,7 @@ class Change:
 
     storage_id: int
     days: tuple[str, ...] = ()  # event days it changed; none for the catalogue
+    needs_whole: bool = False  # only a whole build takes it in
 
 
 class Cursor(BaseModel):
@@ -67,7 +68,8 @@ def make_plan(
     `changes` are those after `cursor.asked`, oldest first; `outcome` is that of the build asked for last;
     `since_last_s` is the time since any build was requested. A build counts only once it has succeeded, so
     work is never lost; a failing one is tried again, 3 times, until something new arrives. It is whole when
-    the last whole one is an hour old, or when nothing new has come for two minutes.
+    a change needs that, when the last whole one is an hour old, or when nothing new has come for two minutes.
+    One that fails leaves its change to the other two reasons: what it does not touch stays fresh.
     """
     if is_any_under_way:
         waiting = f"; {len(changes)} changes wait for it" if changes else ""
@@ -78,7 +80,11 @@ def make_plan(
     is_idle = not changes and cursor.asked == cursor.built
     if is_idle and cursor.whole == cursor.built:
         return Plan(cursor, False, "nothing new since the last build")
-    is_whole = now - cursor.whole_at >= WHOLE_INTERVAL_S or (is_idle and (since_last_s or QUIET_S) >= QUIET_S)
+    is_whole = (
+        any(change.needs_whole for change in changes)
+        or now - cursor.whole_at >= WHOLE_INTERVAL_S
+        or (is_idle and (since_last_s or QUIET_S) >= QUIET_S)
+    )
     if is_idle and not is_whole:
         return Plan(cursor, False, "nothing new since the last build; the whole one waits for a quiet moment")
     if not changes and cursor.attempt >= MAX_MARTS_ATTEMPTS:

@@ -6,6 +6,7 @@ are added to each so that a look back never reaches into the key before.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -37,6 +38,8 @@ class Settings:
     history_until: int = 30 * DAY
     placebo_until: int = 44 * DAY
     pool_keys: int = 60_000
+    panel_bits: int = 0  # pools are of keys whose first so many bits are zero; 0: of all
+    as_of_us: int | None = None  # nothing later is seen; None: the newest download
     prior: float = 6.0  # a
     is_prior_of_total: bool = False  # a is added to θ's counts of all placebo episodes, not to their mean
     pool_prior: float = 10.0
@@ -48,37 +51,47 @@ class Settings:
 class EventLog:
     """The downloads of one platform.
 
-    `events`: address_key, family (0 … 255), show, episode, started_us (whole milliseconds). `genres`: by
-    show. Rows below are rows of the sorted arrays `key`, `at`, `show`, `episode`.
+    `events`: address_key, family_key, show, episode, started_us (whole milliseconds). `genres`: by show. A
+    key is the rank of its `device_key`. Rows are those of the sorted arrays `key`, `at`, `show`, `episode`.
     """
 
     def __init__(self, events: pl.DataFrame, genres: Array, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.genres = genres
+        if self.settings.as_of_us is not None:
+            events = events.filter(pl.col("started_us") <= self.settings.as_of_us)
         us = events["started_us"].to_numpy()
         if np.any(us % 1_000):
             raise ValueError("started_us: whole milliseconds are wanted")
         self.origin_us = int(us.min())
         at = (us - self.origin_us) // 1_000 + MARGIN
-        self.addresses, address = np.unique(events["address_key"].to_numpy(), return_inverse=True)
-        self.pairs, key = np.unique(
-            address * 256 + events["family"].to_numpy().astype(np.int64), return_inverse=True
+        as_of_us = self.settings.as_of_us or int(us.max())
+        self.as_of = (as_of_us - self.origin_us) // 1_000 + MARGIN
+        address_keys, family_keys = (events[name].to_numpy() for name in ("address_key", "family_key"))
+        self.device_key, first, key = np.unique(
+            address_keys ^ family_keys, return_index=True, return_inverse=True
         )
         order = np.argsort(key * SPAN + at, kind="stable")
         self.key, self.at = key[order], at[order]
         self.place = self.key * SPAN + self.at
         self.show = events["show"].to_numpy()[order]
         self.episode = events["episode"].to_numpy()[order]
-        self.key_address = self.pairs // 256
-        self.key_hash = _hash(self.addresses[self.key_address] + self.pairs % 256)
-        self.shared = self._shared()
+        self.key_address = np.unique(address_keys[first], return_inverse=True)[1]
+        self.shared_at = self._shared_at()
         self._counts: dict[int, Array] = {}
         self._places: dict[int, Array] = {}
 
-    def rows_of(self, address_key: Array, family: Array, us: Array) -> Array:
+    @property
+    def in_panel(self) -> Array:
+        """By key: whether pools may have it."""
+        bits = self.settings.panel_bits
+        if not bits:
+            return np.ones(len(self.device_key), bool)
+        return self.device_key.astype(np.uint64) >> np.uint64(64 - bits) == 0
+
+    def rows_of(self, address_key: Array, family_key: Array, us: Array) -> Array:
         """The rows of downloads that are in the log."""
-        address = np.searchsorted(self.addresses, address_key)
-        key = np.searchsorted(self.pairs, address * 256 + family.astype(np.int64))
+        key = np.searchsorted(self.device_key, address_key ^ family_key)
         return np.searchsorted(self.place, key * SPAN + (us - self.origin_us) // 1_000 + MARGIN)
 
     def time(self, us: int) -> int:
@@ -88,26 +101,35 @@ class EventLog:
     def start(self) -> int:
         return MARGIN
 
-    def _shared(self) -> Array:
-        """By address: more than `families_shared` families in some week (Thursday to Wednesday, UTC)."""
-        week = (self.at - MARGIN + self.origin_us // 1_000) // (7 * DAY)
-        seen = np.unique(self.key * 1_024 + week - week.min())
+    def _shared_at(self) -> Array:
+        """By key: the start of the first week (Thursday to Wednesday, UTC) in which its address had more than
+        `families_shared` families; SPAN: none was."""
+        origin = self.origin_us // 1_000 - MARGIN
+        week = (self.at + origin) // (7 * DAY)
+        first = week.min()
+        seen = np.unique(self.key * 1_024 + week - first)
         address_weeks = self.key_address[seen // 1_024] * 1_024 + seen % 1_024
         found, families = np.unique(address_weeks, return_counts=True)
-        shared = np.zeros(self.key_address.max() + 1, bool)
-        shared[found[families > self.settings.families_shared] // 1_024] = True
-        return shared
+        found = found[families > self.settings.families_shared]
+        shared_at = np.full(self.key_address.max() + 1, SPAN)
+        addresses, earliest = np.unique(found // 1_024, return_index=True)
+        shared_at[addresses] = (found[earliest] % 1_024 + first) * 7 * DAY - origin
+        return shared_at[self.key_address]
+
+    def is_clean(self, rows: Array, until: Array | int) -> Array:
+        """By row: whether its key's address was shared in no week that began before `until`."""
+        return self.shared_at[self.key[rows]] >= until
 
     @cached_property
     def tenured(self) -> Array:
-        """By row: whether its key is clean, known for long and was active before (step 2)."""
+        """By row: whether its key is known for long and was active before (step 2)."""
         s = self.settings
         first = np.searchsorted(self.key, np.arange(len(self.key_address)))
         is_old = self.at - self.at[first][self.key] >= s.tenure
         last = np.searchsorted(self.place, self.place - s.active_until, side="right") - 1
         last = np.maximum(last, 0)
         is_active = (self.key[last] == self.key) & (self.at[last] >= self.at - s.tenure)
-        return ~self.shared[self.key_address[self.key]] & is_old & is_active
+        return is_old & is_active
 
     @cached_property
     def _in_episodes(self) -> tuple[Array, Array]:
@@ -169,11 +191,17 @@ class Cohort:
     at: Array
     stratum: Array
     converted: Array
+    followed: Array  # which share of the follow-up is over
     known: int  # tenured keys left out since they knew A
 
     @property
     def counts(self) -> Array:
         return np.bincount(self.stratum, minlength=STRATA)
+
+    @property
+    def person_time(self) -> Array:
+        """Follow-ups seen, by stratum: `counts` once all are over."""
+        return np.bincount(self.stratum, self.followed, STRATA)
 
     @property
     def converts(self) -> Array:
@@ -185,21 +213,19 @@ class Cohort:
         return self.known / max(1, self.known + len(self.key))
 
 
-def cohort(log: EventLog, rows: Array, show: int) -> Cohort:
-    """Step 3 for index events `rows` (sorted) and the growing show A."""
+def cohort(log: EventLog, rows: Array, show: int, final: int) -> Cohort:
+    """Step 3 for index events `rows` (sorted), the growing show A and the time when follow-up ends."""
     s = log.settings
-    rows = log.first_of_each(rows[log.tenured[rows]])
+    rows = log.first_of_each(rows[log.tenured[rows] & log.is_clean(rows, final)])
     since, until = log.last_and_next(rows, show)
     knows = since <= s.look_back
     known, rows, until = int(knows.sum()), rows[~knows], until[~knows]
     of_genre, of_all = log.downloads(rows, s.strata_back, int(log.genres[show]))
     stratum = np.digitize(of_genre, [1, 4]) * 3 + np.digitize(of_all, [4, 10])
-    return Cohort(log.key[rows], log.at[rows], stratum, until <= s.follow_up, known)
+    followed = np.minimum(1.0, (log.as_of - log.at[rows]) / s.follow_up)
+    return Cohort(log.key[rows], log.at[rows], stratum, until <= s.follow_up, followed, known)
 
 
-def _hash(values: Array) -> Array:
-    """An order of keys that has nothing to do with what they do."""
-    with np.errstate(over="ignore"):
-        z = values.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-        return z ^ (z >> np.uint64(32))
+def family_key(app: str | None, system: str | None) -> int:
+    """The first 60 bits of the MD5 of `app|os`."""
+    return int(hashlib.md5(f"{app or ''}|{system or ''}".encode()).hexdigest()[:15], 16)

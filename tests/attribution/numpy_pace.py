@@ -68,7 +68,8 @@ class Measured:
 
     @property
     def organic(self) -> float:
-        return self.theta * float(self.exposed.counts @ _rates(self.pool))
+        """Who would have come by now without it."""
+        return self.theta * float(self.exposed.person_time @ _rates(self.pool))
 
     def variance(self, prior: float) -> float:
         """Of the excess."""
@@ -80,9 +81,9 @@ class Measured:
 
 
 def _rates(cohort: Cohort, prior: float = 10.0) -> Array:
-    """Conversion rates by stratum, drawn to the pooled one."""
-    pooled = cohort.converted.mean() if len(cohort.key) else 0.0
-    return (cohort.converts + prior * pooled) / (cohort.counts + prior)
+    """Converts a follow-up by stratum, drawn to the pooled rate."""
+    pooled = cohort.converted.sum() / max(1e-9, cohort.followed.sum())
+    return (cohort.converts + prior * pooled) / (cohort.person_time + prior)
 
 
 def measure(
@@ -92,23 +93,25 @@ def measure(
     s = log.settings
     near = [one for one in siblings if one.is_sibling(this, log)] or [this]
     t_first = min(one.t0 for one in near)
+    final = this.t0 + s.exposure + s.follow_up
     heard = log.heard(this.episode, this.t0)
-    exposed = cohort(log, heard, this.show)
+    exposed = cohort(log, heard, this.show, final)
 
     touched = np.zeros(len(log.key_address), bool)
     for one in near:
         touched[log.key[log.heard(one.episode, one.t0)]] = True
     window = _of_others(log, this, this.t0, this.t0 + s.exposure)
-    pool = cohort(log, _sampled(log, window[~touched[log.key[window]]]), this.show)
+    pool = cohort(log, _sampled(log, window[~touched[log.key[window]]]), this.show, final)
     before = _of_others(log, this, t_first - s.history_from, t_first - s.history_until)
-    history = cohort(log, _sampled(log, before), this.show)
+    history = cohort(log, _sampled(log, before), this.show, final)
 
     aired = airings.filter(
         (pl.col("show") == this.partner)
+        & ~pl.col("episode").is_in([one.episode for one in siblings])
         & pl.col("at").is_between(t_first - s.history_from, t_first - s.placebo_until, closed="left")
     )
     placebos = [
-        cohort(log, log.heard(episode, at), this.show)
+        cohort(log, log.heard(episode, at), this.show, final)
         for episode, at in aired.select("episode", "at").iter_rows()
     ]
     m, a = len(placebos), s.prior
@@ -138,19 +141,20 @@ def measure(
 
 
 def _of_others(log: EventLog, this: Collaboration, start: int, end: int) -> Array:
-    """The tenured rows of [start, end) of shows that are neither A nor B."""
+    """The tenured rows of [start, end) of shows that are neither A nor B, of clean addresses."""
     rows = log.tenured_between(start, end)
     show = log.show[rows]
-    return rows[(show != this.show) & (show != this.partner)]
+    final = this.t0 + log.settings.exposure + log.settings.follow_up
+    return rows[(show != this.show) & (show != this.partner) & log.is_clean(rows, final)]
 
 
 def _sampled(log: EventLog, rows: Array) -> Array:
-    """The rows of at most `pool_keys` keys, those of the lowest hash."""
+    """The rows of at most `pool_keys` keys of the panel, those of the lowest device keys."""
+    rows = rows[log.in_panel[log.key[rows]]]
     keys = log.key[log.first_of_each(rows)]
     if len(keys) <= log.settings.pool_keys:
         return rows
-    limit = np.partition(log.key_hash[keys], log.settings.pool_keys)[log.settings.pool_keys]
-    return rows[log.key_hash[log.key[rows]] < limit]
+    return rows[log.key[rows] < keys[log.settings.pool_keys]]
 
 
 def response(log: EventLog, after: Array) -> Array:
@@ -158,8 +162,19 @@ def response(log: EventLog, after: Array) -> Array:
     return np.where(after > 0, 1 - np.exp(-np.maximum(after, 0) / log.settings.response), 0.0)
 
 
+def mean_response(log: EventLog, exposed: Cohort) -> float:
+    """Which share of those it will bring from the cohort has come by now; of nobody, as in the end."""
+    if not len(exposed.at):
+        return float(response(log, np.array(log.settings.follow_up)))
+    seen = np.minimum(log.settings.follow_up, log.as_of - exposed.at)
+    return float(response(log, seen).mean())
+
+
 def overlap(log: EventLog, group: Sequence[Measured]) -> Array:
-    """Step 8 for the collaborations of one A. M[j, i]: how many of cohort j collaboration i could convert."""
+    """Step 8 for the collaborations of one A, as of now.
+
+    M[j, i]: how many of cohort j collaboration i could convert.
+    """
     s = log.settings
     matrix = np.zeros((len(group), len(group)))
     for i, other in enumerate(group):
@@ -168,12 +183,14 @@ def overlap(log: EventLog, group: Sequence[Measured]) -> Array:
         keys, at = log.key[heard], log.at[heard]
         for j, this in enumerate(group):
             if i == j:
-                matrix[j, j] = max(1, len(this.exposed.key)) * response(log, np.array(s.follow_up))
+                possible = len(this.exposed.key) * mean_response(log, this.exposed)
+                matrix[j, j] = possible if possible > 0 else 1.0
             elif len(keys) and this.collaboration.is_sibling(c, log):
                 spot = np.minimum(np.searchsorted(keys, this.exposed.key), len(keys) - 1)
                 both = keys[spot] == this.exposed.key
                 since = this.exposed.at[both] - at[spot[both]]
-                gained = response(log, since + s.follow_up) - response(log, since)
+                seen = np.minimum(s.follow_up, log.as_of - this.exposed.at[both])
+                gained = response(log, since + seen) - response(log, since)
                 matrix[j, i] = np.maximum(gained, 0).sum()
     return matrix
 
@@ -194,7 +211,7 @@ def placebo_triples(
     s = log.settings
     rng = np.random.default_rng(seed)
     earliest = log.start + s.history_from + s.look_back
-    latest = int(log.at.max()) - s.exposure - s.follow_up
+    latest = log.as_of - s.exposure - s.follow_up
     usable = airings.filter(pl.col("at").is_between(earliest, latest))
     rows = usable.select("episode", "show", "at").rows()
     found: list[Collaboration] = []
@@ -220,9 +237,10 @@ def estimates(
 ) -> pl.DataFrame:
     """Steps 4–11, one row a collaboration, in the order given.
 
-    collaboration, reached, exposed, known_share, converted, organic, placebo_episodes (m), placebo_converts
-    (xb), placebo_expected (Σ nb·r0), theta, tau, matched (the plain matched control: θ = 1, no overlap), se,
-    low, high, and the flags insufficient, pre_trend, concurrent_spike, has_history.
+    Of those who came by now. Columns: collaboration, reached, exposed, known_share, converted, organic,
+    placebo_episodes (m), placebo_converts (xb), placebo_expected (Σ nb·r0), theta, tau, matched (the plain
+    matched control: θ = 1, no overlap), se, low, high, and the flags insufficient, pre_trend,
+    concurrent_spike, has_history.
     """
     s = log.settings
     rows = {}
@@ -243,12 +261,13 @@ def _row(
 ) -> dict[str, object]:
     s = log.settings
     share = one.exposed.known_share
-    scale = float(response(log, np.array(s.follow_up))) * one.reached * (1 - share) / link.value
+    by_now = mean_response(log, one.exposed)
+    scale = by_now * one.reached * (1 - share) / link.value
     tau = rate * scale
     se = (variance * scale**2 + (tau * link.se / link.value) ** 2) ** 0.5
     half = k * se * (WIDER if link.is_assumed else 1.0)
     exposed = len(one.exposed.key)
-    now, then = (float(one.exposed.counts @ _rates(pool)) for pool in (one.pool, one.history))
+    now, then = (float(one.exposed.person_time @ _rates(pool)) for pool in (one.pool, one.history))
     return {
         "collaboration": one.collaboration.number,
         "reached": one.reached,
@@ -261,10 +280,7 @@ def _row(
         "placebo_expected": float(one.placebo_counts @ _rates(one.history)),
         "theta": one.theta,
         "tau": tau,
-        "matched": (one.converted - now)
-        * scale
-        / max(1, exposed)
-        / float(response(log, np.array(s.follow_up))),
+        "matched": (one.converted - now) / max(1, exposed) * one.reached * (1 - share) / link.value,
         "se": se,
         "low": tau - half,
         "high": tau + half,

@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 
 from bench.attribution_world import WorldSpec, simulate
-from tests.attribution.event_log import DAY, MARGIN, EventLog, cohort
+from tests.attribution.event_log import DAY, MARGIN, EventLog, Settings, cohort
 from tests.attribution.numpy_pace import (
     Collaboration,
+    _sampled,
     calibration,
     estimates,
     last_touch,
@@ -32,12 +33,12 @@ def events(*rows: tuple[float, int, int, int, int]) -> pl.DataFrame:
     """Rows are (day, address, family, show, episode); the first download is of day 0."""
     table = pl.DataFrame(rows, ["day", "address_key", "family", "show", "episode"], orient="row")
     us = (pl.col("day") * 86_400).cast(pl.Int64) * 1_000_000 + START_US
-    return table.with_columns(started_us=us, agent=pl.col("family"))
+    return table.with_columns(started_us=us, agent=pl.col("family"), family_key=pl.col("family"))
 
 
 def log(*rows: tuple[float, int, int, int, int]) -> EventLog:
-    anchor = (0.0, 999, 1, C, 1)
-    return EventLog(events(anchor, *rows), GENRES)
+    anchors = (0.0, 999, 1, C, 1), (200.0, 999, 1, C, 1)  # first and newest download
+    return EventLog(events(*anchors, *rows), GENRES)
 
 
 def exposed(found: EventLog) -> Collaboration:
@@ -45,7 +46,7 @@ def exposed(found: EventLog) -> Collaboration:
 
 
 def cohort_of(found: EventLog):  # type: ignore[no-untyped-def]
-    return cohort(found, found.heard(E, MARGIN + 100 * DAY), A)
+    return cohort(found, found.heard(E, MARGIN + 100 * DAY), A, MARGIN + 144 * DAY)
 
 
 # Known since day 60 and active on day 90: tenured on day 101.
@@ -83,6 +84,11 @@ def test_an_address_with_six_families_in_a_week_is_shared() -> None:
     five = [(20.0, 1, family, C, 1) for family in range(2, 7)]
     assert len(cohort_of(log(*TENURED, *five)).key) == 1
     assert len(cohort_of(log(*TENURED, *five, (20.1, 1, 7, C, 1))).key) == 0
+    # Day 143 lies in a week that began on day 143 (28 May 2026, a Thursday): before the follow-up ended.
+    later = [(day, 1, family, C, 1) for family in range(2, 8) for day in (143.0,)]
+    assert len(cohort_of(log(*TENURED, *later)).key) == 0
+    after = [(150.0, 1, family, C, 1) for family in range(2, 8)]
+    assert len(cohort_of(log(*TENURED, *after)).key) == 1
 
 
 def test_strata_are_what_was_downloaded_in_forty_five_days() -> None:
@@ -109,6 +115,33 @@ def test_overlap_shares_what_two_collaborations_could_have_brought() -> None:
     assert matrix[0, 1] == pytest.approx(g(29))  # e's follow-up ends 29 days after the second exposure
     assert matrix[1, 0] == pytest.approx(g(31) - g(1))  # in the second's, a day of the first is gone
     assert group[0].theta == 1.0 and not group[0].has_history
+
+
+def test_who_is_followed_for_half_the_time_counts_half() -> None:
+    newest = (116.0, 8, 1, C, 1)  # 15 days after
+    found = cohort_of(EventLog(events((0.0, 999, 1, C, 1), *TENURED, newest), GENRES))
+    assert found.person_time.sum() == pytest.approx(0.5) and found.counts.sum() == 1
+
+
+def test_nothing_after_as_of_is_seen() -> None:
+    rows = ((0.0, 999, 1, C, 1), *TENURED, (110.0, 1, 1, A, 1))
+    seen = EventLog(events(*rows), GENRES, Settings(as_of_us=START_US + 109 * DAY * 1_000))
+    assert cohort_of(seen).converted.tolist() == [False]
+    assert cohort_of(seen).person_time.sum() == pytest.approx(8 / 30)
+
+
+def test_pools_are_of_the_lowest_device_keys_of_the_panel() -> None:
+    addresses = [-5, 3, 1, 1 << 62, 7]
+    rows = [(day, address, 0, C, 1) for address in addresses for day in (60.0, 90.0, 101.0)]
+
+    def sampled(bits: int) -> list[int]:
+        found = EventLog(events(*rows), GENRES, Settings(panel_bits=bits, pool_keys=2))
+        return found.device_key[found.key[found.first_of_each(_sampled(found, np.arange(15)))]].tolist()
+
+    assert sampled(0) == [-5, 1]  # by their value
+    assert sampled(1) == [1, 3]  # without the negative one
+    log_ = EventLog(events(*rows), GENRES, Settings(panel_bits=2))
+    assert log_.device_key[log_.in_panel].tolist() == [1, 3, 7]
 
 
 def test_last_touch_credits_the_last_episode_heard() -> None:

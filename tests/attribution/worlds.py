@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from bench.attribution_requests import linked_over_epochs
+from bench.attribution_registry import with_permuted_genres
+from bench.attribution_requests import counted, linked_over_epochs
 from bench.attribution_scores import scores
 from bench.attribution_world import World, WorldSpec, simulate
-from tests.attribution.event_log import EventLog, Settings
+from tests.attribution.event_log import EventLog, Settings, family_key
 from tests.attribution.numpy_pace import (
     Collaboration,
     Linkability,
@@ -28,14 +29,22 @@ from tests.attribution.numpy_pace import (
 )
 
 
+def family_keys(families: pl.DataFrame) -> pl.DataFrame:
+    """family (the world's number), family_key. `families`: family, app, os."""
+    keys = [family_key(app, system) for app, system in families.select("app", "os").iter_rows()]
+    return families.select("family", family_key=pl.Series(keys, dtype=pl.Int64)).unique()
+
+
 def log_of(
-    world: World, are_genres_permuted: bool = False, settings: Settings | None = None
+    world: World, settings: Settings | None = None, families: pl.DataFrame | None = None
 ) -> tuple[EventLog, pl.DataFrame, list[Collaboration]]:
-    """The world as the oracle takes it: log, airings (episode, show, at) and collaborations."""
-    genres = world.shows["genre"].to_numpy()
-    if are_genres_permuted:
-        genres = np.random.default_rng(world.spec.seed).permutation(genres)
-    log = EventLog(world.events, genres, settings)
+    """The world as the oracle takes it: log, airings (episode, show, at) and collaborations.
+
+    `families`: family, app, os as cleaning names them, where keys are to be those of a lake.
+    """
+    keys = family_keys(world.agents if families is None else families)
+    events = counted(world.events).join(keys, on="family", maintain_order="left")
+    log = EventLog(events, world.shows["genre"].to_numpy(), settings)
     since = pl.col("aired_us") - log.origin_us
     airings = world.episodes.select("episode", "show", at=since // 1_000 + log.start)
     named = [
@@ -51,11 +60,10 @@ def judged(
     world: World,
     triples: int,
     is_linkability_known: bool = False,
-    are_genres_permuted: bool = False,
     settings: Settings | None = None,
 ) -> pl.DataFrame:
     """Estimates, last touch and truth side by side: one row a collaboration."""
-    log, airings, named = log_of(world, are_genres_permuted, settings)
+    log, airings, named = log_of(world, settings)
     true_link = linkability(world, log)
     used = true_link if is_linkability_known else Linkability()
     zs = [
@@ -84,18 +92,26 @@ def judged(
 
 def linkability(world: World, log: EventLog) -> Linkability:
     """The true λ: of the caused who were exposed under a tenured key, how many show A under the same key."""
-    exposures = world.caused.join(
-        world.collaborations.select("show", "episode", pl.col("collaboration").cast(pl.Int64)),
-        on="collaboration",
-    ).join(
-        world.events.select("person", "episode", "address_key", "family", exposed_us="started_us"),
-        on=["person", "episode", "exposed_us"],
+    exposures = (
+        world.caused.join(
+            world.collaborations.select("show", "episode", pl.col("collaboration").cast(pl.Int64)),
+            on="collaboration",
+        )
+        .join(
+            counted(world.events).select(
+                "person", "episode", "address_key", "family", exposed_us="started_us"
+            ),
+            on=["person", "episode", "exposed_us"],
+        )
+        .join(family_keys(world.agents), on="family")
     )
-    rows = log.rows_of(*(exposures[name].to_numpy() for name in ("address_key", "family", "exposed_us")))
+    keys = exposures["address_key"].to_numpy(), exposures["family_key"].to_numpy()
+    rows = log.rows_of(*keys, exposures["exposed_us"].to_numpy())
     linked = total = 0
     for show in exposures["show"].unique():
         of_show = rows[(exposures["show"] == show).to_numpy()]
-        of_show = of_show[log.tenured[of_show]]
+        final = log.at[of_show] + log.settings.exposure + log.settings.follow_up
+        of_show = of_show[log.tenured[of_show] & log.is_clean(of_show, final)]
         since, until = log.last_and_next(of_show, show)
         unknown = since > log.settings.look_back
         total += int(unknown.sum())
@@ -128,8 +144,10 @@ def main() -> None:
         world = simulate(replace(spec, seed=seed))
         if asked.rotate_keys:
             world = replace(world, events=linked_over_epochs(world.events))
+        if asked.permute_genres:
+            world = with_permuted_genres(world)
         made = time.perf_counter()
-        table = judged(world, asked.triples, asked.know_linkability, asked.permute_genres, settings)
+        table = judged(world, asked.triples, asked.know_linkability, settings)
         table = table.with_columns(world=pl.lit(seed))
         tables.append(table)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -102,6 +102,16 @@ def test_a_build_is_whole_once_an_hour_and_else_covers_what_is_new() -> None:
     )
 
 
+def test_what_only_a_whole_build_takes_in_asks_for_one_at_once_and_a_failed_one_holds_up_no_other() -> None:
+    after_whole = Cursor(built=5, asked=5, whole=5, whole_at=NOW)
+    asked = plan(after_whole, [Change(8, needs_whole=True), Change(9)], now=NOW + 60)
+    assert (asked.is_due, asked.cursor.is_whole) == (True, True)
+    again = plan(asked.cursor, [Change(10)], Outcome.FAILED, now=NOW + 120)
+    assert (again.is_due, again.cursor.is_whole) == (True, False)
+    done = plan(again.cursor, [], Outcome.SUCCEEDED, since_last_s=QUIET_S, now=NOW + 300)
+    assert (done.is_due, done.cursor.is_whole) == (True, True)
+
+
 def test_when_nothing_new_comes_a_whole_build_follows_and_then_nothing() -> None:
     only_new = Cursor(built=5, asked=8, attempt=1, is_whole=False, whole=5, whole_at=NOW)
     waiting = plan(only_new, [], Outcome.SUCCEEDED, since_last_s=QUIET_S - 1)

@@ -235,6 +235,16 @@ def test_what_arrives_during_a_build_makes_the_next_one(marts: Ticks, instance: 
 
 
 @pytest.mark.usefixtures("no_distance")
+def test_other_collaborations_make_a_whole_build_at_once(marts: Ticks, instance: dg.DagsterInstance) -> None:
+    materialized(instance, "requests", ["2026-01-01"])
+    (first,), _ = marts()
+    ended(instance, first, dg.DagsterRunStatus.SUCCESS)
+    materialized(instance, "collaborations", [])
+    (second,), _ = marts()
+    assert second.tags["earshot/scope"] == "whole" and second.asset_selection is None
+
+
+@pytest.mark.usefixtures("no_distance")
 def test_a_lost_cursor_costs_one_build(marts: Ticks, instance: dg.DagsterInstance) -> None:
     materialized(instance, "requests", ["2026-01-01"])
     (request,), _ = marts()

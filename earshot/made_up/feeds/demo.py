@@ -2,7 +2,8 @@
 
 The episodes are those of `earshot.made_up.world_traffic.make_shows`: guid = episode_id, enclosures, durations
 and sizes as in the catalogue's CSV, so that downloads find them by either way. Files and durations are never
-edited: the world's true downloads hold. The world lasts from PLAYED_DAYS before the demo goes live to a day
+edited: the world's true downloads hold. The shows of `earshot.made_up.collaborations` follow; those the feeds
+alone know. The world lasts from PLAYED_DAYS before the demo goes live to a day
 after; live, something changes every few seconds. Instants: epoch microseconds, UTC.
 """
 
@@ -12,7 +13,9 @@ from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from random import Random
+from typing import NamedTuple
 
+from earshot.made_up import collaborations
 from earshot.made_up.feeds.casting import Kind, perform
 from earshot.made_up.feeds.content import DAY, HOUR, MINUTE, SECOND, Channel, Feed, Item
 from earshot.made_up.feeds.plots import Act, Span
@@ -41,6 +44,15 @@ KINDS = (
     Kind("monthly", "monthly", _HABITS),
     Kind("redirected for a day", "daily", _HABITS, plot="brief_redirect"),
 )
+_COLLABORATING = Kind("collaborates", "weekly", _HABITS)
+_CATEGORIES = ("News", "Comedy", "Society & Culture > Documentary", "Science > Physics")
+
+
+class _Show(NamedTuple):
+    title: str
+    category: str
+    kind: Kind
+    episodes: Sequence[Target]  # newest first
 
 
 def demo_world(
@@ -55,8 +67,17 @@ def demo_world(
     if live_us is None:
         live_us = day_start_ms(start) * 1000 + PLAYED_DAYS * DAY
     span = Span(live_us - PLAYED_DAYS * DAY, live_us + LIVE_DAYS * DAY)
-    every = max(_BETWEEN * len(made), _AT_LEAST)
-    podcasts = [_podcast(number, episodes, span, live_us, every) for number, episodes in enumerate(made)]
+    cast = [
+        # Titles as in the catalogue.
+        _Show(f"Show {n + 1}", _CATEGORIES[n % len(_CATEGORIES)], KINDS[n % len(KINDS)], episodes)
+        for n, episodes in enumerate(made)
+    ]
+    cast += [
+        _Show(collaborations.TITLES[n], collaborations.genre(n), _COLLABORATING, episodes)
+        for n, episodes in enumerate(collaborations.make_shows(start, days))
+    ]
+    every = max(_BETWEEN * len(cast), _AT_LEAST)
+    podcasts = [_podcast(number, show, span, live_us, every) for number, show in enumerate(cast)]
     return FeedWorld(podcasts, span.start_us, span.end_us)
 
 
@@ -65,24 +86,25 @@ def announces(podcast: Podcast) -> bool:
     return podcast.number % 5 < 3
 
 
-def _podcast(number: int, episodes: Sequence[Target], span: Span, live_us: int, every: int) -> Podcast:
-    show_id, kind = str(episodes[0].show_id), KINDS[number % len(KINDS)]
+def _podcast(number: int, show: _Show, span: Span, live_us: int, every: int) -> Podcast:
+    title, category, kind, episodes = show
+    show_id = str(episodes[0].show_id)
     rng = Random(f"demo feeds {show_id}")
     urls = (
         f"http://feeds.{show_id}.example/feed.xml",
         f"http://feeds.new-{show_id}.example/{show_id}.rss",
     )
     channel = Channel(
-        title=f"Show {number + 1}",  # as in the catalogue
-        description=f"The podcast of show {number + 1}.",
+        title=title,
+        description=f"The podcast {title}.",
         link=f"https://www.{show_id}.example/",
         podcast_guid=None if kind.plot == "brief_redirect" else f"{number:08x}-0000-5000-8000-{0xDE30:012x}",
         language=("en", "de", "fr", "pt-BR")[number % 4],
-        author=f"The makers of show {number + 1}",
-        owner_name=f"Owner of show {number + 1}",
+        author=f"The makers of {title}",
+        owner_name=f"Owner of {title}",
         owner_email=f"owner@{show_id}.example",
         image_url=f"https://media{number % 5}.podhost.example/{show_id}/cover.jpg",
-        categories=(("News", "Comedy", "Society & Culture > Documentary", "Science > Physics")[number % 4],),
+        categories=(category,),
         show_type="episodic",
         medium="podcast",
     )

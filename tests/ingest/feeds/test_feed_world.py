@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earshot.made_up.collaborations import make_shows
 from earshot.made_up.feeds.casting import KINDS
 from earshot.made_up.feeds.content import DAY, HOUR, MINUTE, Feed
 from earshot.made_up.feeds.demo import demo_world
@@ -253,7 +254,7 @@ def test_observed_rows_leave_out_what_is_minor() -> None:
 
 def test_the_demo_has_the_catalogues_episodes_with_their_files() -> None:
     spec = WorldSpec(shows=13, lines=400, days=2)
-    shows = build_world(spec).shows
+    shows = build_world(spec).shows + make_shows(spec.start, spec.days)
     world = demo_world(spec.seed, spec.shows, spec.days, spec.start)
     for podcast, episodes in zip(world.podcasts, shows, strict=True):
         assert podcast.show_id == episodes[0].show_id

@@ -1,0 +1,125 @@
+"""The counts of the cohort models as arrays, one place a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+STRATA = 9  # three classes of downloads of A's genre by three of all
+
+
+class Cohort(StrEnum):
+    """Whose conversions are counted (ATTRIBUTION §2, 4–6)."""
+
+    EXPOSED = "exposed"
+    CONTEMPORANEOUS = "contemporaneous"
+    HISTORY = "history"
+    PLACEBO = "placebo"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One cohort of each target, targets × strata; zero where a stratum has no row."""
+
+    keys: Floats
+    followed: Floats  # keys, each for the share of its follow-up that is over
+    converts: Floats
+    converting_keys: Floats  # distinct ones: below `converts` where an episode after the other was counted
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Collaborations and placebo triples, by target_id."""
+
+    target_id: Ints
+    is_placebo: Bools
+    is_final: Bools  # every exposed key was followed up whole
+    reached: Floats  # N so far
+    known: Floats
+    exposed: Floats  # n so far
+    response: Floats  # Σ G over the exposed, as far as they were followed
+    full_response: Floats  # G(30 d)
+    arrived: Floats  # share of N that has come so far
+    placebo_episodes: Floats  # m
+    has_history: Bools
+    cohorts: dict[Cohort, Counts]
+
+    @property
+    def can_tell(self) -> Bools:
+        """Whether anyone was exposed for any time: else there is nothing to divide by."""
+        return (self.exposed > 0) & (self.response > 0)
+
+
+def measured(rates: pl.DataFrame, totals: pl.DataFrame, targets: pl.DataFrame) -> Measured:
+    """Line up int_cohort_rates, int_cohort_totals and int_collaborations.
+
+    A target without totals was not measured: all its counts are 0. Rates of no target are left out. Raises
+    ValueError for a stratum or a cohort that there is not.
+    """
+    rows = targets.select("target_id", "is_placebo", "as_of_us", "final_us").join(
+        totals.select(
+            "target_id",
+            "reached",
+            "known",
+            "exposed",
+            "response",
+            "full_response",
+            "arrived",
+            "placebo_episodes",
+            "has_history",
+        ),
+        on="target_id",
+        how="left",
+        validate="1:1",
+    )
+    rows = rows.sort("target_id")
+    ids = rows["target_id"].cast(pl.Int64).to_numpy()
+    is_final = (rows["as_of_us"] >= rows["final_us"]).fill_null(False)
+    placebo_episodes = _floats(rows["placebo_episodes"])
+    return Measured(
+        target_id=ids,
+        is_placebo=rows["is_placebo"].fill_null(False).cast(pl.Boolean).to_numpy(),
+        is_final=is_final.cast(pl.Boolean).to_numpy(),
+        reached=_floats(rows["reached"]),
+        known=_floats(rows["known"]),
+        exposed=_floats(rows["exposed"]),
+        response=_floats(rows["response"]),
+        full_response=_floats(rows["full_response"]),
+        arrived=_floats(rows["arrived"]),
+        placebo_episodes=placebo_episodes,
+        has_history=rows["has_history"].fill_null(False).cast(pl.Boolean).to_numpy() & (placebo_episodes > 0),
+        cohorts=_cohorts(rates, ids),
+    )
+
+
+def _floats(column: pl.Series) -> Floats:
+    return column.cast(pl.Float64).fill_null(0.0).to_numpy()
+
+
+def _cohorts(rates: pl.DataFrame, ids: Ints) -> dict[Cohort, Counts]:
+    strange = rates.filter(
+        ~pl.col("stratum").is_between(0, STRATA - 1) | ~pl.col("cohort").is_in([one.value for one in Cohort])
+    )
+    if strange.height:
+        raise ValueError(f"no such cohort or stratum: {strange.select('cohort', 'stratum').row(0)}")
+    rates = rates.filter(pl.col("target_id").is_in(ids.tolist()))
+    found = {}
+    for cohort in Cohort:
+        of_it = rates.filter(pl.col("cohort") == cohort.value)
+        place = np.searchsorted(ids, of_it["target_id"].cast(pl.Int64).to_numpy())
+        stratum = of_it["stratum"].cast(pl.Int64).to_numpy()
+        columns: dict[str, Any] = {}
+        for name in ("keys", "followed", "converts", "converting_keys"):
+            columns[name] = np.zeros((len(ids), STRATA))
+            np.add.at(columns[name], (place, stratum), _floats(of_it[name]))
+        found[cohort] = Counts(**columns)
+    return found

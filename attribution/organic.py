@@ -1,0 +1,84 @@
+"""What the exposed would have done anyway, and what is left: θ, O, E, variance (ATTRIBUTION §2, 5–7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from attribution.measured import Bools, Cohort, Counts, Floats, Measured
+from attribution.parameters import Parameters, PriorOn
+
+
+@dataclass(frozen=True)
+class Excess:
+    """Step 7 and what leads to it; by target."""
+
+    converted: Floats  # x
+    theta: Floats
+    theta_se: Floats  # 0 without history: θ = 1 is then no estimate
+    placebo_converts: Floats  # xb
+    placebo_expected: Floats  # Σ nb·r0
+    organic: Floats  # O, of the follow-up that is over
+    full_organic: Floats  # O once all of those exposed so far are followed up whole
+    relative_variance: Floats  # of O: that of θ and of the pool's rates
+    has_control: Bools  # any follow-up of others at the same time
+    has_pre_trend: Bools
+    has_concurrent_spike: Bools
+
+    @property
+    def excess(self) -> Floats:
+        """E."""
+        return self.converted - self.organic
+
+    @property
+    def variance(self) -> Floats:
+        """Of the excess: a Poisson count's, and what is not known of O."""
+        return np.maximum(self.converted, 1) + self.organic**2 * self.relative_variance
+
+    @property
+    def z(self) -> Floats:
+        """How far from no effect, in standard errors."""
+        return self.excess / np.sqrt(self.variance)
+
+
+def rates_of(counts: Counts, prior: float) -> Floats:
+    """Conversion rates, targets × strata, drawn to the target's pooled one; 0 where nobody was followed."""
+    converts, followed = counts.converts.sum(1, keepdims=True), counts.followed.sum(1, keepdims=True)
+    pooled = np.divide(converts, followed, out=np.zeros_like(converts), where=followed > 0)
+    return np.asarray((counts.converts + prior * pooled) / (counts.followed + prior))
+
+
+def excess_of(found: Measured, parameters: Parameters) -> Excess:
+    """Steps 5–7 for each target.
+
+    Without usable history θ = 1 and its uncertainty is the prior's alone: placebo episodes that were not fit
+    to estimate θ do not make it surer.
+    """
+    p = parameters
+    exposed, placebo = found.cohorts[Cohort.EXPOSED], found.cohorts[Cohort.PLACEBO]
+    pool, history = found.cohorts[Cohort.CONTEMPORANEOUS], found.cohorts[Cohort.HISTORY]
+    now, then = rates_of(pool, p.pool_prior), rates_of(history, p.pool_prior)
+
+    placebo_converts = placebo.converts.sum(1)
+    placebo_expected = (placebo.followed * then).sum(1)
+    episodes = np.maximum(found.placebo_episodes, 1) if p.prior_on is PriorOn.MEAN else 1.0
+    taken_up = (placebo_converts / episodes + p.prior) / (placebo_expected / episodes + p.prior)
+    placebo_keys = np.where(found.has_history, placebo.converting_keys.sum(1), 0.0)
+    theta = np.where(found.has_history, taken_up, 1.0)
+    theta_se = np.where(found.has_history, theta / np.sqrt(placebo_keys + p.prior), 0.0)
+
+    now_expected, then_expected = (exposed.keys * now).sum(1), (exposed.keys * then).sum(1)
+    return Excess(
+        converted=exposed.converts.sum(1),
+        theta=theta,
+        theta_se=theta_se,
+        placebo_converts=placebo_converts,
+        placebo_expected=placebo_expected,
+        organic=theta * (exposed.followed * now).sum(1),
+        full_organic=theta * now_expected,
+        relative_variance=1 / (placebo_keys + p.prior) + 1 / np.maximum(pool.converts.sum(1), 1),
+        has_control=pool.followed.sum(1) > 0,
+        has_pre_trend=found.has_history & (np.abs(theta - 1) > p.pre_trend * theta_se),
+        has_concurrent_spike=(then_expected > 0) & (now_expected > p.spike * then_expected),
+    )

@@ -1,0 +1,104 @@
+{#
+  Collaborations together, by `groups`: the sum of what they brought and its joint interval. Collaborations of one
+  show that were solved together share errors (int_solution_covariances); λ's error is the same for all, so it adds
+  up. None is left out of a sum for being small or below 0: that would make all sums too large.
+#}
+{% macro pooled_lift(groups) %}
+with collaborations as (
+
+    select
+        *,
+        cast(date_trunc('month', starts_at) as date) as month
+    from {{ ref('fct_collaboration_lift') }}
+    where new_listeners is not null
+
+),
+
+covariances as (
+
+    select * from {{ ref('int_solution_covariances') }}
+
+),
+
+spreads as (
+
+    select
+        {% for group in groups %}
+        these.{{ group }},
+        {% endfor %}
+        sum(covariances.covariance) as variance
+    from covariances
+    inner join collaborations as these
+        on covariances.target_id = these.collaboration_id
+    inner join collaborations as others
+        on
+            covariances.other_id = others.collaboration_id
+            {% for group in groups %}
+            and these.{{ group }} is not distinct from others.{{ group }}
+            {% endfor %}
+    group by {% for group in groups %}these.{{ group }}{% if not loop.last %}, {% endif %}{% endfor %}
+
+),
+
+sums as (
+
+    select
+        {{ groups | join(',\n        ') }},
+        count(*) as collaborations,
+        count(case when state = 'provisional' then 1 end) as provisional,
+        count(case when is_insufficient then 1 end) as insufficient,
+        sum(reach) as reach,
+        sum(converted) as converted,
+        sum(organic) as organic,
+        sum(new_listeners) as new_listeners,
+        sum(gross_last_touch) as gross_last_touch,
+        -- Money of one currency alone is added up, and only where each has its cost.
+        case when count(distinct currency) = 1 and count(cost) = count(*) then sum(cost) end as cost,
+        case when count(distinct currency) = 1 and count(cost) = count(*) then min(currency) end as currency,
+        max(linkability_se) / max(linkability) as linkability_error,
+        max(k) * max(widening) as deviates,
+        max(model_version) as model_version
+    from collaborations
+    group by {{ groups | join(', ') }}
+
+),
+
+with_errors as (
+
+    select
+        sums.*,
+        sqrt(
+            greatest(coalesce(spreads.variance, 0), 0)
+            + power(sums.new_listeners * coalesce(sums.linkability_error, 0), 2)
+        ) as se
+    from sums
+    left join spreads
+        on
+            {% for group in groups %}
+            sums.{{ group }} is not distinct from spreads.{{ group }}
+            {%- if not loop.last %} and{% endif %}
+            {% endfor %}
+
+)
+
+select
+    {% for group in groups %}
+    {{ group }},
+    {% endfor %}
+    cast(collaborations as bigint) as collaborations,
+    cast(provisional as bigint) as provisional,
+    cast(insufficient as bigint) as insufficient,
+    cast(reach as bigint) as reach,
+    cast(converted as bigint) as converted,
+    organic,
+    new_listeners,
+    new_listeners - deviates * se as new_listeners_low,
+    new_listeners + deviates * se as new_listeners_high,
+    se,
+    cost,
+    currency,
+    case when new_listeners > 0 then cost / new_listeners end as cost_per_new_listener,
+    gross_last_touch,
+    model_version
+from with_errors
+{% endmacro %}

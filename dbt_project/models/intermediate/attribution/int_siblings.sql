@@ -1,0 +1,44 @@
+{#
+  Collaborations of the same show A that may have brought the same listeners: their starts lie no further apart
+  than exposure and follow-up last. Each is its own sibling; a placebo triple has no other.
+#}
+with recorded as (
+
+    select * from {{ ref('int_recorded_collaborations') }}
+    where
+        show_key is not null
+        and partner_show_key is not null
+        and show_key <> partner_show_key
+        and exposure_ends_us > starts_us
+
+),
+
+triples as (
+
+    select * from {{ ref('int_placebo_triples') }}
+
+)
+
+select
+    these.collaboration_id as target_id,
+    others.collaboration_id as other_id,
+    others.starts_us as other_starts_us,
+    others.exposure_ends_us as other_exposure_ends_us,
+    {{ text_key("concat_ws(
+        ' ', cast(others.collaboration_id as varchar), cast(others.starts_us as varchar),
+        cast(others.exposure_ends_us as varchar), cast(others.episode_key as varchar),
+        cast(others.partner_show_key as varchar), cast(others.show_key as varchar)
+    )") }} as other_mark
+from recorded as these
+inner join recorded as others
+    on
+        these.show_key = others.show_key
+        and abs(these.starts_us - others.starts_us) <= {{ exposure_us() }} + {{ follow_up_us() }}
+union all
+select
+    target_id,
+    target_id as other_id,
+    starts_us as other_starts_us,
+    exposure_ends_us as other_exposure_ends_us,
+    target_id as other_mark
+from triples

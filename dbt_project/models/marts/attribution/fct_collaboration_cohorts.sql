@@ -1,0 +1,27 @@
+{# The cohorts behind each collaboration's figure, by stratum. #}
+with rates as (
+
+    select * from {{ ref('int_cohort_rates') }}
+    where target_id > 0
+
+)
+
+select
+    target_id as collaboration_id,
+    cohort,
+    stratum,
+    case
+        when stratum >= 6 then '4+'
+        when stratum >= 3 then '1-3'
+        else '0'
+    end as genre_downloads,
+    case stratum % 3
+        when 2 then '10+'
+        when 1 then '4-9'
+        else '0-3'
+    end as all_downloads,
+    cast(keys as bigint) as keys,
+    cast(followed as double) as followed,
+    cast(converts as bigint) as converts,
+    converts / nullif(followed, 0) as rate
+from rates

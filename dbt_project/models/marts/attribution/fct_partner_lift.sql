@@ -1,0 +1,1 @@
+{{ pooled_lift(['show_id', 'partner_show_id']) }}

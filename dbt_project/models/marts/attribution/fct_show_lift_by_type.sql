@@ -1,0 +1,1 @@
+{{ pooled_lift(['show_id', 'type']) }}
