@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 import polars as pl
@@ -15,7 +15,7 @@ import polars as pl
 DAY_US = 86_400_000_000
 START_US = int(datetime(2026, 1, 7, tzinfo=UTC).timestamp()) * 1_000_000  # a Wednesday
 DAYS = 150
-# Every distance between two of them that a rule knows (7, 14, 28, 30, 60 days) occurs exactly, and off by one.
+# Every distance between two of them that a rule knows (7, 14, 28, 30, 60 days) occurs exactly, and beside.
 OFFSETS_US = (0, 0, 0, 1, -1, DAY_US // 3)
 
 
@@ -91,7 +91,7 @@ class History:
 
 
 def random_history(rng: random.Random, worlds: int) -> History:
-    """Many small worlds side by side, none of which concerns another: each has shows and listeners of its own."""
+    """Many small worlds side by side, each with shows and listeners of its own."""
     history = History()
     for world in range(worlds):
         shows = [f"{world}-{name}" for name in "abcd"]  # a and b grow; b, c and d promote
@@ -124,10 +124,10 @@ def random_history(rng: random.Random, worlds: int) -> History:
             seen = [d.first_request_us for d in mine if d.downloads]
             if seen:
                 history.devices.append(Device(listener, min(seen), rng.random() < 0.1))
-        for show in shows:
-            first = START_US + rng.choice([0, 0, 20]) * DAY_US
-            history.spans.append(Span("prefix", show, first, START_US + DAYS * DAY_US))
-            history.spans.append(Span("server_log", show, first + DAY_US, first + 2 * DAY_US))
+        for name in shows:
+            first_us = START_US + rng.choice([0, 0, 20]) * DAY_US
+            history.spans.append(Span("prefix", name, first_us, START_US + DAYS * DAY_US))
+            history.spans.append(Span("server_log", name, first_us + DAY_US, first_us + 2 * DAY_US))
     return history
 
 
@@ -165,7 +165,7 @@ def day_of(us: int) -> date:
 
 def write(history: History, warehouse: Path) -> None:
     """The history as the tables that the gross marts read."""
-    tables = {
+    tables: dict[str, tuple[Sequence[tuple[Any, ...]], Iterable[str]]] = {
         "intermediate.int_collaborations": (history.collaborations, Collaboration.__annotations__),
         "marts.fct_downloads": (history.downloads, Download.__annotations__),
         "intermediate.int_device_downloads": (

@@ -1,51 +1,65 @@
-"""The gross marts against counting by hand, listener by listener, download by download."""
+"""The gross marts against counting by hand, on random histories and on a lake."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
-from datetime import date, timedelta
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
+import polars as pl
 import pytest
 
-from ingest.lake import Lake
+from ingest.feeds.schema import COLLABORATIONS
+from ingest.lake import Lake, write_parquet
+from ingest.schema import conform
+from tests.attribution.gross_by_hand import (
+    RULES,
+    WINDOWS,
+    Gross,
+    Sources,
+    counted,
+    gross_by_hand,
+    new_times,
+    real,
+    sources_by_hand,
+)
 from tests.attribution.gross_histories import (
-    DAY_US,
     Collaboration,
+    Device,
     Download,
     History,
-    day_of,
+    Span,
     random_history,
     write,
 )
-from tests.dbt.lakes import dbt
+from tests.dbt.feed_lakes import registered, set_registered
+from tests.dbt.lakes import DAY_US, START_US, Row, add_file, dbt, set_catalog
+from tests.dbt.show_lakes import show_catalog, show_requests
 
-RULES = ("last_touch", "first_touch", "linear", "time_decay")
-WINDOWS = (7, 14, 30, 60)
+MARTS = ("fct_attribution_gross", "fct_new_listener_sources")
 
 
 class Built(NamedTuple):
     """A history and what dbt made of it."""
 
     history: History
-    gross: dict[
-        tuple[int, str, int], tuple[float, int]
-    ]  # (collaboration, rule, days): new listeners, touches
-    sources: dict[tuple[str, date, str, int | None], tuple[int, bool]]  # listeners, is_complete
+    gross: Gross
+    sources: Sources
 
 
 def build(history: History, folder: Path) -> Built:
     warehouse = folder / "warehouse.duckdb"
     write(history, warehouse)
-    lake = Lake(folder / "lake")
-    dbt(lake, warehouse, "calendar", "run", "--select", "fct_attribution_gross", "fct_new_listener_sources")
+    dbt(Lake(folder / "lake"), warehouse, "calendar", "run", "--select", *MARTS)
+    return Built(history, *figures(warehouse))
+
+
+def figures(warehouse: Path) -> tuple[Gross, Sources]:
     with duckdb.connect(str(warehouse), read_only=True) as con:
         gross = con.execute(
-            "select collaboration_id, rule, window_days, new_listeners, touches from marts.fct_attribution_gross"
+            "select collaboration_id, rule, window_days, new_listeners, touches"
+            " from marts.fct_attribution_gross"
         ).fetchall()
         sources = con.execute(
             "select show_id, week, source, collaboration_id, listeners, is_complete"
@@ -53,7 +67,7 @@ def build(history: History, folder: Path) -> Built:
         ).fetchall()
     by_rule, by_week = {row[:3]: row[3:] for row in gross}, {row[:4]: row[4:] for row in sources}
     assert (len(by_rule), len(by_week)) == (len(gross), len(sources))
-    return Built(history, by_rule, by_week)
+    return by_rule, by_week
 
 
 @pytest.fixture(scope="module")
@@ -61,73 +75,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return build(random_history(Random(7), worlds=150), tmp_path_factory.mktemp("gross"))
 
 
-def real(history: History) -> list[Collaboration]:
-    return [one for one in history.collaborations if not one.is_placebo]
-
-
-def counted(history: History) -> dict[int, list[Download]]:
-    """The downloads under the published rule, by listener."""
-    found = defaultdict(list)
-    for download in history.downloads:
-        if download.downloads:
-            found[download.listener_key].append(download)
-    return found
-
-
-def new_times(downloads: Iterable[Download], show_id: str) -> list[int]:
-    """When a listener is new to a show: nothing of it in the 60 days before."""
-    times = {d.first_request_us for d in downloads if d.show_id == show_id}
-    return sorted(t for t in times if not any(t - 60 * DAY_US <= former < t for former in times))
-
-
-def shares(touched: dict[int, list[int]], new_us: int) -> dict[str, dict[int, float]]:
-    """Rule, collaboration: its share of a new listener, by the times it was touched in the window."""
-    last = max(touched, key=lambda one: (max(touched[one]), one))
-    first = min(touched, key=lambda one: (min(touched[one]), one))
-    weights = {one: 0.5 ** ((new_us - max(times)) / (7 * DAY_US)) for one, times in touched.items()}
-    return {
-        "last_touch": {last: 1.0},
-        "first_touch": {first: 1.0},
-        "linear": {one: 1 / len(touched) for one in touched},
-        "time_decay": {one: weight / sum(weights.values()) for one, weight in weights.items()},
-    }
-
-
-def by_hand(history: History) -> dict[tuple[int, str, int], tuple[float, int]]:
-    """What fct_attribution_gross should hold."""
-    credits: Counter[tuple[int, str, int]] = Counter()
-    touches: Counter[int] = Counter()
-    of_show = defaultdict(list)
-    for one in real(history):
-        of_show[one.show_id].append(one)
-    for downloads in counted(history).values():
-        for show_id, collaborations in of_show.items():
-            times = {
-                one.target_id: [d.first_request_us for d in downloads if one.exposes(d)]
-                for one in collaborations
-            }
-            touches.update(one for one, touched in times.items() if touched)
-            for new_us in new_times(downloads, show_id):
-                for days in WINDOWS:
-                    start_us = new_us - days * DAY_US
-                    near = {one: [t for t in ts if start_us <= t < new_us] for one, ts in times.items()}
-                    near = {one: touched for one, touched in near.items() if touched}
-                    for rule, credited in shares(near, new_us).items() if near else ():
-                        for one, share in credited.items():
-                            credits[one, rule, days] += share  # type: ignore[assignment]
-    return {
-        (one.target_id, rule, days): (credits[one.target_id, rule, days], touches[one.target_id])
-        for one in real(history)
-        for rule in RULES
-        for days in WINDOWS
-    }
+def assert_same(found: Gross, expected: Gross) -> None:
+    assert found.keys() == expected.keys()
+    for key, wanted in expected.items():
+        assert found[key] == pytest.approx(wanted, abs=1e-9), key
 
 
 def test_every_rule_credits_as_by_hand(built: Built) -> None:
-    expected = by_hand(built.history)
-    assert built.gross.keys() == expected.keys()
-    for key, (credited, touches) in expected.items():
-        assert built.gross[key] == (pytest.approx(credited, abs=1e-9), touches), key
+    expected = gross_by_hand(built.history)
+    assert_same(built.gross, expected)
     # The histories are rich enough: credit is shared, and the rules differ.
     credited_by = {rule: [e[0] for key, e in expected.items() if key[1] == rule] for rule in RULES}
     assert sum(credited % 1 > 0 for credited in credited_by["linear"]) > 50
@@ -157,63 +113,10 @@ def test_a_longer_window_never_credits_fewer_in_all(built: Built) -> None:
 
 
 def test_sources_of_first_ever_listeners_are_told_as_by_hand(built: Built) -> None:
-    history = built.history
-    begun = {
-        show: min(s.first_event_us for s in history.spans if s.show_id == show) for show in spans(history)
-    }
-    ended = {
-        show: max(s.last_event_us for s in history.spans if s.show_id == show) for show in spans(history)
-    }
-    devices = {device.device_key: device for device in history.devices}
-    data_us = min(device.first_us for device in history.devices)
-    downloads_of = device_downloads(history)
-    found: Counter[tuple[str, date, str, int | None]] = Counter()
-    for show in {one.show_id for one in real(history)}:
-        for key, downloads in downloads_of.items():
-            times = [d.first_request_us for d in downloads if d.show_id == show]
-            if not times:
-                continue
-            first_us = min(times)
-            exposures = [
-                (d.first_request_us, one.target_id)
-                for one in real(history)
-                if one.show_id == show
-                for d in downloads
-                if one.exposes(d) and first_us - 30 * DAY_US <= d.first_request_us < first_us
-            ]
-            source, collaboration = "organic", None
-            if devices[key].is_shared or first_us - devices[key].first_us < 28 * DAY_US:
-                source = "unknown"
-            elif exposures:
-                source, collaboration = "collaboration", max(exposures)[1]
-            day = day_of(first_us)
-            found[show, day - timedelta(day.weekday()), source, collaboration] += 1
-    expected = {
-        key: (
-            listeners,
-            key[1] - timedelta(30) >= day_of(max(begun[key[0]], data_us))
-            and key[1] + timedelta(6) < day_of(ended[key[0]]),
-        )
-        for key, listeners in found.items()
-    }
+    expected = sources_by_hand(built.history)
     assert built.sources == expected
     assert {key[2] for key in expected} == {"collaboration", "organic", "unknown"}
     assert {is_complete for _, is_complete in expected.values()} == {True, False}
-
-
-def spans(history: History) -> set[str]:
-    return {span.show_id for span in history.spans}
-
-
-def device_downloads(history: History) -> dict[int, list[Download]]:
-    """One a device, episode and date: the first, whichever class saw it."""
-    found = defaultdict(list)
-    for key, downloads in counted(history).items():
-        firsts: dict[tuple[int, date], Download] = {}
-        for d in sorted(downloads, key=lambda d: d.first_request_us):
-            firsts.setdefault((d.episode_key, day_of(d.first_request_us)), d)
-        found[key] = list(firsts.values())
-    return found
 
 
 def test_the_order_of_rows_changes_no_figure(built: Built, tmp_path: Path) -> None:
@@ -221,3 +124,50 @@ def test_the_order_of_rows_changes_no_figure(built: Built, tmp_path: Path) -> No
     reversed_rows = History(*(list(reversed(rows)) for rows in vars(history).values()))
     again = build(reversed_rows, tmp_path)
     assert again.gross == built.gross and again.sources == built.sources
+
+
+# Shows a and b of show_lakes are podcasts 1 and 2. guid-3 and guid-5 of b come out an hour and 20 days after
+# START_US, guid-2 of a on the 9th day.
+IN_THE_REGISTRY: list[Row] = [
+    {"podcast_key": 1, "partner_key": 2, "partner_guid": "guid-3", "starts_us": START_US + DAY_US},
+    {"podcast_key": 1, "partner_key": 2, "partner_guid": "guid-5", "starts_us": START_US + 20 * DAY_US},
+    {"podcast_key": 1, "partner_key": 2, "starts_us": START_US + 70 * DAY_US},
+    {"podcast_key": 1, "partner_key": 2, "partner_guid": "not known", "starts_us": START_US + 30 * DAY_US},
+    {"podcast_key": 2, "partner_key": 1, "partner_guid": "guid-2", "starts_us": START_US + 45 * DAY_US},
+]
+
+
+def test_a_lake_with_collaborations_gives_what_its_downloads_say(tmp_path: Path) -> None:
+    lake, warehouse = Lake(tmp_path / "lake"), tmp_path / "warehouse.duckdb"
+    set_catalog(lake, show_catalog())
+    set_registered(lake, [registered(key, "customer", show_id=show) for key, show in ((1, "a"), (2, "b"))])
+    told = [
+        {**row, "type": "other", "tenant": "us", "state": "active", "created_us": 0, "collaboration_id": n}
+        for n, row in enumerate(IN_THE_REGISTRY, 1)
+    ]
+    write_parquet(conform(pl.DataFrame(told), COLLABORATIONS).collect(), lake.collaborations_path)
+    add_file(lake, "all", show_requests(Random(5), 1_500, days=120, listeners=150))
+    dbt(lake, warehouse, "calendar", "run", "--select", *(f"+{mart}" for mart in MARTS))
+
+    with duckdb.connect(str(warehouse), read_only=True) as con:
+
+        def read(row: type[Any], table: str, where: str = "true") -> list[Any]:
+            columns = ", ".join(row._fields)
+            return [row(*r) for r in con.execute(f"select {columns} from {table} where {where}").fetchall()]
+
+        collaborations = read(Collaboration, "intermediate.int_collaborations", "not is_placebo")
+        devices = read(Device, "intermediate.int_device_keys")
+        of_spans = read(Span, "intermediate.int_show_spans")
+        of_listeners = read(Download, "marts.fct_downloads")
+        of_devices = con.execute(
+            "select '', device_key, show_id, episode_key, started_us, 1"
+            " from intermediate.int_device_downloads left join intermediate.int_show_keys using (show_key)"
+        ).fetchall()
+    assert len(collaborations) == len(IN_THE_REGISTRY)
+    gross, sources = figures(warehouse)
+    expected = gross_by_hand(History(collaborations, of_listeners))
+    assert_same(gross, expected)
+    assert [one for one in range(1, 6) if expected[one, "linear", 60][0] > 0] == [1, 2, 3, 5]
+    by_devices = History(collaborations, [Download(*row) for row in of_devices], devices, of_spans)
+    assert sources == sources_by_hand(by_devices)
+    assert {key[2] for key in sources} == {"collaboration", "organic", "unknown"}
