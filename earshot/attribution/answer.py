@@ -16,6 +16,7 @@ from earshot.attribution.flags import flags_of
 from earshot.attribution.headline import headline, verdict_of
 from earshot.attribution.marts import WHOLE_BUILD, NoAttribution, Rows, lifts, rows_of
 from earshot.attribution.model import (
+    GROSS_WINDOW_DAYS,
     Calculation,
     Collaboration,
     Cost,
@@ -23,6 +24,7 @@ from earshot.attribution.model import (
     Estimate,
     Explanation,
     Gross,
+    GrossRule,
     Listed,
     Overlap,
     Placebo,
@@ -37,7 +39,6 @@ from ingest.settings import SettingError, Settings
 Row = dict[str, Any]
 
 STRATA = 9
-GROSS_WINDOW_DAYS = 30  # of fct_collaboration_lift's gross figures
 _SHOWN_IDS = 10
 
 
@@ -47,7 +48,7 @@ def explain(collaboration_id: int, settings: Settings) -> Explanation:
     rows = rows_of(published, collaboration_id)
     if rows is None:
         raise NoAttribution(_why_not_there(collaboration_id, published, settings))
-    return _explanation(rows, published)
+    return explanation_of(rows, published)
 
 
 def listing(settings: Settings, show: str | None = None) -> list[Listed]:
@@ -92,13 +93,15 @@ def _estimate(lift: Row, value: str, low: str, high: str) -> Estimate | None:
     return None if None in numbers else Estimate(*map(float, numbers))
 
 
-def _explanation(rows: Rows, published: Published) -> Explanation:
+def explanation_of(rows: Rows, published: Published) -> Explanation:
+    """The rows of one collaboration, as an answer."""
     lift = rows.lift
     collaboration = _collaboration(lift)
     found = _Numbers.of(lift)
     is_measured = found.state in (State.PROVISIONAL, State.FINAL)
     strata = _strata(rows.cohorts) if is_measured else ()
-    calculation = _calculation(lift, strata, found.estimate) if is_measured else None
+    has_counts = is_measured and lift["theta"] is not None and lift["linkability"] is not None
+    calculation = _calculation(lift, strata, found.estimate) if has_counts else None
     told = found.state, found.verdict, found.estimate, found.forecast, lift["at_most"]
     return Explanation(
         collaboration=collaboration,
@@ -114,7 +117,7 @@ def _explanation(rows: Rows, published: Published) -> Explanation:
         at_most=lift["at_most"] if found.verdict is Verdict.INSUFFICIENT else None,
         calculation=calculation,
         strata=strata,
-        placebo=_placebo(lift, rows.cohorts) if is_measured else None,
+        placebo=_placebo(lift, rows.cohorts) if has_counts else None,
         siblings=lift["siblings"] or 0,
         overlap_share=lift["overlap_share"],
         overlaps=tuple(
@@ -129,7 +132,7 @@ def _explanation(rows: Rows, published: Published) -> Explanation:
         flags=flags_of(lift),
         cost=_cost(lift) if is_measured else None,
         retained=_retained(lift, calculation) if calculation else (),
-        gross=tuple(Gross(**{name: row[name] for name in Gross.__annotations__}) for row in rows.gross),
+        gross=_gross(rows) if is_measured else (),
         difference=_difference(lift, calculation),
     )
 
@@ -238,6 +241,15 @@ def _retained(lift: Row, calculation: Calculation) -> tuple[Retained, ...]:
     )
 
 
+def _gross(rows: Rows) -> tuple[Gross, ...]:
+    """By window and rule; where fct_attribution_gross has none, those beside the lift."""
+    if rows.gross:
+        names = ("rule", "window_days", "new_listeners", "touches")
+        return tuple(Gross(*(row[name] for name in names)) for row in rows.gross)
+    beside = {rule: rows.lift[f"gross_{rule}"] for rule in GrossRule}
+    return tuple(Gross(rule, GROSS_WINDOW_DAYS, of, None) for rule, of in beside.items() if of is not None)
+
+
 def _difference(lift: Row, calculation: Calculation | None) -> Difference | None:
     """The gross figure as a sum. None: there is none, or no number to set it against."""
     gross = lift["gross_last_touch"]
@@ -253,7 +265,7 @@ def _difference(lift: Row, calculation: Calculation | None) -> Difference | None
         organic=organic,
         of_siblings=siblings,
         rest=gross - incremental - organic - siblings,
-        organic_share=min(1.0, of.organic / of.converted) if of.converted else None,
+        organic_share=of.organic / of.converted if of.converted else None,
     )
 
 

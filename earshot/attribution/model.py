@@ -27,6 +27,18 @@ class Verdict(StrEnum):
     LOSS = "loss"  # below
 
 
+class GrossRule(StrEnum):
+    """Who is credited with a new listener; the column `rule` of fct_attribution_gross."""
+
+    LAST_TOUCH = "last_touch"
+    FIRST_TOUCH = "first_touch"
+    LINEAR = "linear"
+    TIME_DECAY = "time_decay"
+
+
+GROSS_WINDOW_DAYS = 30  # of fct_collaboration_lift's gross figures
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number of new listeners and its 90 % interval."""

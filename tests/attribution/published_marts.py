@@ -7,8 +7,9 @@
    N (1 − q) = 4,400 × 0.95 = 4,180; 45 × 4,180 / 2,500 = 75.24; / 0.88 = 85.5.
    2 × 1.1 × 12.5 = 27.5: 58 to 113. 171 EUR / 85.5 = 2 EUR.
    Gross 300 = 85.5 + 45 × 4,180 / 2,500 / 0.88 (85.5) + 129.
-2  provisional, sibling of 3. x = 16; half of 1,000 followed: 500 × 0.01 = 5. θ = (6 / 2 + 6) / (3 / 2 + 6) = 1.2,
-   O = 6, E = 10, of which 2 are the sibling's. 8 × 2,000 × 0.9 / 1,000 = 14.4; / 0.9 = 16.
+2  provisional, sibling of 3. x = 16; half of 1,000 followed: 500 × 0.01 = 5.
+   θ = (6 / 2 + 6) / (3 / 2 + 6) = 1.2, O = 6, E = 10, of which 2 are the sibling's.
+   8 × 2,000 × 0.9 / 1,000 = 14.4; / 0.9 = 16.
    1.645 × 4 = 6.58: 9.42 to 22.58. Half has come: forecast 32.
 3  final, no effect: x = 12, expected 2,500 × 0.004 = 10, θ = 1 for want of history, E = 2, 0.4 the sibling's.
    1.6 × 5,000 × 0.88 / 2,500 = 2.816; / 0.88 = 3.2. 2 × 1.1 × 8 = 17.6: −14.4 to 20.8.
@@ -36,8 +37,8 @@ HOSTILE = "[red]Evil|`x`\x1b[2J <b>*&amp;*</b>\nnext"
 GENRES, ALL = ("0", "1–3", "4+"), ("0–3", "4–9", "10+")
 
 _TEXTS = (
-    "tenant show_id show_title partner_show_id partner_show_title episode_id episode_title type state currency "
-    "theta_source linkability_source model_version"
+    "tenant show_id show_title partner_show_id partner_show_title episode_id episode_title type state "
+    "currency theta_source linkability_source model_version"
 )
 _TIMES = "starts_at exposure_ends_at final_at as_of"
 _WHOLE = "collaboration_id episode_key reach exposed converted placebo_episodes pool_keys history_keys"
