@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attribution.parameters import ASSUMED, DEFAULTS
+import numpy as np
+
+from attribution.measured import STRATA, Cohort, Counts
+from attribution.organic import rates_of
+from attribution.parameters import DEFAULTS
 from earshot.attribution.flags import flags_of
 from earshot.attribution.headline import headline, verdict_of
 from earshot.attribution.marts import WHOLE_BUILD, NoAttribution, Rows, lifts, rows_of
@@ -38,7 +42,6 @@ from ingest.settings import SettingError, Settings
 
 Row = dict[str, Any]
 
-STRATA = 9
 _SHOWN_IDS = 10
 
 
@@ -111,24 +114,17 @@ def explanation_of(rows: Rows, published: Published) -> Explanation:
         as_of=lift["as_of"],
         version=published.version,
         made_at=published.made_at,
+        genre=lift["genre"],
         model_version=None if lift["model_version"] is None else str(lift["model_version"]),
         estimate=found.estimate,
         forecast=found.forecast,
         at_most=lift["at_most"] if found.verdict is Verdict.INSUFFICIENT else None,
         calculation=calculation,
         strata=strata,
-        placebo=_placebo(lift, rows.cohorts) if has_counts else None,
+        placebo=_placebo(lift) if has_counts else None,
         siblings=lift["siblings"] or 0,
         overlap_share=lift["overlap_share"],
-        overlaps=tuple(
-            Overlap(
-                row["other_collaboration_id"],
-                row["other_partner_show_title"] or "the partner",
-                row["other_starts_at"],
-                row["converted_by_other"] or 0.0,
-            )
-            for row in rows.overlaps
-        ),
+        overlaps=tuple(_overlap(row) for row in rows.overlaps),
         flags=flags_of(lift),
         cost=_cost(lift) if is_measured else None,
         retained=_retained(lift, calculation) if calculation else (),
@@ -141,18 +137,31 @@ def _collaboration(lift: Row) -> Collaboration:
     return Collaboration(**{name: lift[name] for name in Collaboration.__annotations__})
 
 
+def _overlap(row: Row) -> Overlap:
+    weight, rate = row["converted_by_other"] or 0.0, row["other_rate"]
+    return Overlap(
+        row["other_collaboration_id"],
+        row["other_partner_show_title"] or "the partner",
+        row["other_starts_at"],
+        row["common_keys"] or 0,
+        weight,
+        rate,
+        None if rate is None else weight * rate,
+    )
+
+
 def _strata(cohorts: Sequence[Row]) -> tuple[Stratum, ...]:
-    """The cohort table, always of nine rows."""
+    """The cohort table: a row for each stratum that anyone is in. Rates are those of the solve."""
     by = {(row["cohort"], row["stratum"]): row for row in cohorts}
+    pool, history = _counts(cohorts, Cohort.CONTEMPORANEOUS), _counts(cohorts, Cohort.HISTORY)
+    now, then = (rates_of(one, DEFAULTS.pool_prior)[0] for one in (pool, history))
     found = []
     for stratum in range(STRATA):
-        exposed, pool, history = (
-            by.get((cohort, stratum), {}) for cohort in ("exposed", "contemporaneous", "history")
-        )
-        named = exposed or pool or history
-        if not named:
+        named = next((by[cohort, stratum] for cohort in Cohort if (cohort, stratum) in by), None)
+        if named is None:
             continue
-        followed, rate = exposed.get("followed") or 0.0, pool.get("rate")
+        exposed = by.get((Cohort.EXPOSED, stratum), {})
+        followed, rate = exposed.get("followed") or 0.0, float(now[stratum])
         found.append(
             Stratum(
                 named["genre_downloads"],
@@ -161,23 +170,31 @@ def _strata(cohorts: Sequence[Row]) -> tuple[Stratum, ...]:
                 followed,
                 exposed.get("converts") or 0,
                 rate,
-                history.get("rate"),
-                followed * (rate or 0.0),
+                float(then[stratum]) if history.followed.any() else None,
+                followed * rate,
             )
         )
     return tuple(found)
 
 
-def _placebo(lift: Row, cohorts: Sequence[Row]) -> Placebo:
-    history = {row["stratum"]: row["rate"] or 0.0 for row in cohorts if row["cohort"] == "history"}
-    placebos = [row for row in cohorts if row["cohort"] == "placebo"]
+def _counts(cohorts: Sequence[Row], cohort: Cohort) -> Counts:
+    """One cohort as the solve has it: one target × strata."""
+    counts = {name: np.zeros((1, STRATA)) for name in ("keys", "followed", "converts")}
+    for row in cohorts:
+        if row["cohort"] == cohort:
+            for name, of in counts.items():
+                of[0, row["stratum"]] = row[name] or 0
+    return Counts(**counts, converting_keys=counts["converts"])
+
+
+def _placebo(lift: Row) -> Placebo:
     return Placebo(
         lift["theta"],
         lift["theta_se"],
         lift["theta_source"],
         lift["placebo_episodes"] or 0,
-        sum(row["converts"] or 0 for row in placebos),
-        sum((row["followed"] or 0.0) * history.get(row["stratum"], 0.0) for row in placebos),
+        lift["placebo_converts"] or 0,
+        lift["placebo_expected"] or 0.0,
         lift["history_keys"],
     )
 
@@ -186,13 +203,11 @@ def _calculation(lift: Row, strata: Sequence[Stratum], estimate: Estimate | None
     reach, exposed, q = lift["reach"] or 0, lift["exposed"] or 0, lift["known_share"] or 0.0
     converted, organic, link = lift["converted"] or 0, lift["organic"] or 0.0, lift["linkability"]
     not_known, excess = reach * (1 - q), converted - organic
-    widening = DEFAULTS.assumed_widening if lift["linkability_source"] == ASSUMED else 1.0
-    own = scaled = se = None
+    own = scaled = None
     if estimate is not None and exposed and not_known:
         scaled = estimate.value * link
         # No near sibling, nothing to share: the excess is its own.
         own = scaled * exposed / not_known if lift["siblings"] else excess
-        se = (estimate.high - estimate.low) / 2 / (lift["k"] * widening)
     return Calculation(
         reach=reach,
         exposed=exposed,
@@ -211,9 +226,9 @@ def _calculation(lift: Row, strata: Sequence[Stratum], estimate: Estimate | None
         linkability_source=lift["linkability_source"],
         new_listeners=None if estimate is None else estimate.value,
         k=lift["k"],
-        widening=widening,
+        widening=lift["widening"] or 1.0,
         k_triples=lift["k_triples"],
-        se=se,
+        se=None if estimate is None else lift["se"],
         conversion_rate=None if estimate is None else lift["conversion_rate"],
         lift=None if estimate is None else lift["lift"],
         pool_keys=lift["pool_keys"],

@@ -28,6 +28,12 @@ CONCURRENT_SPIKE = Flag(
     f"{DEFAULTS.spike:g} times as often as before.",
     "Look for what else promoted the show in these weeks; a collaboration of its own is to be recorded.",
 )
+RECORDED_TWICE = Flag(
+    "recorded_twice",
+    "It and another collaboration were heard by the very same listeners at the same times: both get an equal "
+    "part of one effect.",
+    "If it is one that was recorded twice, declare one void: `earshot collaboration end ID --void`.",
+)
 NO_HISTORY = Flag(
     "no_history",
     "Nothing is known of how the partner's audience took up the show before: θ is taken to be 1.",
@@ -45,7 +51,15 @@ NOT_CALIBRATED = Flag(
     "narrow.",
     "Read the interval with some caution; more shows and a longer history bring more of them.",
 )
-FLAGS = (INSUFFICIENT, PRE_TREND, CONCURRENT_SPIKE, NO_HISTORY, LINKABILITY_ASSUMED, NOT_CALIBRATED)
+FLAGS = (
+    INSUFFICIENT,
+    PRE_TREND,
+    CONCURRENT_SPIKE,
+    RECORDED_TWICE,
+    NO_HISTORY,
+    LINKABILITY_ASSUMED,
+    NOT_CALIBRATED,
+)
 
 NO_HISTORY_SOURCE = "none"  # of theta_source
 
@@ -58,6 +72,7 @@ def flags_of(lift: Row) -> tuple[Flag, ...]:
         INSUFFICIENT: lift["is_insufficient"],
         PRE_TREND: lift["has_pre_trend"],
         CONCURRENT_SPIKE: lift["has_concurrent_spike"],
+        RECORDED_TWICE: lift["is_split"],
         NO_HISTORY: lift["theta_source"] == NO_HISTORY_SOURCE,
         LINKABILITY_ASSUMED: lift["linkability_source"] == ASSUMED,
         NOT_CALIBRATED: lift["is_calibrated"] is False,

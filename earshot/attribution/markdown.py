@@ -66,4 +66,4 @@ def _step(step: Step) -> str:
 
 def escaped(text: str) -> str:
     """`text` as Markdown that shows just it, in one line."""
-    return _SIGNS.sub(r"\\\1", " ".join(plain(text).plain.split()))
+    return _SIGNS.sub(r"\\\1", plain(" ".join(text.split())).plain)

@@ -74,14 +74,17 @@ def _overlaps(of: Explanation) -> Iterator[Block]:
                 str(one.collaboration_id),
                 one.partner,
                 day(one.starts_at) if one.starts_at else "-",
+                count(one.common_keys),
                 exact(one.converted_by_other),
+                *("-" if number is None else exact(number) for number in (one.rate, one.brought)),
             )
             for one in of.overlaps
         ]
-        yield Grid(("id", "with", "from", "could have brought"), tuple(rows), texts=3)
+        columns = ("id", "with", "from", "heard both", "weight", "rate", "brought")
+        yield Grid(columns, tuple(rows), texts=3)
         yield (
-            "Could have brought: the exposed of this one who heard the other, each for the share of the "
-            "other's effect that falls into the 30 days in which they are followed here."
+            "Weight: those who heard both, each for the share of the other's effect that falls into the 30 "
+            "days in which they are followed here. Weight × rate is what the other brought of the excess."
         )
 
 
@@ -95,12 +98,12 @@ def _flags(of: Explanation) -> Iterator[Block]:
 def _cost(of: Explanation) -> Iterator[Block]:
     if of.cost is None:
         return
-    cost, number = of.cost, of.forecast or of.estimate
+    cost, number = of.cost, of.estimate
     whole = money(cost.cost, cost.currency)
     if cost.per_new_listener is None or number is None or number.value <= 0:
         yield f"It cost {whole}. Without a number above 0 there is no cost per new listener."
         return
-    which = "new listeners forecast" if of.forecast else "new listeners"
+    which = "new listeners so far" if of.state is State.PROVISIONAL else "new listeners"
     yield (
         f"{whole} ÷ {exact(number.value)} {which} = {money(cost.per_new_listener, cost.currency)} each "
         f"({COVERAGE} interval: {_bounds(cost)})."

@@ -99,9 +99,10 @@ def cohorts(of: Explanation, sums: Calculation) -> Iterator[Block]:
     """The cohort table, one row a stratum."""
     if not of.strata:
         return
+    genre = f"the show's genre ({of.genre})" if of.genre else "its genre (which is not known)"
     yield (
-        "Listeners are compared with others who downloaded as much in the 45 days before, of the show's "
-        f"genre and of everything (step {Step.COHORT}). r1: of a hundred others, who took up the show in the "
+        f"Listeners are compared with others who downloaded as much in the 45 days before, of {genre} "
+        f"and of everything (step {Step.COHORT}). r1: of a hundred others, who took up the show in the "
         f"same days (step {Step.POOL}); r0: in the weeks before all that (step {Step.HISTORY}). Expected is "
         "followed × r1; followed counts a listener whose 30 days are not over in part."
     )

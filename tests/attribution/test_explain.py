@@ -29,18 +29,18 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def test_a_final_number_is_the_sum_that_one_does_by_hand(settings: Settings) -> None:
     found = explain(1, settings)
     assert (found.state, found.verdict) == (State.FINAL, Verdict.GAIN)
-    assert found.headline[0] == "About 86 new listeners (90 % interval 58 to 113)."
+    assert found.headline[0] == "About 90 new listeners (90 % interval 62 to 118)."
     assert found.headline[-1] == "Final since 2026-07-15."
-    assert found.estimate == Estimate(85.5, 58.0, 113.0) and found.forecast is None
+    assert found.estimate == Estimate(90.0, 62.5, 117.5) and found.forecast is None
     sums = found.calculation
     assert sums is not None
-    assert (sums.reach, sums.exposed, sums.converted) == (4400, 2500, 90)
+    assert (sums.reach, sums.exposed, sums.converted) == (6974, 3170, 90)
     assert sums.base == pytest.approx(40)
     assert sums.excess == sums.own == pytest.approx(45) and sums.of_siblings == 0
-    assert sums.not_known == pytest.approx(4180)
-    assert sums.scaled == pytest.approx(75.24)
+    assert sums.not_known == pytest.approx(5579.2)
+    assert sums.scaled == pytest.approx(79.2)
     assert sums.se == pytest.approx(12.5)
-    assert [one.expected for one in found.strata] == pytest.approx([4, 12, 24])
+    assert [one.expected for one in found.strata] == pytest.approx([7.843, 5.157, 27])
     placebo = found.placebo
     assert placebo is not None
     assert (placebo.episodes, placebo.converts) == (4, 12)
@@ -63,7 +63,8 @@ def test_what_siblings_brought_is_taken_off_the_excess(settings: Settings) -> No
     assert found.calculation.own == pytest.approx(8)
     assert found.calculation.of_siblings == pytest.approx(2)
     (other,) = found.overlaps
-    assert (other.collaboration_id, other.partner, other.converted_by_other) == (3, "Partner 3", 120)
+    assert (other.collaboration_id, other.partner, other.common_keys) == (3, "Partner 3", 150)
+    assert other.brought == pytest.approx(found.calculation.of_siblings)
 
 
 def test_of_no_effect_the_words_say_that_the_data_cannot_tell(settings: Settings) -> None:
@@ -109,7 +110,7 @@ def test_a_cost_is_that_of_a_new_listener_with_its_interval(settings: Settings) 
     cost = explain(1, settings).cost
     assert cost is not None and cost.low is not None and cost.high is not None
     assert (cost.per_new_listener, cost.currency) == (2.0, "EUR")
-    assert (cost.low, cost.high) == pytest.approx((171 / 113, 171 / 58))
+    assert (cost.low, cost.high) == pytest.approx((180 / 117.5, 180 / 62.5))
 
 
 def test_retention_is_told_as_a_part_of_the_excess(settings: Settings) -> None:
@@ -119,8 +120,8 @@ def test_retention_is_told_as_a_part_of_the_excess(settings: Settings) -> None:
 def test_the_gross_figure_is_the_sum_of_its_parts(settings: Settings) -> None:
     one = explain(1, settings).difference
     assert one is not None
-    assert (one.gross, one.incremental) == (300, 85.5)
-    assert one.organic == pytest.approx(85.5) and one.rest == pytest.approx(129)
+    assert (one.gross, one.incremental) == (300, 90)
+    assert one.organic == pytest.approx(90) and one.rest == pytest.approx(120)
     assert one.organic_share == pytest.approx(0.5)
 
 
@@ -188,8 +189,8 @@ def test_json_is_the_whole_answer(typed: Earshot, tmp_path: Path) -> None:
     published(tmp_path / "data")
     said = typed("attribution", "explain", 1, "--json")
     found = json.loads(said.out)
-    assert found["headline"][0].startswith("About 86 new listeners")
-    assert found["estimate"] == {"value": 85.5, "low": 58.0, "high": 113.0}
+    assert found["headline"][0].startswith("About 90 new listeners")
+    assert found["estimate"] == {"value": 90.0, "low": 62.5, "high": 117.5}
     assert found["collaboration"]["starts_at"] == "2026-06-01T06:00:00Z"
     assert found["collaboration"]["episode_key"] == str(-(2**60) - 1)
     assert found["calculation"]["organic"] == 45 and len(found["gross"]) == 16
