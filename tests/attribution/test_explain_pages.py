@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from html import unescape
 from pathlib import Path
@@ -40,7 +41,9 @@ from tests.registry.command_line import Earshot, typed
 
 __all__ = ["typed"]
 
-DOCS = Path(__file__).parents[2] / "docs" / "attribution.md"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs" / "attribution.md"
+MACROS = ROOT / "dbt_project" / "macros" / "attribution.sql"
 PUBLISHED = Published(Path("marts.duckdb"), 1, "2026-09-01T13:00:00+00:00", Window.CALENDAR)
 
 
@@ -252,6 +255,17 @@ def test_each_step_and_flag_is_explained_in_the_documentation() -> None:
         for section in page(told(collaboration_id)).sections:
             if not section.where.startswith("step") and section.where != "Gross figures":
                 assert f"\n## {section.where}\n" in text, section.where
+
+
+def test_the_documentation_names_each_parameter_with_its_default() -> None:
+    said = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+)(?: d)? \| [\d–]+ \|$", DOCS.read_text("utf-8"), re.M))
+    macros = MACROS.read_text("utf-8")
+    days = dict(re.findall(r"macro (\w+_us)\(\) %}{{ days_us\(([\d.]+)\) }}", macros))
+    counts = dict(re.findall(r"macro (most_families|pool_keys)\(\) %}(\d+)", macros))
+    of_solve = {name: number for name, number in asdict(DEFAULTS).items() if isinstance(number, int | float)}
+    del days["week_us"]  # of step 1, where it says so
+    defaults = {name: float(of) for name, of in (days | counts | of_solve).items()}
+    assert {name: float(of) for name, of in said.items()} == defaults
 
 
 def test_an_interval_that_ends_at_zero_is_no_effect_either() -> None:
