@@ -18,7 +18,8 @@ from attribution.organic import rates_of
 from attribution.parameters import DEFAULTS
 from earshot.attribution.flags import flags_of
 from earshot.attribution.headline import headline, verdict_of
-from earshot.attribution.marts import WHOLE_BUILD, NoAttribution, Rows, lifts, rows_of
+from earshot.attribution.marts import NoAttribution, Rows, lifts, rows_of
+from earshot.attribution.missing import why_not_there
 from earshot.attribution.model import (
     GROSS_WINDOW_DAYS,
     Calculation,
@@ -38,11 +39,9 @@ from earshot.attribution.model import (
     Verdict,
 )
 from earshot.published import Published, current
-from ingest.settings import SettingError, Settings
+from ingest.settings import Settings
 
 Row = dict[str, Any]
-
-_SHOWN_IDS = 10
 
 
 def explain(collaboration_id: int, settings: Settings) -> Explanation:
@@ -50,7 +49,7 @@ def explain(collaboration_id: int, settings: Settings) -> Explanation:
     published = current(settings)
     rows = rows_of(published, collaboration_id)
     if rows is None:
-        raise NoAttribution(_why_not_there(collaboration_id, published, settings))
+        raise NoAttribution(why_not_there(collaboration_id, published, settings))
     return explanation_of(rows, published)
 
 
@@ -299,34 +298,3 @@ def _listed(lift: Row) -> Listed:
         lift["at_most"] if found.verdict is Verdict.INSUFFICIENT else None,
         tuple(flag.name for flag in flags_of(lift)),
     )
-
-
-def _why_not_there(collaboration_id: int, published: Published, settings: Settings) -> str:
-    """Recorded after the marts were built, void, or never recorded."""
-    from earshot.registry_at_hand import RegistryFailed, registry_at_hand
-    from registry.collaborations import UnknownCollaboration, get
-    from registry.tables import CollaborationState
-
-    marts = f"the marts (version {published.version} of {published.made_at})"
-    try:
-        with registry_at_hand(settings, must_be=True) as engine:
-            recorded = get(engine, collaboration_id)
-    except (RegistryFailed, SettingError, UnknownCollaboration):  # all there is are the marts
-        return f"{marts} have no collaboration {collaboration_id}{_those_there(published)}"
-    if recorded.state is CollaborationState.VOID:
-        return (
-            f"collaboration {collaboration_id} was declared void: it never took place, so it brought nobody"
-        )
-    return (
-        f"collaboration {collaboration_id} is recorded, but {marts} were built before they could know it. "
-        f"It comes with the next whole build ({WHOLE_BUILD})"
-    )
-
-
-def _those_there(published: Published) -> str:
-    ids = sorted(row["collaboration_id"] for row in lifts(published))
-    if not ids:
-        return ", nor any other: record them with `earshot collaboration add`"
-    if len(ids) <= _SHOWN_IDS:
-        return f"; there are {', '.join(map(str, ids))}"
-    return f"; there are {len(ids):,}, from {ids[0]} to {ids[-1]}: `earshot attribution list`"
