@@ -1,10 +1,10 @@
-"""Half a year of eight shows, three of which appeared in others: their log files, and what that truly brought.
+"""Half a year of eight shows, three of which appeared in others: log files, and what that truly brought.
 
-Attribution looks back 140 days from an exposure and waits 44 for its outcome, so the demo's three days carry
-none. The audience here is small and plain: weekly shows, people who follow some, find others by themselves, and
-hear of one in an episode. Some addresses change, agents are updated, some listening moves to another device: all
-that makes an old listener look new, or a new one unknown. Each line of the log is one whole download. Nothing
-here uses the product's code.
+Attribution looks back 140 days from an exposure and waits 44 for its outcome, so the demo's three days tell it
+nothing. The audience here is small and plain: weekly shows, people who follow some, find others by themselves,
+and hear of one in an episode. Some addresses change, agents are updated, some listening is on another device:
+all that makes an old listener look new, or a new one unknown. Each line of the log is one whole download.
+Nothing here uses the product's code.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class History:
 
 
 def begin_ms(start: date, days: int) -> int:
-    """Where the history of a demo of `days` from `start` on begins; it ends after the demo's other requests."""
+    """Where the history of a demo of `days` from `start` on begins; it ends after the demo's other lines."""
     return day_start_ms(start) + days * DAY + 6 * HOUR - DAYS * DAY
 
 
