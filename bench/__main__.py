@@ -20,10 +20,14 @@ BENCHES = {
     "feeds": "a timed sweep of due feeds out of a million registered",
     "registry": "a million registrations from CSV, SQLite and PostgreSQL",
     "webhooks": "changes to endpoints, good and bad, while the sender is killed",
-    "plots": "draws docs/performance-*.svg from the results kept of the others",
+    "attribution": "what collaborations brought, against the truth of simulated worlds",
+    "plots": "draws docs/performance-*.svg and docs/attribution.svg from the results kept of the others",
 }
 
-_OPTIONS = ("endpoints", "kills", "registry")
+_OPTIONS = {
+    "webhooks": ("endpoints", "kills", "registry"),
+    "attribution": ("worlds", "people", "shows", "collaborations", "seed", "permute_genres"),
+}
 _REPEATS = 3  # where a bench has no REPEATS of its own
 
 
@@ -48,12 +52,22 @@ def main() -> None:
     own.add_argument("--endpoints", type=int, help="how many (50)")
     own.add_argument("--kills", type=int, help="of the sender (5)")
     own.add_argument("--registry", help="sqlite (default), postgresql (one of our own), or a database URL")
+    own = parser.add_argument_group("of attribution alone")
+    own.add_argument("--worlds", type=int, help="how many (8)")
+    own.add_argument("--people", type=int, help="of a world (200,000)")
+    own.add_argument("--shows", type=int, help="of a world (60)")
+    own.add_argument("--collaborations", type=int, help="of a world (26)")
+    own.add_argument("--seed", type=int, help="of the first world")
+    own.add_argument(
+        "--permute-genres", action="store_true", default=None, help="shows tell each other's genres"
+    )
     asked = parser.parse_args()
     if (asked.rows or 1) < 1 or (asked.repeats or 1) < 1:
         parser.error("--rows and --repeats must be at least 1")
-    options = {name: value for name in _OPTIONS if (value := getattr(asked, name)) is not None}
-    if options and asked.name != "webhooks":
-        parser.error(f"{asked.name} knows no --{next(iter(options))}")
+    given = {name for names in _OPTIONS.values() for name in names if getattr(asked, name) is not None}
+    if strange := sorted(given.difference(_OPTIONS.get(asked.name, ()))):
+        parser.error(f"{asked.name} knows no --{strange[0].replace('_', '-')}")
+    options = {name: getattr(asked, name) for name in given}
     if asked.json:
         from bench.report import console
 

@@ -11,6 +11,8 @@ from datetime import date
 
 import polars as pl
 
+from bench import attribution_registry
+from bench.attribution_registry import episode_id, show_id, show_title
 from bench.attribution_world import World
 from ingest.catalog import episode_key
 from ingest.lake import Lake, write_parquet
@@ -25,15 +27,6 @@ DURATION_S = 2_400.0
 _MARK = 4_242  # sets the keys of requests apart from others
 
 
-def show_id(show: int) -> str:
-    return f"show-{show:03d}"
-
-
-def episode_id(show: int, episode: int) -> str:
-    """The GUID of an episode of `World.episodes`."""
-    return f"{show_id(show)}-{episode:05d}"
-
-
 def _enclosure_url(show: int, episode: int) -> str:
     return f"https://audio.simulated.example/{show_id(show)}/{episode:05d}.mp3"
 
@@ -43,7 +36,7 @@ def catalog(world: World) -> pl.DataFrame:
     rows = [
         {
             "show_id": show_id(show),
-            "show_title": f"Show {show}",
+            "show_title": show_title(show),
             "episode_id": episode_id(show, episode),
             "episode_title": f"Episode {episode}",
             "published_us": aired_us,
@@ -60,11 +53,12 @@ def catalog(world: World) -> pl.DataFrame:
 
 
 def write(world: World, lake: Lake, rules: Rules) -> int:
-    """The world into an empty lake: catalogue, rules, requests and ledger, one landing file a day.
+    """The world into an empty lake: all shows and collaborations, and a landing file a day.
 
     Returns the number of requests.
     """
     write_parquet(catalog(world), lake.episodes_path)
+    attribution_registry.write(world, lake)
     lake.write_rules(rules.described())
     written = 0
     for day, requests in requests_by_day(world, rules.agents, rules.version):

@@ -35,7 +35,8 @@ def show(title: str, columns: list[str], rows: list[list[object]]) -> None:
 def finish(name: str, figures: Figures) -> None:
     """The last line, which is also kept for the plots."""
     line = orjson.dumps({"bench": name, **figures, "machine": machine()})
-    size = figures.get("rows") or figures.get("rows_a_day") or figures.get("large_lines") or "default"
+    sizes = ("rows", "rows_a_day", "large_lines", "people")
+    size = next((figures[name] for name in sizes if figures.get(name)), "default")
     kept = cache() / "results" / f"{name}-{size}.json"
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(line + b"\n")

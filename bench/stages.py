@@ -46,9 +46,17 @@ def count(data: str, *select: str) -> None:
     run_dbt(Settings(data=Path(data)), ["run", *select])
 
 
+def build(data: str, *select: str) -> None:
+    """Lake → marts with their tests, of the models selected."""
+    from earshot.pipeline import build_marts
+    from ingest.settings import Settings
+
+    build_marts(Settings(data=Path(data)), select)
+
+
 def main(arguments: Sequence[str]) -> None:
     """Runs one stage."""
-    stages: dict[str, Callable[..., None]] = {"floor": floor, "clean": clean, "count": count}
+    stages: dict[str, Callable[..., None]] = {"floor": floor, "clean": clean, "count": count, "build": build}
     stages[arguments[0]](*arguments[1:])
 
 

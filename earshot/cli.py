@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from earshot import (
+    attribution_commands,
     collaboration_commands,
     commands,
     deliver_command,
@@ -53,6 +54,7 @@ def main() -> None:
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Errors that tell the user what to do; imported only when one is at hand, to start fast."""
+    from earshot.attribution.marts import NoAttribution
     from earshot.demo import DemoFailed
     from earshot.explain.answer import NothingToExplain
     from earshot.pipeline import DbtFailed
@@ -79,6 +81,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         FileRefused,
         LakeFormatError,
         ManifestError,
+        NoAttribution,
         NothingPublished,
         NothingToExplain,
         PublishError,
@@ -306,6 +309,7 @@ def home() -> None:
 
 app.add_typer(lists.app, name="lists")
 app.add_typer(collaboration_commands.app, name="collaboration")
+app.add_typer(attribution_commands.app, name="attribution")
 registry_commands.add_to(app)
 webhook_commands.add_to(app)
 

@@ -7,6 +7,7 @@
     lake/rules/<rules_version>.parquet              the lists behind each version that judged a request
     lake/restated/day=YYYY-MM-DD.parquet            which event days were judged again, when
     lake/restatements/<restated_us>.parquet         the figures published before each restatement
+    lake/app_devices/day=YYYY-MM-DD/*.parquet       plays that apps told of, by installation
     lake/networks.parquet  lake/address_lists.parquet  lake/catalog/episodes.parquet
     lake/catalog/shard=NNN/  lake/changes/          what feeds say and how it changed (feeds/state.py)
     lake/registry/podcasts.parquet                  the podcasts tracked, as the registry has them
@@ -34,6 +35,7 @@ from ingest.durable import locked, replacing, write_atomically
 from ingest.feeds import schema as feeds
 from ingest.schema import (
     ADDRESS_LISTS,
+    APP_DEVICES,
     EPISODES,
     FILES,
     FORMER_FIGURES,
@@ -104,6 +106,7 @@ class Lake:
             (self.root / "rules", RULES),
             (self.root / "restated", RESTATED),
             (self.root / "restatements", FORMER_FIGURES),
+            (self.root / "app_devices" / LAST, APP_DEVICES),
             (self.root / "catalog" / LAST_SHARD / "podcasts", feeds.PODCASTS),
             (self.root / "catalog" / LAST_SHARD / "episodes", feeds.EPISODES),
             (self.root / "catalog" / LAST_SHARD / "items", feeds.ITEMS),

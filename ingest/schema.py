@@ -212,6 +212,19 @@ ADDRESS_LISTS: Schema = {
     "reason": pl.String,  # as its author wrote it
 }
 
+# lake/app_devices/day=YYYY-MM-DD/*.parquet: one row a play that an app told of, by event day. It tells what no log
+# can: that two keys are one device. Keys are made as those of requests, of the address the play came from.
+APP_DEVICES: Schema = {
+    "install_key": pl.Int64,  # xxh3 of the installation's own id
+    "key_epoch": pl.Int32,
+    "address_key": pl.Int64,
+    "address_key_prev": pl.Int64,
+    "app": pl.String,  # as cleaning names it in requests, so that both make the same device
+    "os": pl.String,
+    "show_id": pl.String,
+    "started_us": pl.Int64,
+}
+
 # lake/catalog/episodes.parquet: one row an enclosure URL of an episode (an episode may have had several).
 EPISODES: Schema = {
     "show_id": pl.String,

@@ -17,7 +17,7 @@ from ingest.durable import locked, write_atomically
 from ingest.settings import Settings
 from orchestration.dbt_args import dbt_environment, manifest_dir, parse_args, project_dir
 
-_INPUTS = ("*.sql", "*.yml", "*.yaml", "*.md", "*.csv")
+_INPUTS = ("*.sql", "*.py", "*.yml", "*.yaml", "*.md", "*.csv")
 _NOT_INPUTS = {"target", "logs", "dbt_packages"}
 
 

@@ -4,11 +4,17 @@
   No hooks and no grants, which this project has none of. On other engines dbt's own ones run.
 #}
 
-{% materialization table, adapter='duckdb' %}
+{% materialization table, adapter='duckdb', supported_languages=['sql', 'python'] %}
     {% set target = in_place_of_another(this.incorporate(type='table')) %}
-    {% call statement('main') %}
-        {{ replace_table(target, sql) }}
-    {% endcall %}
+    {% if model['language'] == 'python' %}
+        {% call statement('main', language='python') %}
+            {{- replace_table_by_frame(target, compiled_code) }}
+        {%- endcall %}
+    {% else %}
+        {% call statement('main') %}
+            {{ replace_table(target, sql) }}
+        {% endcall %}
+    {% endif %}
     {% do persist_comments(target) %}
     {% do adapter.commit() %}
     {{ return({'relations': [target]}) }}
@@ -81,6 +87,26 @@
             {{ sql }}
         )
     {% endif %}
+{% endmacro %}
+
+{#
+  A Python model returns a Polars frame. It reaches DuckDB as a Parquet file, which needs no pyarrow and keeps the
+  types. The table that is there stays until the frame is made.
+#}
+{% macro replace_table_by_frame(relation, compiled_code) %}
+{{ compiled_code }}
+
+def materialize(df, con):
+    import pathlib
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
+        rows = pathlib.Path(folder) / "rows.parquet"
+        df.write_parquet(rows)
+        con.execute(
+            {{ ('create or replace table ' ~ relation ~ ' as select * from read_parquet(?)') | tojson }},
+            [str(rows)],
+        )
 {% endmacro %}
 
 {#

@@ -7,8 +7,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from bench.attribution_registry import (
+    collaborations,
+    podcasts,
+    registered,
+    show_id,
+    with_permuted_genres,
+)
 from bench.attribution_requests import catalog, counted, families, linked_over_epochs, write
 from bench.attribution_world import World, WorldSpec, simulate
+from ingest.feeds.schema import COLLABORATIONS, REGISTERED
 from ingest.lake import Lake
 from ingest.logs.rules import Rules
 from ingest.schema import EPISODES, REQUESTS
@@ -88,3 +96,24 @@ def test_the_families_of_the_lake_are_told(world: World, requests: pl.DataFrame)
     told = families(world, rules)
     assert set(told.select("app", "os").rows()) == set(requests.select("app", "os").unique().rows())
     assert told["family"].n_unique() == told.height == world.events["family"].n_unique()
+
+
+def test_shows_and_collaborations_are_told_as_the_registry_does(world: World) -> None:
+    shows, recorded = registered(world), collaborations(world)
+    assert dict(shows.schema) == REGISTERED and dict(recorded.schema) == COLLABORATIONS
+    ids = dict(shows.select("podcast_key", "show_id").iter_rows())
+    genres = dict(podcasts(world).select("podcast_key", pl.col("categories").list.first()).iter_rows())
+    for row, made in zip(
+        world.collaborations.iter_rows(named=True), recorded.iter_rows(named=True), strict=True
+    ):
+        assert ids[made["podcast_key"]] == show_id(row["show"]) != ids[made["partner_key"]]
+        genre = world.shows.filter(pl.col("show") == row["show"])["genre"].item()
+        assert genres[made["podcast_key"]] == f"Genre {genre}"
+        assert made["starts_us"] == row["started_us"] and made["ends_us"] is None
+    known = catalog(world).filter(pl.col("episode_key").is_in(recorded["episode_key"].implode()))
+    assert set(recorded["partner_guid"]) == set(known["episode_id"])
+
+
+def test_permuted_genres_are_the_same_ones_elsewhere(world: World) -> None:
+    told = with_permuted_genres(world).shows["genre"]
+    assert sorted(told) == sorted(world.shows["genre"]) and not told.equals(world.shows["genre"])

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from bench.attribution_registry import with_permuted_genres
 from bench.attribution_requests import counted, linked_over_epochs
 from bench.attribution_scores import scores
 from bench.attribution_world import World, WorldSpec, simulate
@@ -35,21 +36,15 @@ def family_keys(families: pl.DataFrame) -> pl.DataFrame:
 
 
 def log_of(
-    world: World,
-    are_genres_permuted: bool = False,
-    settings: Settings | None = None,
-    families: pl.DataFrame | None = None,
+    world: World, settings: Settings | None = None, families: pl.DataFrame | None = None
 ) -> tuple[EventLog, pl.DataFrame, list[Collaboration]]:
     """The world as the oracle takes it: log, airings (episode, show, at) and collaborations.
 
     `families`: family, app, os as cleaning names them, where keys are to be those of a lake.
     """
-    genres = world.shows["genre"].to_numpy()
-    if are_genres_permuted:
-        genres = np.random.default_rng(world.spec.seed).permutation(genres)
     keys = family_keys(world.agents if families is None else families)
     events = counted(world.events).join(keys, on="family", maintain_order="left")
-    log = EventLog(events, genres, settings)
+    log = EventLog(events, world.shows["genre"].to_numpy(), settings)
     since = pl.col("aired_us") - log.origin_us
     airings = world.episodes.select("episode", "show", at=since // 1_000 + log.start)
     named = [
@@ -65,11 +60,10 @@ def judged(
     world: World,
     triples: int,
     is_linkability_known: bool = False,
-    are_genres_permuted: bool = False,
     settings: Settings | None = None,
 ) -> pl.DataFrame:
     """Estimates, last touch and truth side by side: one row a collaboration."""
-    log, airings, named = log_of(world, are_genres_permuted, settings)
+    log, airings, named = log_of(world, settings)
     true_link = linkability(world, log)
     used = true_link if is_linkability_known else Linkability()
     zs = [
@@ -150,8 +144,10 @@ def main() -> None:
         world = simulate(replace(spec, seed=seed))
         if asked.rotate_keys:
             world = replace(world, events=linked_over_epochs(world.events))
+        if asked.permute_genres:
+            world = with_permuted_genres(world)
         made = time.perf_counter()
-        table = judged(world, asked.triples, asked.know_linkability, asked.permute_genres, settings)
+        table = judged(world, asked.triples, asked.know_linkability, settings)
         table = table.with_columns(world=pl.lit(seed))
         tables.append(table)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -53,7 +53,7 @@ pools as (
 
 ),
 
-overlaps as (
+siblings as (
 
     select
         target_id,
@@ -122,7 +122,7 @@ measured as (
         pools.pool_keys,
         pools.history_keys,
         targets.siblings,
-        coalesce(overlaps.common_keys, 0) * 1.0 / nullif(totals.exposed, 0) as overlap_share,
+        coalesce(siblings.common_keys, 0) * 1.0 / nullif(totals.exposed, 0) as overlap_share,
         targets.genre,
         solutions.*
     from recorded
@@ -135,8 +135,8 @@ measured as (
         on recorded.collaboration_id = solutions.target_id
     left join pools
         on recorded.collaboration_id = pools.target_id
-    left join overlaps
-        on recorded.collaboration_id = overlaps.target_id
+    left join siblings
+        on recorded.collaboration_id = siblings.target_id
     left join shows
         on recorded.show_id = shows.show_id
     left join shows as partners
@@ -168,10 +168,10 @@ select
     {{ us_to_timestamp('measured.as_of_us') }} as as_of,
 
     -- cohort
-    measured.reach,
-    measured.exposed,
+    cast(measured.reach as bigint) as reach,
+    cast(measured.exposed as bigint) as exposed,
     measured.known_share,
-    measured.converted,
+    cast(measured.converted as bigint) as converted,
     measured.organic,
 
     -- the answer
@@ -182,7 +182,7 @@ select
     measured.forecast_low,
     measured.forecast_high,
     coalesce(measured.is_insufficient, false) as is_insufficient,
-    measured.upper_bound as at_most,
+    cast(measured.upper_bound as bigint) as at_most,
     measured.new_listeners / nullif(measured.reach * (1 - measured.known_share), 0) as conversion_rate,
     measured.excess / nullif(measured.organic, 0) as lift,
     measured.retained_2,
@@ -200,21 +200,21 @@ select
     measured.theta,
     measured.theta_se,
     measured.theta_source,
-    measured.placebo_episodes,
-    measured.placebo_converts,
+    cast(measured.placebo_episodes as bigint) as placebo_episodes,
+    cast(measured.placebo_converts as bigint) as placebo_converts,
     measured.placebo_expected,
-    measured.pool_keys,
-    measured.history_keys,
+    cast(measured.pool_keys as bigint) as pool_keys,
+    cast(measured.history_keys as bigint) as history_keys,
     measured.rate,
     measured.se,
     measured.linkability,
     measured.linkability_se,
     measured.linkability_source,
     measured.k,
-    measured.k_triples,
+    cast(measured.k_triples as bigint) as k_triples,
     measured.widening,
     measured.is_calibrated,
-    measured.siblings,
+    cast(measured.siblings as bigint) as siblings,
     measured.overlap_share,
 
     -- flags

@@ -1,5 +1,5 @@
 {# Which other collaborations of the same show reached a collaboration's listeners, and how many it may have converted. #}
-with overlaps as (
+with pairs as (
 
     select * from {{ ref('int_overlaps') }}
     where target_id > 0
@@ -19,15 +19,15 @@ shows as (
 )
 
 select
-    overlaps.target_id as collaboration_id,
-    overlaps.other_id as other_collaboration_id,
-    cast(overlaps.common_keys as bigint) as common_keys,
-    overlaps.converted_by_other,
+    pairs.target_id as collaboration_id,
+    pairs.other_id as other_collaboration_id,
+    cast(pairs.common_keys as bigint) as common_keys,
+    pairs.converted_by_other,
     others.partner_show_id as other_partner_show_id,
     shows.show_title as other_partner_show_title,
     {{ us_to_timestamp('others.starts_us') }} as other_starts_at
-from overlaps
+from pairs
 inner join others
-    on overlaps.other_id = others.collaboration_id
+    on pairs.other_id = others.collaboration_id
 left join shows
     on others.partner_show_id = shows.show_id

@@ -1,0 +1,115 @@
+"""What the published marts hold of collaborations: rows, as they are. Never a look into the warehouse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from earshot.pipeline import reading
+from earshot.published import Published
+from orchestration.constants import QUIET_S, WHOLE_INTERVAL_S
+
+Row = dict[str, Any]
+
+WHOLE_BUILD = (  # when there is one
+    f"every {WHOLE_INTERVAL_S // 60} minutes, or when nothing new has come for {QUIET_S // 60}; by hand the "
+    "job `marts` in Dagster"
+)
+
+_COLUMNS = {
+    "fct_collaboration_lift": """
+        collaboration_id, tenant, show_id, show_title, partner_show_id, partner_show_title, episode_key,
+        episode_id, episode_title, type, starts_at, exposure_ends_at, final_at, as_of, state, reach, exposed,
+        known_share, converted, organic, new_listeners, new_listeners_low, new_listeners_high, forecast,
+        forecast_low, forecast_high, is_insufficient, at_most, conversion_rate, lift, retained_2, retained_4,
+        cost, currency, cost_per_new_listener, cost_per_new_listener_low, cost_per_new_listener_high, theta,
+        theta_se, theta_source, placebo_episodes, pool_keys, history_keys, linkability, linkability_se,
+        linkability_source, k, k_triples, is_calibrated, has_pre_trend, has_concurrent_spike, siblings,
+        overlap_share, gross_last_touch, gross_first_touch, gross_linear, gross_time_decay, model_version
+    """,
+    "fct_collaboration_cohorts": """
+        collaboration_id, cohort, stratum, genre_downloads, all_downloads, keys, followed, converts, rate
+    """,
+    "fct_collaboration_overlaps": """
+        collaboration_id, other_collaboration_id, converted_by_other, other_partner_show_title,
+        other_starts_at
+    """,
+    "fct_attribution_gross": "collaboration_id, rule, window_days, new_listeners, touches",
+}
+MARTS = {mart: [name.strip() for name in columns.split(",")] for mart, columns in _COLUMNS.items()}
+
+
+class NoAttribution(RuntimeError):
+    """The published marts cannot tell what a collaboration brought; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All rows of one collaboration."""
+
+    lift: Row
+    cohorts: list[Row]
+    overlaps: list[Row]
+    gross: list[Row]
+
+
+def lifts(published: Published) -> list[Row]:
+    """One row a collaboration, the newest first. Raises NoAttribution."""
+    with reading(published.database) as con:
+        _check(con, published, ["fct_collaboration_lift"])
+        return _rows(con, "fct_collaboration_lift", "true", {}, "starts_at desc, collaboration_id desc")
+
+
+def rows_of(published: Published, collaboration_id: int) -> Rows | None:
+    """All of one collaboration; None: the marts do not have it. Raises NoAttribution."""
+    with reading(published.database) as con:
+        _check(con, published, MARTS)
+
+        def of(mart: str, order: str) -> list[Row]:
+            return _rows(con, mart, "collaboration_id = $id", {"id": collaboration_id}, order)
+
+        found = of("fct_collaboration_lift", "collaboration_id")
+        if not found:
+            return None
+        return Rows(
+            found[0],
+            of("fct_collaboration_cohorts", "cohort, stratum"),
+            of("fct_collaboration_overlaps", "other_starts_at, other_collaboration_id"),
+            of("fct_attribution_gross", "window_days, rule"),
+        )
+
+
+def _rows(con: duckdb.DuckDBPyConnection, mart: str, where: str, parameters: Row, order: str) -> list[Row]:
+    names = MARTS[mart]
+    found = con.execute(
+        f"select {', '.join(names)} from {mart} where {where} order by {order}", parameters
+    ).fetchall()
+    return [dict(zip(names, map(_known, row), strict=True)) for row in found]
+
+
+def _known(value: Any) -> Any:
+    """Not a number is no number: null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _check(con: duckdb.DuckDBPyConnection, published: Published, marts: Sequence[str] | Row) -> None:
+    there: dict[str, set[str]] = {}
+    for mart, column in con.execute("select table_name, column_name from duckdb_columns()").fetchall():
+        there.setdefault(mart, set()).add(column)
+    missing = [mart for mart in marts if mart not in there]
+    if missing:
+        raise NoAttribution(
+            f"the marts (version {published.version} of {published.made_at}) have no {', '.join(missing)}: "
+            "they were built by an older Earshot, or not yet whole. A whole build makes them "
+            f"({WHOLE_BUILD})"
+        )
+    for mart in marts:
+        if lacking := [name for name in MARTS[mart] if name not in there[mart]]:
+            raise NoAttribution(
+                f"{mart} in version {published.version} of the marts has no {', '.join(lacking)}: it was "
+                f"built by another version of Earshot. A whole build mends that ({WHOLE_BUILD})"
+            )

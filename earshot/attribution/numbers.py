@@ -1,0 +1,52 @@
+"""Numbers as people read them: a headline's whole ones, a calculation's to four digits."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+MINUS = "−"
+_DIGITS = 4  # of a calculation: who calculates again comes to the same whole number
+_MOST_DECIMALS = 6
+
+
+def count(value: int) -> str:
+    return f"{value:,}".replace("-", MINUS)
+
+
+def listeners(value: float) -> str:
+    """A number of listeners: whole, below ten to two digits."""
+    decimals = 0 if abs(value) >= 9.95 or not value else _decimals(value, 2)
+    return _signed(value, min(decimals, 2))
+
+
+def exact(value: float) -> str:
+    """A number to calculate with."""
+    return _signed(value, max(1, _decimals(value, _DIGITS)))
+
+
+def share(value: float) -> str:
+    return f"{_signed(value * 100, 1)} %".replace(".0 %", " %")
+
+
+def money(value: float, currency: str) -> str:
+    return f"{_signed(value, 2)} {currency}"
+
+
+def day(at: datetime) -> str:
+    return f"{at:%Y-%m-%d}"
+
+
+def minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _decimals(value: float, digits: int) -> int:
+    if not value:
+        return 1
+    return min(_MOST_DECIMALS, max(0, digits - 1 - math.floor(math.log10(abs(value)))))
+
+
+def _signed(value: float, decimals: int) -> str:
+    text = f"{abs(value):,.{decimals}f}"
+    return MINUS + text if value < 0 and text.strip("0.,") else text
