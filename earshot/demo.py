@@ -112,7 +112,7 @@ def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console
         screen.print(f"Who is told      earshot subscriptions; earshot deliveries  (subscribed {WHEN})")
         screen.print("Ctrl-C ends the demo; the data stays.")
         screen.print(
-            "What collaborations brought is told by the next whole build, in a quiet moment: minutes from now.",
+            "What collaborations brought is told by the next whole build, once nothing new came for minutes.",
             soft_wrap=True,
         )
         screen.print(f"\nChanges as they are found and told ({feeds.next_poll()}):")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 
-from attribution.parameters import DEFAULTS
+from earshot.attribution.answer import listing
+from earshot.attribution.headline import COVERAGE, in_short, interval
+from earshot.attribution.model import Listed, Verdict
+from earshot.attribution.numbers import listeners
 from earshot.made_up.collaborations import Collaboration
 from earshot.pipeline import reading
 from earshot.show import plain
@@ -17,8 +19,6 @@ from registry.aired import ground
 from registry.collaborating import Written, wish
 from registry.collaborations import add, export_collaborations
 from registry.database import connected
-
-_CURRENCY = "EUR"
 
 
 def record(settings: Settings, wanted: Sequence[Collaboration], feeds: Mapping[str, str]) -> None:
@@ -33,7 +33,7 @@ def record(settings: Settings, wanted: Sequence[Collaboration], feeds: Mapping[s
                 each.type,
                 each.partner_guid,
                 cost=each.cost,
-                currency=_CURRENCY,
+                currency="EUR",
             )
             for each in wanted
         ]
@@ -42,7 +42,7 @@ def record(settings: Settings, wanted: Sequence[Collaboration], feeds: Mapping[s
 
 
 def are_measured(settings: Settings, downloads: int) -> bool:
-    """Whether the published marts have measured them with all of that many downloads.
+    """Whether the published marts measured them when they had all of that many downloads.
 
     Only whole builds make attribution, as they do fct_show_dimensions, whose sum tells what they have seen.
     """
@@ -50,44 +50,24 @@ def are_measured(settings: Settings, downloads: int) -> bool:
         row = con.execute(
             "select sum(downloads) from fct_show_dimensions where period = 'month' and dimension = 'app'"
         ).fetchone()
-        return row is not None and row[0] == downloads and bool(_lifts(con))
+    return row is not None and (row[0] or 0) >= downloads
 
 
 def show(screen: Console, settings: Settings, truth: Sequence[Collaboration]) -> None:
     """What each brought by the published marts, its interval, and the truth."""
-    true = {(each.show_id, each.partner_show_id): each.caused for each in truth}
-    with reading(settings.published_dir / "current" / "marts.duckdb") as con:
-        lifts = _lifts(con)
-    screen.print("What collaborations brought, listeners who would have come anyway left out:")
-    for lift in lifts:
-        caused = true.get((lift["show_id"], lift["partner_show_id"]))
+    true = {(each.show, each.partner): each.caused for each in truth}
+    screen.print("New listeners by collaborations, without those who would have come anyway:", soft_wrap=True)
+    for each in sorted(listing(settings), key=lambda listed: listed.collaboration_id):
+        caused = true.get((each.show, each.partner))
         told = "" if caused is None else f"; truth {caused}"
-        screen.print(plain(f"  {_line(lift)}{told}"), soft_wrap=True)
-    screen.print("Ask why one: earshot attribution explain ID", soft_wrap=True)
+        screen.print(plain(f"{_line(each)}{told}"), soft_wrap=True)
 
 
-def _lifts(con: Any) -> list[dict[str, Any]]:
-    found = con.execute(
-        """
-        select
-            collaboration_id, show_id, show_title, partner_show_id, partner_show_title, type, state,
-            new_listeners, new_listeners_low, new_listeners_high, is_insufficient, at_most, gross_last_touch
-        from fct_collaboration_lift order by collaboration_id
-        """
-    )
-    names = [column[0] for column in found.description]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-
-def _line(lift: Mapping[str, Any]) -> str:
-    """`1  Show 3 in Show 7 (guest swap): about 61 new listeners (90 %: 41 to 80); by last touch 140`."""
-    kind = lift["type"].replace("_", " ")
-    what = f"{lift['collaboration_id']}  {lift['show_title']} in {lift['partner_show_title']} ({kind})"
-    if lift["is_insufficient"] and lift["at_most"] is not None:
-        return f"{what}: fewer than {lift['at_most']:.0f} new listeners, too few to say more"
-    if lift["new_listeners"] is None:
-        return f"{what}: {lift['state'].replace('_', ' ')}"
-    low, high = lift["new_listeners_low"], lift["new_listeners_high"]
-    interval = f"{DEFAULTS.coverage * 100:.0f} %: {low:.0f} to {high:.0f}"
-    doubt = ", which may be none" if low <= 0 <= high else ""
-    return f"{what}: about {lift['new_listeners']:.0f} new listeners ({interval}){doubt}"
+def _line(of: Listed) -> str:
+    """`Show 3 in Show 7 (guest swap): about 61 new listeners (90 %: 41 to 80)`."""
+    what = f"{of.show} in {of.partner} ({of.type.replace('_', ' ')})"
+    if of.estimate is None:
+        return f"{what}: {in_short(of.verdict, of.state, of.estimate, of.forecast, of.at_most)}"
+    number = f"about {listeners(of.estimate.value)} new listeners ({COVERAGE}: {interval(of.estimate)})"
+    doubt = ", perhaps none" if of.verdict is Verdict.CANNOT_TELL else ""
+    return f"{what}: {number}{doubt}"
