@@ -58,5 +58,5 @@ def _why(of: Explanation, one: Difference) -> Iterator[Block]:
     else:
         yield (
             f"The rule sees {exact(-one.rest)} fewer: it misses whoever took up the show under another "
-            "address or app version than that which heard the episode, and splits credit with other touches."
+            "address or app version than that which heard the episode, whom the answer makes up for by λ."
         )

@@ -78,6 +78,9 @@ def _number(state: State, verdict: Verdict, estimate: Estimate) -> str:
             f"{so_far} {fewer} {heads} fewer than without it "
             f"({listeners(estimate.value)}, {COVERAGE} interval {interval(estimate)})."
         )
+    if estimate.value <= 0:
+        seen = "So far no gain is seen" if state is State.PROVISIONAL else "No gain was seen"
+        return f"{seen} ({listeners(estimate.value)} {heads}, {COVERAGE} interval {interval(estimate)})."
     return f"{so_far} {listeners(estimate.value)} {heads} ({COVERAGE} interval {interval(estimate)})."
 
 

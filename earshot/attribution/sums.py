@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attribution.parameters import DEFAULTS, PriorOn
 from earshot.attribution.blocks import Block, Grid, Sum, Sums
-from earshot.attribution.flags import NO_HISTORY_SOURCE
+from earshot.attribution.flags import NO_HISTORY_SOURCE, NOT_CALIBRATED
 from earshot.attribution.headline import COVERAGE
 from earshot.attribution.model import Calculation, Estimate, Explanation, Placebo, Verdict
 from earshot.attribution.numbers import count, exact, percent
@@ -31,20 +31,22 @@ def calculation(of: Explanation, sums: Calculation) -> Iterator[Block]:
         yield f"Lift, E ÷ O: {exact(sums.lift)} (step {Step.ORGANIC})."
     yield _linkability(sums)
     if sums.k is not None and sums.k_triples is not None:
-        yield (
-            f"k = {exact(sums.k)}: in {count(sums.k_triples)} placebo triples, shows and episodes without a "
-            f"collaboration measured alike, so many standard errors hold {COVERAGE} (step {Step.INTERVAL})."
-        )
+        triples = f"{count(sums.k_triples)} placebo triples (show and episode, without a collaboration)"
+        if NOT_CALIBRATED in of.flags:
+            rests = f"that of a normal distribution; {triples} are too few to calibrate it"
+        else:
+            rests = f"at least so many standard errors hold {COVERAGE} of {triples}"
+        yield f"k = {exact(sums.k)}: {rests} (step {Step.INTERVAL})."
 
 
 def _excess(sums: Calculation) -> Iterator[Sum]:
     yield Sum("reached, N", count(sums.reach), Step.EXPOSED)
-    yield Sum("of those seen before, knew the show, q", exact(sums.known_share), Step.COHORT)
-    yield Sum("exposed: seen before, new to the show, n", count(sums.exposed), Step.EXPOSED)
+    yield Sum("share that knew the show, q", exact(sums.known_share), Step.COHORT)
+    yield Sum("exposed and new to the show, n", count(sums.exposed), Step.EXPOSED)
     yield Sum("of them took up the show, x", count(sums.converted), Step.EXPOSED)
-    yield Sum("expected (sum of the table below)", exact(sums.base), Step.POOL)
+    yield Sum("expected (table below)", exact(sums.base), Step.POOL)
     organic = f"{exact(sums.theta)} × {exact(sums.base)} = {exact(sums.organic)}"
-    yield Sum("would have come anyway, O = θ × expected", organic, Step.ORGANIC)
+    yield Sum("came anyway, O = θ × expected", organic, Step.ORGANIC)
     excess = f"{count(sums.converted)} − {exact(sums.organic)} = {exact(sums.excess)}"
     yield Sum("excess, E = x − O", excess, Step.ORGANIC)
 
@@ -54,13 +56,13 @@ def _scaled(of: Explanation, sums: Calculation, estimate: Estimate) -> Iterator[
     if of.siblings:
         less, sign = sums.of_siblings, "−" if sums.of_siblings >= 0 else "+"
         own = f"{exact(sums.excess)} {sign} {exact(abs(less))} = {exact(sums.own)}"
-        yield Sum("less what other collaborations brought", own, Step.OVERLAP)
+        yield Sum("less what siblings brought", own, Step.OVERLAP)
     not_known = f"{count(sums.reach)} × (1 − {exact(sums.known_share)}) = {exact(sums.not_known)}"
     yield Sum("reached and new to the show", not_known, Step.SCALE)
     scaled = f"{exact(sums.own)} × {exact(sums.not_known)} ÷ {count(sums.exposed)} = {exact(sums.scaled)}"
-    yield Sum("scaled from the exposed to them", scaled, Step.SCALE)
+    yield Sum("from the exposed to them", scaled, Step.SCALE)
     linked = f"{exact(sums.scaled)} ÷ {exact(sums.linkability)} = {exact(estimate.value)}"
-    yield Sum("÷ λ: some are seen under another key", linked, Step.SCALE)
+    yield Sum("÷ λ, for other keys of theirs", linked, Step.SCALE)
 
 
 def _error(sums: Calculation, estimate: Estimate) -> Iterator[Sum]:
@@ -69,7 +71,7 @@ def _error(sums: Calculation, estimate: Estimate) -> Iterator[Sum]:
     half = (estimate.high - estimate.low) / 2
     wider = f" × {sums.widening:g}" if sums.widening != 1 else ""
     yield Sum(
-        "k × standard error" + (", wider: λ is assumed" if wider else ""),
+        "k × standard error" + (", wider for λ" if wider else ""),
         f"{exact(sums.k)} × {exact(sums.se)}{wider} = {exact(half)}",
         Step.INTERVAL,
     )
@@ -84,7 +86,7 @@ def _forecast(estimate: Estimate, forecast: Estimate | None) -> Iterator[Sum]:
     if forecast is not None and forecast.value and estimate.value:
         come = exact(estimate.value / forecast.value)
         yield Sum(
-            "÷ share come by now: the forecast",
+            "÷ share come by now: forecast",
             f"{exact(estimate.value)} ÷ {come} = {exact(forecast.value)}",
             Step.SCALE,
         )

@@ -141,7 +141,7 @@ def test_who_calculates_again_comes_to_what_the_page_says(of: Explanation) -> No
 def test_the_headline_is_where_the_calculation_ends(of: Explanation) -> None:
     assert of.estimate is not None
     at = {line.what: line.sum.rpartition(" = ")[2] for line in sums_of(of)}
-    assert at["÷ λ: some are seen under another key"] == exact(of.estimate.value)
+    assert at["÷ λ, for other keys of theirs"] == exact(of.estimate.value)
     shown = [listeners(number) for number in (of.estimate.low, of.estimate.high)]
     assert f"{shown[0]} to {shown[1]}" in of.headline[0]
     assert listeners(of.estimate.value) in of.headline[0]
@@ -270,6 +270,14 @@ def test_the_documentation_names_each_parameter_with_its_default() -> None:
 
 def test_an_interval_that_ends_at_zero_is_no_effect_either() -> None:
     assert Estimate(5, 0, 10).contains_zero and not Estimate(5, 0.1, 9.9).contains_zero
+
+
+def test_no_gain_is_told_in_words_and_not_as_a_number_below_zero() -> None:
+    row = next(row for row in LIFTS if row["collaboration_id"] == 3) | number(-0.16, -8.4, 8.1)
+    whole = dict.fromkeys(MARTS["fct_collaboration_lift"]) | row
+    found = explanation_of(Rows(whole, [], [], []), PUBLISHED)
+    assert found.headline[0] == "No gain was seen (−0.16 new listeners, 90 % interval −8.4 to 8.1)."
+    assert "cannot tell" in found.headline[1]
 
 
 def test_before_its_end_the_data_cannot_tell_yet() -> None:
