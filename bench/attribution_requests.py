@@ -6,7 +6,7 @@ Each download is one whole file served. Keys follow the key epochs as in product
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
 
 import polars as pl
@@ -52,16 +52,24 @@ def catalog(world: World) -> pl.DataFrame:
     return conform(pl.DataFrame(rows).with_columns(enclosure_key=url), EPISODES).collect()
 
 
-def write(world: World, lake: Lake, rules: Rules) -> int:
-    """The world into an empty lake: all shows and collaborations, and a landing file a day.
+def write(
+    world: World,
+    lake: Lake,
+    rules: Rules,
+    days: Collection[date] | None = None,
+    do_keys_rotate: bool = True,
+) -> int:
+    """The world into a lake: all shows and collaborations, and a landing file a day.
 
-    Returns the number of requests.
+    days: only those of these event days. Returns the number of requests.
     """
     write_parquet(catalog(world), lake.episodes_path)
     attribution_registry.write(world, lake)
     lake.write_rules(rules.described())
     written = 0
-    for day, requests in requests_by_day(world, rules.agents, rules.version):
+    for day, requests in requests_by_day(world, rules.agents, rules.version, do_keys_rotate):
+        if days is not None and day not in days:
+            continue
         file_id = requests["file_id"][0]
         lake.write_requests(requests, SOURCE, file_id, 0)
         last_us = requests["started_us"].max()
@@ -87,9 +95,12 @@ def write(world: World, lake: Lake, rules: Rules) -> int:
 
 
 def requests_by_day(
-    world: World, rules: AgentRules, rules_version: str
+    world: World, rules: AgentRules, rules_version: str, do_keys_rotate: bool = True
 ) -> Iterator[tuple[date, pl.DataFrame]]:
-    """(event day, its REQUESTS) in order; `file_id` names the day, `agent` is judged by `rules`."""
+    """(event day, its REQUESTS) in order; `file_id` names the day, `agent` is judged by `rules`.
+
+    do_keys_rotate: false for one secret for ever, which no installation has.
+    """
     episodes = (
         catalog(world)
         .select("enclosure_url", "enclosure_key")
@@ -103,7 +114,8 @@ def requests_by_day(
     )
     for (day,), part in rows.group_by("day", maintain_order=True):
         assert isinstance(day, date)
-        yield day, _requests(part.join(agents, on="agent").join(episodes, on="episode"), day, rules_version)
+        rows_of_day = part.join(agents, on="agent").join(episodes, on="episode")
+        yield day, _requests(rows_of_day, day, rules_version, do_keys_rotate)
 
 
 def _judged_agents(world: World, rules: AgentRules) -> pl.DataFrame:
@@ -114,13 +126,15 @@ def _judged_agents(world: World, rules: AgentRules) -> pl.DataFrame:
     return pl.concat([seen.select("agent"), judged], how="horizontal").with_columns(agent_key=key)
 
 
-def _requests(rows: pl.DataFrame, day: date, rules_version: str) -> pl.DataFrame:
+def _requests(rows: pl.DataFrame, day: date, rules_version: str, do_keys_rotate: bool) -> pl.DataFrame:
     epoch = epoch_of(pl.col("started_us"))
+    secret = epoch.cast(pl.Int64) if do_keys_rotate else pl.lit(0, pl.Int64)
+    former = secret - 1 if do_keys_rotate else secret
     address = pl.col("address_key")
     made = rows.with_columns(
         key_epoch=epoch,
-        address_key=mixed(address, epoch.cast(pl.Int64)),
-        address_key_prev=mixed(address, epoch.cast(pl.Int64) - 1),
+        address_key=mixed(address, secret),
+        address_key_prev=mixed(address, former),
     ).select(
         pl.lit(f"{day:%Y%m%d}".zfill(32)).alias("file_id"),
         pl.int_range(1, pl.len() + 1).alias("line_number"),
