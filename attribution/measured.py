@@ -62,12 +62,14 @@ class Measured:
 def measured(rates: pl.DataFrame, totals: pl.DataFrame, targets: pl.DataFrame) -> Measured:
     """Line up int_cohort_rates, int_cohort_totals and int_collaborations.
 
-    A target without totals was not measured: all its counts are 0. Rates of no target are left out. Raises
+    Final is what was measured after its end: the totals tell when, which may be before the newest data. A
+    target without totals was not measured: all its counts are 0. Rates of no target are left out. Raises
     ValueError for a stratum or a cohort that there is not.
     """
-    rows = targets.select("target_id", "is_placebo", "as_of_us", "final_us").join(
+    rows = targets.select("target_id", "is_placebo", "final_us").join(
         totals.select(
             "target_id",
+            "as_of_us",
             "reached",
             "known",
             "exposed",

@@ -27,8 +27,8 @@ WORLDS = 8
 FIRST_SEED = 9_000  # no form or parameter of the estimator was chosen by worlds from here on
 LARGE = WorldSpec()
 DAYS_A_STEP = 30  # counted at once
-BELOW = ["--exclude", f"tag:{WHOLE_TAG},path:models/marts"]
 ATTRIBUTION = ["path:models/intermediate/attribution", "path:models/marts/attribution"]
+BELOW = ["--exclude", f"tag:{WHOLE_TAG},path:models/marts", *ATTRIBUTION]
 RULES = ("last_touch", "first_touch", "linear", "time_decay")
 GATES = {
     "bias": "±0.05 (±0.08 with permuted genres)",

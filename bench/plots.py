@@ -33,7 +33,7 @@ def run(rows: int | None, repeats: int) -> Figures:
         _draw_volume(volume)
         drawn += 1
     if estimates.exists():
-        _draw_estimates(pl.read_parquet(estimates))
+        draw_estimates(pl.read_parquet(estimates))
         drawn += 1
     if not drawn:
         raise CommandFailed(
@@ -70,7 +70,7 @@ def _draw_volume(volume: list[dict[str, Any]]) -> None:
     )
 
 
-def _draw_estimates(table: pl.DataFrame) -> None:
+def draw_estimates(table: pl.DataFrame) -> None:
     """PACE with its intervals on the left, the gross rules on the right; one point a collaboration."""
     pyplot = _pyplot()
     figure, (pace, gross) = pyplot.subplots(1, 2, figsize=(9.6, 4.8), sharex=True, sharey=True)

@@ -11,15 +11,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from earshot import demo_collaborations
 from earshot.demo_feeds import DemoFeeds, feeds_of
 from earshot.demo_webhooks import WHEN
+from earshot.made_up import collaborations as histories
 from earshot.made_up import world as worlds
 from earshot.pipeline import build_marts, reading, totals
 from earshot.show import bars, plain
@@ -46,7 +49,7 @@ def once(settings: Settings, spec: worlds.WorldSpec, screen: Console) -> None:
     with bars(screen) as progress:
         truth = _make_world(settings, spec, progress)
     with feeds_of(settings, spec) as feeds:
-        _fill(feeds, screen)
+        _fill(feeds, truth, screen)
         feeds.sweep_now()
         feeds.show(screen, is_over=True)
     with bars(screen) as progress:
@@ -68,6 +71,7 @@ def once(settings: Settings, spec: worlds.WorldSpec, screen: Console) -> None:
         )
         progress.update(building, completed=1)
     _show(screen, settings, truth)
+    demo_collaborations.show(screen, settings, truth.collaborations)
     total = totals(settings, publication.database)
     print(
         f"requests={total.requests} downloads={total.downloads} listeners={total.listeners}"
@@ -83,14 +87,14 @@ def serve(settings: Settings, spec: worlds.WorldSpec, port: int, screen: Console
         truth = _make_world(settings, spec, progress)
     log = settings.data.resolve() / "dagster" / "dev.log"
     with feeds_of(settings, spec) as feeds:
-        _fill(feeds, screen)
+        _fill(feeds, truth, screen)
         _serve(feeds, truth, port, log, screen)
 
 
-def _fill(feeds: DemoFeeds, screen: Console) -> None:
+def _fill(feeds: DemoFeeds, truth: Truth, screen: Console) -> None:
     with bars(screen) as progress:
         playing = progress.add_task("polling the podcasts of nine days", total=None)
-        feeds.play(lambda done, of: progress.update(playing, completed=done, total=of))
+        feeds.play(truth.collaborations, lambda done, of: progress.update(playing, completed=done, total=of))
 
 
 def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console) -> None:
@@ -107,10 +111,18 @@ def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console
         screen.print("Ask about one    earshot status URL   (earshot list has their URLs)")
         screen.print(f"Who is told      earshot subscriptions; earshot deliveries  (subscribed {WHEN})")
         screen.print("Ctrl-C ends the demo; the data stays.")
+        screen.print(
+            "What collaborations brought is told by the next whole build, once nothing new came for minutes.",
+            soft_wrap=True,
+        )
         screen.print(f"\nChanges as they are found and told ({feeds.next_poll()}):")
+        is_told = False
         with contextlib.suppress(KeyboardInterrupt):
             # In short waits: Polars' signal handler makes one long wait deaf to Ctrl-C.
             while server.poll() is None:
+                if not is_told and demo_collaborations.are_measured(settings, sum(truth.downloads.values())):
+                    demo_collaborations.show(screen, settings, truth.collaborations)
+                    is_told = True
                 for line in feeds.follow():
                     screen.print(plain(line), soft_wrap=True)
                 time.sleep(1)
@@ -120,13 +132,18 @@ def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console
 # --- the world
 
 
-Truth = dict[str, int]  # downloads by source class under the published window
+@dataclass(frozen=True)
+class Truth:
+    """What the marts are held against."""
+
+    downloads: dict[str, int]  # by source class, under the published window
+    collaborations: list[histories.Collaboration]
 
 
 def _make_world(settings: Settings, spec: worlds.WorldSpec, progress: Progress) -> Truth:
-    """Write the world's files into landing, once for a data folder; returns its true downloads."""
+    """Write the world's files into landing, once for a data folder; returns its truth."""
     folder = settings.data / "world"
-    wanted = json.loads(json.dumps(asdict(spec), default=str))
+    wanted = json.loads(json.dumps(asdict(spec) | {"history": histories.PLANNED}, default=str))
     made = folder / "made.json"
     if made.exists():
         known = json.loads(made.read_text())
@@ -135,8 +152,7 @@ def _make_world(settings: Settings, spec: worlds.WorldSpec, progress: Progress) 
                 f"{settings.data} holds another demo world ({known['spec']['lines']:,} lines);"
                 f" give --data-dir another folder, or remove this one"
             )
-        truth: dict[str, Truth] = known["downloads"]
-        return truth[settings.window.value]
+        return _truth(known, settings)
     building = progress.add_task("making a world of podcasts", total=None)
     world = worlds.build(spec, lambda done, of: progress.update(building, completed=done, total=of))
     writing = progress.add_task("writing its log files", total=None)
@@ -148,15 +164,33 @@ def _make_world(settings: Settings, spec: worlds.WorldSpec, progress: Progress) 
         lambda done, of: progress.update(writing, completed=done, total=of),
     )
     worlds.write_truth(world, folder)
+    remembering = progress.add_task("writing half a year before it", total=None)
+    history = histories.build(spec.start, spec.days)
+    histories.write(
+        history,
+        settings.landing_dir,
+        lambda done, of: progress.update(remembering, completed=done, total=of),
+    )
     downloads = {
         window: {
-            source_class: world.truth.total(source_class, window) for source_class in ("server_log", "prefix")
+            worlds.SERVER_LOG: world.truth.total(worlds.SERVER_LOG, window) + len(history.requests),
+            worlds.PREFIX: world.truth.total(worlds.PREFIX, window),
         }
-        for window in ("calendar", "first_touch", "last_touch")
+        for window in worlds.WINDOWS
+    }
+    told = {
+        "spec": wanted,
+        "downloads": downloads,
+        "collaborations": [asdict(each) for each in history.collaborations],
     }
     # Last: a demo that was interrupted before this writes the same files again.
-    write_atomically(made, json.dumps({"spec": wanted, "downloads": downloads}).encode())
-    return downloads[settings.window.value]
+    write_atomically(made, json.dumps(told).encode())
+    return _truth(told, settings)
+
+
+def _truth(told: dict[str, Any], settings: Settings) -> Truth:
+    collaborations = [histories.Collaboration(**each) for each in told["collaborations"]]
+    return Truth(told["downloads"][settings.window.value], collaborations)
 
 
 # --- Dagster
@@ -226,7 +260,7 @@ def _wait_for_marts(
     """
     settings = feeds.settings
     files = len(find_landing_files(settings.model_copy(update={"settle_s": 0})))
-    wanted = sum(truth.values())
+    wanted = sum(truth.downloads.values())
     intake = progress.add_task("log files taken in", total=files)
     marts = progress.add_task("downloads in the marts", total=wanted)
     due = feeds.due()
@@ -255,7 +289,7 @@ def _wait_for_marts(
 # --- what there is to see
 
 
-def _downloads(settings: Settings) -> Truth:
+def _downloads(settings: Settings) -> dict[str, int]:
     published = settings.published_dir / "current" / "marts.duckdb"
     if not published.exists():
         return {}
@@ -288,7 +322,7 @@ def _show(screen: Console, settings: Settings, truth: Truth) -> None:
             )
     screen.print(table)
     counted = _downloads(settings)
-    for source_class, wanted in sorted(truth.items()):
+    for source_class, wanted in sorted(truth.downloads.items()):
         got = counted.get(source_class, 0)
         verdict = (
             "equal to the world's own truth"

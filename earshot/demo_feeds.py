@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,9 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from earshot import demo_collaborations
 from earshot.demo_webhooks import Change, DemoSubscriber, deliver_now
+from earshot.made_up.collaborations import Collaboration
 from earshot.made_up.feeds.content import DAY
 from earshot.made_up.feeds.demo import announces
 from earshot.made_up.feeds.record import Polls, change_files, changes_of, compared, keys_of
@@ -75,10 +77,10 @@ class DemoFeeds:
         self._found_us: dict[Change, int] = {}
         self._looked = time.monotonic()
 
-    def play(self, progress: Callable[[int, int], None]) -> None:
+    def play(self, collaborations: Sequence[Collaboration], progress: Callable[[int, int], None]) -> None:
         """Register, poll as every three days, then let the world's time be ours. Once for a data folder.
 
-        At the end somebody subscribes to what changes from then on.
+        At the end the collaborations are recorded, and somebody subscribes to what changes from then on.
         """
         if self._polls is None:
             self._subscriber.subscribe(self.settings)
@@ -93,9 +95,13 @@ class DemoFeeds:
             progress(done, len(instants))
         self._server.set_clock(utc_now_us(), speed=1)
         export_registry(self.settings)
-        export_collaborations(self.settings)
+        demo_collaborations.record(self.settings, collaborations, self.urls())
         self._subscriber.subscribe(self.settings)
         write_atomically(self._played, b"")
+
+    def urls(self) -> dict[str, str]:
+        """show_id → the address it was registered with."""
+        return {podcast.show_id: podcast.urls[0] for podcast in self.world.podcasts}
 
     def sweep_now(self) -> None:
         """One sweep of everything, at the present time, and its webhooks."""

@@ -212,8 +212,8 @@ ADDRESS_LISTS: Schema = {
     "reason": pl.String,  # as its author wrote it
 }
 
-# lake/app_devices/day=YYYY-MM-DD/*.parquet: one row a play that an app told of, by event day. It tells what no log
-# can: that two keys are one device. Keys are made as those of requests, of the address the play came from.
+# lake/app_devices/day=YYYY-MM-DD/*.parquet: one row a play that an app told of, by event day. It tells what
+# no log can: that two keys are one device. Keys are made as those of requests, of the address of the play.
 APP_DEVICES: Schema = {
     "install_key": pl.Int64,  # xxh3 of the installation's own id
     "key_epoch": pl.Int32,

@@ -29,8 +29,8 @@
 {% macro placebos_until_us() %}{{ days_us(44) }}{% endmacro %}
 
 {# At most so many keys make a pool, those of the lowest device_key; they come from a panel of about so many. #}
-{% macro pool_keys() %}60000{% endmacro %}
-{% macro panel_keys() %}240000{% endmacro %}
+{% macro pool_keys() %}{{ var('pool_keys', 60000) }}{% endmacro %}
+{% macro panel_keys() %}{{ var('panel_keys', 240000) }}{% endmacro %}
 
 {# Placebo triples that calibrate the interval: more than 100, since some are too small to tell. #}
 {% macro placebo_triples() %}160{% endmacro %}
@@ -124,7 +124,7 @@
   that were seen over at least the tenure.
 #}
 {% macro in_panel(device_key) -%}
-    {%- set bits = panel_bits() -%}
+    {%- set bits = panel_bits() | int -%}
     {%- if bits == 0 -%}
         true
     {%- else -%}
@@ -134,11 +134,11 @@
 
 {% macro panel_bits() %}
     {% if execute %}
-        {% set rows = run_query(
+        {% set counted = values_of(
             'select count(*) from ' ~ ref('int_device_keys') ~ ' where last_us - first_us >= ' ~ tenure_us()
-        ).rows %}
+        ) %}
         {% set bits = namespace(found=0) %}
-        {% for candidate in range(1, 40) if rows[0][0] >= panel_keys() | int * 2 ** candidate %}
+        {% for candidate in range(1, 40) if counted[0] >= panel_keys() | int * 2 ** candidate %}
             {% set bits.found = candidate %}
         {% endfor %}
         {{ return(bits.found) }}

@@ -11,11 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attribution.parameters import ASSUMED, DEFAULTS
+import numpy as np
+
+from attribution.measured import STRATA, Cohort, Counts
+from attribution.organic import rates_of
+from attribution.parameters import DEFAULTS
 from earshot.attribution.flags import flags_of
 from earshot.attribution.headline import headline, verdict_of
-from earshot.attribution.marts import WHOLE_BUILD, NoAttribution, Rows, lifts, rows_of
+from earshot.attribution.marts import NoAttribution, Rows, lifts, rows_of
+from earshot.attribution.missing import why_not_there
 from earshot.attribution.model import (
+    GROSS_WINDOW_DAYS,
     Calculation,
     Collaboration,
     Cost,
@@ -23,6 +29,7 @@ from earshot.attribution.model import (
     Estimate,
     Explanation,
     Gross,
+    GrossRule,
     Listed,
     Overlap,
     Placebo,
@@ -32,13 +39,9 @@ from earshot.attribution.model import (
     Verdict,
 )
 from earshot.published import Published, current
-from ingest.settings import SettingError, Settings
+from ingest.settings import Settings
 
 Row = dict[str, Any]
-
-STRATA = 9
-GROSS_WINDOW_DAYS = 30  # of fct_collaboration_lift's gross figures
-_SHOWN_IDS = 10
 
 
 def explain(collaboration_id: int, settings: Settings) -> Explanation:
@@ -46,8 +49,8 @@ def explain(collaboration_id: int, settings: Settings) -> Explanation:
     published = current(settings)
     rows = rows_of(published, collaboration_id)
     if rows is None:
-        raise NoAttribution(_why_not_there(collaboration_id, published, settings))
-    return _explanation(rows, published)
+        raise NoAttribution(why_not_there(collaboration_id, published, settings))
+    return explanation_of(rows, published)
 
 
 def listing(settings: Settings, show: str | None = None) -> list[Listed]:
@@ -92,13 +95,15 @@ def _estimate(lift: Row, value: str, low: str, high: str) -> Estimate | None:
     return None if None in numbers else Estimate(*map(float, numbers))
 
 
-def _explanation(rows: Rows, published: Published) -> Explanation:
+def explanation_of(rows: Rows, published: Published) -> Explanation:
+    """The rows of one collaboration, as an answer."""
     lift = rows.lift
     collaboration = _collaboration(lift)
     found = _Numbers.of(lift)
     is_measured = found.state in (State.PROVISIONAL, State.FINAL)
     strata = _strata(rows.cohorts) if is_measured else ()
-    calculation = _calculation(lift, strata, found.estimate) if is_measured else None
+    has_counts = is_measured and lift["theta"] is not None and lift["linkability"] is not None
+    calculation = _calculation(lift, strata, found.estimate) if has_counts else None
     told = found.state, found.verdict, found.estimate, found.forecast, lift["at_most"]
     return Explanation(
         collaboration=collaboration,
@@ -108,28 +113,21 @@ def _explanation(rows: Rows, published: Published) -> Explanation:
         as_of=lift["as_of"],
         version=published.version,
         made_at=published.made_at,
+        genre=lift["genre"],
         model_version=None if lift["model_version"] is None else str(lift["model_version"]),
         estimate=found.estimate,
         forecast=found.forecast,
         at_most=lift["at_most"] if found.verdict is Verdict.INSUFFICIENT else None,
         calculation=calculation,
         strata=strata,
-        placebo=_placebo(lift, rows.cohorts) if is_measured else None,
+        placebo=_placebo(lift) if has_counts else None,
         siblings=lift["siblings"] or 0,
         overlap_share=lift["overlap_share"],
-        overlaps=tuple(
-            Overlap(
-                row["other_collaboration_id"],
-                row["other_partner_show_title"] or "the partner",
-                row["other_starts_at"],
-                row["converted_by_other"] or 0.0,
-            )
-            for row in rows.overlaps
-        ),
+        overlaps=tuple(_overlap(row) for row in rows.overlaps),
         flags=flags_of(lift),
         cost=_cost(lift) if is_measured else None,
         retained=_retained(lift, calculation) if calculation else (),
-        gross=tuple(Gross(**{name: row[name] for name in Gross.__annotations__}) for row in rows.gross),
+        gross=_gross(rows) if is_measured else (),
         difference=_difference(lift, calculation),
     )
 
@@ -138,18 +136,31 @@ def _collaboration(lift: Row) -> Collaboration:
     return Collaboration(**{name: lift[name] for name in Collaboration.__annotations__})
 
 
+def _overlap(row: Row) -> Overlap:
+    weight, rate = row["converted_by_other"] or 0.0, row["other_rate"]
+    return Overlap(
+        row["other_collaboration_id"],
+        row["other_partner_show_title"] or "the partner",
+        row["other_starts_at"],
+        row["common_keys"] or 0,
+        weight,
+        rate,
+        None if rate is None else weight * rate,
+    )
+
+
 def _strata(cohorts: Sequence[Row]) -> tuple[Stratum, ...]:
-    """The cohort table, always of nine rows."""
+    """The cohort table: a row for each stratum that anyone is in. Rates are those of the solve."""
     by = {(row["cohort"], row["stratum"]): row for row in cohorts}
+    pool, history = _counts(cohorts, Cohort.CONTEMPORANEOUS), _counts(cohorts, Cohort.HISTORY)
+    now, then = (rates_of(one, DEFAULTS.pool_prior)[0] for one in (pool, history))
     found = []
     for stratum in range(STRATA):
-        exposed, pool, history = (
-            by.get((cohort, stratum), {}) for cohort in ("exposed", "contemporaneous", "history")
-        )
-        named = exposed or pool or history
-        if not named:
+        named = next((by[cohort, stratum] for cohort in Cohort if (cohort, stratum) in by), None)
+        if named is None:
             continue
-        followed, rate = exposed.get("followed") or 0.0, pool.get("rate")
+        exposed = by.get((Cohort.EXPOSED, stratum), {})
+        followed, rate = exposed.get("followed") or 0.0, float(now[stratum])
         found.append(
             Stratum(
                 named["genre_downloads"],
@@ -158,23 +169,31 @@ def _strata(cohorts: Sequence[Row]) -> tuple[Stratum, ...]:
                 followed,
                 exposed.get("converts") or 0,
                 rate,
-                history.get("rate"),
-                followed * (rate or 0.0),
+                float(then[stratum]) if history.followed.any() else None,
+                followed * rate,
             )
         )
     return tuple(found)
 
 
-def _placebo(lift: Row, cohorts: Sequence[Row]) -> Placebo:
-    history = {row["stratum"]: row["rate"] or 0.0 for row in cohorts if row["cohort"] == "history"}
-    placebos = [row for row in cohorts if row["cohort"] == "placebo"]
+def _counts(cohorts: Sequence[Row], cohort: Cohort) -> Counts:
+    """One cohort as the solve has it: one target × strata."""
+    counts = {name: np.zeros((1, STRATA)) for name in ("keys", "followed", "converts")}
+    for row in cohorts:
+        if row["cohort"] == cohort:
+            for name, of in counts.items():
+                of[0, row["stratum"]] = row[name] or 0
+    return Counts(**counts, converting_keys=counts["converts"])
+
+
+def _placebo(lift: Row) -> Placebo:
     return Placebo(
         lift["theta"],
         lift["theta_se"],
         lift["theta_source"],
         lift["placebo_episodes"] or 0,
-        sum(row["converts"] or 0 for row in placebos),
-        sum((row["followed"] or 0.0) * history.get(row["stratum"], 0.0) for row in placebos),
+        lift["placebo_converts"] or 0,
+        lift["placebo_expected"] or 0.0,
         lift["history_keys"],
     )
 
@@ -183,13 +202,11 @@ def _calculation(lift: Row, strata: Sequence[Stratum], estimate: Estimate | None
     reach, exposed, q = lift["reach"] or 0, lift["exposed"] or 0, lift["known_share"] or 0.0
     converted, organic, link = lift["converted"] or 0, lift["organic"] or 0.0, lift["linkability"]
     not_known, excess = reach * (1 - q), converted - organic
-    widening = DEFAULTS.assumed_widening if lift["linkability_source"] == ASSUMED else 1.0
-    own = scaled = se = None
+    own = scaled = None
     if estimate is not None and exposed and not_known:
         scaled = estimate.value * link
         # No near sibling, nothing to share: the excess is its own.
         own = scaled * exposed / not_known if lift["siblings"] else excess
-        se = (estimate.high - estimate.low) / 2 / (lift["k"] * widening)
     return Calculation(
         reach=reach,
         exposed=exposed,
@@ -208,9 +225,9 @@ def _calculation(lift: Row, strata: Sequence[Stratum], estimate: Estimate | None
         linkability_source=lift["linkability_source"],
         new_listeners=None if estimate is None else estimate.value,
         k=lift["k"],
-        widening=widening,
+        widening=lift["widening"] or 1.0,
         k_triples=lift["k_triples"],
-        se=se,
+        se=None if estimate is None else lift["se"],
         conversion_rate=None if estimate is None else lift["conversion_rate"],
         lift=None if estimate is None else lift["lift"],
         pool_keys=lift["pool_keys"],
@@ -238,6 +255,15 @@ def _retained(lift: Row, calculation: Calculation) -> tuple[Retained, ...]:
     )
 
 
+def _gross(rows: Rows) -> tuple[Gross, ...]:
+    """By window and rule; where fct_attribution_gross has none, those beside the lift."""
+    if rows.gross:
+        names = ("rule", "window_days", "new_listeners", "touches")
+        return tuple(Gross(*(row[name] for name in names)) for row in rows.gross)
+    beside = {rule: rows.lift[f"gross_{rule}"] for rule in GrossRule}
+    return tuple(Gross(rule, GROSS_WINDOW_DAYS, of, None) for rule, of in beside.items() if of is not None)
+
+
 def _difference(lift: Row, calculation: Calculation | None) -> Difference | None:
     """The gross figure as a sum. None: there is none, or no number to set it against."""
     gross = lift["gross_last_touch"]
@@ -253,7 +279,7 @@ def _difference(lift: Row, calculation: Calculation | None) -> Difference | None
         organic=organic,
         of_siblings=siblings,
         rest=gross - incremental - organic - siblings,
-        organic_share=min(1.0, of.organic / of.converted) if of.converted else None,
+        organic_share=of.organic / of.converted if of.converted else None,
     )
 
 
@@ -272,34 +298,3 @@ def _listed(lift: Row) -> Listed:
         lift["at_most"] if found.verdict is Verdict.INSUFFICIENT else None,
         tuple(flag.name for flag in flags_of(lift)),
     )
-
-
-def _why_not_there(collaboration_id: int, published: Published, settings: Settings) -> str:
-    """Recorded after the marts were built, void, or never recorded."""
-    from earshot.registry_at_hand import RegistryFailed, registry_at_hand
-    from registry.collaborations import UnknownCollaboration, get
-    from registry.tables import CollaborationState
-
-    marts = f"the marts (version {published.version} of {published.made_at})"
-    try:
-        with registry_at_hand(settings, must_be=True) as engine:
-            recorded = get(engine, collaboration_id)
-    except (RegistryFailed, SettingError, UnknownCollaboration):  # all there is are the marts
-        return f"{marts} have no collaboration {collaboration_id}{_those_there(published)}"
-    if recorded.state is CollaborationState.VOID:
-        return (
-            f"collaboration {collaboration_id} was declared void: it never took place, so it brought nobody"
-        )
-    return (
-        f"collaboration {collaboration_id} is recorded, but {marts} were built before they could know it. "
-        f"It comes with the next whole build ({WHOLE_BUILD})"
-    )
-
-
-def _those_there(published: Published) -> str:
-    ids = sorted(row["collaboration_id"] for row in lifts(published))
-    if not ids:
-        return ", nor any other: record them with `earshot collaboration add`"
-    if len(ids) <= _SHOWN_IDS:
-        return f"; there are {', '.join(map(str, ids))}"
-    return f"; there are {len(ids):,}, from {ids[0]} to {ids[-1]}: `earshot attribution list`"

@@ -6,9 +6,9 @@ import math
 
 from attribution.parameters import DEFAULTS
 from earshot.attribution.model import Collaboration, Estimate, State, Verdict
-from earshot.attribution.numbers import day, listeners, share
+from earshot.attribution.numbers import day, listeners, percent
 
-COVERAGE = share(DEFAULTS.coverage)  # of the intervals
+COVERAGE = percent(DEFAULTS.coverage)  # of the intervals
 
 
 def verdict_of(state: State, is_insufficient: bool, estimate: Estimate | None) -> Verdict:
@@ -93,7 +93,7 @@ def _meaning(verdict: Verdict, state: State) -> tuple[str, ...]:
             "The whole interval lies below 0: fewer of those who heard it took up the show than of like "
             "listeners who did not.",
         )
-    return ("Like listeners who did not hear it are taken off: these came because of it.",)
+    return ("Those who would have come anyway are taken off already.",)
 
 
 def _too_little(state: State, at_most: float | None) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from earshot.attribution.page import Block, Grid, Items, Page, Picture, Sums
+from earshot.attribution.blocks import Block, Grid, Items, Page, Picture, Sums
 from earshot.attribution.steps import Step
 from earshot.show import plain
 
@@ -25,7 +25,7 @@ def _lines(page: Page) -> Iterator[str]:
     yield ""
     yield f"**{escaped(page.headline[0])}** {escaped(' '.join(page.headline[1:]))}".rstrip()
     for section in page.sections:
-        yield from ("", f"## {escaped(section.title)}")
+        yield from ("", f"## {escaped(section.title)} ({escaped(section.where)})")
         for block in section.blocks:
             yield ""
             yield from _block(block)
@@ -66,4 +66,4 @@ def _step(step: Step) -> str:
 
 def escaped(text: str) -> str:
     """`text` as Markdown that shows just it, in one line."""
-    return _SIGNS.sub(r"\\\1", " ".join(plain(text).plain.split()))
+    return _SIGNS.sub(r"\\\1", plain(" ".join(text.split())).plain)

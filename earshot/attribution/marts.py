@@ -16,8 +16,8 @@ from orchestration.constants import QUIET_S, WHOLE_INTERVAL_S
 Row = dict[str, Any]
 
 WHOLE_BUILD = (  # when there is one
-    f"every {WHOLE_INTERVAL_S // 60} minutes, or when nothing new has come for {QUIET_S // 60}; by hand the "
-    "job `marts` in Dagster"
+    f"every {WHOLE_INTERVAL_S // 60} minutes, or after {QUIET_S // 60} minutes without news; by hand the job "
+    "`marts` in Dagster"
 )
 
 _COLUMNS = {
@@ -29,13 +29,14 @@ _COLUMNS = {
         cost, currency, cost_per_new_listener, cost_per_new_listener_low, cost_per_new_listener_high, theta,
         theta_se, theta_source, placebo_episodes, pool_keys, history_keys, linkability, linkability_se,
         linkability_source, k, k_triples, is_calibrated, has_pre_trend, has_concurrent_spike, siblings,
-        overlap_share, gross_last_touch, gross_first_touch, gross_linear, gross_time_decay, model_version
+        overlap_share, gross_last_touch, gross_first_touch, gross_linear, gross_time_decay, model_version,
+        genre, placebo_converts, placebo_expected, rate, se, widening, is_split
     """,
     "fct_collaboration_cohorts": """
-        collaboration_id, cohort, stratum, genre_downloads, all_downloads, keys, followed, converts, rate
+        collaboration_id, cohort, stratum, genre_downloads, all_downloads, keys, followed, converts
     """,
     "fct_collaboration_overlaps": """
-        collaboration_id, other_collaboration_id, converted_by_other, other_partner_show_title,
+        collaboration_id, other_collaboration_id, common_keys, converted_by_other, other_partner_show_title,
         other_starts_at
     """,
     "fct_attribution_gross": "collaboration_id, rule, window_days, new_listeners, touches",
@@ -52,8 +53,8 @@ class Rows:
     """All rows of one collaboration."""
 
     lift: Row
-    cohorts: list[Row]
-    overlaps: list[Row]
+    cohorts: list[Row]  # by stratum
+    overlaps: list[Row]  # each with the other's rate δ
     gross: list[Row]
 
 
@@ -75,10 +76,12 @@ def rows_of(published: Published, collaboration_id: int) -> Rows | None:
         found = of("fct_collaboration_lift", "collaboration_id")
         if not found:
             return None
+        overlaps = of("fct_collaboration_overlaps", "other_starts_at, other_collaboration_id")
+        rates = dict(con.execute("select collaboration_id, rate from fct_collaboration_lift").fetchall())
         return Rows(
             found[0],
             of("fct_collaboration_cohorts", "cohort, stratum"),
-            of("fct_collaboration_overlaps", "other_starts_at, other_collaboration_id"),
+            [row | {"other_rate": _known(rates.get(row["other_collaboration_id"]))} for row in overlaps],
             of("fct_attribution_gross", "window_days, rule"),
         )
 

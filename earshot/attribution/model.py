@@ -27,6 +27,18 @@ class Verdict(StrEnum):
     LOSS = "loss"  # below
 
 
+class GrossRule(StrEnum):
+    """Who is credited with a new listener; the column `rule` of fct_attribution_gross."""
+
+    LAST_TOUCH = "last_touch"
+    FIRST_TOUCH = "first_touch"
+    LINEAR = "linear"
+    TIME_DECAY = "time_decay"
+
+
+GROSS_WINDOW_DAYS = 30  # of fct_collaboration_lift's gross figures
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number of new listeners and its 90 % interval."""
@@ -78,8 +90,8 @@ class Stratum:
     exposed: int
     followed: float  # of them, in keys followed for the whole time
     converts: int
-    pool_rate: float | None  # r1: of others, at the same time
-    history_rate: float | None  # r0: of others, before
+    pool_rate: float  # r1: of others, at the same time
+    history_rate: float | None  # r0: of others, before; None: there were none
     expected: float  # followed × pool_rate
 
 
@@ -119,7 +131,7 @@ class Calculation:
     k: float | None
     k_triples: int | None
     widening: float  # of the interval, where λ is assumed
-    se: float | None  # half of the interval ÷ (k × widening)
+    se: float | None
     conversion_rate: float | None
     lift: float | None  # excess ÷ organic
     pool_keys: int | None
@@ -132,7 +144,10 @@ class Overlap:
     collaboration_id: int
     partner: str
     starts_at: datetime | None
-    converted_by_other: float  # M_ji: of this cohort, in whole listeners, whom it had the time to convert
+    common_keys: int  # exposed of this one who heard the other, too
+    converted_by_other: float  # M_ji: the same, each for the part of its effect that falls into their 30 days
+    rate: float | None  # δ of the other: how many of a listener it brings
+    brought: float | None  # converted_by_other × rate: what of the excess is its
 
 
 @dataclass(frozen=True)
@@ -198,6 +213,7 @@ class Explanation:
     version: int  # of the marts
     made_at: str
     model_version: str | None
+    genre: str | None  # of show A; None: listeners were matched by activity alone
     estimate: Estimate | None  # so far; final once final
     forecast: Estimate | None  # of the final number; None once final
     at_most: float | None  # where insufficient

@@ -16,17 +16,17 @@ def count(value: int) -> str:
 
 def listeners(value: float) -> str:
     """A number of listeners: whole, below ten to two digits."""
-    decimals = 0 if abs(value) >= 9.95 or not value else _decimals(value, 2)
-    return _signed(value, min(decimals, 2))
+    decimals = 0 if abs(value) >= 9.95 else min(2, _decimals(value, 2))
+    return _shortest(_signed(value, decimals))
 
 
 def exact(value: float) -> str:
     """A number to calculate with."""
-    return _signed(value, max(1, _decimals(value, _DIGITS)))
+    return _shortest(_signed(value, max(2, _decimals(value, _DIGITS))))
 
 
-def share(value: float) -> str:
-    return f"{_signed(value * 100, 1)} %".replace(".0 %", " %")
+def percent(share: float) -> str:
+    return f"{exact(share * 100)} %"
 
 
 def money(value: float, currency: str) -> str:
@@ -41,9 +41,14 @@ def minute(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
+def _shortest(text: str) -> str:
+    """Without zeros at the end of its decimals."""
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def _decimals(value: float, digits: int) -> int:
     if not value:
-        return 1
+        return 0
     return min(_MOST_DECIMALS, max(0, digits - 1 - math.floor(math.log10(abs(value)))))
 
 

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from earshot.attribution.blocks import Block, Grid, Items, Page, Picture, Sums
 from earshot.attribution.headline import in_short
 from earshot.attribution.model import Listed
 from earshot.attribution.numbers import day
-from earshot.attribution.page import Block, Grid, Items, Page, Picture, Sums
 from earshot.show import TABLE_ROWS, plain
 
 
@@ -25,7 +25,7 @@ def show_page(page: Page) -> None:
     console.print(_bold(" ".join(page.headline)))
     for section in page.sections:
         console.print()
-        console.print(_bold(section.title))
+        console.print(_bold(section.title) + Text(f" ({section.where})"))
         for block in section.blocks:
             _show(console, block)
     console.print()
@@ -38,10 +38,8 @@ def show_list(found: Sequence[Listed]) -> None:
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("id", justify="right", no_wrap=True)
     table.add_column("starts", no_wrap=True)
-    for name in ("show", "with", "type"):
-        table.add_column(name, overflow="fold")
-    table.add_column("new listeners", overflow="fold", min_width=20)
-    table.add_column("flags", overflow="fold")
+    for name in ("show", "with", "new listeners", "flags"):
+        table.add_column(name, overflow="fold", min_width=13)
     for one in found[:TABLE_ROWS]:
         brought = in_short(one.verdict, one.state, one.estimate, one.forecast, one.at_most)
         table.add_row(
@@ -49,9 +47,8 @@ def show_list(found: Sequence[Listed]) -> None:
             day(one.starts_at),
             _line(one.show),
             _line(one.partner),
-            _line(one.type),
-            brought if brought != "-" else str(one.state),
-            ", ".join(one.flags) or "-",
+            brought if brought != "-" else str(one.state).replace("_", " "),
+            ", ".join(one.flags).replace("_", " ") or "-",  # folded between words
         )
     console = Console(highlight=False)
     console.print(table)
@@ -86,7 +83,7 @@ def _show(console: Console, block: Block) -> None:
                 console.print(plain(line), no_wrap=True, crop=False, overflow="ignore")
         case Items(items):
             for name, text in items:
-                console.print(_bold(f"{name}: ") + _line(text))
+                console.print(_bold(f"{name}:") + Text(" ") + _line(text))
 
 
 def _compact(show_header: bool = False) -> Table:

@@ -1,10 +1,10 @@
-"""Half a year of eight shows, three of which appeared in others: their log files, and what that truly brought.
+"""Half a year of eight shows, three of which appeared in others: log files, and what that truly brought.
 
-Attribution looks back 140 days from an exposure and waits 44 for its outcome, so the demo's three days carry
-none. The audience here is small and plain: weekly shows, people who follow some, find others by themselves, and
-hear of one in an episode. Some addresses change, agents are updated, some listening moves to another device: all
-that makes an old listener look new, or a new one unknown. Each line of the log is one whole download. Nothing
-here uses the product's code.
+Attribution looks back 140 days from an exposure and waits 44 for its outcome, so three days tell it nothing.
+The audience here is small and plain: weekly shows, people who follow some, find others by themselves, and
+hear of one in an episode. Some addresses change, agents are updated, some listening is on another device:
+all that makes an old listener look new, or a new one unknown. Each line of the log is one whole download.
+Nothing here uses the product's code.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from earshot.made_up.world_traffic import DAY, HOUR, day_start_ms
 
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]  # of one length
-Progress = Callable[[int, int], None]  # days written, days in all
+Progress = Callable[[int, int], None]  # files written, files in all
 
 SOURCE = "history"
 DAYS = 189
@@ -79,7 +79,9 @@ class Collaboration:
 
     type: str
     show_id: str
+    show: str  # its title
     partner_show_id: str
+    partner: str
     partner_guid: str
     cost: str
     caused: int
@@ -92,14 +94,9 @@ class History:
     requests: list[Request]
     collaborations: list[Collaboration]
 
-    @property
-    def newest_us(self) -> int:
-        """When the last request began."""
-        return self.requests[-1].start_ms * 1000
-
 
 def begin_ms(start: date, days: int) -> int:
-    """Where the history of a demo of `days` from `start` on begins; it ends after the demo's other requests."""
+    """Where the history of a demo of `days` from `start` on begins; it ends after the demo's other lines."""
     return day_start_ms(start) + days * DAY + 6 * HOUR - DAYS * DAY
 
 
@@ -130,18 +127,18 @@ def build(start: date, days: int) -> History:
 
 
 def write(history: History, landing: Path, progress: Progress | None = None) -> None:
-    """Writes `landing/history/<file>.gz`, one a day of the log."""
+    """Writes `landing/history/<file>.gz`, one a week: as an archive whose hourly files were joined."""
     line_of = writer("cloudfront", _SEED)
-    days = list(_by_day(history.requests))
+    weeks = list(_by_week(history.requests))
     (landing / SOURCE).mkdir(parents=True, exist_ok=True)
-    for done, (day_ms, requests) in enumerate(days, 1):
-        path = landing / SOURCE / file_name("cloudfront", day_ms, f"{done:08x}")
+    for done, (week_ms, requests) in enumerate(weeks, 1):
+        path = landing / SOURCE / file_name("cloudfront", week_ms, f"{done:08x}")
         text = "\n".join([*DIRECTIVES["cloudfront"], *map(line_of, requests)]) + "\n"
         path.write_bytes(igzip.compress(text.encode(), 1, mtime=0))
-        landed = day_ms // 1000 + 25 * 3_600
+        landed = (week_ms + WEEK + HOUR) // 1000
         os.utime(path, (landed, landed))
         if progress:
-            progress(done, len(days))
+            progress(done, len(weeks))
 
 
 def _episode(show: int, number: int, begin: int) -> Target:
@@ -157,9 +154,15 @@ def _episode(show: int, number: int, begin: int) -> Target:
 
 def _collaboration(planned: Planned, targets: Sequence[Sequence[Target]], caused: int) -> Collaboration:
     episode = targets[planned.partner][planned.number]
-    show_id = str(targets[planned.show][0].show_id)
     return Collaboration(
-        planned.type, show_id, str(episode.show_id), episode.episode_id, planned.cost, caused
+        type=planned.type,
+        show_id=str(targets[planned.show][0].show_id),
+        show=TITLES[planned.show],
+        partner_show_id=str(episode.show_id),
+        partner=TITLES[planned.partner],
+        partner_guid=episode.episode_id,
+        cost=planned.cost,
+        caused=caused,
     )
 
 
@@ -295,9 +298,9 @@ def _address(number: int) -> str:
     return f"198.{18 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"
 
 
-def _by_day(requests: list[Request]) -> Iterator[tuple[int, list[Request]]]:
-    """(midnight, the requests that began on that day) of requests in order of time."""
-    days: dict[int, list[Request]] = {}
+def _by_week(requests: list[Request]) -> Iterator[tuple[int, list[Request]]]:
+    """(its beginning, the requests that began in that week) of requests in order of time."""
+    weeks: dict[int, list[Request]] = {}
     for request in requests:
-        days.setdefault(request.start_ms // DAY * DAY, []).append(request)
-    yield from days.items()
+        weeks.setdefault(request.start_ms // WEEK * WEEK, []).append(request)
+    yield from weeks.items()

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from attribution.parameters import DEFAULTS, Parameters
+from attribution.solve import Solution, solve
+
 DAY_US = 86_400_000_000
 FULL_RESPONSE = 1 - float(np.exp(-5))  # G(30 d)
 START_US = 200 * DAY_US
@@ -30,9 +33,10 @@ TOTALS = {
     "placebo_episodes": pl.Int64,
     "has_history": pl.Boolean,
     "arrived": pl.Float64,
+    "as_of_us": pl.Int64,
 }
 OVERLAPS = {"target_id": pl.Int64, "other_id": pl.Int64, "converted_by_other": pl.Float64}
-TARGETS = {"target_id": pl.Int64, "is_placebo": pl.Boolean, "as_of_us": pl.Int64, "final_us": pl.Int64}
+TARGETS = {"target_id": pl.Int64, "is_placebo": pl.Boolean, "final_us": pl.Int64}
 LINKABILITY = {"linkability": pl.Float64, "se": pl.Float64, "source": pl.String, "installs": pl.Int64}
 
 
@@ -93,6 +97,7 @@ class Target:
             self.placebos[0],
             self.has_history,
             self.arrived,
+            START_US,
         )
 
 
@@ -102,18 +107,20 @@ def frames(
     linkability: tuple[float, float | None, str, int] = (0.88, None, "assumed", 0),
 ) -> Frames:
     """overlaps: (target j, other i, M_ji)."""
-    as_of = START_US
     return Frames(
         pl.DataFrame([row for one in targets for row in one.rates()], RATES, orient="row"),
         pl.DataFrame([one.totals() for one in targets], TOTALS, orient="row"),
         pl.DataFrame(overlaps, OVERLAPS, orient="row"),
         pl.DataFrame(
-            [
-                (one.target_id, one.is_placebo, as_of, as_of - 1 if one.is_final else as_of + 1)
-                for one in targets
-            ],
+            [(one.target_id, one.is_placebo, START_US + (0 if one.is_final else DAY_US)) for one in targets],
             TARGETS,
             orient="row",
         ),
         pl.DataFrame([linkability], LINKABILITY, orient="row"),
+    )
+
+
+def solved(given: Frames, parameters: Parameters = DEFAULTS) -> Solution:
+    return solve(
+        given.rates, given.totals, given.overlaps, given.targets, given.linkability, parameters=parameters
     )

@@ -1,16 +1,20 @@
 """Published marts of seven collaborations, whose numbers can be worked out by hand.
 
-1  final. n = 1,000 + 1,200 + 300 = 2,500, x = 20 + 30 + 40 = 90.
-   expected = 1,000 × 0.004 + 1,200 × 0.01 + 300 × 0.08 = 4 + 12 + 24 = 40.
-   θ: m = 4, xb = 12, expected 400 × 0.003 + 260 × 0.01 + 60 × 0.07 = 1.2 + 2.6 + 4.2 = 8;
-   θ = (12 / 4 + 6) / (8 / 4 + 6) = 9 / 8 = 1.125. O = 1.125 × 40 = 45, E = 90 − 45 = 45.
-   N (1 − q) = 4,400 × 0.95 = 4,180; 45 × 4,180 / 2,500 = 75.24; / 0.88 = 85.5.
-   2 × 1.1 × 12.5 = 27.5: 58 to 113. 171 EUR / 85.5 = 2 EUR.
-   Gross 300 = 85.5 + 45 × 4,180 / 2,500 / 0.88 (85.5) + 129.
-2  provisional, sibling of 3. x = 16; half of 1,000 followed: 500 × 0.01 = 5. θ = (6 / 2 + 6) / (3 / 2 + 6) = 1.2,
-   O = 6, E = 10, of which 2 are the sibling's. 8 × 2,000 × 0.9 / 1,000 = 14.4; / 0.9 = 16.
-   1.645 × 4 = 6.58: 9.42 to 22.58. Half has come: forecast 32.
-3  final, no effect: x = 12, expected 2,500 × 0.004 = 10, θ = 1 for want of history, E = 2, 0.4 the sibling's.
+1  final. n = 2,530 + 540 + 100 = 3,170, x = 20 + 30 + 40 = 90.
+   r1: the pool has 990 + 1,990 + 20 = 3,000 keys and 3 + 19 + 8 = 30 converts, p = 0.01. With 10 more at p
+   3.1 / 1,000 = 0.0031, 19.1 / 2,000 = 0.00955, 8.1 / 30 = 0.27.
+   Expected 2,530 × 0.0031 + 540 × 0.00955 + 100 × 0.27 = 7.843 + 5.157 + 27 = 40.
+   θ: m = 4, xb = 12 where 8 were expected: (12 / 4 + 6) / (8 / 4 + 6) = 9 / 8 = 1.125.
+   O = 1.125 × 40 = 45, E = 90 − 45 = 45.
+   N (1 − q) = 6,974 × 0.8 = 5,579.2; 45 × 5,579.2 / 3,170 = 79.2; / 0.88 = 90.
+   2 × 1.1 × 12.5 = 27.5: 62.5 to 117.5. 180 EUR / 90 = 2 EUR.
+   Gross 300 = 90 + 45 × 5,579.2 / 3,170 / 0.88 (90) + 120.
+2  provisional, sibling of 3. x = 16; half of 1,000 followed: 500 × 0.01 = 5.
+   θ = (6 / 2 + 6) / (3 / 2 + 6) = 1.2, O = 6, E = 10, of which 2 are the sibling's.
+   8 × 2,000 × 0.9 / 1,000 = 14.4; / 0.9 = 16.
+   1.645 × 4 = 6.58: 9.42 to 22.58. Half has come: forecast 32. 100 × 0.02 = 2 is what 3 brought of it.
+3  final, no effect: x = 12, expected 2,500 × 0.004 = 10, θ = 1 for want of history, E = 2, 20 × 0.02 = 0.4
+   the sibling's.
    1.6 × 5,000 × 0.88 / 2,500 = 2.816; / 0.88 = 3.2. 2 × 1.1 × 8 = 17.6: −14.4 to 20.8.
 4  insufficient: 150 exposed.  5  planned.  6  no_data.
 7  final, below 0: x = 30, expected 4,000 × 0.0125 = 50, θ = 1, E = −20; 1 × −20 × 4,000 / 4,000; / 1 = −20.
@@ -36,33 +40,38 @@ HOSTILE = "[red]Evil|`x`\x1b[2J <b>*&amp;*</b>\nnext"
 GENRES, ALL = ("0", "1–3", "4+"), ("0–3", "4–9", "10+")
 
 _TEXTS = (
-    "tenant show_id show_title partner_show_id partner_show_title episode_id episode_title type state currency "
-    "theta_source linkability_source model_version"
+    "tenant show_id show_title partner_show_id partner_show_title episode_id episode_title type state "
+    "currency theta_source linkability_source genre model_version"
 )
 _TIMES = "starts_at exposure_ends_at final_at as_of"
-_WHOLE = "collaboration_id episode_key reach exposed converted placebo_episodes pool_keys history_keys"
-_FLAGS = "is_insufficient is_calibrated has_pre_trend has_concurrent_spike"
+_WHOLE = (
+    "collaboration_id episode_key reach exposed converted placebo_episodes placebo_converts pool_keys "
+    "history_keys k_triples siblings"
+)
+_FLAGS = "is_insufficient is_calibrated has_pre_trend has_concurrent_spike is_split"
 _FLOATS = (
     "known_share organic new_listeners new_listeners_low new_listeners_high forecast forecast_low "
     "forecast_high at_most conversion_rate lift retained_2 retained_4 cost cost_per_new_listener "
     "cost_per_new_listener_low cost_per_new_listener_high theta theta_se linkability linkability_se k "
-    "overlap_share gross_last_touch gross_first_touch gross_linear gross_time_decay"
+    "placebo_expected rate se widening overlap_share gross_last_touch gross_first_touch gross_linear "
+    "gross_time_decay"
 )
 LIFT: dict[str, Any] = {
     **dict.fromkeys(_TEXTS.split(), pl.String),
     **dict.fromkeys(_TIMES.split(), pl.Datetime("us")),
-    **dict.fromkeys([*_WHOLE.split(), "k_triples", "siblings"], pl.Int64),
+    **dict.fromkeys(_WHOLE.split(), pl.Int64),
     **dict.fromkeys(_FLAGS.split(), pl.Boolean),
     **dict.fromkeys(_FLOATS.split(), pl.Float64),
 }
 COHORTS: dict[str, Any] = {
     **dict.fromkeys(("collaboration_id", "stratum", "keys", "converts"), pl.Int64),
     **dict.fromkeys(("cohort", "genre_downloads", "all_downloads"), pl.String),
-    **dict.fromkeys(("followed", "rate"), pl.Float64),
+    "followed": pl.Float64,
 }
 OVERLAPS: dict[str, Any] = {
     "collaboration_id": pl.Int64,
     "other_collaboration_id": pl.Int64,
+    "common_keys": pl.Int64,
     "converted_by_other": pl.Float64,
     "other_partner_show_title": pl.String,
     "other_starts_at": pl.Datetime("us"),
@@ -99,6 +108,8 @@ def lift(collaboration_id: int, state: str, starts_at: datetime = STARTS, **more
         "is_calibrated": True,
         "has_pre_trend": False,
         "has_concurrent_spike": False,
+        "is_split": False,
+        "widening": 1.1,
         "linkability": 0.88,
         "linkability_source": "assumed",
         "k": 2.0,
@@ -135,26 +146,30 @@ LIFTS = [
     lift(
         1,
         "final",
-        reach=4400,
-        exposed=2500,
-        known_share=0.05,
+        reach=6974,
+        exposed=3170,
+        known_share=0.2,
         converted=90,
         organic=45.0,
-        **number(85.5, 58.0, 113.0),
-        **number(85.5, 58.0, 113.0, "forecast"),
-        conversion_rate=85.5 / 4180,
+        **number(90.0, 62.5, 117.5),
+        **number(90.0, 62.5, 117.5, "forecast"),
+        conversion_rate=90 / 5579.2,
         lift=1.0,
         retained_2=31.5,
         retained_4=18.0,
-        cost=171.0,
+        cost=180.0,
         currency="EUR",
-        **number(2.0, 171 / 113, 171 / 58, "cost_per_new_listener"),
+        **number(2.0, 180 / 117.5, 180 / 62.5, "cost_per_new_listener"),
+        genre="Leisure",
         theta=1.125,
         theta_se=0.27,
         theta_source="history",
         placebo_episodes=4,
-        pool_keys=60_000,
-        history_keys=58_000,
+        placebo_converts=12,
+        placebo_expected=8.0,
+        pool_keys=3_000,
+        history_keys=2_980,
+        se=12.5,
         gross_last_touch=300.0,
         gross_first_touch=290.0,
         gross_linear=295.5,
@@ -175,6 +190,11 @@ LIFTS = [
         theta_se=0.3,
         theta_source="history",
         placebo_episodes=2,
+        placebo_converts=6,
+        placebo_expected=3.0,
+        rate=0.02,
+        se=4.0,
+        widening=1.0,
         linkability=0.9,
         linkability_se=0.02,
         linkability_source="app_devices",
@@ -199,6 +219,8 @@ LIFTS = [
         currency="USD",
         cost_per_new_listener=31.25,
         cost_per_new_listener_low=100 / 20.8,
+        rate=0.02,
+        se=8.0,
         siblings=1,
         overlap_share=0.05,
         is_calibrated=False,
@@ -235,6 +257,8 @@ LIFTS = [
         converted=30,
         organic=50.0,
         **number(-20.0, -35.0, -5.0),
+        se=10.0,
+        widening=1.0,
         linkability=1.0,
         linkability_se=0.01,
         linkability_source="app_devices",
@@ -243,30 +267,31 @@ LIFTS = [
     ),
 ]
 COHORT_ROWS = [
-    cohort(1, "exposed", 0, 1000, 20),
-    cohort(1, "exposed", 4, 1200, 30),
-    cohort(1, "exposed", 8, 300, 40),
-    cohort(1, "contemporaneous", 0, 30_000, 120, rate=0.004),
-    cohort(1, "contemporaneous", 4, 20_000, 200, rate=0.01),
-    cohort(1, "contemporaneous", 8, 10_000, 800, rate=0.08),
-    cohort(1, "history", 0, 29_000, 87, rate=0.003),
-    cohort(1, "history", 4, 20_000, 200, rate=0.01),
-    cohort(1, "history", 8, 9_000, 630, rate=0.07),
-    cohort(1, "placebo", 0, 400, 3),
-    cohort(1, "placebo", 4, 260, 4),
-    cohort(1, "placebo", 8, 60, 5),
+    cohort(1, "exposed", 0, 2530, 20),
+    cohort(1, "exposed", 4, 540, 30),
+    cohort(1, "exposed", 8, 100, 40),
+    cohort(1, "contemporaneous", 0, 990, 3),
+    cohort(1, "contemporaneous", 4, 1990, 19),
+    cohort(1, "contemporaneous", 8, 20, 8),
+    cohort(1, "history", 0, 970, 3),
+    cohort(1, "history", 4, 1990, 19),
+    cohort(1, "history", 8, 20, 8),
+    cohort(1, "placebo", 0, 400, 12),
     cohort(2, "exposed", 4, 1000, 16, followed=500.0),
-    cohort(2, "contemporaneous", 4, 20_000, 100, followed=10_000.0, rate=0.01),
-    cohort(2, "history", 4, 20_000, 200, rate=0.01),
+    cohort(2, "contemporaneous", 4, 20_000, 100, followed=10_000.0),
+    cohort(2, "history", 4, 20_000, 200),
     cohort(2, "placebo", 4, 300, 6),
     cohort(3, "exposed", 0, 2500, 12),
-    cohort(3, "contemporaneous", 0, 30_000, 120, rate=0.004),
+    cohort(3, "contemporaneous", 0, 30_000, 120),
     cohort(4, "exposed", 0, 150, 3),
-    cohort(4, "contemporaneous", 0, 30_000, 300, rate=0.01),
+    cohort(4, "contemporaneous", 0, 30_000, 300),
     cohort(7, "exposed", 0, 4000, 30),
-    cohort(7, "contemporaneous", 0, 30_000, 375, rate=0.0125),
+    cohort(7, "contemporaneous", 0, 30_000, 375),
 ]
-OVERLAP_ROWS = [(2, 3, 120.0, "Partner 3", datetime(2026, 7, 10)), (3, 2, 60.0, None, datetime(2026, 8, 10))]
+OVERLAP_ROWS = [
+    (2, 3, 150, 100.0, "Partner 3", datetime(2026, 7, 10)),
+    (3, 2, 125, 20.0, None, datetime(2026, 8, 10)),
+]
 GROSS_ROWS = [
     (1, rule, days, credited - 50.0 * step, 5200)
     for step, days in enumerate((60, 30, 14, 7))

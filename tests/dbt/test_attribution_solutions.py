@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +12,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from attribution.solve import COVARIANCES, LIFTS, solve
+from attribution.solve import COVARIANCES, LIFTS
 from earshot.pipeline import DbtFailed, run_dbt
 from ingest.lake import Lake, write_parquet
 from ingest.schema import APP_DEVICES, conform
 from ingest.settings import Settings
-from tests.attribution.frames import DAY_US, START_US, Frames, Target, frames
+from tests.attribution.frames import DAY_US, START_US, Frames, Target, frames, solved
 from tests.dbt.lakes import PROJECT
 
 MODELS = ("int_collaboration_solutions", "int_solution_covariances", "int_linkability")
@@ -95,7 +94,7 @@ def test_tables_hold_what_the_solve_returns_and_outlive_a_failed_build(warehouse
     given = frames([Target(2), Target(5, exposed=0, converts=0)], [(2, 5, 10.0)])
     warehouse.give_targets(given)
     warehouse.build()
-    expected = solve(*(getattr(given, field.name) for field in dataclasses.fields(given)))
+    expected = solved(given)
     assert_frame_equal(warehouse.table("int_collaboration_solutions").sort("target_id"), expected.lifts)
     assert_frame_equal(warehouse.table("int_solution_covariances"), expected.covariances)
 

@@ -22,11 +22,26 @@ import pytest
 
 ALL_TOLD = re.compile(r"\d+ webhooks: all of the [1-9]\d* changes told since .*, signatures verified")
 SMALL = ["--lines", "3000", "--shows", "8"]
+# What collaborations brought: figures with an interval and the truth; the third has no effect.
+BROUGHT = re.compile(
+    r"^[\w ]+ in [\w ]+ \((guest swap|host read|promo swap)\): about −?[\d.]+ new listeners"
+    r" \(90 %: (−?[\d.]+) to (−?[\d.]+)\)(, perhaps none)?; truth (\d+)$",
+    re.MULTILINE,
+)
 LAST_LINE = re.compile(r"requests=(\d+) downloads=(\d+) listeners=(\d+) rejects=(\d+) seconds=[\d.]+")
 
 
 def earshot(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "earshot.cli", *arguments]
+
+
+def assert_effects_are_told(output: str) -> None:
+    found = BROUGHT.findall(output)
+    assert [kind for kind, *_ in found] == ["guest swap", "host read", "promo swap"], output
+    lows, highs = ([float(each[n].replace("−", "-")) for each in found] for n in (1, 2))
+    (_, _, _, certain, _), (_, _, _, doubt, none) = found[0], found[2]
+    assert lows[0] > 0 and certain == ""
+    assert lows[2] <= 0 <= highs[2] and (doubt, none) == (", perhaps none", "0")
 
 
 def test_once_ends_with_the_totals_and_a_second_run_changes_nothing(tmp_path: Path) -> None:
@@ -41,6 +56,7 @@ def test_once_ends_with_the_totals_and_a_second_run_changes_nothing(tmp_path: Pa
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("equal to the world's own truth") == 3 - len(totals)
         assert ALL_TOLD.search(done.stderr), done.stderr
+        assert_effects_are_told(done.stderr)
         found = LAST_LINE.fullmatch(done.stdout.splitlines()[-1])
         assert found
         totals.append(found.groups())
@@ -145,6 +161,11 @@ def test_the_world_goes_through_the_sensors_and_every_asset_is_materialised(demo
 def test_what_changed_is_told_to_the_subscriber_and_printed_as_it_arrives(demo: Demo) -> None:
     arrived = re.compile(r"webhook evt_\w+  -?\d+\.\d s after it was found")
     wait_for(lambda: arrived.search(demo.output.read_text()) is not None, 60, demo)
+
+
+def test_what_collaborations_brought_is_told_after_a_whole_build(demo: Demo) -> None:
+    wait_for(lambda: len(BROUGHT.findall(demo.output.read_text())) == 3, 600, demo)
+    assert_effects_are_told(demo.output.read_text())
 
 
 def nginx_line(number: int, uri: str = "/new/1.mp3") -> str:

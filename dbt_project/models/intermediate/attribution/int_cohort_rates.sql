@@ -1,4 +1,4 @@
-{# Each cohort by stratum: devices that did not know A, how far they were followed, and who became a new listener. #}
+{# Each cohort by stratum: devices that did not know A, how far they were followed, how many took it up. #}
 {{ config(materialized='incremental', incremental_strategy='replace_targets') }}
 -- depends_on: {{ ref('int_collaborations') }}
 with members as (
@@ -18,7 +18,7 @@ select
     target_id,
     cohort,
     stratum,
-    count(*) as keys,
+    count(*) as keys, -- noqa: RF04
     sum(followed) as followed,
     count(converted_us) as converts,
     -- A device that several placebo episodes saw converting is one, in the stratum of the first.

@@ -86,8 +86,8 @@ converts as (
         on
             due.show_key = downloads.show_key
             and cohorts.device_key = downloads.device_key
-            and downloads.started_us >= cohorts.converted_us
-            and downloads.started_us <= cohorts.converted_us + {{ retention_us() }}
+            and cohorts.converted_us <= downloads.started_us
+            and cohorts.converted_us + {{ retention_us() }} >= downloads.started_us
     where cohorts.cohort in ('exposed', 'contemporaneous') and not cohorts.is_known
     group by cohorts.target_id, cohorts.cohort, cohorts.device_key
 

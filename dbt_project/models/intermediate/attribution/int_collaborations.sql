@@ -58,7 +58,7 @@ targets as (
         target_id,
         true as is_placebo,
         cast(null as varchar) as tenant,
-        'placebo' as type,
+        'placebo' as type, -- noqa: RF04
         show_id,
         partner_show_id,
         show_key,
@@ -67,7 +67,7 @@ targets as (
         episode_key,
         starts_us,
         exposure_ends_us,
-        cast(null as double) as cost,
+        cast(null as double) as cost, -- noqa: RF04
         cast(null as varchar) as currency,
         cast(null as varchar) as notes
     from triples

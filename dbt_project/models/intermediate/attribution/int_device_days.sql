@@ -2,7 +2,8 @@
   Each date's downloads as one text, which differs when any of them does, whichever batch brought it: what is new
   to attribution is told by the data alone, so a build that died is simply done again.
 #}
-{% set mixed = xor_bits(xor_bits('device_key', 'episode_key'), xor_bits('started_us', 'coalesce(show_key, 0)')) %}
+{% set what = xor_bits('device_key', 'episode_key') %}
+{% set mixed = xor_bits(what, xor_bits('started_us', 'coalesce(show_key, 0)')) %}
 with downloads as (
 
     {{ keyed_downloads() }}

@@ -60,32 +60,32 @@ exposures as (
     select
         first_plays.install_key,
         first_plays.show_key,
-        first_plays.started_us - told.started_us as after_us,
+        -- 1 - G falls as its density does.
+        1 - {{ response('first_plays.started_us - told.started_us') }} as weight,
         case when told.device_key = first_plays.device_key then 1.0 else 0.0 end as is_linked
     from first_plays
     inner join told
         on
             first_plays.install_key = told.install_key
-            and told.started_us < first_plays.started_us
-            and told.started_us >= first_plays.started_us - {{ follow_up_us() }}
+            and first_plays.started_us > told.started_us
+            and first_plays.started_us - {{ follow_up_us() }} <= told.started_us
     inner join known_keys
         on
             told.install_key = known_keys.install_key
             and told.device_key = known_keys.device_key
-            and told.started_us - known_keys.first_us >= {{ tenure_us() }}
+            and told.started_us - {{ tenure_us() }} >= known_keys.first_us
     left join {{ ref('int_device_keys') }} as devices
         on told.device_key = devices.device_key
     where not coalesce(devices.is_shared, false)
 
 ),
 
--- 1 - G falls as its density does.
 linked as (
 
     select
         install_key,
         show_key,
-        sum(is_linked * (1 - {{ response('after_us') }})) / sum(1 - {{ response('after_us') }}) as share
+        sum(is_linked * weight) / sum(weight) as linked_share
     from exposures
     group by install_key, show_key
 
@@ -95,7 +95,7 @@ of_installs as (
 
     select
         install_key,
-        avg(share) as share
+        avg(linked_share) as linked_share
     from linked
     group by install_key
 
@@ -105,7 +105,7 @@ summed as (
 
     select
         count(*) as installs,
-        avg(share) as linkability
+        avg(linked_share) as linkability
     from of_installs
 
 ),

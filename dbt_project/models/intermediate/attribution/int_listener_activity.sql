@@ -6,15 +6,11 @@
 
   The panel is a share of all devices, the same for every target: 1, 1/2, 1/4 ... of their keys, which are random.
 #}
-{% set due %}
-    select
-        min(collaborations.first_us) - {{ history_from_us() }} as from_us,
-        max(collaborations.exposure_ends_us) as until_us
-    from {{ ref('int_collaborations') }} as collaborations
-    where collaborations.is_due
-{% endset %}
-{% set span = run_query(due).rows[0] if execute else [none, none] %}
-{% set is_any_due = span[0] is not none %}
+{% set due = 'from ' ~ ref('int_collaborations') ~ ' where is_due having count(*) > 0' %}
+{% set first = values_of('select min(first_us) - ' ~ history_from_us() ~ ' ' ~ due) %}
+{% set last = values_of('select max(exposure_ends_us) ' ~ due) %}
+{% set from_us = first | first | default(0, true) | int %}
+{% set until_us = last | first | default(0, true) | int %}
 -- depends_on: {{ ref('int_index_downloads') }}, {{ ref('int_device_keys') }}
 with keys as (
 
@@ -25,7 +21,7 @@ with keys as (
 wanted as (
 
     select distinct device_key from {{ ref('int_index_downloads') }}
-    {% if is_any_due %}
+    {% if from_us %}
         union
         select device_key from keys
         where
@@ -60,9 +56,9 @@ downloads as (
     inner join keys
         on downloads.device_key = keys.device_key
     where
-        {% if is_any_due %}
-            downloads.started_us >= {{ span[0] }} - {{ strata_us() }}
-            and downloads.started_us < {{ span[1] }}
+        {% if from_us %}
+            downloads.started_us >= {{ from_us }} - {{ strata_us() }}
+            and downloads.started_us < {{ until_us }}
         {% else %}
             1 = 0
         {% endif %}

@@ -44,7 +44,7 @@ largest as (
     from sizes
     inner join {{ ref('int_show_keys') }} as shows
         on sizes.show_key = shows.show_key
-    order by sizes.downloads desc, sizes.show_key
+    order by sizes.downloads desc, sizes.show_key asc
     limit {{ placebo_shows() }}
 
 ),
@@ -71,8 +71,10 @@ usable as (
     from aired
     cross join days
     where
-        aired.published_us >= {{ date_to_us('days.first_date') }} + {{ history_from_us() }} + {{ look_back_us() }}
-        and aired.published_us <= {{ date_to_us('days.last_date') }} - {{ exposure_us() }} - {{ follow_up_us() }}
+        aired.published_us
+        >= {{ date_to_us('days.first_date') }} + {{ history_from_us() }} + {{ look_back_us() }}
+        and aired.published_us
+        <= {{ date_to_us('days.last_date') }} - {{ exposure_us() }} - {{ follow_up_us() }}
 
 ),
 
@@ -103,7 +105,8 @@ clear as (
     left join collaborations
         on
             drawn.show_key = collaborations.show_key
-            and abs(drawn.published_us - collaborations.starts_us) <= {{ history_from_us() }} + {{ exposure_us() }}
+            and abs(drawn.published_us - collaborations.starts_us)
+            <= {{ history_from_us() }} + {{ exposure_us() }}
     where collaborations.collaboration_id is null
 
 )

@@ -21,19 +21,19 @@ triples as (
 
 select
     these.collaboration_id as target_id,
-    others.collaboration_id as other_id,
-    others.starts_us as other_starts_us,
-    others.exposure_ends_us as other_exposure_ends_us,
+    peers.collaboration_id as other_id,
+    peers.starts_us as other_starts_us,
+    peers.exposure_ends_us as other_exposure_ends_us,
     {{ text_key("concat_ws(
-        ' ', cast(others.collaboration_id as varchar), cast(others.starts_us as varchar),
-        cast(others.exposure_ends_us as varchar), cast(others.episode_key as varchar),
-        cast(others.partner_show_key as varchar), cast(others.show_key as varchar)
+        ' ', cast(peers.collaboration_id as varchar), cast(peers.starts_us as varchar),
+        cast(peers.exposure_ends_us as varchar), cast(peers.episode_key as varchar),
+        cast(peers.partner_show_key as varchar), cast(peers.show_key as varchar)
     )") }} as other_mark
 from recorded as these
-inner join recorded as others
+inner join recorded as peers
     on
-        these.show_key = others.show_key
-        and abs(these.starts_us - others.starts_us) <= {{ exposure_us() }} + {{ follow_up_us() }}
+        these.show_key = peers.show_key
+        and abs(these.starts_us - peers.starts_us) <= {{ exposure_us() }} + {{ follow_up_us() }}
 union all
 select
     target_id,

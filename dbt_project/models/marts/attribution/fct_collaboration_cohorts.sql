@@ -10,6 +10,9 @@ select
     target_id as collaboration_id,
     cohort,
     stratum,
+    cast(keys as bigint) as keys, -- noqa: RF04
+    cast(followed as double) as followed,
+    cast(converts as bigint) as converts,
     case
         when stratum >= 6 then '4+'
         when stratum >= 3 then '1-3'
@@ -20,8 +23,5 @@ select
         when 1 then '4-9'
         else '0-3'
     end as all_downloads,
-    cast(keys as bigint) as keys,
-    cast(followed as double) as followed,
-    cast(converts as bigint) as converts,
     converts / nullif(followed, 0) as rate
 from rates

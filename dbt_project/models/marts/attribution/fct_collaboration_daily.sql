@@ -72,7 +72,8 @@ courses as (
             entries.expected
             * least(
                 30.0,
-                ({{ date_to_us('calendar.date') }} - {{ date_to_us('entries.date') }}) / {{ days_us(1) }}.0 + 0.5
+                ({{ date_to_us('calendar.date') }} - {{ date_to_us('entries.date') }})
+                / {{ days_us(1) }}.0 + 0.5
             )
         ) as expected
     from calendar
@@ -88,7 +89,8 @@ scaled as (
 
     select
         *,
-        organic * expected / nullif(max(expected) over (partition by collaboration_id), 0) as organic_so_far
+        organic * expected
+        / nullif(max(expected) over (partition by collaboration_id), 0) as organic_so_far
     from courses
 
 )

@@ -191,7 +191,9 @@ select
     -- cost
     measured.cost,
     measured.currency,
-    case when measured.new_listeners > 0 then measured.cost / measured.new_listeners end as cost_per_new_listener,
+    case
+        when measured.new_listeners > 0 then measured.cost / measured.new_listeners
+    end as cost_per_new_listener,
     case when measured.high > 0 then measured.cost / measured.high end as cost_per_new_listener_low,
     case when measured.low > 0 then measured.cost / measured.low end as cost_per_new_listener_high,
 

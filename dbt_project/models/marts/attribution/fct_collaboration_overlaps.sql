@@ -1,4 +1,7 @@
-{# Which other collaborations of the same show reached a collaboration's listeners, and how many it may have converted. #}
+{#
+  Which other collaborations of the same show reached a collaboration's listeners, and how many each may have
+  converted.
+#}
 with pairs as (
 
     select * from {{ ref('int_overlaps') }}

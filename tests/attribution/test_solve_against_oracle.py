@@ -1,0 +1,171 @@
+"""The solve finds what the oracle finds, fed with the oracle's own cohorts of a simulated world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_series_equal
+
+from attribution.measured import Cohort
+from attribution.parameters import Parameters, PriorOn
+from attribution.solve import Solution
+from bench.attribution_world import World, WorldSpec, simulate
+from tests.attribution.event_log import DAY, EventLog, Settings
+from tests.attribution.frames import (
+    FULL_RESPONSE,
+    LINKABILITY,
+    OVERLAPS,
+    RATES,
+    TARGETS,
+    TOTALS,
+    Frames,
+    solved,
+)
+from tests.attribution.numpy_pace import (
+    Measured,
+    calibration,
+    estimates,
+    measure,
+    overlap,
+    placebo_triples,
+)
+from tests.attribution.worlds import log_of
+
+# Few people, so what counts as enough is less.
+SETTINGS = Settings(least_exposed=20)
+PARAMETERS = Parameters(least_exposed=20, least_triples=20)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The same collaborations by the oracle and by the solve."""
+
+    log: EventLog
+    oracle: pl.DataFrame
+    solution: Solution
+
+    def column(self, name: str) -> pl.Series:
+        return self.solution.lifts.sort("target_id")[name]
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return simulate(WorldSpec(seed=7, people=2_000, shows=16, collaborations=8))
+
+
+def judged(world: World, settings: Settings = SETTINGS, parameters: Parameters = PARAMETERS) -> Judged:
+    log, airings, named = log_of(world, settings=settings)
+    named = [replace(one, number=one.number + 1) for one in named]
+    triples = placebo_triples(log, airings, named, triples=60)
+    placebos = [measure(log, airings, one, [one]) for one in triples]
+    enough = [one.z(settings.prior) for one in placebos if len(one.exposed.key) >= settings.least_exposed]
+    oracle = estimates(log, airings, named, calibration(np.array(enough)))
+    groups = [
+        [measure(log, airings, one, siblings) for one in siblings]
+        for show in sorted({one.show for one in named})
+        for siblings in [[one for one in named if one.show == show]]
+    ]
+    given = as_frames(log, groups, placebos)
+    return Judged(log, oracle.sort("collaboration"), solved(given, parameters))
+
+
+def as_frames(log: EventLog, groups: list[list[Measured]], placebos: list[Measured]) -> Frames:
+    """The oracle's cohorts as the models have them; of placebo episodes it tells only sums."""
+    overlaps, response = [], {}
+    for group in groups + [[one] for one in placebos]:
+        numbers = [one.collaboration.number for one in group]
+        matrix = overlap(log, group)
+        for j, this in enumerate(numbers):
+            response[this] = matrix[j, j] if len(group[j].exposed.key) else 0.0
+            overlaps += [(this, other, matrix[j, i]) for i, other in enumerate(numbers) if i != j]
+    everyone = [one for group in groups for one in group] + placebos
+    rates = [row for one in everyone for row in rates_of(one)]
+    totals = [
+        (
+            one.collaboration.number,
+            one.reached,
+            one.exposed.known,
+            len(one.exposed.key),
+            response[one.collaboration.number],
+            FULL_RESPONSE,
+            one.placebo_episodes,
+            one.has_history,
+            1.0,
+            log.as_of,
+        )
+        for one in everyone
+    ]
+    window = log.settings.exposure + log.settings.follow_up
+    return Frames(
+        pl.DataFrame(rates, RATES, orient="row"),
+        pl.DataFrame(totals, TOTALS, orient="row"),
+        pl.DataFrame(overlaps, OVERLAPS, orient="row"),
+        pl.DataFrame(
+            [(one.collaboration.number, one in placebos, one.collaboration.t0 + window) for one in everyone],
+            TARGETS,
+            orient="row",
+        ),
+        pl.DataFrame([(0.88, None, "assumed", 0)], LINKABILITY, orient="row"),
+    )
+
+
+def rates_of(one: Measured) -> list[tuple[object, ...]]:
+    cohorts = {Cohort.EXPOSED: one.exposed, Cohort.CONTEMPORANEOUS: one.pool, Cohort.HISTORY: one.history}
+    rows: list[tuple[object, ...]] = [
+        (one.collaboration.number, name.value, stratum, keys, followed, int(converts), int(converts))
+        for name, cohort in cohorts.items()
+        for stratum, (keys, followed, converts) in enumerate(
+            zip(cohort.counts.tolist(), cohort.person_time.tolist(), cohort.converts.tolist(), strict=True)
+        )
+    ]
+    for stratum, keys in enumerate(one.placebo_counts.tolist()):
+        converts = (one.placebo_converts, one.placebo_keys) if stratum == 0 else (0, 0)
+        rows.append(
+            (one.collaboration.number, Cohort.PLACEBO.value, stratum, int(keys), float(keys), *converts)
+        )
+    return rows
+
+
+def assert_same(found: Judged) -> None:
+    names = {
+        "converted": "converted",
+        "organic": "organic",
+        "theta": "theta",
+        "placebo_converts": "placebo_converts",
+        "placebo_expected": "placebo_expected",
+        "tau": "new_listeners",
+        "se": "se",
+        "low": "low",
+        "high": "high",
+        "insufficient": "is_insufficient",
+        "pre_trend": "has_pre_trend",
+        "concurrent_spike": "has_concurrent_spike",
+    }
+    assert found.oracle["has_history"].all() and (found.oracle["exposed"] > 0).all()
+    for theirs, ours in names.items():
+        expected = found.oracle[theirs].rename(ours)
+        assert_series_equal(found.column(ours), expected, check_dtypes=False, rel_tol=1e-9)
+
+
+def test_final_figures_are_the_oracles(world: World) -> None:
+    found = judged(world)
+    assert found.column("k").unique().len() == 1 and found.column("is_calibrated").all()
+    assert found.solution.covariances.height > found.oracle.height  # some of them overlap
+    assert_same(found)
+
+
+def test_with_the_prior_on_all_placebo_episodes_too(world: World) -> None:
+    settings = replace(SETTINGS, is_prior_of_total=True)
+    assert_same(judged(world, settings, replace(PARAMETERS, prior_on=PriorOn.TOTAL)))
+
+
+def test_figures_before_the_end_are_the_oracles_too(world: World) -> None:
+    last = world.collaborations["started_us"].max()
+    assert isinstance(last, int)
+    as_of_us = last + 12 * DAY * 1_000
+    found = judged(world, replace(SETTINGS, as_of_us=as_of_us))
+    assert_same(found)
+    assert (found.column("forecast") != found.column("new_listeners")).any()
