@@ -13,10 +13,11 @@ import duckdb
 import polars as pl
 
 DAY_US = 86_400_000_000
-START_US = int(datetime(2026, 1, 7, tzinfo=UTC).timestamp()) * 1_000_000  # a Wednesday
-DAYS = 150
+# 30 days after its first date a Monday comes; its last one is a Sunday.
+START_US = int(datetime(2026, 1, 10, tzinfo=UTC).timestamp()) * 1_000_000
+DAYS = 148
 # Every distance between two of them that a rule knows (7, 14, 28, 30, 60 days) occurs exactly, and beside.
-OFFSETS_US = (0, 0, 0, 1, -1, DAY_US // 3)
+OFFSETS_US = (0, 0, 0, 0, 0, 1, -1, DAY_US // 3)
 
 
 class Collaboration(NamedTuple):
