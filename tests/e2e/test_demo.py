@@ -133,7 +133,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             stderr=subprocess.STDOUT,
         )
     try:
-        wait_for(lambda: "Ctrl-C ends the demo" in demo.output.read_text(), 240, demo)
+        wait_for(lambda: "Ctrl-C ends the demo" in demo.output.read_text(), 600, demo)
         yield demo
     finally:
         process.send_signal(signal.SIGINT)  # Ctrl-C
