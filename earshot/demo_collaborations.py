@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 
 from rich.console import Console
 
 from earshot.attribution.answer import listing
-from earshot.attribution.headline import COVERAGE, in_short, interval
+from earshot.attribution.headline import COVERAGE, in_short
 from earshot.attribution.model import Listed, Verdict
-from earshot.attribution.numbers import listeners
+from earshot.attribution.numbers import count
 from earshot.made_up.collaborations import Collaboration
 from earshot.pipeline import reading
 from earshot.show import plain
@@ -68,6 +69,7 @@ def _line(of: Listed) -> str:
     what = f"{of.show} in {of.partner} ({of.type.replace('_', ' ')})"
     if of.estimate is None:
         return f"{what}: {in_short(of.verdict, of.state, of.estimate, of.forecast, of.at_most)}"
-    number = f"about {listeners(of.estimate.value)} new listeners ({COVERAGE}: {interval(of.estimate)})"
+    value, low, high = (count(round(each)) for each in astuple(of.estimate))
+    number = f"about {value} new listeners ({COVERAGE}: {low} to {high})"
     doubt = ", perhaps none" if of.verdict is Verdict.CANNOT_TELL else ""
     return f"{what}: {number}{doubt}"
