@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -19,6 +18,7 @@ from bench.report import Figures, cache, say, show
 from earshot.pipeline import reading
 from ingest.lake import Lake
 from ingest.logs.rules import Rules
+from ingest.schema import DAY_US
 from ingest.settings import Settings
 from orchestration.constants import WHOLE_TAG
 
@@ -26,7 +26,7 @@ REPEATS = 1
 WORLDS = 8
 FIRST_SEED = 9_000  # no form or parameter of the estimator was chosen by worlds from here on
 LARGE = WorldSpec()
-DAYS_A_STEP = 30  # counted at once
+REQUESTS_A_STEP = 2_000_000  # counted at once, as `earshot rebuild` does
 ATTRIBUTION = ["path:models/intermediate/attribution", "path:models/marts/attribution"]
 BELOW = ["--exclude", f"tag:{WHOLE_TAG},path:models/marts", *ATTRIBUTION]
 RULES = ("last_touch", "first_touch", "linear", "time_decay")
@@ -109,10 +109,10 @@ def _measured(world: World, data: Path) -> Measured:
     """Count the world's log, then have its collaborations measured, each by what production runs."""
     settings = Settings(data=data)
     write(world, Lake(settings.lake_dir), Rules.load(settings))
-    start = datetime.fromtimestamp(world.spec.start_us / 1e6, UTC)
-    for day in range(DAYS_A_STEP, world.spec.days + DAYS_A_STEP, DAYS_A_STEP):
-        before_us = int((start + timedelta(days=day)).timestamp()) * 1_000_000
-        _stage(data, "count", *BELOW, before_us=before_us)
+    steps = world.events.height // REQUESTS_A_STEP
+    for step in range(1, steps + 1):
+        days = world.spec.days * step // (steps + 1)
+        _stage(data, "count", *BELOW, before_us=world.spec.start_us + days * DAY_US)
     _stage(data, "count", "--exclude", *ATTRIBUTION)
     cost = _stage(data, "build", *ATTRIBUTION)
     return Measured(_against_truth(world, settings.warehouse), cost)
