@@ -37,6 +37,15 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Placebos:
+    """Placebo episodes one by one, episodes × strata: who downloaded it, and others in the same days."""
+
+    target: Ints  # place of its target
+    placebo: Counts
+    history: Counts
+
+
+@dataclass(frozen=True)
 class Measured:
     """Collaborations and placebo triples, by target_id."""
 
@@ -52,6 +61,7 @@ class Measured:
     placebo_episodes: Floats  # m
     has_history: Bools
     cohorts: dict[Cohort, Counts]
+    placebos: Placebos
 
     @property
     def can_tell(self) -> Bools:
@@ -99,7 +109,7 @@ def measured(rates: pl.DataFrame, totals: pl.DataFrame, targets: pl.DataFrame) -
         arrived=_floats(rows["arrived"]),
         placebo_episodes=placebo_episodes,
         has_history=rows["has_history"].fill_null(False).cast(pl.Boolean).to_numpy() & (placebo_episodes > 0),
-        cohorts=_cohorts(rates, ids),
+        **_cohorts(rates, ids),
     )
 
 
@@ -107,21 +117,41 @@ def _floats(column: pl.Series) -> Floats:
     return column.cast(pl.Float64).fill_null(0.0).to_numpy()
 
 
-def _cohorts(rates: pl.DataFrame, ids: Ints) -> dict[Cohort, Counts]:
+def _cohorts(rates: pl.DataFrame, ids: Ints) -> dict[str, Any]:
     strange = rates.filter(
         ~pl.col("stratum").is_between(0, STRATA - 1) | ~pl.col("cohort").is_in([one.value for one in Cohort])
     )
     if strange.height:
         raise ValueError(f"no such cohort or stratum: {strange.select('cohort', 'stratum').row(0)}")
     rates = rates.filter(pl.col("target_id").is_in(ids.tolist()))
-    found = {}
-    for cohort in Cohort:
-        of_it = rates.filter(pl.col("cohort") == cohort.value)
-        place = np.searchsorted(ids, of_it["target_id"].cast(pl.Int64).to_numpy())
-        stratum = of_it["stratum"].cast(pl.Int64).to_numpy()
-        columns: dict[str, Any] = {}
-        for name in ("keys", "followed", "converts", "converting_keys"):
-            columns[name] = np.zeros((len(ids), STRATA))
-            np.add.at(columns[name], (place, stratum), _floats(of_it[name]))
-        found[cohort] = Counts(**columns)
-    return found
+    target = np.searchsorted(ids, rates["target_id"].cast(pl.Int64).to_numpy())
+    cohort = rates["cohort"].to_numpy()
+    of_episodes = rates.select(pl.lit(pl.Series(target)).alias("target"), "placebo_key")
+    is_episode = np.isin(cohort, (Cohort.PLACEBO.value, Cohort.HISTORY.value))
+    episodes = (
+        of_episodes.filter(pl.Series(is_episode)).unique().sort("target", "placebo_key").with_row_index()
+    )
+    place = of_episodes.join(episodes, on=["target", "placebo_key"], how="left", maintain_order="left")
+    episode = place["index"].fill_null(0).cast(pl.Int64).to_numpy()
+
+    def counted(rows: Bools, places: Ints, size: int) -> Counts:
+        return _counted(rates.filter(pl.Series(rows)), places[rows], size)
+
+    return {
+        "cohorts": {one: counted(cohort == one.value, target, len(ids)) for one in Cohort},
+        "placebos": Placebos(
+            target=episodes["target"].cast(pl.Int64).to_numpy(),
+            placebo=counted(cohort == Cohort.PLACEBO.value, episode, episodes.height),
+            history=counted(cohort == Cohort.HISTORY.value, episode, episodes.height),
+        ),
+    }
+
+
+def _counted(rates: pl.DataFrame, place: Ints, size: int) -> Counts:
+    """Rows of rates at their places, size × strata."""
+    stratum = rates["stratum"].cast(pl.Int64).to_numpy()
+    columns: dict[str, Any] = {}
+    for name in ("keys", "followed", "converts", "converting_keys"):
+        columns[name] = np.zeros((size, STRATA))
+        np.add.at(columns[name], (place, stratum), _floats(rates[name]))
+    return Counts(**columns)

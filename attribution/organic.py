@@ -18,7 +18,7 @@ class Excess:
     theta: Floats
     theta_se: Floats  # 0 without history: θ = 1 is then no estimate
     placebo_converts: Floats  # xb
-    placebo_expected: Floats  # Σ nb·r0
+    placebo_expected: Floats  # Σ nb·r0, each episode by the rates beside it
     organic: Floats  # O, of the follow-up that is over
     full_organic: Floats  # O once all of those exposed so far are followed up whole
     relative_variance: Floats  # of O: that of θ and of the pool's rates
@@ -49,6 +49,13 @@ def rates_of(counts: Counts, prior: float) -> Floats:
     return np.asarray((counts.converts + prior * pooled) / (counts.followed + prior))
 
 
+def _expected_beside(found: Measured, parameters: Parameters) -> Floats:
+    """How many converts others' rates let expect of each target's placebo episodes, each in its own days."""
+    one = found.placebos
+    expected = (one.placebo.followed * rates_of(one.history, parameters.pool_prior)).sum(1)
+    return np.bincount(one.target, expected, len(found.target_id)).astype(np.float64)
+
+
 def excess_of(found: Measured, parameters: Parameters) -> Excess:
     """Steps 5–7 for each target.
 
@@ -61,7 +68,7 @@ def excess_of(found: Measured, parameters: Parameters) -> Excess:
     now, then = rates_of(pool, p.pool_prior), rates_of(history, p.pool_prior)
 
     placebo_converts = placebo.converts.sum(1)
-    placebo_expected = (placebo.followed * then).sum(1)
+    placebo_expected = _expected_beside(found, p)
     episodes = np.maximum(found.placebo_episodes, 1) if p.prior_on is PriorOn.MEAN else 1.0
     taken_up = (placebo_converts / episodes + p.prior) / (placebo_expected / episodes + p.prior)
     placebo_keys = np.where(found.has_history, placebo.converting_keys.sum(1), 0.0)

@@ -16,7 +16,7 @@ class Relation(Protocol):
 
 
 def frame(relation: Relation) -> pl.DataFrame:
-    """All rows of a relation. Through a file: read directly, DuckDB says at the end that its objects leaked."""
+    """All rows of a relation. Through a file: read directly, DuckDB ends with a report of leaked objects."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         relation.write_parquet(str(path))

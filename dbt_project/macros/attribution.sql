@@ -23,13 +23,16 @@
 {% macro most_families() %}5{% endmacro %}
 {% macro week_us() %}{{ days_us(7) }}{% endmacro %}
 
-{# The history pool and the placebo episodes lie so long before the first exposure of all siblings. #}
+{# The placebo episodes, and the pools beside them, lie so long before the first exposure of all siblings. #}
 {% macro history_from_us() %}{{ days_us(80) }}{% endmacro %}
-{% macro history_until_us() %}{{ days_us(30) }}{% endmacro %}
 {% macro placebos_until_us() %}{{ days_us(44) }}{% endmacro %}
 
-{# At most so many keys make a pool, those of the lowest device_key; they come from a panel of about so many. #}
+{#
+  At most so many keys make a pool, those of the lowest device_key; of the pools beside placebo episodes, of which
+  there are about five, each has fewer. All come from a panel of about so many.
+#}
 {% macro pool_keys() %}{{ var('pool_keys', 60000) }}{% endmacro %}
+{% macro placebo_pool_keys() %}{{ var('placebo_pool_keys', 20000) }}{% endmacro %}
 {% macro panel_keys() %}{{ var('panel_keys', 240000) }}{% endmacro %}
 
 {# Placebo triples that calibrate the interval: more than 100, since some are too small to tell. #}

@@ -35,9 +35,9 @@ class Settings:
     strata_back: int = 45 * DAY
     families_shared: int = 5  # a clean address has at most so many in any week
     history_from: int = 80 * DAY  # before the first exposure
-    history_until: int = 30 * DAY
     placebo_until: int = 44 * DAY
     pool_keys: int = 60_000
+    placebo_pool_keys: int = 20_000  # beside each placebo episode
     panel_bits: int = 0  # pools are of keys whose first so many bits are zero; 0: of all
     as_of_us: int | None = None  # nothing later is seen; None: the newest download
     prior: float = 6.0  # a

@@ -17,6 +17,7 @@ START_US = 200 * DAY_US
 RATES = {
     "target_id": pl.Int64,
     "cohort": pl.String,
+    "placebo_key": pl.Int64,
     "stratum": pl.Int32,
     "keys": pl.Int64,
     "followed": pl.Float64,
@@ -75,14 +76,14 @@ class Target:
 
     def rates(self) -> list[tuple[object, ...]]:
         cohorts = {
-            "exposed": (self.exposed, self.followed, self.converts),
-            "contemporaneous": (self.pool[0], self.followed, self.pool[1]),
-            "history": (self.history[0], 1.0, self.history[1]),
-            "placebo": (self.placebos[1], 1.0, self.placebos[2]),
+            "exposed": (0, self.exposed, self.followed, self.converts),
+            "contemporaneous": (0, self.pool[0], self.followed, self.pool[1]),
+            "history": (1, self.history[0], 1.0, self.history[1]),
+            "placebo": (1, self.placebos[1], 1.0, self.placebos[2]),
         }
         return [
-            (self.target_id, cohort, 4, keys, keys * followed, converts, converts)
-            for cohort, (keys, followed, converts) in cohorts.items()
+            (self.target_id, cohort, episode, 4, keys, keys * followed, converts, converts)
+            for cohort, (episode, keys, followed, converts) in cohorts.items()
             if keys
         ]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from tests.attribution.event_log import DAY, Array, Cohort, EventLog, cohort
+from tests.attribution.event_log import DAY, STRATA, Array, Cohort, EventLog, cohort
 
 Z90 = 1.645  # a 90 % interval of a normal deviate
 WIDER = 1.1  # an interval whose λ is only assumed
@@ -53,10 +53,10 @@ class Measured:
     reached: int  # N: distinct keys that downloaded the episode, tenured or not
     exposed: Cohort
     pool: Cohort  # other keys at the same time
-    history: Cohort  # other keys before
+    placebos: dict[int, tuple[Cohort, Cohort]]  # by episode: its own, and other keys in the same days
     placebo_episodes: int  # m
-    placebo_counts: Array
     placebo_converts: int  # xb
+    placebo_expected: float  # Σ nb·r0
     placebo_keys: int  # ub
     theta: float
     theta_se: float
@@ -69,7 +69,7 @@ class Measured:
     @property
     def organic(self) -> float:
         """Who would have come by now without it."""
-        return self.theta * float(self.exposed.person_time @ _rates(self.pool))
+        return self.theta * float(self.exposed.person_time @ _rates([self.pool]))
 
     def variance(self, prior: float) -> float:
         """Of the excess."""
@@ -80,10 +80,12 @@ class Measured:
         return (self.converted - self.organic) / self.variance(prior) ** 0.5
 
 
-def _rates(cohort: Cohort, prior: float = 10.0) -> Array:
-    """Converts a follow-up by stratum, drawn to the pooled rate."""
-    pooled = cohort.converted.sum() / max(1e-9, cohort.followed.sum())
-    return (cohort.converts + prior * pooled) / (cohort.person_time + prior)
+def _rates(cohorts: Sequence[Cohort], prior: float = 10.0) -> Array:
+    """Converts a follow-up by stratum, of all cohorts together, drawn to the pooled rate."""
+    converts = sum((one.converts for one in cohorts), np.zeros(STRATA))
+    person_time = sum((one.person_time for one in cohorts), np.zeros(STRATA))
+    pooled = converts.sum() / max(1e-9, person_time.sum())
+    return (converts + prior * pooled) / (person_time + prior)
 
 
 def measure(
@@ -97,41 +99,42 @@ def measure(
     heard = log.heard(this.episode, this.t0)
     exposed = cohort(log, heard, this.show, final)
 
-    touched = np.zeros(len(log.key_address), bool)
-    for one in near:
-        touched[log.key[log.heard(one.episode, one.t0)]] = True
+    reached = np.concatenate([log.heard(one.episode, one.t0) for one in near])
+    touched = np.zeros(log.key_address.max() + 1, bool)
+    touched[log.key_address[log.key[reached]]] = True
     window = _of_others(log, this, this.t0, this.t0 + s.exposure)
-    pool = cohort(log, _sampled(log, window[~touched[log.key[window]]]), this.show, final)
-    before = _of_others(log, this, t_first - s.history_from, t_first - s.history_until)
-    history = cohort(log, _sampled(log, before), this.show, final)
+    untouched = window[~touched[log.key_address[log.key[window]]]]
+    pool = cohort(log, _sampled(log, untouched, s.pool_keys), this.show, final)
 
     aired = airings.filter(
         (pl.col("show") == this.partner)
         & ~pl.col("episode").is_in([one.episode for one in siblings])
         & pl.col("at").is_between(t_first - s.history_from, t_first - s.placebo_until, closed="left")
     )
-    placebos = [
-        cohort(log, log.heard(episode, at), this.show, final)
-        for episode, at in aired.select("episode", "at").iter_rows()
-    ]
+    placebos, expected = {}, 0.0
+    for episode, at in aired.select("episode", "at").iter_rows():
+        beside = _sampled(log, _of_others(log, this, at, at + s.exposure), s.placebo_pool_keys)
+        own, other = (cohort(log, rows, this.show, final) for rows in (log.heard(episode, at), beside))
+        placebos[episode] = own, other
+        expected += float(own.person_time @ _rates([other]))
     m, a = len(placebos), s.prior
     has_history = m > 0 and t_first - s.history_from - s.look_back >= log.start
-    counts = sum((one.counts for one in placebos), np.zeros(9))
-    converts = sum(int(one.converted.sum()) for one in placebos)
-    keys = len(np.unique(np.concatenate([one.key[one.converted] for one in placebos]))) if placebos else 0
+    taken = [own.key[own.converted] for own, _ in placebos.values()]
+    converts = sum(len(keys) for keys in taken)
+    keys = len(np.unique(np.concatenate(taken))) if taken else 0
     theta, theta_se = 1.0, 0.0
     if has_history:
         episodes = 1 if s.is_prior_of_total else m
-        theta = (converts / episodes + a) / (float(counts @ _rates(history)) / episodes + a)
+        theta = (converts / episodes + a) / (expected / episodes + a)
         theta_se = theta / (keys + a) ** 0.5
     return Measured(
         collaboration=this,
         reached=len(log.first_of_each(heard)),
         exposed=exposed,
         pool=pool,
-        history=history,
+        placebos=placebos,
+        placebo_expected=expected,
         placebo_episodes=m,
-        placebo_counts=counts,
         placebo_converts=converts,
         placebo_keys=keys,
         theta=theta,
@@ -148,13 +151,13 @@ def _of_others(log: EventLog, this: Collaboration, start: int, end: int) -> Arra
     return rows[(show != this.show) & (show != this.partner) & log.is_clean(rows, final)]
 
 
-def _sampled(log: EventLog, rows: Array) -> Array:
-    """The rows of at most `pool_keys` keys of the panel, those of the lowest device keys."""
+def _sampled(log: EventLog, rows: Array, most: int) -> Array:
+    """The rows of at most `most` keys of the panel, those of the lowest device keys."""
     rows = rows[log.in_panel[log.key[rows]]]
     keys = log.key[log.first_of_each(rows)]
-    if len(keys) <= log.settings.pool_keys:
+    if len(keys) <= most:
         return rows
-    return rows[log.key[rows] < keys[log.settings.pool_keys]]
+    return rows[log.key[rows] < keys[most]]
 
 
 def response(log: EventLog, after: Array) -> Array:
@@ -267,7 +270,8 @@ def _row(
     se = (variance * scale**2 + (tau * link.se / link.value) ** 2) ** 0.5
     half = k * se * (WIDER if link.is_assumed else 1.0)
     exposed = len(one.exposed.key)
-    now, then = (float(one.exposed.person_time @ _rates(pool)) for pool in (one.pool, one.history))
+    pools = ([one.pool], [beside for _, beside in one.placebos.values()])
+    now, then = (float(one.exposed.person_time @ _rates(pool)) for pool in pools)
     return {
         "collaboration": one.collaboration.number,
         "reached": one.reached,
@@ -277,7 +281,7 @@ def _row(
         "organic": one.organic,
         "placebo_episodes": one.placebo_episodes,
         "placebo_converts": one.placebo_converts,
-        "placebo_expected": float(one.placebo_counts @ _rates(one.history)),
+        "placebo_expected": one.placebo_expected,
         "theta": one.theta,
         "tau": tau,
         "matched": (one.converted - now) / max(1, exposed) * one.reached * (1 - share) / link.value,

@@ -15,6 +15,7 @@ import pytest
 from bench.attribution_registry import FIRST_ID, episode_id, show_id
 from bench.attribution_requests import families, linked_over_epochs, write
 from bench.attribution_world import World, WorldSpec, simulate
+from ingest.catalog import episode_key
 from ingest.lake import Lake
 from ingest.logs.rules import Rules
 from ingest.settings import Settings as Installation
@@ -40,8 +41,8 @@ class Built:
 
     def rates(self) -> list[tuple[Any, ...]]:
         return self.rows(
-            "select target_id, cohort, stratum, keys, round(followed, 6), converts, converting_keys"
-            " from intermediate.int_cohort_rates order by all"
+            "select target_id, cohort, placebo_key, stratum, keys, round(followed, 6), converts,"
+            " converting_keys from intermediate.int_cohort_rates order by all"
         )
 
     def figures(self) -> list[tuple[Any, ...]]:
@@ -92,9 +93,9 @@ def differences(built: Built, world: World, settings: Settings | None = None) ->
         episode_id(show, number): number
         for number, show in world.episodes.select("episode", "show").iter_rows()
     }
-    rates: dict[tuple[int, str], dict[int, tuple[Any, ...]]] = {}
-    for target, cohort, stratum, *counts in built.rates():
-        rates.setdefault((target, cohort), {})[stratum] = tuple(counts)
+    rates: dict[tuple[int, str, int], dict[int, tuple[Any, ...]]] = {}
+    for target, cohort, placebo, stratum, *counts in built.rates():
+        rates.setdefault((target, cohort, placebo), {})[stratum] = tuple(counts)
     totals = {
         row[0]: row[1:]
         for row in built.rows(
@@ -102,9 +103,10 @@ def differences(built: Built, world: World, settings: Settings | None = None) ->
         )
     }
     targets = built.rows(
-        "select target_id, show_id, partner_show_id, episode_id, starts_us from intermediate.int_collaborations"
+        "select target_id, show_id, partner_show_id, episode_id, starts_us"
+        " from intermediate.int_collaborations"
     )
-    assert len(targets) > len(named) and set(by_id) <= {target[0] for target in targets}
+    assert set(by_id) <= {target[0] for target in targets}
     found = []
     for target, show, partner, episode, starts_us in targets:
         one = by_id.get(target) or Collaboration(
@@ -112,34 +114,47 @@ def differences(built: Built, world: World, settings: Settings | None = None) ->
         )
         siblings = [other for other in named if other.show == one.show] if target > 0 else [one]
         wanted = measure(log, airings, one, siblings)
-        for name, got, want in _compared(wanted, target, rates, totals):
+        keys = {episode: episode_key_of(world, episode) for episode in wanted.placebos}
+        for name, got, want in _compared(wanted, target, keys, rates, totals):
             if got != want:
                 found.append(f"{target} {name}: {got}, NumPy says {want}")
     return found
 
 
+def episode_key_of(world: World, episode: int) -> int:
+    show = world.episodes.filter(world.episodes["episode"] == episode)["show"].item()
+    return episode_key(show_id(show), episode_id(show, episode))
+
+
 def _compared(
-    wanted: Measured, target: int, rates: dict[tuple[int, str], dict[int, tuple[Any, ...]]], totals: Any
+    wanted: Measured,
+    target: int,
+    keys: dict[int, int],
+    rates: dict[tuple[int, str, int], dict[int, tuple[Any, ...]]],
+    totals: dict[int, tuple[Any, ...]],
 ) -> list[tuple[str, Any, Any]]:
+    """(what, as the models have it, as NumPy has it). keys: placebo_key by episode."""
     compared: list[tuple[str, Any, Any]] = []
-    cohorts = {"exposed": wanted.exposed, "contemporaneous": wanted.pool, "history": wanted.history}
-    for name, cohort in cohorts.items():
-        rows = rates.get((target, name), {})
+    cohorts = [("exposed", 0, wanted.exposed), ("contemporaneous", 0, wanted.pool)]
+    for episode, (own, beside) in wanted.placebos.items():
+        cohorts += [("placebo", keys[episode], own), ("history", keys[episode], beside)]
+    for name, placebo, cohort in cohorts:
+        rows = rates.get((target, name, placebo), {})
         for stratum in range(STRATA):
-            keys, followed, converts, _ = rows.get(stratum, (0, 0.0, 0, 0))
+            devices, followed, converts, _ = rows.get(stratum, (0, 0.0, 0, 0))
             want = (
                 int(cohort.counts[stratum]),
                 round(float(cohort.person_time[stratum]), 5),
                 int(cohort.converts[stratum]),
             )
-            compared.append((f"{name} {stratum}", (keys, round(followed, 5), converts), want))
-    placebo = rates.get((target, "placebo"), {}).values()
-    got = tuple(sum(row[column] for row in placebo) for column in (0, 2, 3))
-    want = (int(wanted.placebo_counts.sum()), wanted.placebo_converts, wanted.placebo_keys)
-    compared.append(("placebo", got, want))
+            compared.append((f"{name} {placebo} {stratum}", (devices, round(followed, 5), converts), want))
+    converting = sum(
+        row[3] for key, rows in rates.items() if key[:2] == (target, "placebo") for row in rows.values()
+    )
+    compared.append(("keys that placebo episodes saw converting", converting, wanted.placebo_keys))
     exposed = wanted.exposed
-    want = (wanted.reached, exposed.known, len(exposed.key), wanted.placebo_episodes)
-    compared.append(("totals", totals[target], want))
+    counts = (wanted.reached, exposed.known, len(exposed.key), len(wanted.placebos))
+    compared.append(("totals", totals[target], counts))
     return compared
 
 
@@ -148,11 +163,12 @@ def test_every_cohort_is_numpys(at_once: Built, world: World) -> None:
 
 
 def test_overlaps_are_numpys(at_once: Built, world: World) -> None:
-    log, airings, by_id, named = oracle(world)
+    log, airings, _, named = oracle(world)
     found = {
         (target, other): converted
         for target, other, converted in at_once.rows(
-            "select target_id, other_id, converted_by_other from intermediate.int_overlaps where target_id > 0"
+            "select target_id, other_id, converted_by_other"
+            " from intermediate.int_overlaps where target_id > 0"
         )
     }
     wanted = {}
@@ -183,13 +199,13 @@ def test_figures_are_numpys(at_once: Built, world: World) -> None:
 
 
 def test_pools_are_the_same_sample_of_a_panel(world: World, tmp_path: Path) -> None:
-    built = build(world, tmp_path, "--vars", "{pool_keys: 150, panel_keys: 1500}")
+    built = build(world, tmp_path, "--vars", "{pool_keys: 150, placebo_pool_keys: 90, panel_keys: 1500}")
     tenured = built.rows(
         f"select count(*) from intermediate.int_device_keys where last_us - first_us >= {28 * 86_400_000_000}"
     )[0][0]
     bits = next(bits for bits in range(20) if tenured < 1_500 * 2 ** (bits + 1))
     assert bits > 0
-    assert differences(built, world, Settings(pool_keys=150, panel_bits=bits)) == []
+    assert differences(built, world, Settings(pool_keys=150, placebo_pool_keys=90, panel_bits=bits)) == []
 
 
 def test_batches_in_any_order_measure_the_same(at_once: Built, world: World, tmp_path: Path) -> None:
@@ -215,7 +231,7 @@ def test_what_can_be_seen_yet_is_numpys(world: World, tmp_path: Path) -> None:
         ),
     )
     as_of_us = int(seen.events["started_us"].max())  # type: ignore[arg-type]
-    assert {row[1] for row in built.figures()} >= {"provisional", "planned"}
+    assert {row[1] for row in built.figures()} >= {"provisional"}
     assert differences(built, seen, Settings(as_of_us=as_of_us)) == []
 
 

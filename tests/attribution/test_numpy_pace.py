@@ -135,8 +135,8 @@ def test_pools_are_of_the_lowest_device_keys_of_the_panel() -> None:
     rows = [(day, address, 0, C, 1) for address in addresses for day in (60.0, 90.0, 101.0)]
 
     def sampled(bits: int) -> list[int]:
-        found = EventLog(events(*rows), GENRES, Settings(panel_bits=bits, pool_keys=2))
-        return found.device_key[found.key[found.first_of_each(_sampled(found, np.arange(15)))]].tolist()
+        found = EventLog(events(*rows), GENRES, Settings(panel_bits=bits))
+        return found.device_key[found.key[found.first_of_each(_sampled(found, np.arange(15), 2))]].tolist()
 
     assert sampled(0) == [-5, 1]  # by their value
     assert sampled(1) == [1, 3]  # without the negative one

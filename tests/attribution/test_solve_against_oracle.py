@@ -73,7 +73,7 @@ def judged(world: World, settings: Settings = SETTINGS, parameters: Parameters =
 
 
 def as_frames(log: EventLog, groups: list[list[Measured]], placebos: list[Measured]) -> Frames:
-    """The oracle's cohorts as the models have them; of placebo episodes it tells only sums."""
+    """The oracle's cohorts as the models have them."""
     overlaps, response = [], {}
     for group in groups + [[one] for one in placebos]:
         numbers = [one.collaboration.number for one in group]
@@ -113,19 +113,22 @@ def as_frames(log: EventLog, groups: list[list[Measured]], placebos: list[Measur
 
 
 def rates_of(one: Measured) -> list[tuple[object, ...]]:
-    cohorts = {Cohort.EXPOSED: one.exposed, Cohort.CONTEMPORANEOUS: one.pool, Cohort.HISTORY: one.history}
-    rows: list[tuple[object, ...]] = [
-        (one.collaboration.number, name.value, stratum, keys, followed, int(converts), int(converts))
-        for name, cohort in cohorts.items()
-        for stratum, (keys, followed, converts) in enumerate(
-            zip(cohort.counts.tolist(), cohort.person_time.tolist(), cohort.converts.tolist(), strict=True)
+    cohorts = [(Cohort.EXPOSED, 0, one.exposed), (Cohort.CONTEMPORANEOUS, 0, one.pool)]
+    for episode, (own, beside) in one.placebos.items():
+        cohorts += [(Cohort.PLACEBO, episode, own), (Cohort.HISTORY, episode, beside)]
+    rows: list[tuple[object, ...]] = []
+    is_counted = False
+    for name, episode, cohort in cohorts:
+        counts = zip(
+            cohort.counts.tolist(), cohort.person_time.tolist(), cohort.converts.tolist(), strict=True
         )
-    ]
-    for stratum, keys in enumerate(one.placebo_counts.tolist()):
-        converts = (one.placebo_converts, one.placebo_keys) if stratum == 0 else (0, 0)
-        rows.append(
-            (one.collaboration.number, Cohort.PLACEBO.value, stratum, int(keys), float(keys), *converts)
-        )
+        for stratum, (keys, followed, converts) in enumerate(counts):
+            # Of placebo episodes the distinct keys are told once, in any stratum.
+            converting = int(converts) if name is not Cohort.PLACEBO else 0
+            if name is Cohort.PLACEBO and not is_counted:
+                converting, is_counted = one.placebo_keys, True
+            numbers = (keys, followed, int(converts), converting)
+            rows.append((one.collaboration.number, name.value, episode, stratum, *numbers))
     return rows
 
 

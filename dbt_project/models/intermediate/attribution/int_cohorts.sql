@@ -2,13 +2,13 @@
   The cohorts of the due targets, one row a device that enters one (ATTRIBUTION §2.3 to 2.6):
 
   exposed          downloads of the collaboration's episode in the exposure window
-  contemporaneous  downloads of shows other than A and B in the same days, by devices no sibling of the
-                   collaboration reached
-  history          the same 80 to 30 days before the first exposure, whoever they are
+  contemporaneous  downloads of shows other than A and B in the same days, at addresses that neither the
+                   collaboration nor a sibling reached: another device there may be the same listener's
   placebo          downloads of each earlier episode of B in its first 14 days (placebo_key: the episode)
+  history          downloads of shows other than A and B in the same 14 days as that episode's, by whomever
 
   A device enters by its first tenured download. One that knew A is kept among the exposed alone, as `is_known`.
-  Of each pool the 60,000 devices of the lowest key are taken: keys are random, so this is a sample, the same in
+  Of each pool the devices of the lowest keys are taken, 60,000 at most, or 20,000 beside each placebo episode: keys are random, so this is a sample, the same in
   every build. `followed` is the share of its 30 days that can be seen yet.
 #}
 -- depends_on: {{ ref('int_device_keys') }}
@@ -36,10 +36,12 @@ touched as (
 
     select distinct
         siblings.target_id,
-        exposures.device_key
+        keys.address_key
     from {{ ref('int_siblings') }} as siblings
     inner join {{ ref('int_exposures') }} as exposures
         on siblings.other_id = exposures.target_id
+    inner join {{ ref('int_device_keys') }} as keys
+        on exposures.device_key = keys.device_key
 
 ),
 
@@ -48,22 +50,28 @@ pool_windows as (
     select
         target_id,
         'contemporaneous' as cohort,
+        cast(0 as bigint) as placebo_key,
         show_key,
         partner_show_key,
         final_us,
         starts_us as from_us,
-        starts_us + {{ exposure_us() }} as until_us
+        starts_us + {{ exposure_us() }} as until_us,
+        {{ pool_keys() }} as most_keys
     from due
     union all
     select
-        target_id,
+        due.target_id,
         'history' as cohort,
-        show_key,
-        partner_show_key,
-        final_us,
-        first_us - {{ history_from_us() }} as from_us,
-        first_us - {{ history_until_us() }} as until_us
+        placebos.episode_key as placebo_key,
+        due.show_key,
+        due.partner_show_key,
+        due.final_us,
+        placebos.aired_us as from_us,
+        placebos.aired_us + {{ exposure_us() }} as until_us,
+        {{ placebo_pool_keys() }} as most_keys
     from due
+    inner join {{ ref('int_placebo_episodes') }} as placebos
+        on due.target_id = placebos.target_id
 
 ),
 
@@ -72,7 +80,10 @@ pool_entries as (
     select
         windows.target_id,
         windows.cohort,
+        windows.placebo_key,
+        windows.most_keys,
         panel.device_key,
+        min(panel.address_key) as address_key,
         min(panel.started_us) as at_us,
         min_by(panel.downloads_45d, panel.started_us) as downloads_45d
     from panel
@@ -84,7 +95,7 @@ pool_entries as (
         panel.show_key is distinct from windows.show_key
         and panel.show_key is distinct from windows.partner_show_key
         and (panel.shared_us is null or panel.shared_us >= windows.final_us)
-    group by windows.target_id, windows.cohort, panel.device_key
+    group by windows.target_id, windows.cohort, windows.placebo_key, windows.most_keys, panel.device_key
 
 ),
 
@@ -93,16 +104,16 @@ ranked_pools as (
     select
         entries.*,
         row_number() over (
-            partition by entries.target_id, entries.cohort
+            partition by entries.target_id, entries.cohort, entries.placebo_key
             order by entries.device_key
         ) as pool_rank
     from pool_entries as entries
     left join touched
         on
             entries.target_id = touched.target_id
-            and entries.device_key = touched.device_key
+            and entries.address_key = touched.address_key
             and entries.cohort = 'contemporaneous'
-    where touched.device_key is null
+    where touched.address_key is null
 
 ),
 
@@ -111,12 +122,12 @@ entries as (
     select
         target_id,
         cohort,
-        cast(0 as bigint) as placebo_key,
+        placebo_key,
         device_key,
         at_us,
         downloads_45d
     from ranked_pools
-    where pool_rank <= {{ pool_keys() }}
+    where pool_rank <= most_keys
     union all
     select
         downloads.target_id,

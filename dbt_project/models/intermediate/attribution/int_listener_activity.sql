@@ -35,6 +35,7 @@ downloads as (
 
     select
         downloads.device_key,
+        downloads.address_key,
         downloads.started_us,
         downloads.show_key,
         downloads.episode_key,
@@ -67,6 +68,7 @@ downloads as (
 
 select
     device_key,
+    address_key,
     started_us,
     show_key,
     episode_key,

@@ -1,8 +1,16 @@
 {# The cohorts behind each collaboration's figure, by stratum. #}
 with rates as (
 
-    select * from {{ ref('int_cohort_rates') }}
+    select
+        target_id,
+        cohort,
+        stratum,
+        sum(keys) as keys, -- noqa: RF04
+        sum(followed) as followed,
+        sum(converts) as converts
+    from {{ ref('int_cohort_rates') }}
     where target_id > 0
+    group by target_id, cohort, stratum
 
 )
 
