@@ -14,6 +14,7 @@ from orchestration.constants import OWNERS, PODCAST_FEEDS, REQUESTS, RESTATED_DA
 _WRITTEN_BY = {
     "networks": REQUESTS,
     "rules": REQUESTS,
+    "app_devices": REQUESTS,  # the empty table: nothing takes in yet what apps tell of plays
     "restated": RESTATED_DAYS,
     "restatements": RESTATED_DAYS,
     "podcasts": PODCAST_FEEDS,
