@@ -144,10 +144,10 @@ def _compared(
             devices, followed, converts, _ = rows.get(stratum, (0, 0.0, 0, 0))
             want = (
                 int(cohort.counts[stratum]),
-                round(float(cohort.person_time[stratum]), 5),
+                round(float(cohort.person_time[stratum]), 3),
                 int(cohort.converts[stratum]),
             )
-            compared.append((f"{name} {placebo} {stratum}", (devices, round(followed, 5), converts), want))
+            compared.append((f"{name} {placebo} {stratum}", (devices, round(followed, 3), converts), want))
     converting = sum(
         row[3] for key, rows in rates.items() if key[:2] == (target, "placebo") for row in rows.values()
     )
