@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attribution.measured import Bools, Cohort, Counts, Floats, Measured
-from attribution.parameters import Parameters, PriorOn
+from attribution.parameters import Parameters
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,7 @@ def excess_of(found: Measured, parameters: Parameters) -> Excess:
 
     placebo_converts = placebo.converts.sum(1)
     placebo_expected = _expected_beside(found, p)
-    episodes = np.maximum(found.placebo_episodes, 1) if p.prior_on is PriorOn.MEAN else 1.0
-    taken_up = (placebo_converts / episodes + p.prior) / (placebo_expected / episodes + p.prior)
+    taken_up = (placebo_converts + p.prior) / (placebo_expected + p.prior)
     placebo_keys = np.where(found.has_history, placebo.converting_keys.sum(1), 0.0)
     theta = np.where(found.has_history, taken_up, 1.0)
     theta_se = np.where(found.has_history, theta / np.sqrt(placebo_keys + p.prior), 0.0)

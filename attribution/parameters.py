@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 MODEL_VERSION = "pace-1"  # raised when the same counts would give another figure
 ASSUMED = "assumed"  # the source of a λ that no app devices tell
-
-
-class PriorOn(StrEnum):
-    """To what of the placebo episodes θ's prior is added (step 6)."""
-
-    MEAN = "mean"  # converts of an average episode: many episodes do not outweigh it
-    TOTAL = "total"  # converts of all together
 
 
 @dataclass(frozen=True)
 class Parameters:
     """Defaults are those of ATTRIBUTION §2."""
 
-    prior: float = 6.0  # a (6): converts added to both sides of θ
-    prior_on: PriorOn = PriorOn.MEAN
+    prior: float = 6.0  # a (6): converts added to both sides of θ (docs/decisions/0017)
     pool_prior: float = 10.0  # (5): keys at the pool's mean rate added to each stratum
     coverage: float = 0.9  # (10): of the intervals; which quantile of placebo |z| makes k
     z: float = 1.645  # (10): the least k, that of a normal deviate at this coverage

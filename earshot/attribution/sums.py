@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attribution.parameters import DEFAULTS, PriorOn
+from attribution.parameters import DEFAULTS
 from earshot.attribution.blocks import Block, Grid, Sum, Sums
 from earshot.attribution.flags import NO_HISTORY_SOURCE, NOT_CALIBRATED
 from earshot.attribution.headline import COVERAGE
@@ -144,21 +144,17 @@ def placebo(of: Explanation, one: Placebo) -> Iterator[Block]:
             f"as like listeners elsewhere do (step {Step.HISTORY})."
         )
         return
-    a, m = DEFAULTS.prior, one.episodes if DEFAULTS.prior_on is PriorOn.MEAN else 1
+    a = DEFAULTS.prior
     yield (
         f"θ says how much more than like listeners the partner's audience takes up {of.collaboration.show} "
         f"anyway. Of those who heard one of {count(one.episodes)} episodes before the collaboration "
         f"{count(one.converts)} did; at r0 {exact(one.expected)} were to be expected. "
         f"a = {a:g} on both sides draws θ towards 1."
     )
-    top, bottom = one.converts / m + a, one.expected / m + a
+    top, bottom = one.converts + a, one.expected + a
     lines = [
-        Sum("seen an episode, + a", f"{count(one.converts)} ÷ {m} + {a:g} = {exact(top)}", Step.HISTORY),
-        Sum(
-            "expected an episode, + a",
-            f"{exact(one.expected)} ÷ {m} + {a:g} = {exact(bottom)}",
-            Step.HISTORY,
-        ),
+        Sum("seen, + a", f"{count(one.converts)} + {a:g} = {exact(top)}", Step.HISTORY),
+        Sum("expected, + a", f"{exact(one.expected)} + {a:g} = {exact(bottom)}", Step.HISTORY),
         Sum("θ", f"{exact(top)} ÷ {exact(bottom)} = {exact(one.theta)}", Step.HISTORY),
     ]
     if one.theta_se is not None:

@@ -41,7 +41,7 @@ class Settings:
     panel_bits: int = 0  # pools are of keys whose first so many bits are zero; 0: of all
     as_of_us: int | None = None  # nothing later is seen; None: the newest download
     prior: float = 6.0  # a
-    is_prior_of_total: bool = False  # a is added to θ's counts of all placebo episodes, not to their mean
+    is_prior_of_mean: bool = False  # a is added to θ's counts of a mean placebo episode (docs/decisions/0017)
     pool_prior: float = 10.0
     response: float = 6.0 * DAY
     least_exposed: int = 200

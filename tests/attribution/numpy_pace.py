@@ -50,7 +50,7 @@ class Measured:
     """Steps 4–7 of one collaboration; arrays are by stratum."""
 
     collaboration: Collaboration
-    reached: int  # N: distinct keys that downloaded the episode, tenured or not
+    reached: int  # N: keys that downloaded the episode, tenured or not, and downloads at shared addresses
     exposed: Cohort
     pool: Cohort  # other keys at the same time
     placebos: dict[int, tuple[Cohort, Cohort]]  # by episode: its own, and other keys in the same days
@@ -98,6 +98,7 @@ def measure(
     final = this.t0 + s.exposure + s.follow_up
     heard = log.heard(this.episode, this.t0)
     exposed = cohort(log, heard, this.show, final)
+    is_clean = log.is_clean(heard, final)
 
     reached = np.concatenate([log.heard(one.episode, one.t0) for one in near])
     touched = np.zeros(log.key_address.max() + 1, bool)
@@ -124,12 +125,12 @@ def measure(
     keys = len(np.unique(np.concatenate(taken))) if taken else 0
     theta, theta_se = 1.0, 0.0
     if has_history:
-        episodes = 1 if s.is_prior_of_total else m
+        episodes = m if s.is_prior_of_mean else 1
         theta = (converts / episodes + a) / (expected / episodes + a)
         theta_se = theta / (keys + a) ** 0.5
     return Measured(
         collaboration=this,
-        reached=len(log.first_of_each(heard)),
+        reached=len(log.first_of_each(heard[is_clean])) + int((~is_clean).sum()),
         exposed=exposed,
         pool=pool,
         placebos=placebos,

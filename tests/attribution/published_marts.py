@@ -4,13 +4,13 @@
    r1: the pool has 990 + 1,990 + 20 = 3,000 keys and 3 + 19 + 8 = 30 converts, p = 0.01. With 10 more at p
    3.1 / 1,000 = 0.0031, 19.1 / 2,000 = 0.00955, 8.1 / 30 = 0.27.
    Expected 2,530 × 0.0031 + 540 × 0.00955 + 100 × 0.27 = 7.843 + 5.157 + 27 = 40.
-   θ: m = 4, xb = 12 where 8 were expected: (12 / 4 + 6) / (8 / 4 + 6) = 9 / 8 = 1.125.
+   θ: m = 4, xb = 12 where 10 were expected: (12 + 6) / (10 + 6) = 18 / 16 = 1.125.
    O = 1.125 × 40 = 45, E = 90 − 45 = 45.
    N (1 − q) = 6,974 × 0.8 = 5,579.2; 45 × 5,579.2 / 3,170 = 79.2; / 0.88 = 90.
    2 × 1.1 × 12.5 = 27.5: 62.5 to 117.5. 180 EUR / 90 = 2 EUR.
    Gross 300 = 90 + 45 × 5,579.2 / 3,170 / 0.88 (90) + 120.
 2  provisional, sibling of 3. x = 16; half of 1,000 followed: 500 × 0.01 = 5.
-   θ = (6 / 2 + 6) / (3 / 2 + 6) = 1.2, O = 6, E = 10, of which 2 are the sibling's.
+   θ = (6 + 6) / (4 + 6) = 1.2, O = 6, E = 10, of which 2 are the sibling's.
    8 × 2,000 × 0.9 / 1,000 = 14.4; / 0.9 = 16.
    1.645 × 4 = 6.58: 9.42 to 22.58. Half has come: forecast 32. 100 × 0.02 = 2 is what 3 brought of it.
 3  final, no effect: x = 12, expected 2,500 × 0.004 = 10, θ = 1 for want of history, E = 2, 20 × 0.02 = 0.4
@@ -166,7 +166,7 @@ LIFTS = [
         theta_source="history",
         placebo_episodes=4,
         placebo_converts=12,
-        placebo_expected=8.0,
+        placebo_expected=10.0,
         pool_keys=3_000,
         history_keys=2_980,
         se=12.5,
@@ -191,7 +191,7 @@ LIFTS = [
         theta_source="history",
         placebo_episodes=2,
         placebo_converts=6,
-        placebo_expected=3.0,
+        placebo_expected=4.0,
         rate=0.02,
         se=4.0,
         widening=1.0,

@@ -91,7 +91,7 @@ def measured(draw: st.DrawFn) -> Explanation:
     m, theta_converts = draw(st.integers(1, 12)), draw(st.integers(0, 500))
     placebo_keys = draw(st.integers(0, 50_000))
     expected = placebo_keys * rates[0]
-    theta = (theta_converts / m + DEFAULTS.prior) / (expected / m + DEFAULTS.prior)
+    theta = (theta_converts + DEFAULTS.prior) / (expected + DEFAULTS.prior)
     n, x = sum(keys), sum(converts)
     organic = theta * sum(k * r for k, r in zip(keys, rates, strict=True))
     q, link = draw(st.floats(0, 0.5)), draw(st.floats(0.5, 1))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from attribution.limits import poisson_limit
-from attribution.parameters import Parameters, PriorOn
+from attribution.parameters import Parameters
 from attribution.solve import COVARIANCES, LIFTS
 from tests.attribution.frames import FULL_RESPONSE, Frames, Target, frames, solved
 
@@ -40,15 +40,13 @@ def test_one_collaboration_is_as_by_hand() -> None:
 
 
 def test_an_audience_that_takes_up_a_more_than_others_has_a_larger_theta() -> None:
-    # 80 converts of 20 expected in 4 episodes: (20 + 6) / (5 + 6); with the prior on all (80 + 6) / (20 + 6).
+    # 80 converts of 20 expected in 4 episodes: (80 + 6) / (20 + 6).
     keen = Target(1, placebos=(4, 2_000, 80))
     found = lift(keen)
-    assert found["theta"] == pytest.approx(26 / 11)
-    assert found["theta_se"] == pytest.approx(26 / 11 / 86**0.5)
-    assert found["organic"] == pytest.approx(10 * 26 / 11)
+    assert found["theta"] == pytest.approx(86 / 26)
+    assert found["theta_se"] == pytest.approx(86 / 26 / 86**0.5)
+    assert found["organic"] == pytest.approx(10 * 86 / 26)
     assert found["has_pre_trend"]
-    on_total = lift(keen, parameters=Parameters(prior_on=PriorOn.TOTAL))
-    assert on_total["theta"] == pytest.approx(86 / 26)
 
 
 def test_without_history_theta_is_one_and_as_unsure_as_its_prior() -> None:

@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_series_equal
 
 from attribution.measured import Cohort
-from attribution.parameters import Parameters, PriorOn
+from attribution.parameters import Parameters
 from attribution.solve import Solution
 from bench.attribution_world import World, WorldSpec, simulate
 from tests.attribution.event_log import DAY, EventLog, Settings
@@ -158,11 +158,6 @@ def test_final_figures_are_the_oracles(world: World) -> None:
     assert found.column("k").unique().len() == 1 and found.column("is_calibrated").all()
     assert found.solution.covariances.height > found.oracle.height  # some of them overlap
     assert_same(found)
-
-
-def test_with_the_prior_on_all_placebo_episodes_too(world: World) -> None:
-    settings = replace(SETTINGS, is_prior_of_total=True)
-    assert_same(judged(world, settings, replace(PARAMETERS, prior_on=PriorOn.TOTAL)))
 
 
 def test_figures_before_the_end_are_the_oracles_too(world: World) -> None:

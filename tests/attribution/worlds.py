@@ -133,11 +133,11 @@ def main() -> None:
     parser.add_argument(
         "--rotate-keys", action="store_true", help="keys are linked over epochs, as in a lake"
     )
-    parser.add_argument("--prior-of-total", action="store_true", help="see Settings")
+    parser.add_argument("--prior-of-mean", action="store_true", help="see Settings")
     parser.add_argument("--keep", type=Path, help="writes the rows there, as Parquet")
     asked = parser.parse_args()
     spec = WorldSpec(people=asked.people, shows=asked.shows, collaborations=asked.collaborations)
-    settings = Settings(is_prior_of_total=asked.prior_of_total)
+    settings = Settings(is_prior_of_mean=asked.prior_of_mean)
     tables: list[pl.DataFrame] = []
     for seed in range(asked.seed, asked.seed + asked.worlds):
         began = time.perf_counter()

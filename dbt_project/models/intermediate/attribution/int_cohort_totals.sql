@@ -17,15 +17,35 @@ cohorts as (
 
 ),
 
+reached_devices as (
+
+    select
+        target_id,
+        device_key,
+        count(*) as days
+    from {{ ref('int_index_downloads') }}
+    where cohort = 'exposed'
+    group by target_id, device_key
+
+),
+
+-- Behind a shared address one device is many people. Each fetches an episode once, so there its days count.
 reach as (
 
     select
-        exposures.target_id,
-        count(*) as reached
-    from {{ ref('int_exposures') }} as exposures
+        reached_devices.target_id,
+        sum(
+            case
+                when keys.shared_us < due.final_us and due.episode_key is not null then reached_devices.days
+                else 1
+            end
+        ) as reached
+    from reached_devices
     inner join due
-        on exposures.target_id = due.target_id
-    group by exposures.target_id
+        on reached_devices.target_id = due.target_id
+    inner join {{ ref('int_device_keys') }} as keys
+        on reached_devices.device_key = keys.device_key
+    group by reached_devices.target_id
 
 ),
 
