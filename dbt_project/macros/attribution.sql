@@ -28,15 +28,14 @@
 {% macro placebos_until_us() %}{{ days_us(44) }}{% endmacro %}
 
 {#
-  At most so many keys make a pool, those of the lowest device_key; of the pools beside placebo episodes, of which
-  there are about five, each has fewer. All come from a panel of about so many.
+  Pools are drawn from a panel of about so many devices of long tenure: about 60,000 of them are active in 14 days.
+  Beside placebo episodes, of which there are about five, a quarter suffices.
 #}
-{% macro pool_keys() %}{{ var('pool_keys', 60000) }}{% endmacro %}
-{% macro placebo_pool_keys() %}{{ var('placebo_pool_keys', 20000) }}{% endmacro %}
 {% macro panel_keys() %}{{ var('panel_keys', 240000) }}{% endmacro %}
+{% macro placebo_panel_keys() %}{{ var('placebo_panel_keys', 60000) }}{% endmacro %}
 
 {# Placebo triples that calibrate the interval: more than 100, since some are too small to tell. #}
-{% macro placebo_triples() %}160{% endmacro %}
+{% macro placebo_triples() %}130{% endmacro %}
 {% macro placebo_shows() %}200{% endmacro %}
 
 {# Retention: episodes of A that a convert downloads within so long of the first. #}
@@ -123,11 +122,11 @@
 {% endmacro %}
 
 {#
-  Whether a device is of the panel: its key begins with as many 0 bits as leave about panel_keys() of the devices
-  that were seen over at least the tenure.
+  Whether a device is of the panel of about `most` devices: its key begins with as many 0 bits as leave so many of
+  those that were seen over at least the tenure. Keys are random, so it is a sample, the same in every build.
 #}
-{% macro in_panel(device_key) -%}
-    {%- set bits = panel_bits() | int -%}
+{% macro in_panel(device_key, most=none) -%}
+    {%- set bits = panel_bits(most or panel_keys()) | int -%}
     {%- if bits == 0 -%}
         true
     {%- else -%}
@@ -135,13 +134,13 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro panel_bits() %}
+{% macro panel_bits(most) %}
     {% if execute %}
         {% set counted = values_of(
             'select count(*) from ' ~ ref('int_device_keys') ~ ' where last_us - first_us >= ' ~ tenure_us()
         ) %}
         {% set bits = namespace(found=0) %}
-        {% for candidate in range(1, 40) if counted[0] >= panel_keys() | int * 2 ** candidate %}
+        {% for candidate in range(1, 40) if counted[0] >= most | int * 2 ** candidate %}
             {% set bits.found = candidate %}
         {% endfor %}
         {{ return(bits.found) }}

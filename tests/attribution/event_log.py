@@ -36,9 +36,8 @@ class Settings:
     families_shared: int = 5  # a clean address has at most so many in any week
     history_from: int = 80 * DAY  # before the first exposure
     placebo_until: int = 44 * DAY
-    pool_keys: int = 60_000
-    placebo_pool_keys: int = 20_000  # beside each placebo episode
     panel_bits: int = 0  # pools are of keys whose first so many bits are zero; 0: of all
+    placebo_panel_bits: int = 0  # and beside placebo episodes
     as_of_us: int | None = None  # nothing later is seen; None: the newest download
     prior: float = 6.0  # a
     is_prior_of_mean: bool = False  # a is added to θ's counts of a mean placebo episode (docs/decisions/0017)
@@ -81,10 +80,8 @@ class EventLog:
         self._counts: dict[int, Array] = {}
         self._places: dict[int, Array] = {}
 
-    @property
-    def in_panel(self) -> Array:
-        """By key: whether pools may have it."""
-        bits = self.settings.panel_bits
+    def in_panel(self, bits: int) -> Array:
+        """By key: whether its first `bits` bits are zero."""
         if not bits:
             return np.ones(len(self.device_key), bool)
         return self.device_key.astype(np.uint64) >> np.uint64(64 - bits) == 0

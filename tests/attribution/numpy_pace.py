@@ -103,9 +103,9 @@ def measure(
     reached = np.concatenate([log.heard(one.episode, one.t0) for one in near])
     touched = np.zeros(log.key_address.max() + 1, bool)
     touched[log.key_address[log.key[reached]]] = True
-    window = _of_others(log, this, this.t0, this.t0 + s.exposure)
+    window = _of_others(log, this, this.t0, s.panel_bits)
     untouched = window[~touched[log.key_address[log.key[window]]]]
-    pool = cohort(log, _sampled(log, untouched, s.pool_keys), this.show, final)
+    pool = cohort(log, untouched, this.show, final)
 
     aired = airings.filter(
         (pl.col("show") == this.partner)
@@ -114,7 +114,7 @@ def measure(
     )
     placebos, expected = {}, 0.0
     for episode, at in aired.select("episode", "at").iter_rows():
-        beside = _sampled(log, _of_others(log, this, at, at + s.exposure), s.placebo_pool_keys)
+        beside = _of_others(log, this, at, s.placebo_panel_bits)
         own, other = (cohort(log, rows, this.show, final) for rows in (log.heard(episode, at), beside))
         placebos[episode] = own, other
         expected += float(own.person_time @ _rates([other]))
@@ -150,15 +150,6 @@ def _of_others(log: EventLog, this: Collaboration, start: int, end: int) -> Arra
     show = log.show[rows]
     final = this.t0 + log.settings.exposure + log.settings.follow_up
     return rows[(show != this.show) & (show != this.partner) & log.is_clean(rows, final)]
-
-
-def _sampled(log: EventLog, rows: Array, most: int) -> Array:
-    """The rows of at most `most` keys of the panel, those of the lowest device keys."""
-    rows = rows[log.in_panel[log.key[rows]]]
-    keys = log.key[log.first_of_each(rows)]
-    if len(keys) <= most:
-        return rows
-    return rows[log.key[rows] < keys[most]]
 
 
 def response(log: EventLog, after: Array) -> Array:

@@ -13,7 +13,6 @@ from bench.attribution_world import WorldSpec, simulate
 from tests.attribution.event_log import DAY, MARGIN, EventLog, Settings, cohort
 from tests.attribution.numpy_pace import (
     Collaboration,
-    _sampled,
     calibration,
     estimates,
     last_touch,
@@ -130,18 +129,12 @@ def test_nothing_after_as_of_is_seen() -> None:
     assert cohort_of(seen).person_time.sum() == pytest.approx(8 / 30)
 
 
-def test_pools_are_of_the_lowest_device_keys_of_the_panel() -> None:
+def test_a_panel_is_of_the_keys_that_begin_with_zeros() -> None:
     addresses = [-5, 3, 1, 1 << 62, 7]
     rows = [(day, address, 0, C, 1) for address in addresses for day in (60.0, 90.0, 101.0)]
-
-    def sampled(bits: int) -> list[int]:
-        found = EventLog(events(*rows), GENRES, Settings(panel_bits=bits))
-        return found.device_key[found.key[found.first_of_each(_sampled(found, np.arange(15), 2))]].tolist()
-
-    assert sampled(0) == [-5, 1]  # by their value
-    assert sampled(1) == [1, 3]  # without the negative one
-    log_ = EventLog(events(*rows), GENRES, Settings(panel_bits=2))
-    assert log_.device_key[log_.in_panel].tolist() == [1, 3, 7]
+    found = EventLog(events(*rows), GENRES)
+    kept = [found.device_key[found.in_panel(bits)].tolist() for bits in (0, 1, 2)]
+    assert kept == [[-5, 1, 3, 7, 1 << 62], [1, 3, 7, 1 << 62], [1, 3, 7]]
 
 
 def test_last_touch_credits_the_last_episode_heard() -> None:

@@ -8,8 +8,8 @@
   history          downloads of shows other than A and B in the same 14 days as that episode's, by whomever
 
   A device enters by its first tenured download. One that knew A is kept among the exposed alone, as `is_known`.
-  Of each pool the devices of the lowest keys are taken, 60,000 at most, or 20,000 beside each placebo episode: keys are random, so this is a sample, the same in
-  every build. `followed` is the share of its 30 days that can be seen yet.
+  Pools are of the panel's devices; of those beside placebo episodes, of which there are about five, a smaller
+  one's. `followed` is the share of its 30 days that can be seen yet.
 #}
 -- depends_on: {{ ref('int_device_keys') }}
 with due as (
@@ -55,8 +55,7 @@ pool_windows as (
         partner_show_key,
         final_us,
         starts_us as from_us,
-        starts_us + {{ exposure_us() }} as until_us,
-        {{ pool_keys() }} as most_keys
+        starts_us + {{ exposure_us() }} as until_us
     from due
     union all
     select
@@ -67,67 +66,94 @@ pool_windows as (
         due.partner_show_key,
         due.final_us,
         placebos.aired_us as from_us,
-        placebos.aired_us + {{ exposure_us() }} as until_us,
-        {{ placebo_pool_keys() }} as most_keys
+        placebos.aired_us + {{ exposure_us() }} as until_us
     from due
     inner join {{ ref('int_placebo_episodes') }} as placebos
         on due.target_id = placebos.target_id
 
 ),
 
-pool_entries as (
+-- Each device's first download in a window: the one whose predecessor lies before the window.
+firsts as (
 
     select
         windows.target_id,
         windows.cohort,
         windows.placebo_key,
-        windows.most_keys,
+        windows.show_key,
+        windows.partner_show_key,
+        windows.until_us,
         panel.device_key,
-        min(panel.address_key) as address_key,
-        min(panel.started_us) as at_us,
-        min_by(panel.downloads_45d, panel.started_us) as downloads_45d
+        panel.address_key,
+        panel.started_us as at_us,
+        panel.downloads_45d,
+        panel.show_key is not distinct from windows.show_key
+        or panel.show_key is not distinct from windows.partner_show_key as is_of_pair
     from panel
     inner join pool_windows as windows
         on
-            panel.started_us >= windows.from_us
-            and panel.started_us < windows.until_us
+            panel.previous_us < windows.from_us
+            and panel.started_us >= windows.from_us
     where
-        panel.show_key is distinct from windows.show_key
-        and panel.show_key is distinct from windows.partner_show_key
+        panel.started_us < windows.until_us
         and (panel.shared_us is null or panel.shared_us >= windows.final_us)
-    group by windows.target_id, windows.cohort, windows.placebo_key, windows.most_keys, panel.device_key
+        and (windows.cohort = 'contemporaneous' or {{ in_panel('panel.device_key', placebo_panel_keys()) }})
 
 ),
 
-ranked_pools as (
-
-    select
-        entries.*,
-        row_number() over (
-            partition by entries.target_id, entries.cohort, entries.placebo_key
-            order by entries.device_key
-        ) as pool_rank
-    from pool_entries as entries
-    left join touched
-        on
-            entries.target_id = touched.target_id
-            and entries.address_key = touched.address_key
-            and entries.cohort = 'contemporaneous'
-    where touched.address_key is null
-
-),
-
-entries as (
+pool_entries as (
 
     select
         target_id,
         cohort,
         placebo_key,
         device_key,
+        address_key,
         at_us,
         downloads_45d
-    from ranked_pools
-    where pool_rank <= most_keys
+    from firsts
+    where not is_of_pair
+    union all
+    -- Of a device that downloaded A or B first, what it downloaded then.
+    select
+        firsts.target_id,
+        firsts.cohort,
+        firsts.placebo_key,
+        firsts.device_key,
+        firsts.address_key,
+        min(panel.started_us) as at_us,
+        min_by(panel.downloads_45d, panel.started_us) as downloads_45d
+    from firsts
+    inner join panel
+        on
+            firsts.device_key = panel.device_key
+            and firsts.at_us <= panel.started_us
+            and firsts.until_us > panel.started_us
+    where
+        firsts.is_of_pair
+        and panel.show_key is distinct from firsts.show_key
+        and panel.show_key is distinct from firsts.partner_show_key
+    group by
+        firsts.target_id, firsts.cohort, firsts.placebo_key, firsts.device_key, firsts.address_key
+
+),
+
+entries as (
+
+    select
+        pool_entries.target_id,
+        pool_entries.cohort,
+        pool_entries.placebo_key,
+        pool_entries.device_key,
+        pool_entries.at_us,
+        pool_entries.downloads_45d
+    from pool_entries
+    left join touched
+        on
+            pool_entries.target_id = touched.target_id
+            and pool_entries.address_key = touched.address_key
+            and pool_entries.cohort = 'contemporaneous'
+    where touched.address_key is null
     union all
     select
         downloads.target_id,

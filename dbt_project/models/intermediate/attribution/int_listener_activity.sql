@@ -4,6 +4,8 @@
   than in this sitting. `downloads_45d`: downloads of the 45 days before it. Of all other devices nothing is
   computed, and without a due target nothing at all.
 
+  `previous_us`: the device's tenured download before it, 0 for the first.
+
   The panel is a share of all devices, the same for every target: 1, 1/2, 1/4 ... of their keys, which are random.
 #}
 {% set due = 'from ' ~ ref('int_collaborations') ~ ' where is_due having count(*) > 0' %}
@@ -73,7 +75,10 @@ select
     show_key,
     episode_key,
     shared_us,
-    downloads_45d
+    downloads_45d,
+    coalesce(
+        lag(started_us) over (partition by device_key order by started_us, episode_key), 0
+    ) as previous_us
 from downloads
 where
     started_us - first_us >= {{ tenure_us() }}
