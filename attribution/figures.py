@@ -57,9 +57,7 @@ class Figures:
     @cached_property
     def people(self) -> Floats:
         """Listeners reached so far who did not know A, more by those whom λ loses from sight."""
-        tenured = self.found.known + self.found.exposed
-        known_share = _ratio(self.found.known, tenured, of_nothing=0.0)
-        return np.asarray(self.found.reached * (1 - known_share) / self.link.value)
+        return _people(self.found, self.link)
 
     @cached_property
     def scale(self) -> Floats:
@@ -140,6 +138,16 @@ class Figures:
         error = np.maximum(full_organic**2 - counted**2, 0) * excess.relative_variance
         per_convert = _ratio(self.people, found.exposed)
         return np.asarray((organic + brought + error) * per_convert**2)
+
+
+def seen_share(found: Measured, link: Linkability) -> Floats:
+    """Which share of those whom each target brought is in its exposed cohort, under the key exposed."""
+    return np.minimum(_ratio(found.exposed, _people(found, link), of_nothing=0.0), 1.0)
+
+
+def _people(found: Measured, link: Linkability) -> Floats:
+    known_share = _ratio(found.known, found.known + found.exposed, of_nothing=0.0)
+    return np.asarray(found.reached * (1 - known_share) / link.value)
 
 
 def _ratio(above: Floats, below: Floats, of_nothing: float = np.nan) -> Floats:

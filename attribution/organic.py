@@ -36,6 +36,14 @@ class Excess:
         """Of the excess: a Poisson count's, and what is not known of O."""
         return np.maximum(self.converted, 1) + self.organic**2 * self.relative_variance
 
+    def variance_beside(self, seen: Floats) -> Floats:
+        """Of the excess as an estimate of those who came, when `seen` is the share of them that it holds.
+
+        How many a collaboration brought is a count, not the mean of one: only who of them is among the
+        exposed is chance. So from the Poisson variance goes what those brought have of it (decision 0018).
+        """
+        return self.variance - seen * np.maximum(self.excess, 0)
+
     @property
     def z(self) -> Floats:
         """How far from no effect, in standard errors."""

@@ -32,10 +32,13 @@ class Effects:
         return found
 
 
-def effects(found: Measured, excess: Excess, overlaps: pl.DataFrame, parameters: Parameters) -> Effects:
+def effects(
+    found: Measured, excess: Excess, variance: Floats, overlaps: pl.DataFrame, parameters: Parameters
+) -> Effects:
     """Solve for each group of collaborations that share exposed listeners.
 
-    overlaps: int_overlaps. Those with placebo triples, and with targets nobody was exposed to, are nobody's.
+    variance: of the excess, by target. overlaps: int_overlaps. Those with placebo triples, and with targets
+    nobody was exposed to, are nobody's.
     """
     solved = np.flatnonzero(found.can_tell & ~found.is_placebo)
     rate = np.full(len(found.target_id), np.nan)
@@ -44,7 +47,7 @@ def effects(found: Measured, excess: Excess, overlaps: pl.DataFrame, parameters:
     pairs = _pairs(found, overlaps, solved)
     for group, matrix in _groups(found, pairs, solved):
         of_group, covariance, split = _solve(
-            matrix, excess.excess[group], excess.variance[group], parameters.same_exposure
+            matrix, excess.excess[group], variance[group], parameters.same_exposure
         )
         rate[group], is_split[group] = of_group, split
         covariances.append((group, covariance))

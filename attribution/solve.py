@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from attribution.calibration import Calibration, calibrated
-from attribution.figures import Figures, Linkability
+from attribution.figures import Figures, Linkability, seen_share
 from attribution.measured import measured
 from attribution.organic import excess_of
 from attribution.overlap import effects
@@ -89,7 +89,8 @@ def solve(
     link = Linkability.of(linkability)
     found = measured(rates, totals, targets)
     excess = excess_of(found, parameters)
-    solved = effects(found, excess, overlaps, parameters)
+    variance = excess.variance_beside(seen_share(found, link))
+    solved = effects(found, excess, variance, overlaps, parameters)
     calibration = calibrated(found, excess, parameters)
     figures = Figures(found, excess, solved, calibration.k, link, parameters)
     return Solution(_lifts(figures, calibration), _covariances(figures))

@@ -71,13 +71,17 @@ class Measured:
         """Who would have come by now without it."""
         return self.theta * float(self.exposed.person_time @ _rates([self.pool]))
 
+    @property
+    def excess(self) -> float:
+        return self.converted - self.organic
+
     def variance(self, prior: float) -> float:
-        """Of the excess."""
+        """Of the excess, as far as it is a Poisson count."""
         organic, pool = self.organic, max(1, int(self.pool.converted.sum()))
         return max(self.converted, 1) + organic**2 * (1 / (self.placebo_keys + prior) + 1 / pool)
 
     def z(self, prior: float) -> float:
-        return (self.converted - self.organic) / self.variance(prior) ** 0.5
+        return self.excess / self.variance(prior) ** 0.5
 
 
 def _rates(cohorts: Sequence[Cohort], prior: float = 10.0) -> Array:
@@ -243,12 +247,18 @@ def estimates(
         siblings = [one for one in collaborations if one.show == show]
         group = [measure(log, airings, one, siblings) for one in siblings]
         inverse = np.linalg.inv(overlap(log, group))
-        excess = np.array([one.converted - one.organic for one in group])
-        delta = inverse @ excess
-        variance = np.diag(inverse @ np.diag([one.variance(s.prior) for one in group]) @ inverse.T)
+        delta = inverse @ np.array([one.excess for one in group])
+        of_excess = [one.variance(s.prior) - _seen(one, linkability) * max(one.excess, 0) for one in group]
+        variance = np.diag(inverse @ np.diag(of_excess) @ inverse.T)
         for one, rate, var in zip(group, delta, variance, strict=True):
             rows[one.collaboration.number] = _row(log, one, float(rate), float(var), k, linkability)
     return pl.DataFrame([rows[one.number] for one in collaborations])
+
+
+def _seen(one: Measured, link: Linkability) -> float:
+    """Which share of those it brought is among the exposed, under the key that was exposed."""
+    people = one.reached * (1 - one.exposed.known_share)
+    return min(1.0, len(one.exposed.key) * link.value / people) if people else 0.0
 
 
 def _row(

@@ -31,7 +31,8 @@ def test_one_collaboration_is_as_by_hand() -> None:
     assert (found["converted"], found["organic"]) == (30, pytest.approx(10.0))
     per_convert = 2_000 * (1 - 250 / 1_250) / 0.88 / 1_000
     assert found["new_listeners"] == pytest.approx(20 * per_convert)
-    se = (30 + 10**2 * (1 / 26 + 1 / 100)) ** 0.5 * per_convert
+    seen = 1_000 * 0.88 / 1_600  # of 20 / seen who came, 20 are seen
+    se = (30 - seen * 20 + 10**2 * (1 / 26 + 1 / 100)) ** 0.5 * per_convert
     assert found["se"] == pytest.approx(se)
     assert found["high"] - found["new_listeners"] == pytest.approx(1.645 * 1.1 * se)
     assert found["new_listeners"] - found["low"] == pytest.approx(1.645 * 1.1 * se)
@@ -61,7 +62,8 @@ def test_a_known_linkability_narrows_the_interval_and_adds_its_own_error() -> No
     found = solved(frames([target], linkability=(0.8, 0.04, "app_devices", 500))).lifts.row(0, named=True)
     assumed = lift(target)
     assert found["new_listeners"] == pytest.approx(assumed["new_listeners"] * 0.88 / 0.8)
-    of_counts = assumed["se"] * 0.88 / 0.8
+    # Of 20 seen of 40 people a half was: 1,000 of 1,600 / 0.8.
+    of_counts = (30 - 0.5 * 20 + 10**2 * (1 / 26 + 1 / 100)) ** 0.5 * 1_600 / 0.8 / 1_000
     assert found["se"] == pytest.approx((of_counts**2 + (found["new_listeners"] * 0.05) ** 2) ** 0.5)
     assert found["high"] - found["new_listeners"] == pytest.approx(1.645 * found["se"])
 
