@@ -20,7 +20,7 @@ from ingest.lake import Lake
 from ingest.logs.rules import Rules
 from ingest.schema import DAY_US
 from ingest.settings import Settings
-from orchestration.constants import WHOLE_TAG
+from orchestration.constants import MADE_LAST
 
 REPEATS = 1
 WORLDS = 8
@@ -28,7 +28,7 @@ FIRST_SEED = 9_000  # no form or parameter of the estimator was chosen by worlds
 LARGE = WorldSpec()
 REQUESTS_A_STEP = 2_000_000  # counted at once, as `earshot rebuild` does
 ATTRIBUTION = ["path:models/intermediate/attribution", "path:models/marts/attribution"]
-BELOW = ["--exclude", f"tag:{WHOLE_TAG},path:models/marts", *ATTRIBUTION]
+BELOW = ["--exclude", *MADE_LAST]
 RULES = ("last_touch", "first_touch", "linear", "time_decay")
 GATES = {
     "bias": "±0.05 (±0.08 with permuted genres)",

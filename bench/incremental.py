@@ -17,7 +17,7 @@ from bench.report import Figures, say, show
 from earshot.made_up.world import WorldSpec
 from earshot.pipeline import reading
 from ingest.lake import Lake
-from orchestration.constants import WHOLE_TAG
+from orchestration.constants import MADE_LAST, WHOLE_TAG
 
 ROWS_A_DAY = 500_000
 HISTORIES = (1, 4, 30)
@@ -26,7 +26,7 @@ LATE_DAYS = 5
 COMPARED = "marts.fct_downloads"
 DAYS_A_STEP = 3  # of history, as `earshot rebuild` would
 PRODUCTION = ["--exclude", f"tag:{WHOLE_TAG}"]
-FROM_NOTHING = ["--exclude", f"tag:{WHOLE_TAG},path:models/marts"]  # with what batches take from whole builds
+FROM_NOTHING = ["--exclude", *MADE_LAST]  # with what batches take from whole builds
 # The downloads mart, and what remembers that its files are counted.
 DOWNLOADS = [
     "--select", "+fct_downloads",

@@ -19,7 +19,7 @@ from ingest.durable import sync
 from ingest.lake import Lake
 from ingest.schema import DAY_US
 from ingest.settings import Settings
-from orchestration.constants import WHOLE_TAG
+from orchestration.constants import MADE_LAST
 from orchestration.maintaining import counted_files
 from serving.publish import publish
 
@@ -77,7 +77,7 @@ def rebuild(settings: Settings, progress: Progress, afresh: bool = False) -> Reb
             continue
         run_dbt(
             mine,
-            ["run", "--exclude", f"tag:{WHOLE_TAG},path:models/marts"],
+            ["run", "--exclude", *MADE_LAST],
             variables={"EARSHOT_COUNT_BEFORE_US": str(before_us)},
         )
         steps, counted = steps + 1, requests

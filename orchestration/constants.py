@@ -129,6 +129,8 @@ WHOLE_INTERVAL_S = 3600
 QUIET_S = 120
 # dbt's tag of those marts.
 WHOLE_TAG = "whole"
+# What of them a long history counted in steps has made once, after the last step: dbt's selectors.
+MADE_LAST = (f"tag:{WHOLE_TAG},path:models/marts", "path:models/intermediate/attribution")
 # Materialisations read a tick; more wait for the next one.
 MAX_EVENTS_PER_TICK = 1000
 MAX_MARTS_ATTEMPTS = 3

@@ -148,9 +148,10 @@ def measure(
     )
 
 
-def _of_others(log: EventLog, this: Collaboration, start: int, end: int) -> Array:
-    """The tenured rows of [start, end) of shows that are neither A nor B, of clean addresses."""
-    rows = log.tenured_between(start, end)
+def _of_others(log: EventLog, this: Collaboration, start: int, bits: int) -> Array:
+    """The panel's tenured rows in the exposure window from `start`, of shows that are neither A nor B."""
+    rows = log.tenured_between(start, start + log.settings.exposure)
+    rows = rows[log.in_panel(bits)[log.key[rows]]]
     show = log.show[rows]
     final = this.t0 + log.settings.exposure + log.settings.follow_up
     return rows[(show != this.show) & (show != this.partner) & log.is_clean(rows, final)]
