@@ -1,7 +1,7 @@
 {{ config(severity='warn', meta={'dagster': {'ref': {'name': 'fct_collaboration_lift'}}}) }}
 
--- What PACE estimates and what a randomised holdout shows is the same but for chance: three standard errors apart
--- is one in 370. Both count the same exposed and share lambda, so they differ by less than this allows.
+-- What PACE estimates and what a randomised holdout shows is the same but for chance: three standard errors
+-- apart is one in 370. Both count the same exposed and share lambda, so they differ by less than this allows.
 select
     collaboration_id,
     show_id,
