@@ -62,12 +62,12 @@ class Figures:
     @cached_property
     def scale(self) -> Floats:
         """New listeners so far, a unit of δ."""
-        return _ratio(self.found.response, self.found.exposed) * self.people
+        return ratio(self.found.response, self.found.exposed) * self.people
 
     @cached_property
     def final_scale(self) -> Floats:
         """The same once everybody was reached and followed up."""
-        final = self.found.full_response * _ratio(self.people, self.found.arrived)
+        final = self.found.full_response * ratio(self.people, self.found.arrived)
         return np.where(self.found.is_final, self.scale, final)
 
     @cached_property
@@ -114,7 +114,7 @@ class Figures:
             limits[place] = poisson_limit(excess.converted[place], (1 - p.coverage) / 2)
         surely_organic = excess.organic * np.maximum(0, 1 - p.z * np.sqrt(excess.relative_variance))
         most = self.people * self.widening * (1 + p.z * self.link.relative_se)
-        bound = (limits - surely_organic) * _ratio(most, self.found.exposed)
+        bound = (limits - surely_organic) * ratio(most, self.found.exposed)
         bound = np.fmax(np.fmin(bound, most), self.new_listeners)
         return np.where(self.is_insufficient, np.floor(np.maximum(bound, 0)) + 1, np.nan)
 
@@ -129,26 +129,27 @@ class Figures:
         come early, so that the organic expectation, with its error, weighs more in the end.
         """
         found, excess = self.found, self.excess
-        growth = _ratio(np.ones_like(found.arrived), found.arrived)
+        growth = ratio(np.ones_like(found.arrived), found.arrived)
         full_organic = excess.full_organic * growth
         full_response = found.full_response * found.exposed * growth
         organic = np.maximum(full_organic - excess.organic, 0)
         brought = np.maximum(self.solved.rate, 0) * np.maximum(full_response - found.response, 0)
-        counted = excess.organic * _ratio(full_response, found.response)
+        counted = excess.organic * ratio(full_response, found.response)
         error = np.maximum(full_organic**2 - counted**2, 0) * excess.relative_variance
-        per_convert = _ratio(self.people, found.exposed)
+        per_convert = ratio(self.people, found.exposed)
         return np.asarray((organic + brought + error) * per_convert**2)
 
 
 def seen_share(found: Measured, link: Linkability) -> Floats:
     """Which share of those whom each target brought is in its exposed cohort, under the key exposed."""
-    return np.minimum(_ratio(found.exposed, _people(found, link), of_nothing=0.0), 1.0)
+    return np.minimum(ratio(found.exposed, _people(found, link), of_nothing=0.0), 1.0)
 
 
 def _people(found: Measured, link: Linkability) -> Floats:
-    known_share = _ratio(found.known, found.known + found.exposed, of_nothing=0.0)
+    known_share = ratio(found.known, found.known + found.exposed, of_nothing=0.0)
     return np.asarray(found.reached * (1 - known_share) / link.value)
 
 
-def _ratio(above: Floats, below: Floats, of_nothing: float = np.nan) -> Floats:
+def ratio(above: Floats, below: Floats, of_nothing: float = np.nan) -> Floats:
+    """above ÷ below, by target."""
     return np.asarray(np.divide(above, below, out=np.full(len(above), of_nothing), where=below > 0))

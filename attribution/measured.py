@@ -24,6 +24,7 @@ class Cohort(StrEnum):
     CONTEMPORANEOUS = "contemporaneous"
     HISTORY = "history"
     PLACEBO = "placebo"
+    HELD_OUT = "held_out"  # got the episode without the collaboration, by chance; no part of PACE
 
 
 @dataclass(frozen=True)

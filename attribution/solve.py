@@ -9,6 +9,7 @@ import polars as pl
 
 from attribution.calibration import Calibration, calibrated
 from attribution.figures import Figures, Linkability, seen_share
+from attribution.holdout import Holdout
 from attribution.measured import measured
 from attribution.organic import excess_of
 from attribution.overlap import effects
@@ -36,6 +37,13 @@ LIFTS: Schema = {
     "forecast_low": pl.Float64,
     "forecast_high": pl.Float64,
     "se": pl.Float64,  # of new_listeners, λ's error included
+    # the same by a randomised holdout; null without one
+    "holdout_keys": pl.Int64,
+    "holdout_converted": pl.Int64,
+    "holdout_new_listeners": pl.Float64,
+    "holdout_low": pl.Float64,
+    "holdout_high": pl.Float64,
+    "holdout_se": pl.Float64,  # λ's error included
     # what it rests on
     "linkability": pl.Float64,
     "linkability_se": pl.Float64,  # null: assumed
@@ -99,6 +107,8 @@ def solve(
 def _lifts(figures: Figures, calibration: Calibration) -> pl.DataFrame:
     found, excess, link = figures.found, figures.excess, figures.link
     low, high = figures.interval(figures.new_listeners, figures.se)
+    holdout = Holdout(figures)
+    holdout_low, holdout_high = holdout.interval
     forecast_low, forecast_high = figures.interval(figures.forecast, figures.forecast_se)
     rows = pl.DataFrame(
         {
@@ -119,6 +129,12 @@ def _lifts(figures: Figures, calibration: Calibration) -> pl.DataFrame:
             "forecast_low": forecast_low,
             "forecast_high": forecast_high,
             "se": figures.se,
+            "holdout_keys": holdout.keys,
+            "holdout_converted": holdout.converted,
+            "holdout_new_listeners": holdout.new_listeners,
+            "holdout_low": holdout_low,
+            "holdout_high": holdout_high,
+            "holdout_se": holdout.se,
             "is_insufficient": figures.is_insufficient,
             "has_pre_trend": excess.has_pre_trend,
             "has_concurrent_spike": excess.has_concurrent_spike,

@@ -8,6 +8,7 @@
     lake/restated/day=YYYY-MM-DD.parquet            which event days were judged again, when
     lake/restatements/<restated_us>.parquet         the figures published before each restatement
     lake/app_devices/day=YYYY-MM-DD/*.parquet       plays that apps told of, by installation
+    lake/insertions/day=YYYY-MM-DD/*.parquet        what dynamic insertion served of collaborations
     lake/networks.parquet  lake/address_lists.parquet  lake/catalog/episodes.parquet
     lake/catalog/shard=NNN/  lake/changes/          what feeds say and how it changed (feeds/state.py)
     lake/registry/podcasts.parquet                  the podcasts tracked, as the registry has them
@@ -39,6 +40,7 @@ from ingest.schema import (
     EPISODES,
     FILES,
     FORMER_FIGURES,
+    INSERTIONS,
     KEPT,
     NETWORKS,
     REJECTS,
@@ -107,6 +109,7 @@ class Lake:
             (self.root / "restated", RESTATED),
             (self.root / "restatements", FORMER_FIGURES),
             (self.root / "app_devices" / LAST, APP_DEVICES),
+            (self.root / "insertions" / LAST, INSERTIONS),
             (self.root / "catalog" / LAST_SHARD / "podcasts", feeds.PODCASTS),
             (self.root / "catalog" / LAST_SHARD / "episodes", feeds.EPISODES),
             (self.root / "catalog" / LAST_SHARD / "items", feeds.ITEMS),

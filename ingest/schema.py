@@ -225,6 +225,21 @@ APP_DEVICES: Schema = {
     "started_us": pl.Int64,
 }
 
+# lake/insertions/day=YYYY-MM-DD/*.parquet: one row a serving in which a dynamic insertion server put a
+# collaboration in or, by its holdout, left it out; by event day. A holdout is drawn by a hash of what makes a
+# device here, the address and the app and system without versions, and stays the same for a collaboration:
+# else the two arms are no random halves. Keys are made as those of requests, of the address served.
+INSERTIONS: Schema = {
+    "collaboration_id": pl.Int64,
+    "key_epoch": pl.Int32,
+    "address_key": pl.Int64,
+    "address_key_prev": pl.Int64,
+    "app": pl.String,  # as cleaning names it in requests, so that both make the same device
+    "os": pl.String,
+    "started_us": pl.Int64,
+    "is_held_out": pl.Boolean,  # it got the episode without the collaboration
+}
+
 # lake/catalog/episodes.parquet: one row an enclosure URL of an episode (an episode may have had several).
 EPISODES: Schema = {
     "show_id": pl.String,

@@ -15,6 +15,7 @@ _WRITTEN_BY = {
     "networks": REQUESTS,
     "rules": REQUESTS,
     "app_devices": REQUESTS,  # the empty table: nothing takes in yet what apps tell of plays
+    "insertions": REQUESTS,  # the empty table: nothing takes in yet what insertion servers log
     "restated": RESTATED_DAYS,
     "restatements": RESTATED_DAYS,
     "podcasts": PODCAST_FEEDS,

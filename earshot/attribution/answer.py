@@ -30,6 +30,7 @@ from earshot.attribution.model import (
     Explanation,
     Gross,
     GrossRule,
+    Holdout,
     Listed,
     Overlap,
     Placebo,
@@ -124,6 +125,7 @@ def explanation_of(rows: Rows, published: Published) -> Explanation:
         siblings=lift["siblings"] or 0,
         overlap_share=lift["overlap_share"],
         overlaps=tuple(_overlap(row) for row in rows.overlaps),
+        holdout=_holdout(lift),
         flags=flags_of(lift),
         cost=_cost(lift) if is_measured else None,
         retained=_retained(lift, calculation) if calculation else (),
@@ -232,6 +234,13 @@ def _calculation(lift: Row, strata: Sequence[Stratum], estimate: Estimate | None
         lift=None if estimate is None else lift["lift"],
         pool_keys=lift["pool_keys"],
     )
+
+
+def _holdout(lift: Row) -> Holdout | None:
+    estimate = _estimate(lift, "holdout_new_listeners", "holdout_low", "holdout_high")
+    if estimate is None:
+        return None
+    return Holdout(lift["holdout_keys"] or 0, lift["holdout_converted"] or 0, estimate)
 
 
 def _cost(lift: Row) -> Cost | None:

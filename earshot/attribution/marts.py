@@ -30,7 +30,8 @@ _COLUMNS = {
         theta_se, theta_source, placebo_episodes, pool_keys, history_keys, linkability, linkability_se,
         linkability_source, k, k_triples, is_calibrated, has_pre_trend, has_concurrent_spike, siblings,
         overlap_share, gross_last_touch, gross_first_touch, gross_linear, gross_time_decay, model_version,
-        genre, placebo_converts, placebo_expected, rate, se, widening, is_split
+        genre, placebo_converts, placebo_expected, rate, se, widening, is_split,
+        holdout_keys, holdout_converted, holdout_new_listeners, holdout_low, holdout_high
     """,
     "fct_collaboration_cohorts": """
         collaboration_id, cohort, stratum, genre_downloads, all_downloads, keys, followed, converts

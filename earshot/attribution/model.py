@@ -151,6 +151,15 @@ class Overlap:
 
 
 @dataclass(frozen=True)
+class Holdout:
+    """What a randomised holdout shows, where dynamic insertion left the collaboration out for some."""
+
+    keys: int  # like the exposed, but held out
+    converted: int
+    estimate: Estimate  # so far; final once final
+
+
+@dataclass(frozen=True)
 class Flag:
     """What makes the number weaker than it looks."""
 
@@ -223,6 +232,7 @@ class Explanation:
     siblings: int
     overlap_share: float | None
     overlaps: tuple[Overlap, ...]
+    holdout: Holdout | None
     flags: tuple[Flag, ...]
     cost: Cost | None
     retained: tuple[Retained, ...]

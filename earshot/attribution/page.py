@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from earshot.attribution.blocks import Block, Grid, Items, Page, Picture, Section
 from earshot.attribution.gross import gross
-from earshot.attribution.headline import COVERAGE
+from earshot.attribution.headline import COVERAGE, interval
 from earshot.attribution.model import Cost, Explanation, State
-from earshot.attribution.numbers import count, day, exact, minute, money, percent
+from earshot.attribution.numbers import count, day, exact, listeners, minute, money, percent
 from earshot.attribution.picture import picture
 from earshot.attribution.steps import DOCS
 from earshot.attribution.sums import calculation, cohorts, placebo
@@ -44,6 +44,7 @@ def _sections(of: Explanation) -> Iterator[Section]:
     if theta is not None:
         yield Section("The partner's audience before (θ)", "step 6", tuple(placebo(of, theta)))
     yield Section("Other collaborations at the time", "step 8", tuple(_overlaps(of)))
+    yield Section("The randomised holdout", "Randomised holdout", tuple(_holdout(of)))
     yield Section("What to keep in mind", "step 11", tuple(_flags(of)))
     yield Section("What a new listener cost", "Cost and retention", tuple(_cost(of)))
     yield Section("Did they stay?", "Cost and retention", tuple(_retained(of)))
@@ -86,6 +87,18 @@ def _overlaps(of: Explanation) -> Iterator[Block]:
             "Weight: those who heard both, each for the share of the other's effect that falls into the 30 "
             "days in which they are followed here. Weight × rate is what the other brought of the excess."
         )
+
+
+def _holdout(of: Explanation) -> Iterator[Block]:
+    if of.holdout is None:
+        return
+    held_out, number = of.holdout, of.holdout.estimate
+    yield (
+        f"Dynamic insertion left it out for {count(held_out.keys)} like listeners, of whom "
+        f"{count(held_out.converted)} took up {of.collaboration.show}. Set against the exposed, "
+        f"that alone makes {listeners(number.value)} new listeners ({COVERAGE} interval {interval(number)}). "
+        "Chance chose them, so where the numbers differ by more than their intervals, believe this one."
+    )
 
 
 def _flags(of: Explanation) -> Iterator[Block]:

@@ -8,6 +8,8 @@
    O = 1.125 × 40 = 45, E = 90 − 45 = 45.
    N (1 − q) = 6,974 × 0.8 = 5,579.2; 45 × 5,579.2 / 3,170 = 79.2; / 0.88 = 90.
    2 × 1.1 × 12.5 = 27.5: 62.5 to 117.5. 180 EUR / 90 = 2 EUR.
+   Held out were 317, of whom 4 took it up, as 40 of 3,170: 50 × 5,579.2 / 3,170 / 0.88 = 100; 1.645 × 1.1 ×
+   5,579.2 / 0.88 × √(0.0284 × 0.9716 / 3,170 + 0.0126 × 0.9874 / 317) = 79.5: 20.5 to 179.5.
    Gross 300 = 90 + 45 × 5,579.2 / 3,170 / 0.88 (90) + 120.
 2  provisional, sibling of 3. x = 16; half of 1,000 followed: 500 × 0.01 = 5.
    θ = (6 + 6) / (4 + 6) = 1.2, O = 6, E = 10, of which 2 are the sibling's.
@@ -46,7 +48,7 @@ _TEXTS = (
 _TIMES = "starts_at exposure_ends_at final_at as_of"
 _WHOLE = (
     "collaboration_id episode_key reach exposed converted placebo_episodes placebo_converts pool_keys "
-    "history_keys k_triples siblings"
+    "history_keys k_triples siblings holdout_keys holdout_converted"
 )
 _FLAGS = "is_insufficient is_calibrated has_pre_trend has_concurrent_spike is_split"
 _FLOATS = (
@@ -54,7 +56,7 @@ _FLOATS = (
     "forecast_high at_most conversion_rate lift retained_2 retained_4 cost cost_per_new_listener "
     "cost_per_new_listener_low cost_per_new_listener_high theta theta_se linkability linkability_se k "
     "placebo_expected rate se widening overlap_share gross_last_touch gross_first_touch gross_linear "
-    "gross_time_decay"
+    "gross_time_decay holdout_new_listeners holdout_low holdout_high holdout_se"
 )
 LIFT: dict[str, Any] = {
     **dict.fromkeys(_TEXTS.split(), pl.String),
@@ -170,6 +172,12 @@ LIFTS = [
         pool_keys=3_000,
         history_keys=2_980,
         se=12.5,
+        holdout_keys=317,
+        holdout_converted=4,
+        holdout_new_listeners=100.0,
+        holdout_low=20.5,
+        holdout_high=179.5,
+        holdout_se=43.93,
         gross_last_touch=300.0,
         gross_first_touch=290.0,
         gross_linear=295.5,

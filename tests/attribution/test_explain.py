@@ -9,7 +9,7 @@ import pytest
 
 from earshot.attribution.answer import explain, listing
 from earshot.attribution.marts import NoAttribution
-from earshot.attribution.model import Estimate, State, Verdict
+from earshot.attribution.model import Estimate, Holdout, State, Verdict
 from earshot.published import NothingPublished
 from ingest.settings import Settings
 from tests.attribution.published_marts import LIFTS, published
@@ -45,6 +45,11 @@ def test_a_final_number_is_the_sum_that_one_does_by_hand(settings: Settings) -> 
     assert placebo is not None
     assert (placebo.episodes, placebo.converts) == (4, 12)
     assert placebo.expected == pytest.approx(10)
+
+
+def test_a_holdout_is_told_beside_the_number(settings: Settings) -> None:
+    assert explain(1, settings).holdout == Holdout(317, 4, Estimate(100.0, 20.5, 179.5))
+    assert explain(3, settings).holdout is None
 
 
 def test_a_provisional_number_is_one_so_far_with_a_forecast_and_a_day(settings: Settings) -> None:

@@ -2,6 +2,7 @@
   The cohorts of the due targets, one row a device that enters one (ATTRIBUTION §2.3 to 2.6):
 
   exposed          downloads of the collaboration's episode in the exposure window
+  held_out         the same by devices that dynamic insertion left the collaboration out for
   contemporaneous  downloads of shows other than A and B in the same days, at addresses that neither the
                    collaboration nor a sibling reached: another device there may be the same listener's
   placebo          downloads of each earlier episode of B in its first 14 days (placebo_key: the episode)

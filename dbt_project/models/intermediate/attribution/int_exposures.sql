@@ -1,6 +1,6 @@
 {#
   Who downloaded what a collaboration was in, within its exposure window: one row a device, of any kind, with its
-  first download. Reach, and which keys a sibling touched.
+  first download. Reach, and which keys a sibling touched. Devices held out are not reached.
 #}
 {{ config(materialized='incremental', incremental_strategy='replace_targets') }}
 -- depends_on: {{ ref('int_collaborations') }}

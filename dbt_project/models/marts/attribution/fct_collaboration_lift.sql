@@ -224,6 +224,14 @@ select
     measured.has_concurrent_spike,
     measured.is_split,
 
+    -- randomised holdout
+    cast(measured.holdout_keys as bigint) as holdout_keys,
+    cast(measured.holdout_converted as bigint) as holdout_converted,
+    measured.holdout_new_listeners,
+    measured.holdout_low,
+    measured.holdout_high,
+    measured.holdout_se,
+
     -- gross
     gross.gross_last_touch,
     gross.gross_first_touch,
