@@ -13,8 +13,8 @@ from ingest.schema import EPISODES, conform
 from tests.dbt.feed_lakes import commit, episode, podcast, registered, request, set_registered, url
 from tests.dbt.lakes import DAY_US, START_US, Row, add_file, set_catalog
 
-# Podcasts by key. A and B are on the operator's list alone, never polled. C's feed has an episode that the list
-# has under other names. D is tracked, and nothing else is known of it.
+# Podcasts by key. A and B are on the operator's list alone, never polled. C's feed has an episode that the
+# list has under other names. D is tracked, and nothing else is known of it.
 A, B, C, D = 1, 2, 3, 4
 LISTENERS = 30
 NOTES = "'; drop table fct_downloads; -- {{ ref('x') }} \" \\ %s"
