@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy import Engine
 from ingest.feeds.schema import shard_of
 from ingest.feeds.state import folder_of, read_state, table_files
 from ingest.lake import Lake, reading
+from ingest.schema import FileStatus
 from ingest.settings import Settings
 from registry import podcasts
 from registry.collaborating import Aired, Ground
@@ -69,7 +71,16 @@ def ground(engine: Engine, settings: Settings, now_us: int) -> Ground:
     return Ground(
         find=lru_cache(_REMEMBERED_NAMES)(lambda what: podcasts.find(engine, what)),
         episodes=lru_cache(_REMEMBERED_PODCASTS)(lambda key: aired(lake.root, [key]).get(key)),
-        first_day=min(lake.event_days(), default=None),
+        first_day=_first_day(lake),
         keep_days=settings.keep_days,
         now_us=now_us,
     )
+
+
+def _first_day(lake: Lake) -> date | None:
+    """Of the first requests ever taken in: those that went for their age stay counted in the marts."""
+    days = lake.event_days()
+    if lake.first_kept_day() is not None:
+        taken = lake.ledger().filter(pl.col("status") == FileStatus.TAKEN.value)
+        days += taken["first_us"].drop_nulls().cast(pl.Datetime("us")).dt.date().to_list()
+    return min(days, default=None)

@@ -88,7 +88,7 @@ class Ground:
 
     find: Callable[[str], Sequence[Podcast]]
     episodes: Callable[[int], Mapping[str, Aired] | None]  # podcast_key → guid → …; None: never read
-    first_day: date | None  # of requests in the lake; None: there are none yet
+    first_day: date | None  # of requests that were ever taken in; None: there were none yet
     keep_days: int  # of the settings; 0: for ever
     now_us: int
 

@@ -46,10 +46,10 @@
     case when {{ after }} > 0 then 1 - exp(-({{ after }}) / {{ days_us(6) }}.0) else 0.0 end
 {%- endmacro %}
 
-{# 60 bits of a text: the same number wherever it is computed. #}
+{# 60 bits of a text: the same number wherever it is computed; null of null. #}
 {% macro text_key(column) %}{{ return(adapter.dispatch('text_key', 'earshot')(column)) }}{% endmacro %}
 {% macro default__text_key(column) %}cast(conv(substr(md5({{ column }}), 1, 15), 16, 10) as bigint){% endmacro %}
-{% macro duckdb__text_key(column) %}cast(concat('0x', substr(md5({{ column }}), 1, 15)) as bigint){% endmacro %}
+{% macro duckdb__text_key(column) %}cast('0x' || substr(md5({{ column }}), 1, 15) as bigint){% endmacro %}
 
 {# A family of agents: the app and the system it runs on, without versions. #}
 {% macro family_key(app, os) -%}

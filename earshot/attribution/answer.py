@@ -110,7 +110,7 @@ def explanation_of(rows: Rows, published: Published) -> Explanation:
         collaboration=collaboration,
         state=found.state,
         verdict=found.verdict,
-        headline=headline(collaboration, *told),
+        headline=headline(collaboration, *told, has_downloads=lift["as_of"] is not None),
         as_of=lift["as_of"],
         version=published.version,
         made_at=published.made_at,

@@ -54,8 +54,12 @@ def headline(
     estimate: Estimate | None,
     forecast: Estimate | None,
     at_most: float | None,
+    has_downloads: bool = True,
 ) -> tuple[str, ...]:
-    """One to four sentences: the number, what it says, and whether it will change."""
+    """One to four sentences: the number, what it says, and whether it will change.
+
+    has_downloads: whether the marts have any, of whatever show.
+    """
     of = collaboration
     if verdict is Verdict.NOTHING_YET:
         return (
@@ -63,7 +67,7 @@ def headline(
             f"The first figures come with the builds after that day; they are final on {day(of.final_at)}.",
         )
     if verdict is Verdict.NO_DATA:
-        return ("There is no data to measure it with.", *_what_is_missing(of))
+        return ("There is no data to measure it with.", _what_is_missing(of, has_downloads))
     if verdict is Verdict.INSUFFICIENT or estimate is None:
         return (*_too_little(state, at_most), _finality(of, state))
     return (_number(state, verdict, estimate), *_meaning(verdict, state), _becomes(of, state, forecast))
@@ -122,21 +126,37 @@ def _finality(of: Collaboration, state: State) -> str:
     return f"Provisional: it is final on {day(of.final_at)}."
 
 
-def _what_is_missing(of: Collaboration) -> tuple[str, ...]:
+def _what_is_missing(of: Collaboration, has_downloads: bool) -> str:
+    if not has_downloads:
+        return "The marts have no downloads at all yet: no logs were taken in."
     unknown = [
-        f"{name} ({role})"
-        for name, title, role in (
-            (of.show, of.show_title, "which was to grow"),
-            (of.partner, of.partner_show_title, "the partner"),
+        role if show_id is None else f"{show_id} ({role})"
+        for show_id, title, role in (
+            (of.show_id, of.show_title, "the show that was to grow"),
+            (of.partner_show_id, of.partner_show_title, "the partner"),
         )
         if title is None
     ]
     if unknown:
         return (
             f"The marts know no downloads of {' and '.join(unknown)}: its logs and its catalogue must be "
-            "taken in, under the same show_id.",
+            "taken in, under the same show_id."
         )
-    return (f"It ran from {day(of.starts_at)}, before the logs begin.",)
+    if of.show_id == of.partner_show_id:
+        return f"Both are {of.show} to the marts, and a show cannot collaborate with itself."
+    if of.exposure_ends_at <= of.starts_at:
+        return (
+            f"It ended on {day(of.exposure_ends_at)}, before it began on {day(of.starts_at)}, the later of "
+            "air date and start: declare it void "
+            f"(`earshot collaboration end {of.collaboration_id} --void`) and add it anew."
+        )
+    if of.episode_id is not None and of.episode_key is None:
+        return (
+            f"The marts do not know the episode {of.episode_id} of {of.partner}: it comes with its feed or "
+            "with the catalogue. If there is none, declare the collaboration void "
+            f"(`earshot collaboration end {of.collaboration_id} --void`) and add it with another."
+        )
+    return f"It ran from {day(of.starts_at)}, before the logs begin."
 
 
 def interval(estimate: Estimate) -> str:

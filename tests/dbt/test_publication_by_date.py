@@ -17,9 +17,12 @@ from serving.publish import Publication, publish
 from tests.dbt.lakes import add_file, catalog, dbt, marts, random_requests, set_catalog
 
 # The marts that a batch's build leaves alone; test_locations holds the tag against the graph.
-WHOLE = ("dim_podcasts", "dim_podcasts_history", "fct_episode_listeners", "fct_episode_pacing",
-         "fct_feed_health", "fct_metadata_changes", "fct_reconciliation_daily", "fct_show_dimensions",
-         "fct_show_listeners", "fct_show_pacing", "fct_show_reconciliation_daily", "rpt_leads")  # fmt: skip
+WHOLE = ("dim_podcasts", "dim_podcasts_history", "fct_attribution_gross", "fct_collaboration_cohorts",
+         "fct_collaboration_daily", "fct_collaboration_lift", "fct_collaboration_overlaps",
+         "fct_episode_listeners", "fct_episode_pacing", "fct_feed_health", "fct_metadata_changes",
+         "fct_new_listener_sources", "fct_partner_lift", "fct_reconciliation_daily", "fct_show_dimensions",
+         "fct_show_lift_by_type", "fct_show_lift_monthly", "fct_show_listeners", "fct_show_pacing",
+         "fct_show_reconciliation_daily", "rpt_leads")  # fmt: skip
 
 
 def built(settings: Settings, lake: Lake, window: str, is_whole: bool) -> Publication:

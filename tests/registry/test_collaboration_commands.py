@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 from ingest.feeds.urls import podcast_key
+from ingest.lake import Lake
+from ingest.retention import expire
+from ingest.schema import DAY_US
+from tests.dbt.feed_lakes import request
+from tests.dbt.lakes import add_file
 from tests.registry.collaboration_rows import KEY_A, KEY_B, A, B, C, polled
 from tests.registry.command_line import Earshot, Said
 
@@ -182,6 +187,19 @@ def test_exposure_before_the_data_begin_is_refused(tracking: Earshot, tmp_path: 
     said = added(tracking, "--episode", "g1")
     assert said.code == 2 and "before_data" in said.err and first in said.err
     assert added(tracking, "--episode", "g1", "--starts", STARTS).code == 0
+
+
+def test_what_was_counted_before_its_requests_went_is_data_too(tracking: Earshot, tmp_path: Path) -> None:
+    """Long final, and told again with its cost: the marts still have what it was measured by."""
+    lake = Lake(tmp_path / "data" / "lake")
+    now_us = int(datetime.now(UTC).timestamp() * 1_000_000)
+    add_file(lake, "1" * 32, [request("x", 1, now_us - days * DAY_US) for days in (300, 15)])
+    counted = [(row["source"], row["file_id"]) for row in lake.ledger().iter_rows(named=True)]
+    assert expire(lake, 184, now_us, counted).days == 1
+    told = ("--starts", ago(250)[:10], "--ends", ago(240)[:10])
+    assert added(tracking, *told).code == 0
+    said = added(tracking, "--starts", ago(310)[:10])
+    assert said.code == 2 and "before_data" in said.err and ago(300)[:10] in said.err
 
 
 HEADER = "partner,show,type,episode,starts,ends,cost,currency,notes,tenant,colour\n"

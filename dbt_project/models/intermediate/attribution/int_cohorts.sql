@@ -37,12 +37,12 @@ touched as (
 
     select distinct
         siblings.target_id,
-        keys.address_key
+        devices.address_key
     from {{ ref('int_siblings') }} as siblings
     inner join {{ ref('int_exposures') }} as exposures
         on siblings.other_id = exposures.target_id
-    inner join {{ ref('int_device_keys') }} as keys
-        on exposures.device_key = keys.device_key
+    inner join {{ ref('int_device_keys') }} as devices
+        on exposures.device_key = devices.device_key
 
 ),
 

@@ -144,7 +144,9 @@ described as (
             cast(spans.siblings_mark as varchar),
             coalesce(cast(placebos.placebos_mark as varchar), '-'),
             coalesce(cast(genres.genre_mark as varchar), '-'),
-            coalesce(cast(days.days_mark as varchar), '-')
+            coalesce(cast(days.days_mark as varchar), '-'),
+            -- It may end on a day without downloads: no day differs, yet all can be seen.
+            case when data_ends.last_us >= targets.exposure_ends_us + {{ follow_up_us() }} then 'over' end
         ) as input_mark
     from targets
     inner join spans

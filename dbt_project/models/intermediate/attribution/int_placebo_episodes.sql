@@ -47,6 +47,19 @@ promoted as (
     from {{ ref('int_recorded_collaborations') }}
     where episode_key is not null
 
+),
+
+-- Of a collaboration without an episode: those that were heard while it ran.
+ranges as (
+
+    select
+        show_key,
+        partner_show_id,
+        starts_us,
+        exposure_ends_us
+    from {{ ref('int_recorded_collaborations') }}
+    where episode_key is null and episode_id is null and exposure_ends_us > starts_us
+
 )
 
 select
@@ -65,4 +78,14 @@ left join promoted
     on
         pairs.show_key = promoted.show_key
         and aired.episode_key = promoted.episode_key
-where promoted.episode_key is null
+where
+    promoted.episode_key is null
+    and not exists (
+        select 1
+        from ranges
+        where
+            pairs.show_key = ranges.show_key
+            and aired.show_id = ranges.partner_show_id
+            and aired.published_us < ranges.exposure_ends_us
+            and aired.published_us + {{ exposure_us() }} > ranges.starts_us
+    )

@@ -1,6 +1,6 @@
 {#
   The collaborations of the registry as the marts name their shows and episodes; one whose shows the marts do not
-  know is none to them yet.
+  know has no show_key and is none to them yet. episode_key is null where they do not know the episode that is named.
 #}
 with recorded as (
 
@@ -10,7 +10,19 @@ with recorded as (
 
 podcasts as (
 
-    select * from {{ ref('dim_podcasts') }}
+    select
+        podcasts.podcast_key,
+        shows.show_id as counted_show_id,
+        coalesce(shows.show_id, podcasts.show_id) as show_id
+    from {{ ref('dim_podcasts') }} as podcasts
+    left join {{ ref('int_podcast_shows') }} as shows
+        on podcasts.podcast_key = shows.podcast_key
+
+),
+
+enclosures as (
+
+    select * from {{ ref('int_catalog_enclosures') }}
 
 ),
 
@@ -19,10 +31,35 @@ episodes as (
     select
         show_id,
         episode_id,
-        min(episode_key) as episode_key,
-        min(published_us) as published_us
-    from {{ ref('int_catalog_enclosures') }}
+        min(episode_key) as episode_key
+    from enclosures
     group by show_id, episode_id
+
+),
+
+-- The registry names an episode as the partner's feed does; the operator's list may have the same enclosure
+-- under another name.
+feed_urls as (
+
+    select
+        podcast_key,
+        guid,
+        {{ explode('enclosure_urls') }} as enclosure_url
+    from {{ ref('int_feed_episodes') }}
+    where guid in (select named.partner_guid from recorded as named)
+
+),
+
+feed_episodes as (
+
+    select
+        feed_urls.podcast_key,
+        feed_urls.guid,
+        min(enclosures.episode_key) as episode_key
+    from feed_urls
+    inner join enclosures
+        on feed_urls.enclosure_url = enclosures.enclosure_url
+    group by feed_urls.podcast_key, feed_urls.guid
 
 )
 
@@ -32,10 +69,10 @@ select
     recorded.type,
     shows.show_id,
     partners.show_id as partner_show_id,
-    {{ text_key('shows.show_id') }} as show_key,
-    {{ text_key('partners.show_id') }} as partner_show_key,
+    {{ text_key('shows.counted_show_id') }} as show_key,
+    {{ text_key('partners.counted_show_id') }} as partner_show_key,
     recorded.partner_guid as episode_id,
-    coalesce(episodes.episode_key, recorded.episode_key) as episode_key,
+    coalesce(episodes.episode_key, feed_episodes.episode_key) as episode_key,
     recorded.starts_us,
     least(recorded.starts_us + {{ exposure_us() }}, recorded.ends_us) as exposure_ends_us,
     recorded.cost,
@@ -50,3 +87,7 @@ left join episodes
     on
         partners.show_id = episodes.show_id
         and recorded.partner_guid = episodes.episode_id
+left join feed_episodes
+    on
+        recorded.partner_key = feed_episodes.podcast_key
+        and recorded.partner_guid = feed_episodes.guid

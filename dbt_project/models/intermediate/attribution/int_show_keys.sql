@@ -13,7 +13,7 @@ podcasts as (
     select
         show_id,
         min(categories) as categories
-    from {{ ref('dim_podcasts') }}
+    from {{ ref('int_podcast_shows') }}
     where show_id is not null
     group by show_id
 

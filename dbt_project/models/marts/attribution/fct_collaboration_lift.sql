@@ -106,8 +106,14 @@ measured as (
         case
             when data_ends.last_us is null or targets.target_id is null then 'no_data'
             when recorded.starts_us > data_ends.last_us then 'planned'
+            -- An episode that the marts do not know was heard by nobody that they could tell.
+            when recorded.episode_id is not null and recorded.episode_key is null then 'no_data'
             when recorded.exposure_ends_us <= data_ends.first_us then 'no_data'
-            when data_ends.last_us < recorded.exposure_ends_us + {{ follow_up_us() }} then 'provisional'
+            -- By what it was measured at: one whose history went before its end is not measured again.
+            when
+                coalesce(totals.as_of_us, data_ends.last_us)
+                < recorded.exposure_ends_us + {{ follow_up_us() }}
+                then 'provisional'
             else 'final'
         end as state,
         recorded.cost,
