@@ -88,8 +88,7 @@ firsts as (
         panel.address_key,
         panel.started_us as at_us,
         panel.downloads_45d,
-        panel.show_key is not distinct from windows.show_key
-        or panel.show_key is not distinct from windows.partner_show_key as is_of_pair
+        coalesce(panel.show_key in (windows.show_key, windows.partner_show_key), false) as is_of_pair
     from panel
     inner join pool_windows as windows
         on

@@ -187,8 +187,10 @@ select
     measured.forecast,
     measured.forecast_low,
     measured.forecast_high,
-    coalesce(measured.is_insufficient, false) as is_insufficient,
-    cast(measured.upper_bound as bigint) as at_most,
+    coalesce(measured.state in ('provisional', 'final') and measured.is_insufficient, false) as is_insufficient,
+    case
+        when measured.state in ('provisional', 'final') then cast(measured.upper_bound as bigint)
+    end as at_most,
     measured.new_listeners / nullif(measured.reach * (1 - measured.known_share), 0) as conversion_rate,
     measured.excess / nullif(measured.organic, 0) as lift,
     measured.retained_2,
