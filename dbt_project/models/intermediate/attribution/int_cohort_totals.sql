@@ -36,15 +36,15 @@ reach as (
         reached_devices.target_id,
         sum(
             case
-                when keys.shared_us < due.final_us and due.episode_key is not null then reached_devices.days
+                when devices.shared_us < due.final_us and due.episode_key is not null then reached_devices.days
                 else 1
             end
         ) as reached
     from reached_devices
     inner join due
         on reached_devices.target_id = due.target_id
-    inner join {{ ref('int_device_keys') }} as keys
-        on reached_devices.device_key = keys.device_key
+    inner join {{ ref('int_device_keys') }} as devices
+        on reached_devices.device_key = devices.device_key
     group by reached_devices.target_id
 
 ),

@@ -187,7 +187,9 @@ select
     measured.forecast,
     measured.forecast_low,
     measured.forecast_high,
-    coalesce(measured.state in ('provisional', 'final') and measured.is_insufficient, false) as is_insufficient,
+    coalesce(
+        measured.state in ('provisional', 'final') and measured.is_insufficient, false
+    ) as is_insufficient,
     case
         when measured.state in ('provisional', 'final') then cast(measured.upper_bound as bigint)
     end as at_most,
