@@ -36,7 +36,8 @@ reach as (
         reached_devices.target_id,
         sum(
             case
-                when devices.shared_us < due.final_us and due.episode_key is not null then reached_devices.days
+                when devices.shared_us < due.final_us and due.episode_key is not null
+                    then reached_devices.days
                 else 1
             end
         ) as reached
