@@ -105,8 +105,8 @@ def cohorts(of: Explanation, sums: Calculation) -> Iterator[Block]:
     yield (
         f"Listeners are compared with others who downloaded as much in the 45 days before, of {genre} "
         f"and of everything (step {Step.COHORT}). r1: of a hundred others, who took up the show in the "
-        f"same days (step {Step.POOL}); r0: in the days of its earlier episodes (step {Step.HISTORY}). Expected is "
-        "followed × r1; followed counts a listener whose 30 days are not over in part."
+        f"same days (step {Step.POOL}); r0: in the days of its earlier episodes (step {Step.HISTORY}). "
+        "Expected is followed × r1; followed counts a listener whose 30 days are not over in part."
     )
     rows = [
         (

@@ -1,9 +1,9 @@
 {#
   What is to be measured: the recorded collaborations whose shows the marts know, and placebo triples (target_id
   below 0). `input_mark` is one text of all that the figures of a target depend on: the downloads up to the end of
-  its follow-up, its siblings and whom they were held out of, the placebo episodes, the shows of A's genre. A target is due when that differs from
-  what it was measured by, so late files and corrections reach exactly those they concern. One whose history is no
-  longer kept stays as it was measured.
+  its follow-up, its siblings and whom they were held out of, the placebo episodes, the shows of A's genre. A target is
+  due when that differs from what it was measured by, so late files and corrections reach exactly those they concern.
+  One whose history is no longer kept stays as it was measured.
 #}
 -- depends_on: {{ ref('int_device_downloads') }}
 {% set measured = remembered('int_cohort_totals') %}
