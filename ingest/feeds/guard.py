@@ -36,6 +36,7 @@ _IPV6 = {
     "::1/128": "loopback",
     "2001::/23": "reserved or a Teredo tunnel",
     "2001:db8::/32": "for documentation",
+    "2002::/16": "a 6to4 tunnel",
     "3fff::/20": "for documentation",
     "fc00::/7": "private",
     "fe80::/10": "link-local",
@@ -47,11 +48,10 @@ _REFUSED = {
     for version, table in ((4, _IPV4), (6, _IPV6))
 }
 _UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is handed out so far
-# IPv6 that reaches an IPv4 address: which bits of it are that address.
+# IPv6 whose last 32 bits are the IPv4 address it reaches.
 _EMBEDDING = (
-    (ipaddress.IPv6Network("::ffff:0:0/96"), 0),  # mapped
-    (ipaddress.IPv6Network("64:ff9b::/96"), 0),  # NAT64
-    (ipaddress.IPv6Network("2002::/16"), 80),  # 6to4
+    ipaddress.IPv6Network("::ffff:0:0/96"),  # mapped
+    ipaddress.IPv6Network("64:ff9b::/96"),  # NAT64
 )
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -82,9 +82,8 @@ def refusal(address: str) -> str | None:
     if isinstance(found, ipaddress.IPv6Address):
         if found.scope_id is not None:
             return "an address within a zone"
-        for network, shift in _EMBEDDING:
-            if found in network:
-                return refusal(str(ipaddress.IPv4Address(int(found) >> shift & 0xFFFFFFFF)))
+        if any(found in network for network in _EMBEDDING):
+            return refusal(str(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)))
     for network_, what in _REFUSED[found.version]:
         if found in network_:
             return what

@@ -53,6 +53,7 @@ GUARDED = replace(LOCAL, test_hosts=frozenset(), names_s=0)
         "64:ff9b:1::8.8.8.8",  # a network's own NAT64: whose addresses it leads to nobody knows
         "2002:7f00:1::",
         "2002:c0a8:101::1",
+        "2002:100::",  # 6to4, whatever it leads to
         "2001::1",
         "2001:db8::1",
         "3fff::1",
