@@ -3,7 +3,7 @@
   build tells what is due (int_collaborations), so a build that died is done again.
 #}
 {{ config(materialized='incremental', incremental_strategy='replace_targets') }}
--- depends_on: {{ ref('int_cohort_rates') }}, {{ ref('int_overlaps') }}
+-- depends_on: {{ ref('int_cohort_rates') }}, {{ ref('int_cohort_days') }}, {{ ref('int_overlaps') }}
 with due as (
 
     select * from {{ ref('int_collaborations') }}
