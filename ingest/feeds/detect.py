@@ -108,11 +108,13 @@ def _moved_hash(last: int, known: Record | None, content: Record, episodes: Epis
 
 def _items_row(podcast_key: int, parsed: ParsedFeed, found: list[Item], episodes: EpisodeChanges) -> Record:
     """Items that repeat another one are not in it: a delta reads them again, and leaves them out again."""
+    keys, guid_keys = [item.key for item in found], [item.guid_key for item in found]
     return {
         "podcast_key": podcast_key,
         "header_hash": parsed.header_hash,
         "item_hashes": [item.item_hash for item in found],
-        "episode_keys": [item.key for item in found],
+        "episode_keys": keys,
+        "guid_keys": None if guid_keys == keys else guid_keys,
         "published_us": [episodes.ordering[item.key] for item in found],
     }
 

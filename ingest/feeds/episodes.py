@@ -21,10 +21,14 @@ MOST_ENCLOSURE_URLS = 200  # of one episode: a path that changes at every fetch 
 
 @dataclass(frozen=True)
 class Item:
-    """An item of the feed now. `content`: columns of EPISODE_CONTENT; null: not read, as it was."""
+    """An item of the feed now. `content`: columns of EPISODE_CONTENT; null: not read, as it was.
+
+    `guid_key`: the key that its guid gives to a new episode; another one than `key` if its guid changed.
+    """
 
     item_hash: int
     key: int
+    guid_key: int
     content: Record | None
 
 
@@ -42,13 +46,15 @@ def episodes_needed(
     """
     known = _known(items)
     still_there = set(parsed.item_hashes)
-    needed = {key for item_hash, key in known.items() if item_hash not in still_there}
+    needed = {key for item_hash, (key, _) in known.items() if item_hash not in still_there}
+    holders = {guid_key: key for key, guid_key in known.values()}
     for item in parsed.items:
         if item.item_hash in known:
-            needed.add(known[item.item_hash])
+            needed.add(known[item.item_hash][0])
         else:
             guids = possible_guids(item.content, canonical)
-            needed.update(episode_key(podcast_key, guid) for guid in guids)
+            own = {episode_key(podcast_key, guid) for guid in guids}
+            needed |= own | {holders[key] for key in own & holders.keys()}
     return needed
 
 
@@ -70,23 +76,24 @@ def identified(
     kept = {item_hash: known[item_hash] for item_hash in parsed.item_hashes if item_hash in known}
     read = {item.item_hash: _with_canonical(item.content, canonical) for item in parsed.items}
     fresh = {item_hash: content for item_hash, content in read.items() if item_hash not in kept}
-    keys = _Keys(podcast_key, records, set(kept.values()))
+    keys = _Keys(podcast_key, records, {key for key, _ in kept.values()})
     contents = _distinct(fresh, keys)
     keys.give(contents)
-    left = [records[key] for key in known.values() if key in records and not keys.is_taken(key)]
+    left = [records[key] for key, _ in known.values() if key in records and not keys.is_taken(key)]
     if left:
         keys.follow(contents, left)
 
     found: dict[int, Item] = {}
     for item_hash in parsed.item_hashes:
         if item_hash in contents:
-            item = Item(item_hash, keys.given[item_hash], contents[item_hash])
+            guid_key = episode_key(podcast_key, contents[item_hash]["guid"])
+            item = Item(item_hash, keys.given[item_hash], guid_key, contents[item_hash])
         elif item_hash in kept:
-            key = kept[item_hash]
+            key, guid_key = kept[item_hash]
             record, content = records.get(key), read.get(item_hash)
             if content is not None and record is not None:
                 content |= {"guid": record["guid"], "guid_source": record["guid_source"]}
-            item = Item(item_hash, key, content if record is not None else None)
+            item = Item(item_hash, key, guid_key, content if record is not None else None)
         else:
             continue
         found.setdefault(item.key, item)
@@ -201,8 +208,13 @@ def _looks(content: Record) -> list[tuple[object, ...]]:
     return looks
 
 
-def _known(items: Record | None) -> dict[int, int]:
-    return dict(zip(items["item_hashes"], items["episode_keys"], strict=True)) if items else {}
+def _known(items: Record | None) -> dict[int, tuple[int, int]]:
+    """item hash → (episode key, key of its guid)."""
+    if items is None:
+        return {}
+    keys = items["episode_keys"]
+    guid_keys = items.get("guid_keys") or keys  # rows of before there were guid_keys have none
+    return dict(zip(items["item_hashes"], zip(keys, guid_keys, strict=True), strict=True))
 
 
 def _with_canonical(content: Record, canonical: Mapping[str, str]) -> Record:

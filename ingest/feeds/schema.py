@@ -159,6 +159,7 @@ ITEMS: Schema = {
     "header_hash": pl.Int64,  # xxh3 of the document without its items
     "item_hashes": pl.List(pl.Int64),  # xxh3 of each <item>…</item>, in document order
     "episode_keys": pl.List(pl.Int64),  # of the same items
+    "guid_keys": pl.List(pl.Int64),  # the keys of the guids they have now; null: the episode_keys
     "published_us": pl.List(pl.Int64),
     "generation": pl.Int64,
 }

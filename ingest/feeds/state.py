@@ -202,7 +202,9 @@ class Shard:
         files = table_files(self.folder, table)
         if not files:
             return pl.DataFrame(schema=schema)
-        rows = pl.scan_parquet(files, hive_partitioning=False).filter(wanted)
+        # Columns that files of an earlier version lack are null in them.
+        every = pl.scan_parquet(files, schema=schema, missing_columns="insert", hive_partitioning=False)
+        rows = every.filter(wanted)
         if columns is not None:
             rows = rows.select(list(dict.fromkeys((*keys, *columns, "generation"))))
         found = rows.collect()

@@ -270,6 +270,16 @@ def test_an_item_listed_twice_is_one_episode() -> None:
     assert store.poll(twice).changes == []
 
 
+def test_a_repeat_of_an_episode_whose_guid_changed_stays_no_episode_of_its_own() -> None:
+    store = Store()
+    store.poll([episode(1)])
+    moved = episode(1, guid="moved-to-another-guid")
+    repeat = moved | {"published_raw": "another day"}
+    assert types(store.poll([moved, repeat])) == ["episode.updated"]
+    assert store.poll([moved, repeat]).changes == []
+    assert store.poll([moved, repeat], is_delta=False).changes == []
+
+
 def test_an_episode_without_guid_whose_enclosure_moves_is_the_same_by_title_and_date() -> None:
     store = Store()
     nameless = {"guid": None, "guid_source": None}
