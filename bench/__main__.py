@@ -21,11 +21,13 @@ BENCHES = {
     "registry": "a million registrations from CSV, SQLite and PostgreSQL",
     "webhooks": "changes to endpoints, good and bad, while the sender is killed",
     "attribution": "what collaborations brought, against the truth of simulated worlds",
+    "attribution_days": "what one more day of requests costs attribution",
     "plots": "draws docs/performance-*.svg and docs/attribution.svg from the results kept of the others",
 }
 
 _OPTIONS = {
     "webhooks": ("endpoints", "kills", "registry"),
+    "attribution_days": ("people", "shows", "collaborations", "seed"),
     "attribution": ("worlds", "people", "shows", "collaborations", "seed", "permute_genres"),
 }
 _REPEATS = 3  # where a bench has no REPEATS of its own
@@ -33,7 +35,7 @@ _REPEATS = 3  # where a bench has no REPEATS of its own
 
 def main() -> None:
     """Runs one bench. Each module has `run(rows, repeats, …its own options) -> figures`."""
-    benches = "\n".join(f"  {name:12} {what}" for name, what in BENCHES.items())
+    benches = "\n".join(f"  {name:16} {what}" for name, what in BENCHES.items())
     parser = argparse.ArgumentParser(
         "python -m bench",
         description=f"{__doc__}\n\n{benches}",
@@ -52,14 +54,14 @@ def main() -> None:
     own.add_argument("--endpoints", type=int, help="how many (50)")
     own.add_argument("--kills", type=int, help="of the sender (5)")
     own.add_argument("--registry", help="sqlite (default), postgresql (one of our own), or a database URL")
-    own = parser.add_argument_group("of attribution alone")
-    own.add_argument("--worlds", type=int, help="how many (8)")
-    own.add_argument("--people", type=int, help="of a world (200,000)")
-    own.add_argument("--shows", type=int, help="of a world (60)")
-    own.add_argument("--collaborations", type=int, help="of a world (26)")
+    own = parser.add_argument_group("of attribution and attribution_days alone")
+    own.add_argument("--worlds", type=int, help="how many (8); of attribution")
+    own.add_argument("--people", type=int, help="of a world (200,000; 245,000)")
+    own.add_argument("--shows", type=int, help="of a world (60; 1,200)")
+    own.add_argument("--collaborations", type=int, help="of a world (26; 165)")
     own.add_argument("--seed", type=int, help="of the first world")
     own.add_argument(
-        "--permute-genres", action="store_true", default=None, help="shows tell each other's genres"
+        "--permute-genres", action="store_true", default=None, help="and once more with permuted genres"
     )
     asked = parser.parse_args()
     if (asked.rows or 1) < 1 or (asked.repeats or 1) < 1:

@@ -6,10 +6,10 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import duckdb
 import polars as pl
 
-from bench.attribution_registry import FIRST_ID, with_permuted_genres
+from attribution.relations import frame
+from bench.attribution_registry import FIRST_ID, tell_shows, with_permuted_genres
 from bench.attribution_requests import write
 from bench.attribution_scores import scores
 from bench.attribution_world import World, WorldSpec, simulate
@@ -63,61 +63,79 @@ def run(
 ) -> Figures:
     """The figures of ATTRIBUTION.md §3 over `worlds` worlds from `seed` on; the first two have no use.
 
-    permute_genres: the shows' genres say nothing. Keeps the rows beside the results, for `bench plots`.
+    permute_genres: each world is measured once more with genres that say nothing: the figures `permuted`.
+    Keeps the rows beside the results, for `bench plots`.
     """
-    measured_worlds = []
+    named: list[Measured] = []
+    permuted: list[Measured] = []
     for number in range(worlds):
         spec = replace(LARGE, people=people, shows=shows, collaborations=collaborations, seed=seed + number)
         world = simulate(spec)
-        if permute_genres:
-            world = with_permuted_genres(world)
         with tempfile.TemporaryDirectory(prefix="earshot-bench-") as room:
-            one = _measured(world, Path(room))
-        measured_worlds.append(one)
+            settings = Settings(data=Path(room))
+            lake = Lake(settings.lake_dir)
+            write(world, lake, Rules.load(settings))
+            counted(settings.data, spec, spec.days, world.events.height // REQUESTS_A_STEP)
+            named.append(_measured(world, settings))
+            if permute_genres:
+                tell_shows(with_permuted_genres(world), lake)
+                counted(settings.data, spec, spec.days)  # dim_podcasts is below attribution
+                permuted.append(_measured(world, settings))
+        one = named[-1]
         brought, caused = one.table.select(pl.col("tau", "caused").sum()).row(0)
         say(
             f"world {spec.seed}: {world.events.height:,} downloads, {brought:,.0f} new listeners, {caused:,}"
             f" in truth, {one.cost.cpu_s:.0f} cpu-s, {one.cost.peak_mb:.0f} MB"
         )
-    table = pl.concat(one.table for one in measured_worlds)
-    kept = kept_rows(people, permute_genres)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    table.write_parquet(kept)
-    figures = scores(table)
+        kept = kept_rows(people)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        pl.concat(one.table for one in named).write_parquet(kept)
+    found = [scores(pl.concat(one.table for one in every)) for every in (named, permuted) if every]
     show(
-        f"{worlds} worlds of {people:,} people, {table.height} collaborations",
-        ["figure", "found", "wanted"],
-        [[name, f"{figures[name]}", wanted] for name, wanted in GATES.items()],
+        f"{worlds} worlds of {people:,} people, {found[0]['collaborations']} collaborations",
+        ["figure", "found", "with permuted genres", "wanted"],
+        [
+            [name, *(f"{figures[name]}" for figures in found), *["–"] * (2 - len(found)), wanted]
+            for name, wanted in GATES.items()
+        ],
     )
-    cpu_s = sum(one.cost.cpu_s for one in measured_worlds)
+    costs = [one.cost for one in named]
     return {
         "worlds": worlds,
         "people": people,
         "first_seed": seed,
-        "are_genres_permuted": permute_genres,
-        **figures,
-        "seconds_per_collaboration": round(cpu_s / table.height, 2),
-        "peak_mb": round(max(one.cost.peak_mb for one in measured_worlds)),
+        **found[0],
+        "seconds_per_collaboration": round(
+            sum(cost.cpu_s for cost in costs) / sum(one.table.height for one in named), 2
+        ),
+        "peak_mb": round(max(cost.peak_mb for cost in costs)),
+        **({"permuted": found[1]} if permute_genres else {}),
     }
 
 
-def kept_rows(people: int, are_genres_permuted: bool = False) -> Path:
+def kept_rows(people: int) -> Path:
     """Where the rows of the last run lie."""
-    suffix = "-permuted" if are_genres_permuted else ""
-    return cache() / "results" / f"attribution-{people}{suffix}.parquet"
+    return cache() / "results" / f"attribution-{people}.parquet"
 
 
-def _measured(world: World, data: Path) -> Measured:
-    """Count the world's log, then have its collaborations measured, each by what production runs."""
-    settings = Settings(data=data)
-    write(world, Lake(settings.lake_dir), Rules.load(settings))
-    steps = world.events.height // REQUESTS_A_STEP
-    for step in range(1, steps + 1):
-        days = world.spec.days * step // (steps + 1)
-        _stage(data, "count", *BELOW, before_us=world.spec.start_us + days * DAY_US)
-    _stage(data, "count", *BELOW)
-    cost = _stage(data, "build", *ATTRIBUTION)
+def _measured(world: World, settings: Settings) -> Measured:
+    """Have the collaborations of a counted log measured, by what production runs."""
+    cost = attributed(settings.data)
     return Measured(_against_truth(world, settings.warehouse), cost)
+
+
+def counted(data: Path, spec: WorldSpec, days: int, steps: int = 0) -> Cost:
+    """Count what the lake holds, `days` from the world's start, with so many steps before the last one."""
+    cost = Cost(0, 0, 0)
+    for step in range(1, steps + 1):
+        before_us = spec.start_us + days * step // (steps + 1) * DAY_US
+        cost += _stage(data, "count", *BELOW, before_us=before_us)
+    return cost + _stage(data, "count", *BELOW)
+
+
+def attributed(data: Path) -> Cost:
+    """Bring the attribution models up to date with what is counted, and test them."""
+    return _stage(data, "build", *ATTRIBUTION)
 
 
 def _stage(data: Path, stage: str, *arguments: str, before_us: int | None = None) -> Cost:
@@ -131,20 +149,20 @@ def _against_truth(world: World, warehouse: Path) -> pl.DataFrame:
     `matched` is the plain matched control: what PACE would say with θ = 1 and without overlaps.
     """
     with reading(warehouse) as con:
-        found = _frame(
-            con,
-            """
+        found = frame(
+            con.sql("""
             select
                 collaboration_id, new_listeners as tau, new_listeners_low as low, new_listeners_high as high,
                 is_insufficient as insufficient, state, theta, k, linkability, converted, organic,
                 (converted - organic / theta) / exposed * reach * (1 - known_share) / linkability as matched
             from marts.fct_collaboration_lift
-            """,
+            """)
         )
-        gross = _frame(
-            con,
-            "select collaboration_id, rule, new_listeners from marts.fct_attribution_gross"
-            " where window_days = 30",
+        gross = frame(
+            con.sql(
+                "select collaboration_id, rule, new_listeners from marts.fct_attribution_gross"
+                " where window_days = 30"
+            )
         )
     credits = gross.pivot("rule", index="collaboration_id", values="new_listeners")
     truth = world.truth.join(world.collaborations, on="collaboration").select(
@@ -163,7 +181,3 @@ def _against_truth(world: World, warehouse: Path) -> pl.DataFrame:
     return table.with_columns(
         pl.col(RULES).fill_null(0.0), pl.col("matched").fill_null(0.0), pl.col("insufficient").fill_null(True)
     ).with_columns(credited="last_touch")
-
-
-def _frame(con: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
-    return con.sql(sql).pl()

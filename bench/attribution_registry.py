@@ -96,12 +96,17 @@ def collaborations(world: World) -> pl.DataFrame:
 
 def write(world: World, lake: Lake) -> None:
     """All three into an empty lake, where the registry's export and the first sweep would put them."""
+    tell_shows(world, lake)
+    write_parquet(registered(world), lake.registered_path)
+    write_parquet(collaborations(world), lake.collaborations_path)
+
+
+def tell_shows(world: World, lake: Lake) -> None:
+    """The shows' feeds into a lake, in the place of what they said before."""
     told = podcasts(world).with_columns(shard=pl.col("podcast_key") & (feeds.SHARDS - 1))
     for (shard,), rows in told.partition_by("shard", as_dict=True, include_key=False).items():
         folder = lake.root / "catalog" / f"shard={shard:03}" / "podcasts"
         write_parquet(rows, folder / f"{_GENERATION:010}.parquet")
-    write_parquet(registered(world), lake.registered_path)
-    write_parquet(collaborations(world), lake.collaborations_path)
 
 
 def _feed_url(show: int) -> str:

@@ -67,9 +67,7 @@ def write(
     attribution_registry.write(world, lake)
     lake.write_rules(rules.described())
     written = 0
-    for day, requests in requests_by_day(world, rules.agents, rules.version, do_keys_rotate):
-        if days is not None and day not in days:
-            continue
+    for day, requests in requests_by_day(world, rules.agents, rules.version, days, do_keys_rotate):
         file_id = requests["file_id"][0]
         lake.write_requests(requests, SOURCE, file_id, 0)
         last_us = requests["started_us"].max()
@@ -95,11 +93,15 @@ def write(
 
 
 def requests_by_day(
-    world: World, rules: AgentRules, rules_version: str, do_keys_rotate: bool = True
+    world: World,
+    rules: AgentRules,
+    rules_version: str,
+    days: Collection[date] | None = None,
+    do_keys_rotate: bool = True,
 ) -> Iterator[tuple[date, pl.DataFrame]]:
     """(event day, its REQUESTS) in order; `file_id` names the day, `agent` is judged by `rules`.
 
-    do_keys_rotate: false for one secret for ever, which no installation has.
+    days: only these. do_keys_rotate: false for one secret for ever, which no installation has.
     """
     episodes = (
         catalog(world)
@@ -111,6 +113,7 @@ def requests_by_day(
         world.events.select("address_key", "agent", "episode", "started_us")
         .with_row_index("number")
         .with_columns(day=pl.from_epoch("started_us", "us").dt.date())
+        .filter(pl.lit(True) if days is None else pl.col("day").is_in(list(days)))
     )
     for (day,), part in rows.group_by("day", maintain_order=True):
         assert isinstance(day, date)
