@@ -103,10 +103,11 @@ class Figures:
 
     @cached_property
     def upper_bound(self) -> Floats:
-        """The least whole number that the new listeners so far are surely below; NaN where sufficient.
+        """The least whole number that the new listeners so far are surely below; NaN where sufficient, and
+        where some were reached but none of them could be followed.
 
-        An exact limit of x, less the organic ones there were at least; no more than were reached. What
-        siblings brought is left in, which can only make it larger.
+        An exact limit of x, less the organic ones there were at least; no more than were reached who did not
+        know A. What siblings brought is left in, which can only make it larger.
         """
         p, excess = self.parameters, self.excess
         limits = np.full(len(self.people), np.nan)
@@ -115,8 +116,10 @@ class Figures:
         surely_organic = excess.organic * np.maximum(0, 1 - p.z * np.sqrt(excess.relative_variance))
         most = self.people * self.widening * (1 + p.z * self.link.relative_se)
         bound = (limits - surely_organic) * ratio(most, self.found.exposed)
-        bound = np.fmax(np.fmin(bound, most), self.new_listeners)
-        return np.where(self.is_insufficient, np.floor(np.maximum(bound, 0)) + 1, np.nan)
+        reached = self.people * self.link.value
+        bound = np.fmin(np.fmax(bound, self.new_listeners), reached)
+        can_bound = self.is_insufficient & ((self.found.exposed > 0) | (reached == 0))
+        return np.where(can_bound, np.floor(np.maximum(bound, 0)) + 1, np.nan)
 
     def _se(self, figure: Floats, scale: Floats, more: Floats | float) -> Floats:
         of_link = figure * self.link.relative_se

@@ -23,6 +23,8 @@ class Excess:
     full_organic: Floats  # O once all of those exposed so far are followed up whole
     relative_variance: Floats  # of O: that of θ and of the pool's rates
     has_control: Bools  # any follow-up of others at the same time
+    pool_rate: Floats  # of those who heard nothing, at the same time, weighted as the exposed are; NaN: none
+    history_rate: Floats  # the same of the weeks before
     has_pre_trend: Bools
     has_concurrent_spike: Bools
 
@@ -57,6 +59,13 @@ def rates_of(counts: Counts, prior: float) -> Floats:
     return np.asarray((counts.converts + prior * pooled) / (counts.followed + prior))
 
 
+def _relative_variance(weights: Floats, counts: Counts, rates: Floats, prior: float) -> Floats:
+    """Of the mean of rates so weighted: each stratum's converts are a Poisson count."""
+    of_sum = (weights**2 * rates / (counts.followed + prior)).sum(1)
+    squared = (weights * rates).sum(1) ** 2
+    return np.asarray(np.divide(of_sum, squared, out=np.zeros_like(of_sum), where=squared > 0))
+
+
 def _expected_beside(found: Measured, parameters: Parameters) -> Floats:
     """How many converts others' rates let expect of each target's placebo episodes, each in its own days."""
     one = found.placebos
@@ -83,6 +92,14 @@ def excess_of(found: Measured, parameters: Parameters) -> Excess:
     theta_se = np.where(found.has_history, theta / np.sqrt(placebo_keys + p.prior), 0.0)
 
     now_expected, then_expected = (exposed.keys * now).sum(1), (exposed.keys * then).sum(1)
+    both = (now_expected > 0) & (then_expected > 0)
+    grown = np.divide(now_expected, then_expected, out=np.ones_like(now_expected), where=both)
+    of_chance = np.sqrt(
+        _relative_variance(exposed.keys, pool, now, p.pool_prior)
+        + _relative_variance(exposed.keys, history, then, p.pool_prior)
+    )
+    people = exposed.keys.sum(1)
+    nobody = np.full_like(people, np.nan)
     return Excess(
         converted=exposed.converts.sum(1),
         theta=theta,
@@ -94,5 +111,7 @@ def excess_of(found: Measured, parameters: Parameters) -> Excess:
         relative_variance=1 / (placebo_keys + p.prior) + 1 / np.maximum(pool.converts.sum(1), 1),
         has_control=pool.followed.sum(1) > 0,
         has_pre_trend=found.has_history & (np.abs(theta - 1) > p.pre_trend * theta_se),
-        has_concurrent_spike=(then_expected > 0) & (now_expected > p.spike * then_expected),
+        pool_rate=np.divide(now_expected, people, out=nobody.copy(), where=people > 0),
+        history_rate=np.divide(then_expected, people, out=nobody.copy(), where=people > 0),
+        has_concurrent_spike=(grown > p.spike) & (np.log(grown) > p.spike_errors * of_chance),
     )

@@ -21,7 +21,8 @@ class Parameters:
     least_exposed: int = 200  # (11): n
     least_events: float = 5.0  # (11): x + O
     pre_trend: float = 3.0  # (11): standard errors of θ
-    spike: float = 2.0  # (11): times the rate of the history pool
+    spike: float = 2.0  # (11): times the rate of the history pool …
+    spike_errors: float = 3.0  # … and so many standard errors of that ratio's logarithm above 1
     same_exposure: float = 0.99  # overlap from which on two collaborations are one, recorded twice
 
 

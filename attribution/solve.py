@@ -28,6 +28,8 @@ LIFTS: Schema = {
     "theta_source": pl.String,  # history | none
     "placebo_converts": pl.Int64,  # xb
     "placebo_expected": pl.Float64,  # Σ nb·r0
+    "pool_rate": pl.Float64,  # r1 and r0 of those who heard nothing, weighted by strata as the exposed are
+    "history_rate": pl.Float64,
     # effect; null where nobody was exposed for any time
     "rate": pl.Float64,  # δ
     "new_listeners": pl.Float64,  # τ so far
@@ -56,8 +58,10 @@ LIFTS: Schema = {
     "is_insufficient": pl.Boolean,
     "has_pre_trend": pl.Boolean,
     "has_concurrent_spike": pl.Boolean,
+    "least_exposed": pl.Int64,  # below either of them too little was seen to tell
+    "least_events": pl.Float64,
     "is_split": pl.Boolean,  # an exposure recorded more than once: its effect in equal parts
-    "upper_bound": pl.Int64,  # "fewer than" so many so far; null where sufficient
+    "upper_bound": pl.Int64,  # "fewer than" so many so far; null: sufficient, or none to tell by
     "model_version": pl.String,
 }
 COVARIANCES: Schema = {
@@ -121,6 +125,8 @@ def _lifts(figures: Figures, calibration: Calibration) -> pl.DataFrame:
             "theta_source": np.where(found.has_history, "history", "none").astype(object),
             "placebo_converts": excess.placebo_converts,
             "placebo_expected": excess.placebo_expected,
+            "pool_rate": excess.pool_rate,
+            "history_rate": excess.history_rate,
             "rate": figures.solved.rate,
             "new_listeners": figures.new_listeners,
             "low": low,
@@ -151,6 +157,8 @@ def _lifts(figures: Figures, calibration: Calibration) -> pl.DataFrame:
         "k_triples": calibration.triples,
         "is_calibrated": calibration.is_calibrated,
         "widening": figures.widening,
+        "least_exposed": figures.parameters.least_exposed,
+        "least_events": figures.parameters.least_events,
         "model_version": MODEL_VERSION,
     }
     return (

@@ -152,7 +152,7 @@ def _against_truth(world: World, warehouse: Path) -> pl.DataFrame:
         found = frame(
             con.sql("""
             select
-                collaboration_id, new_listeners as tau, new_listeners_low as low, new_listeners_high as high,
+                collaboration_id, estimate as tau, estimate_low as low, estimate_high as high,
                 is_insufficient as insufficient, state, theta, k, linkability, converted, organic,
                 (converted - organic / theta) / exposed * reach * (1 - known_share) / linkability as matched
             from marts.fct_collaboration_lift

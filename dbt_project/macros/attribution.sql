@@ -147,3 +147,6 @@
     {% endif %}
     {{ return(0) }}
 {% endmacro %}
+
+{# A figure of fct_collaboration_lift's `measured`, where enough was seen to publish one (ATTRIBUTION §2.11). #}
+{% macro where_sufficient(figure) %}case when not measured.is_insufficient then {{ figure }} end{% endmacro %}

@@ -1,16 +1,24 @@
 {#
   Collaborations together, by `groups`: the sum of what they brought and its joint interval. Collaborations of one
   show that were solved together share errors (int_solution_covariances); λ's error is the same for all, so it adds
-  up. None is left out of a sum for being small or below 0: that would make all sums too large.
+  up. None is left out of a sum for being small or below 0: that would make all sums too large. A sum has a number where
+  its collaborations together show enough, by the rule for one; those with nobody to compare with add nothing to that.
 #}
 {% macro pooled_lift(groups) %}
 with collaborations as (
 
     select
         *,
-        cast(date_trunc('month', starts_at) as date) as month
-    from {{ ref('fct_collaboration_lift') }}
-    where new_listeners is not null
+        cast(date_trunc('month', starts_at) as date) as month,
+        case when is_insufficient and not is_few then 0 else exposed end as telling_exposed,
+        case when is_insufficient and not is_few then 0 else converted + organic end as telling_events
+    from (
+        select
+            *,
+            exposed < least_exposed or converted + organic < least_events as is_few
+        from {{ ref('fct_collaboration_lift') }}
+        where estimate is not null
+    ) as measured
 
 ),
 
@@ -50,7 +58,13 @@ sums as (
         sum(reach) as reach,
         sum(converted) as converted,
         sum(organic) as organic,
-        sum(new_listeners) as new_listeners,
+        sum(estimate) as new_listeners,
+        sum(telling_exposed) < max(least_exposed) or sum(telling_events) < max(least_events)
+            as is_insufficient,
+        case
+            when count(case when is_insufficient and at_most is null then 1 end) = 0
+                then sum(coalesce(at_most, ceil(greatest(estimate_high, 0)) + 1))
+        end as at_most,
         sum(gross_last_touch) as gross_last_touch,
         -- Money of one currency alone is added up, and only where each has its cost.
         case when count(distinct currency) = 1 and count(cost) = count(*) then sum(cost) end as cost,
@@ -91,13 +105,15 @@ select
     cast(reach as bigint) as reach,
     cast(converted as bigint) as converted,
     organic,
-    new_listeners,
-    new_listeners - deviates * se as new_listeners_low,
-    new_listeners + deviates * se as new_listeners_high,
+    case when not is_insufficient then new_listeners end as new_listeners,
+    case when not is_insufficient then new_listeners - deviates * se end as new_listeners_low,
+    case when not is_insufficient then new_listeners + deviates * se end as new_listeners_high,
     se,
+    is_insufficient,
+    cast(case when is_insufficient then at_most end as bigint) as at_most,
     cost,
     currency,
-    case when new_listeners > 0 then cost / new_listeners end as cost_per_new_listener,
+    case when not is_insufficient and new_listeners > 0 then cost / new_listeners end as cost_per_new_listener,
     gross_last_touch,
     model_version
 from with_errors

@@ -16,7 +16,7 @@ from tests.attribution.event_log import DAY, STRATA, Array, Cohort, EventLog, co
 
 Z90 = 1.645  # a 90 % interval of a normal deviate
 WIDER = 1.1  # an interval whose λ is only assumed
-SPIKE = 2.0
+SPIKE, SPIKE_ERRORS = 2.0, 3.0
 TRIPLES = 120
 
 
@@ -90,6 +90,13 @@ def _rates(cohorts: Sequence[Cohort], prior: float = 10.0) -> Array:
     person_time = sum((one.person_time for one in cohorts), np.zeros(STRATA))
     pooled = converts.sum() / max(1e-9, person_time.sum())
     return (converts + prior * pooled) / (person_time + prior)
+
+
+def _relative_variance(weights: Array, cohorts: Sequence[Cohort], prior: float = 10.0) -> float:
+    """Of the rates so weighted, their converts being Poisson counts."""
+    rates, person_time = _rates(cohorts), sum((one.person_time for one in cohorts), np.zeros(STRATA))
+    expected = float(weights @ rates)
+    return float((weights**2) @ (rates / (person_time + prior))) / expected**2 if expected else 0.0
 
 
 def measure(
@@ -275,6 +282,7 @@ def _row(
     exposed = len(one.exposed.key)
     pools = ([one.pool], [beside for _, beside in one.placebos.values()])
     now, then = (float(one.exposed.person_time @ _rates(pool)) for pool in pools)
+    of_chance = sum(_relative_variance(one.exposed.person_time, pool) for pool in pools) ** 0.5
     return {
         "collaboration": one.collaboration.number,
         "reached": one.reached,
@@ -293,7 +301,7 @@ def _row(
         "high": tau + half,
         "insufficient": exposed < s.least_exposed or one.converted + one.organic < s.least_events,
         "pre_trend": one.has_history and abs(one.theta - 1) > 3 * one.theta_se,
-        "concurrent_spike": then > 0 and now / then > SPIKE,
+        "concurrent_spike": then > 0 and now / then > SPIKE and np.log(now / then) > SPIKE_ERRORS * of_chance,
         "has_history": one.has_history,
     }
 

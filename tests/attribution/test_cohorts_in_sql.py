@@ -48,7 +48,7 @@ class Built:
     def figures(self) -> list[tuple[Any, ...]]:
         return self.rows(
             "select collaboration_id, state, reach, exposed, converted, round(organic, 9), round(theta, 9),"
-            " round(new_listeners, 7), round(new_listeners_low, 7), round(new_listeners_high, 7),"
+            " round(estimate, 7), round(estimate_low, 7), round(estimate_high, 7),"
             " round(forecast, 7) from marts.fct_collaboration_lift order by all"
         )
 
@@ -243,7 +243,7 @@ def test_a_change_of_keys_within_the_windows_changes_less_than_the_error(
     lake = Lake(tmp_path / "lake")
     write(world, lake, RULES, do_keys_rotate=False)
     dbt(lake, tmp_path / "warehouse.duckdb", "calendar", "run", *SELECTED)
-    figures = "select collaboration_id, new_listeners, se from marts.fct_collaboration_lift order by all"
+    figures = "select collaboration_id, estimate, se from marts.fct_collaboration_lift order by all"
     one_secret = Built(tmp_path / "warehouse.duckdb").rows(figures)
     for (number, rotated, se), (same, steady, _) in zip(at_once.rows(figures), one_secret, strict=True):
         assert number == same and abs(rotated - steady) < se

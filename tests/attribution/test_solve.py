@@ -102,8 +102,8 @@ def test_nobody_exposed_means_no_figure_and_leaves_the_others_as_they_are() -> N
     one, other = found.lifts.sort("target_id").rows(named=True)
     assert one["new_listeners"] == pytest.approx(lift(Target(1))["new_listeners"])
     assert [other[name] for name in ("rate", "new_listeners", "low", "high", "se", "forecast")] == [None] * 6
-    # Three were reached: at most 3 · 1.1 / 0.88 = 3.75 new listeners.
-    assert other["is_insufficient"] and other["upper_bound"] == 4
+    # Nothing is known of the three who were reached: nothing can be said, not even "fewer than".
+    assert other["is_insufficient"] and other["upper_bound"] is None
     assert found.covariances["target_id"].to_list() == [1]
 
 
@@ -124,6 +124,8 @@ def test_without_anyone_to_compare_with_nothing_is_claimed() -> None:
 def test_a_spike_of_publicity_is_flagged() -> None:
     assert lift(Target(1, pool=(10_000, 210)))["has_concurrent_spike"]
     assert not lift(Target(1, pool=(10_000, 190)))["has_concurrent_spike"]
+    # Nine of 400 where one in a hundred was usual: more than twice as often, and nothing but chance.
+    assert not lift(Target(1, pool=(400, 9)))["has_concurrent_spike"]
 
 
 def test_the_exact_limit_is_the_one_of_the_tables() -> None:
@@ -257,10 +259,14 @@ def test_figures_are_finite_or_absent_and_final_ones_forecast_themselves(given_:
         assert over["forecast"].equals(over["new_listeners"])
         assert over["forecast_high"].equals(over["high"])
     assert lifts.filter(pl.col("low") > pl.col("high")).is_empty()
-    few = lifts.filter(pl.col("is_insufficient"))
-    assert few["upper_bound"].null_count() == 0
-    assert few.filter(
-        (pl.col("upper_bound") < 1) | (pl.col("upper_bound") <= pl.col("new_listeners"))
+    few = lifts.filter(pl.col("is_insufficient")).join(given_.totals, on="target_id")
+    assert few.filter((pl.col("exposed") > 0) & pl.col("upper_bound").is_null()).is_empty()
+    can_be_new = pl.col("reached") * (1 - pl.col("known") / (pl.col("known") + pl.col("exposed")))
+    bounded = few.filter(pl.col("exposed") > 0).with_columns(can_be_new=can_be_new)
+    assert bounded.filter(
+        (pl.col("upper_bound") < 1)
+        | (pl.col("upper_bound") > pl.col("can_be_new") + 1)
+        | (pl.col("upper_bound") <= pl.min_horizontal("new_listeners", pl.col("can_be_new") - 1e-6))
     ).is_empty()
 
 

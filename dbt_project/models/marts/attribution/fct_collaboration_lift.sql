@@ -180,32 +180,37 @@ select
     cast(measured.converted as bigint) as converted,
     measured.organic,
 
-    -- the answer
-    measured.new_listeners,
-    measured.low as new_listeners_low,
-    measured.high as new_listeners_high,
-    measured.forecast,
-    measured.forecast_low,
-    measured.forecast_high,
+    -- the answer: no number where too little was seen
+    {{ where_sufficient('measured.new_listeners') }} as new_listeners,
+    {{ where_sufficient('measured.low') }} as new_listeners_low,
+    {{ where_sufficient('measured.high') }} as new_listeners_high,
+    {{ where_sufficient('measured.forecast') }} as forecast,
+    {{ where_sufficient('measured.forecast_low') }} as forecast_low,
+    {{ where_sufficient('measured.forecast_high') }} as forecast_high,
     coalesce(
         measured.state in ('provisional', 'final') and measured.is_insufficient, false
     ) as is_insufficient,
     case
         when measured.state in ('provisional', 'final') then cast(measured.upper_bound as bigint)
     end as at_most,
-    measured.new_listeners / nullif(measured.reach * (1 - measured.known_share), 0) as conversion_rate,
-    measured.excess / nullif(measured.organic, 0) as lift,
-    measured.retained_2,
-    measured.retained_4,
+    {{ where_sufficient('measured.new_listeners') }}
+    / nullif(measured.reach * (1 - measured.known_share), 0) as conversion_rate,
+    {{ where_sufficient('measured.excess') }} / nullif(measured.organic, 0) as lift,
+    {{ where_sufficient('measured.retained_2') }} as retained_2,
+    {{ where_sufficient('measured.retained_4') }} as retained_4,
 
     -- cost
     measured.cost,
     measured.currency,
     case
-        when measured.new_listeners > 0 then measured.cost / measured.new_listeners
+        when {{ where_sufficient('measured.new_listeners') }} > 0 then measured.cost / measured.new_listeners
     end as cost_per_new_listener,
-    case when measured.high > 0 then measured.cost / measured.high end as cost_per_new_listener_low,
-    case when measured.low > 0 then measured.cost / measured.low end as cost_per_new_listener_high,
+    case
+        when {{ where_sufficient('measured.high') }} > 0 then measured.cost / measured.high
+    end as cost_per_new_listener_low,
+    case
+        when {{ where_sufficient('measured.low') }} > 0 then measured.cost / measured.low
+    end as cost_per_new_listener_high,
 
     -- what it rests on
     measured.genre,
@@ -217,6 +222,8 @@ select
     measured.placebo_expected,
     cast(measured.pool_keys as bigint) as pool_keys,
     cast(measured.history_keys as bigint) as history_keys,
+    measured.pool_rate,
+    measured.history_rate,
     measured.rate,
     measured.se,
     measured.linkability,
@@ -228,6 +235,13 @@ select
     measured.is_calibrated,
     cast(measured.siblings as bigint) as siblings,
     measured.overlap_share,
+
+    -- for sums alone, which leave none out
+    measured.new_listeners as estimate,
+    measured.low as estimate_low,
+    measured.high as estimate_high,
+    cast(measured.least_exposed as bigint) as least_exposed,
+    measured.least_events,
 
     -- flags
     measured.has_pre_trend,
