@@ -40,7 +40,7 @@ class Linkability:
 
 @dataclass(frozen=True)
 class Figures:
-    """What is published of each target; NaN where nobody was exposed for any time."""
+    """What is published of each target; NaN where nobody was exposed for any time, or none to compare with."""
 
     found: Measured
     excess: Excess
@@ -98,7 +98,8 @@ class Figures:
     def is_insufficient(self) -> Bools:
         """Too few to tell, or nobody to compare with."""
         found, excess, p = self.found, self.excess, self.parameters
-        few = (found.exposed < p.least_exposed) | (excess.converted + excess.organic < p.least_events)
+        few = np.minimum(found.exposed, excess.pool_keys) < p.least_exposed
+        few |= excess.converted + excess.organic < p.least_events
         return few | ~found.can_tell | ~excess.has_control
 
     @cached_property
@@ -113,7 +114,8 @@ class Figures:
         limits = np.full(len(self.people), np.nan)
         for place in np.flatnonzero(self.is_insufficient):
             limits[place] = poisson_limit(excess.converted[place], (1 - p.coverage) / 2)
-        surely_organic = excess.organic * np.maximum(0, 1 - p.z * np.sqrt(excess.relative_variance))
+        surely_organic = np.maximum(excess.organic - p.z * np.sqrt(excess.organic_variance), 0)
+        surely_organic = np.where(excess.has_control, surely_organic, 0.0)
         most = self.people * self.widening * (1 + p.z * self.link.relative_se)
         bound = (limits - surely_organic) * ratio(most, self.found.exposed)
         reached = self.people * self.link.value
@@ -133,12 +135,11 @@ class Figures:
         """
         found, excess = self.found, self.excess
         growth = ratio(np.ones_like(found.arrived), found.arrived)
-        full_organic = excess.full_organic * growth
         full_response = found.full_response * found.exposed * growth
-        organic = np.maximum(full_organic - excess.organic, 0)
+        organic = np.maximum(excess.full_organic * growth - excess.organic, 0)
         brought = np.maximum(self.solved.rate, 0) * np.maximum(full_response - found.response, 0)
-        counted = excess.organic * ratio(full_response, found.response)
-        error = np.maximum(full_organic**2 - counted**2, 0) * excess.relative_variance
+        counted = excess.organic_variance * ratio(full_response, found.response) ** 2
+        error = np.maximum(excess.full_organic_variance * growth**2 - counted, 0)
         per_convert = ratio(self.people, found.exposed)
         return np.asarray((organic + brought + error) * per_convert**2)
 

@@ -16,6 +16,9 @@ from attribution.parameters import Parameters
 from attribution.solve import COVARIANCES, LIFTS
 from tests.attribution.frames import FULL_RESPONSE, Frames, Target, frames, solved
 
+# Of a Target as it is: 20 placebo converts and the prior's 6, 20 expected by a pool with 100 converts.
+OF_THETA = 1 / 26 + (20 / 100**0.5 / 26) ** 2
+
 
 def lift(*targets: Target, parameters: Parameters | None = None) -> dict[str, float]:
     """The figures of the first."""
@@ -32,7 +35,7 @@ def test_one_collaboration_is_as_by_hand() -> None:
     per_convert = 2_000 * (1 - 250 / 1_250) / 0.88 / 1_000
     assert found["new_listeners"] == pytest.approx(20 * per_convert)
     seen = 1_000 * 0.88 / 1_600  # of 20 / seen who came, 20 are seen
-    se = (30 - seen * 20 + 10**2 * (1 / 26 + 1 / 100)) ** 0.5 * per_convert
+    se = (30 - seen * 20 + 10**2 * (OF_THETA + 1 / 100)) ** 0.5 * per_convert
     assert found["se"] == pytest.approx(se)
     assert found["high"] - found["new_listeners"] == pytest.approx(1.645 * 1.1 * se)
     assert found["new_listeners"] - found["low"] == pytest.approx(1.645 * 1.1 * se)
@@ -45,7 +48,7 @@ def test_an_audience_that_takes_up_a_more_than_others_has_a_larger_theta() -> No
     keen = Target(1, placebos=(4, 2_000, 80))
     found = lift(keen)
     assert found["theta"] == pytest.approx(86 / 26)
-    assert found["theta_se"] == pytest.approx(86 / 26 / 86**0.5)
+    assert found["theta_se"] == pytest.approx(86 / 26 * (1 / 86 + (20 / 100**0.5 / 26) ** 2) ** 0.5)
     assert found["organic"] == pytest.approx(10 * 86 / 26)
     assert found["has_pre_trend"]
 
@@ -63,7 +66,7 @@ def test_a_known_linkability_narrows_the_interval_and_adds_its_own_error() -> No
     assumed = lift(target)
     assert found["new_listeners"] == pytest.approx(assumed["new_listeners"] * 0.88 / 0.8)
     # Of 20 seen of 40 people a half was: 1,000 of 1,600 / 0.8.
-    of_counts = (30 - 0.5 * 20 + 10**2 * (1 / 26 + 1 / 100)) ** 0.5 * 1_600 / 0.8 / 1_000
+    of_counts = (30 - 0.5 * 20 + 10**2 * (OF_THETA + 1 / 100)) ** 0.5 * 1_600 / 0.8 / 1_000
     assert found["se"] == pytest.approx((of_counts**2 + (found["new_listeners"] * 0.05) ** 2) ** 0.5)
     assert found["high"] - found["new_listeners"] == pytest.approx(1.645 * found["se"])
 
@@ -79,7 +82,8 @@ def test_two_siblings_share_what_both_could_have_brought() -> None:
 
 def test_an_exposure_recorded_twice_has_its_effect_and_its_error_once() -> None:
     shared = 1_000 * FULL_RESPONSE
-    found = solved(frames([Target(1), Target(2)], [(1, 2, shared), (2, 1, shared)]))
+    twice = [Target(number, partner=1, placebo_key=1) for number in (1, 2)]
+    found = solved(frames(twice, [(1, 2, shared), (2, 1, shared)]))
     alone = lift(Target(1))
     assert found.lifts["new_listeners"].to_list() == pytest.approx([alone["new_listeners"] / 2] * 2)
     assert found.lifts["is_split"].all()
@@ -145,7 +149,7 @@ def test_placebo_triples_widen_the_interval_once_there_are_a_hundred() -> None:
 
     calibrated = k_of(100)
     # One in five is 20 above 10 expected ones: the upper tenth of |z| is theirs.
-    assert calibrated["k"] == pytest.approx(20 / (30 + 100 * (1 / 26 + 1 / 100)) ** 0.5)
+    assert calibrated["k"] == pytest.approx(20 / (30 + 100 * (OF_THETA + 1 / 100)) ** 0.5)
     assert (calibrated["k_triples"], calibrated["is_calibrated"]) == (100, True)
     few = k_of(99)
     assert (few["k"], few["k_triples"], few["is_calibrated"]) == (1.645, 99, False)
@@ -225,7 +229,7 @@ def test_what_was_observed_is_what_all_effects_together_would_bring(given_: Fram
     known = lifts.filter(pl.col("rate").is_not_null())
     rate = dict(known.select("target_id", "rate").iter_rows())
     matrix = {(row[0], row[0]): row[1] for row in given_.totals.select("target_id", "response").iter_rows()}
-    matrix |= {(this, other): value for this, other, value in given_.overlaps.iter_rows()}
+    matrix |= {(this, other): value for this, other, _, value in given_.overlaps.iter_rows()}
     if not known["is_split"].any():
         for target, excess in known.select("target_id", "excess").iter_rows():
             brought = sum(matrix.get((target, other), 0.0) * of for other, of in rate.items())
@@ -266,7 +270,10 @@ def test_figures_are_finite_or_absent_and_final_ones_forecast_themselves(given_:
     assert bounded.filter(
         (pl.col("upper_bound") < 1)
         | (pl.col("upper_bound") > pl.col("can_be_new") + 1)
-        | (pl.col("upper_bound") <= pl.min_horizontal("new_listeners", pl.col("can_be_new") - 1e-6))
+        | (
+            pl.col("upper_bound")
+            <= pl.min_horizontal(pl.col("new_listeners").fill_null(0), pl.col("can_be_new") - 1e-6)
+        )
     ).is_empty()
 
 
