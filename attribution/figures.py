@@ -40,7 +40,7 @@ class Linkability:
 
 @dataclass(frozen=True)
 class Figures:
-    """What is published of each target; NaN where nobody was exposed for any time, or none to compare with."""
+    """What is published of each target; NaN where nobody was exposed or could be compared with."""
 
     found: Measured
     excess: Excess
@@ -62,7 +62,7 @@ class Figures:
     @cached_property
     def scale(self) -> Floats:
         """New listeners so far, a unit of δ."""
-        return ratio(self.found.response, self.found.exposed) * self.people
+        return scale_of(self.found, self.link)
 
     @cached_property
     def final_scale(self) -> Floats:
@@ -144,9 +144,9 @@ class Figures:
         return np.asarray((organic + brought + error) * per_convert**2)
 
 
-def seen_share(found: Measured, link: Linkability) -> Floats:
-    """Which share of those whom each target brought is in its exposed cohort, under the key exposed."""
-    return np.minimum(ratio(found.exposed, _people(found, link), of_nothing=0.0), 1.0)
+def scale_of(found: Measured, link: Linkability) -> Floats:
+    """New listeners so far, a unit of δ."""
+    return ratio(found.response, found.exposed) * _people(found, link)
 
 
 def _people(found: Measured, link: Linkability) -> Floats:

@@ -55,6 +55,7 @@ class Measured:
     show_key: Ints  # A
     partner_show_key: Ints  # B
     starts_us: Ints  # t0
+    first_us: Ints  # the least t0 of it and its siblings, before which its history lies
     follow_up_us: Ints
     is_placebo: Bools
     is_final: Bools  # every exposed key was followed up whole
@@ -87,6 +88,7 @@ def measured(rates: pl.DataFrame, totals: pl.DataFrame, targets: pl.DataFrame) -
         "show_key",
         "partner_show_key",
         "starts_us",
+        "first_us",
         "is_placebo",
         "final_us",
         follow_up_us=pl.col("final_us") - pl.col("exposure_ends_us"),
@@ -108,9 +110,16 @@ def measured(rates: pl.DataFrame, totals: pl.DataFrame, targets: pl.DataFrame) -
         validate="1:1",
     )
     rows = rows.sort("target_id")
-    of_targets = {
+    of_targets: dict[str, Any] = {
         name: rows[name].cast(pl.Int64).to_numpy()
-        for name in ("target_id", "show_key", "partner_show_key", "starts_us", "follow_up_us")
+        for name in (
+            "target_id",
+            "show_key",
+            "partner_show_key",
+            "starts_us",
+            "first_us",
+            "follow_up_us",
+        )
     }
     is_final = (rows["as_of_us"] >= rows["final_us"]).fill_null(False)
     placebo_episodes = _floats(rows["placebo_episodes"])

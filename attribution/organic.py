@@ -17,7 +17,8 @@ class Excess:
     converted: Floats  # x
     theta: Floats
     theta_se: Floats  # 0 without history: θ = 1 is then no estimate
-    theta_error: Floats  # standard error of θ's logarithm; that of the prior without history
+    theta_own_error: Floats  # relative standard error of θ for xb and the prior; without history the latter's
+    theta_beside_error: Floats  # and for the rates beside the placebo episodes
     placebo_converts: Floats  # xb
     placebo_expected: Floats  # Σ nb·r0, each episode by the rates beside it
     organic: Floats  # O, of the follow-up that is over; NaN: nobody to compare with
@@ -37,6 +38,15 @@ class Excess:
         return self.converted - self.organic
 
     @property
+    def chance(self) -> Floats:
+        """Variance of x, a Poisson count."""
+        return np.maximum(self.converted, 1)
+
+    @property
+    def theta_error(self) -> Floats:
+        return np.hypot(self.theta_own_error, self.theta_beside_error)
+
+    @property
     def organic_variance(self) -> Floats:
         return (self.organic * self.theta_error) ** 2 + self.pool_se**2
 
@@ -47,15 +57,7 @@ class Excess:
     @property
     def z(self) -> Floats:
         """How far from no effect, in standard errors."""
-        return self.excess / np.sqrt(np.maximum(self.converted, 1) + self.organic_variance)
-
-    def chance_beside(self, seen: Floats) -> Floats:
-        """The variance of x, for an estimate of those who came, of whom it holds the share `seen`.
-
-        How many a collaboration brought is a count, not the mean of one: only who of them is among the
-        exposed is chance. So from the Poisson variance goes what those brought have of it (decision 0018).
-        """
-        return np.maximum(self.converted, 1) - seen * np.maximum(self.excess, 0)
+        return self.excess / np.sqrt(self.chance + self.organic_variance)
 
 
 def rates_of(counts: Counts, prior: float) -> Floats:
@@ -130,9 +132,9 @@ def excess_of(found: Measured, parameters: Parameters) -> Excess:
 
     told, has_history = _History.of(found, p.pool_prior), found.has_history
     theta = np.where(has_history, (told.converts + p.prior) / (told.expected + p.prior), 1.0)
-    of_counts = 1 / (told.keys + p.prior) + (told.expected_se / (told.expected + p.prior)) ** 2
-    theta_error = np.sqrt(np.where(has_history, of_counts, 1 / p.prior))
-    theta_se = np.where(has_history, theta * theta_error, 0.0)
+    own_error = np.sqrt(1 / (np.where(has_history, told.keys, 0.0) + p.prior))
+    beside_error = np.where(has_history, told.expected_se / (told.expected + p.prior), 0.0)
+    theta_se = np.where(has_history, theta * np.hypot(own_error, beside_error), 0.0)
 
     has_control = pool.followed.sum(1) > 0
     now_expected, then_expected = (exposed.keys * now).sum(1), (exposed.keys * then).sum(1)
@@ -144,7 +146,8 @@ def excess_of(found: Measured, parameters: Parameters) -> Excess:
         converted=exposed.converts.sum(1),
         theta=theta,
         theta_se=theta_se,
-        theta_error=theta_error,
+        theta_own_error=own_error,
+        theta_beside_error=beside_error,
         placebo_converts=told.converts,
         placebo_expected=told.expected,
         organic=organic,

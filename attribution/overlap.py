@@ -11,14 +11,14 @@ import polars as pl
 from attribution.measured import Bools, Floats, Ints, Measured
 from attribution.organic import Excess
 from attribution.parameters import Parameters
-from attribution.shared_errors import shared_variance
+from attribution.shared_errors import of_chance, of_organic, without_negative
 
 SINGULAR = 1e-9  # of the largest singular value: smaller ones are what rounding left
 
 
 @dataclass(frozen=True)
 class Effects:
-    """δ by target: new listeners a unit of response; NaN where nobody was exposed, or none to compare with."""
+    """δ by target: new listeners a unit of response; NaN where nobody was exposed or to compare with."""
 
     rate: Floats
     is_split: Bools  # the data cannot tell it from another one: both have an equal part of what they share
@@ -34,13 +34,16 @@ class Effects:
 
 
 def effects(
-    found: Measured, excess: Excess, chance: Floats, overlaps: pl.DataFrame, parameters: Parameters
+    found: Measured, excess: Excess, scale: Floats, overlaps: pl.DataFrame, parameters: Parameters
 ) -> Effects:
     """Solve for each group of collaborations that share exposed listeners.
 
-    chance: the variance of x, by target. overlaps: int_overlaps. Those with placebo triples, and with targets
-    that nobody was exposed to or can be compared with, are nobody's. Errors are shared beyond the groups:
-    by all of one show.
+    scale: new listeners a unit of δ, by target. overlaps: int_overlaps. Those with placebo triples, and with
+    targets that nobody was exposed to or can be compared with, are nobody's. Errors are shared beyond the
+    groups: by all of one show.
+
+    How many a collaboration brought is a count, not the mean of one: only who of them is among the exposed
+    is chance. So from the Poisson variance goes that of the count itself (decision 0018).
     """
     solved = np.flatnonzero(found.can_tell & ~found.is_placebo & excess.has_control)
     rate = np.full(len(found.target_id), np.nan)
@@ -50,16 +53,20 @@ def effects(
     for places in _by(found.show_key, solved):
         of_show = pairs.of_places(places)
         spread = np.zeros((len(places), len(places)))  # of excesses to effects
+        counted = np.zeros_like(spread)  # variance of the counts themselves
         for group in _by(of_show.connected(len(places)), np.arange(len(places))):
             matrix = np.diag(found.response[places[group]])
             matrix += of_show.matrix(of_show.converted_by_other, group, len(places))
-            weights, split = _solve(matrix, parameters.same_exposure)
+            weights, members, split = _solve(matrix, parameters.same_exposure)
             spread[np.ix_(group, group)] = weights
             rate[places[group]] = weights @ excess.excess[places[group]]
             is_split[places[group]] = split
+            of_exposure = np.maximum(rate[places[group]], 0) / (members @ scale[places[group]])
+            counted[np.ix_(group, group)] = members * of_exposure
         common_keys = of_show.matrix(of_show.common_keys, np.arange(len(places)), len(places))
-        variance = shared_variance(found, excess, chance, common_keys, places)
-        covariances.append((places, spread @ variance @ spread.T))
+        chance = spread @ of_chance(found, excess, common_keys, places) @ spread.T
+        organic = spread @ of_organic(found, excess, places) @ spread.T
+        covariances.append((places, without_negative(chance - counted) + organic))
     return Effects(rate, is_split, covariances)
 
 
@@ -131,8 +138,8 @@ def _connected(size: int, left: Ints, right: Ints) -> Ints:
         lowest = lower
 
 
-def _solve(matrix: Floats, same: float) -> tuple[Floats, Bools]:
-    """The weights by which excesses make δ, and which of them are parts of one effect.
+def _solve(matrix: Floats, same: float) -> tuple[Floats, Floats, Bools]:
+    """The weights by which excesses make δ, 1 where two are one exposure, and which are parts of one effect.
 
     Collaborations whose cohorts heard each other whole, at the same times, are one exposure recorded twice
     (by both shows, or by mistake): M is singular, and their excesses are not two observations but the same
@@ -140,13 +147,13 @@ def _solve(matrix: Floats, same: float) -> tuple[Floats, Bools]:
     then still be singular (a range that is exactly the sum of two episodes) takes the solution of least norm.
     """
     if len(matrix) == 1:
-        return 1 / matrix, np.array([False])
+        return 1 / matrix, np.eye(1), np.array([False])
     part_of = _same_exposures(matrix, same)
     members = np.eye(part_of.max() + 1)[part_of]  # targets × exposures
     sizes = members.sum(0)
     mean = members.T / sizes[:, None]
     inverse, is_singular = _inverse(mean @ matrix @ members)
-    return members @ inverse @ mean, (sizes[part_of] > 1) | is_singular
+    return members @ inverse @ mean, members @ members.T, (sizes[part_of] > 1) | is_singular
 
 
 def _inverse(matrix: Floats) -> tuple[Floats, bool]:

@@ -7,35 +7,48 @@ import numpy as np
 from attribution.measured import Floats, Ints, Measured
 from attribution.organic import Excess
 
-ROUNDING = 1e-9  # eigenvalues of correlations that are below 0 by less are 0
+# Of placebo episodes, 80 to 44 days before the first collaboration (dbt_project/macros/attribution.sql).
+HISTORY_US = 36 * 86_400_000_000
+ROUNDING = 1e-9  # of the largest variance: eigenvalues that are below 0 by less are 0
 
 
-def shared_variance(
-    found: Measured, excess: Excess, chance: Floats, common_keys: Floats, places: Ints
-) -> Floats:
-    """Variances and covariances of the excesses of the targets at `places`, all of one show A.
+def of_chance(found: Measured, excess: Excess, common_keys: Floats, places: Ints) -> Floats:
+    """Covariances of the converts of the targets at `places`, all of one show A: who is a convert of both.
 
-    chance: of x, by target. common_keys, places × places: how many of the row's exposed heard the column's.
+    common_keys, places × places: how many of the row's exposed heard the column's.
     """
-    near = _nearness(found, places)
-    heard = _possible(_heard_both(common_keys, found.exposed[places]) * near)
-    of_theta = excess.organic[places] * excess.theta_error[places]
+    near = _nearness(found.starts_us[places], _follow_up(found, places))
+    correlations = _heard_both(common_keys, found.exposed[places]) * near
+    possible = without_negative(correlations)
+    errors = np.sqrt(excess.chance[places] / np.diag(possible))
+    return np.asarray(np.outer(errors, errors) * possible)
+
+
+def of_organic(found: Measured, excess: Excess, places: Ints) -> Floats:
+    """Covariances of the organic expectations of the targets at `places`, all of one show A."""
+    follow_up = _follow_up(found, places)
+    near = _nearness(found.starts_us[places], follow_up)
+    near_history = _nearness(found.first_us[places], follow_up + HISTORY_US)
+    organic = excess.organic[places]
     parts = (
-        (np.sqrt(chance[places]), heard),
         (excess.pool_se[places], near),
-        (of_theta, _same_placebos(found, places)),
+        (organic * excess.theta_own_error[places], _same_placebos(found, places)),
+        (organic * excess.theta_beside_error[places], near_history),
     )
     return np.asarray(sum(np.outer(errors, errors) * share for errors, share in parts))
 
 
-def _nearness(found: Measured, places: Ints) -> Floats:
+def _follow_up(found: Measured, places: Ints) -> int:
+    return int(found.follow_up_us[places].max(initial=1))
+
+
+def _nearness(starts_us: Ints, length_us: int) -> Floats:
     """Which part of two follow-ups is at the same time: who takes up A then is a convert of both.
 
     It is the follow-ups that count, not the 14 days in which devices enter a pool: most devices are active in
     any 14 days, so nearby pools are the same devices.
     """
-    starts, follow_up = found.starts_us[places], found.follow_up_us[places].max(initial=1)
-    return np.asarray(np.maximum(1 - np.abs(starts[:, None] - starts) / follow_up, 0.0))
+    return np.asarray(np.maximum(1 - np.abs(starts_us[:, None] - starts_us) / length_us, 0.0))
 
 
 def _heard_both(common_keys: Floats, exposed: Floats) -> Floats:
@@ -65,19 +78,18 @@ def _same_placebos(found: Measured, places: Ints) -> Floats:
     return root @ root.T
 
 
-def _possible(correlations: Floats) -> Floats:
-    """Correlations as near as these that can be: those of counts taken apart may contradict each other."""
-    if _is_possible(correlations):
-        return correlations
-    values, vectors = np.linalg.eigh(correlations)
-    found = (vectors * np.maximum(values, 0)) @ vectors.T
-    scale = np.sqrt(np.diag(found))
-    return np.asarray(found / np.outer(scale, scale))
+def without_negative(matrix: Floats) -> Floats:
+    """A symmetric matrix without negative eigenvalues: counts taken apart may contradict each other."""
+    if _has_no_negative(matrix):
+        return matrix
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T)
 
 
-def _is_possible(correlations: Floats) -> bool:
+def _has_no_negative(matrix: Floats) -> bool:
+    most = np.abs(np.diag(matrix)).max(initial=0)
     try:
-        np.linalg.cholesky(correlations + ROUNDING * np.eye(len(correlations)))
+        np.linalg.cholesky(matrix + ROUNDING * most * np.eye(len(matrix)))
     except np.linalg.LinAlgError:
         return False
     return True

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from attribution.calibration import Calibration, calibrated
-from attribution.figures import Figures, Linkability, seen_share
+from attribution.figures import Figures, Linkability, scale_of
 from attribution.holdout import Holdout
 from attribution.measured import measured
 from attribution.organic import excess_of
@@ -103,8 +103,7 @@ def solve(
     link = Linkability.of(linkability)
     found = measured(rates, totals, targets)
     excess = excess_of(found, parameters)
-    chance = excess.chance_beside(seen_share(found, link))
-    solved = effects(found, excess, chance, overlaps, parameters)
+    solved = effects(found, excess, scale_of(found, link), overlaps, parameters)
     calibration = calibrated(found, excess, parameters)
     figures = Figures(found, excess, solved, calibration.k, link, parameters)
     return Solution(_lifts(figures, calibration), _covariances(figures))

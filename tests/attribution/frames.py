@@ -47,6 +47,7 @@ TARGETS = {
     "show_key": pl.Int64,
     "partner_show_key": pl.Int64,
     "starts_us": pl.Int64,
+    "first_us": pl.Int64,
     "exposure_ends_us": pl.Int64,
     "final_us": pl.Int64,
     "is_placebo": pl.Boolean,
@@ -127,7 +128,7 @@ class Target:
         final_us = starts_us + 44 * DAY_US if self.is_final else START_US + DAY_US
         partner = self.partner or 1_000_000 + self.target_id
         ends_us = final_us - 30 * DAY_US
-        return self.target_id, self.show, partner, starts_us, ends_us, final_us, self.is_placebo
+        return self.target_id, self.show, partner, starts_us, starts_us, ends_us, final_us, self.is_placebo
 
 
 def frames(

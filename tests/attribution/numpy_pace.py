@@ -59,7 +59,9 @@ class Measured:
     placebo_expected: float  # Σ nb·r0
     placebo_keys: int  # ub
     theta: float
-    theta_error: float  # relative; that of the prior without history
+    theta_own_error: float  # relative, for its converts and the prior
+    theta_beside_error: float  # for the rates beside
+    first: int  # the t0 before which the history lies
     has_history: bool
 
     @property
@@ -74,6 +76,10 @@ class Measured:
     @property
     def excess(self) -> float:
         return self.converted - self.organic
+
+    @property
+    def theta_error(self) -> float:
+        return (self.theta_own_error**2 + self.theta_beside_error**2) ** 0.5
 
     @property
     def theta_se(self) -> float:
@@ -150,11 +156,11 @@ def measure(
     taken = [own.key[own.converted] for own, beside in placebos.values() if beside.person_time.sum()]
     converts = sum(len(keys) for keys in taken)
     keys = len(np.unique(np.concatenate(taken))) if taken else 0
-    theta, theta_error = 1.0, a**-0.5
+    theta, own_error, beside_error = 1.0, a**-0.5, 0.0
     if has_history:
         episodes = m if s.is_prior_of_mean else 1
         theta = (converts / episodes + a) / (expected / episodes + a)
-        theta_error = (1 / (keys + a) + (of_expected / (expected + a)) ** 2) ** 0.5
+        own_error, beside_error = (keys + a) ** -0.5, of_expected / (expected + a)
     return Measured(
         collaboration=this,
         reached=len(log.first_of_each(heard[is_clean])) + int((~is_clean).sum()),
@@ -166,7 +172,9 @@ def measure(
         placebo_converts=converts,
         placebo_keys=keys,
         theta=theta,
-        theta_error=theta_error,
+        theta_own_error=own_error,
+        theta_beside_error=beside_error,
+        first=t_first,
         has_history=has_history,
     )
 
@@ -220,27 +228,29 @@ def overlap(log: EventLog, group: Sequence[Measured]) -> Array:
 
 def heard_both(log: EventLog, group: Sequence[Measured]) -> Array:
     """[j, i]: how many of cohort j were reached by i, in whatever way."""
-    reached = [
-        np.unique(log.key[log.heard(one.collaboration.episode, one.collaboration.t0)]) for one in group
-    ]
+    every = (one.collaboration for one in group)
+    reached = [np.unique(log.key[log.heard(one.episode, one.t0)]) for one in every]
     return np.array([[np.isin(one.exposed.key, keys).sum() for keys in reached] for one in group])
 
 
-def covariance(log: EventLog, group: Sequence[Measured], of_chance: Sequence[float]) -> Array:
-    """Of the excesses of one A's collaborations; of_chance: the variances of their converts.
+def covariances(log: EventLog, group: Sequence[Measured]) -> tuple[Array, Array]:
+    """Of the converts of one A's collaborations, and of who of them would have come anyway.
 
     Two have a convert in common who is in both cohorts, or both pools, and takes up A in both follow-ups; and
-    θ is one number as far as it is of the same episodes, or of the same B where nothing is known of it.
+    θ is one number as far as it is of the same episodes, or of the same B where nothing is known of it; the
+    rates beside the episodes are those of one time.
     """
-    size = len(group)
-    both, errors = heard_both(log, group), np.array(of_chance) ** 0.5
-    alike, near, same = np.eye(size), np.eye(size), np.eye(size)
+    size, s = len(group), log.settings
+    long = s.follow_up + s.history_from - s.placebo_until
+    both = heard_both(log, group)
+    alike, near, same, before = (np.eye(size) for _ in range(4))
     for j, this in enumerate(group):
         for i, other in enumerate(group):
             if i == j:
                 continue
             one, two = this.collaboration, other.collaboration
-            near[j, i] = max(0.0, 1 - abs(one.t0 - two.t0) / log.settings.follow_up)
+            near[j, i] = max(0.0, 1 - abs(one.t0 - two.t0) / s.follow_up)
+            before[j, i] = max(0.0, 1 - abs(this.first - other.first) / long)
             if len(this.exposed.key) and len(other.exposed.key):
                 most = (len(this.exposed.key) * len(other.exposed.key)) ** 0.5
                 alike[j, i] = min(1.0, min(both[j, i], both[i, j]) / most) * near[j, i]
@@ -249,12 +259,20 @@ def covariance(log: EventLog, group: Sequence[Measured], of_chance: Sequence[flo
                 same[j, i] = sum((mine[e] * theirs[e]) ** 0.5 for e in mine.keys() & theirs.keys())
             else:
                 same[j, i] = float(one.partner == two.partner)
-    values, vectors = np.linalg.eigh(alike)
-    alike = vectors @ np.diag(np.maximum(values, 0)) @ vectors.T
-    errors = errors / np.diag(alike) ** 0.5
+    alike = _possible(alike)
+    errors = np.array([max(one.converted, 1) for one in group]) ** 0.5 / np.diag(alike) ** 0.5
     pool = np.array([one.pool_se for one in group])
-    theta = np.array([one.organic * one.theta_error for one in group])
-    return np.outer(errors, errors) * alike + np.outer(pool, pool) * near + np.outer(theta, theta) * same
+    own = np.array([one.organic * one.theta_own_error for one in group])
+    beside = np.array([one.organic * one.theta_beside_error for one in group])
+    parts = ((pool, near), (own, same), (beside, before))
+    of_organic = sum((np.outer(of, of) * share for of, share in parts), np.zeros((size, size)))
+    return np.outer(errors, errors) * alike, of_organic
+
+
+def _possible(matrix: Array) -> Array:
+    """Without negative eigenvalues."""
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors @ np.diag(np.maximum(values, 0)) @ vectors.T
 
 
 def _share_of_episodes(one: Measured) -> dict[int, float]:
@@ -323,22 +341,18 @@ def estimates(
 
 
 def joint_variance(log: EventLog, group: Sequence[Measured], link: Linkability = Linkability()) -> Array:
-    """Of what one A's collaborations brought, without λ's error."""
-    of_chance = [max(one.converted, 1) - _seen(one, link) * max(one.excess, 0) for one in group]
+    """Of what one A's collaborations brought, without λ's error: of the count of those who came."""
     spread = np.diag([_scale(log, one, link) for one in group]) @ np.linalg.inv(overlap(log, group))
-    return spread @ covariance(log, group, of_chance) @ spread.T
+    of_converts, of_organic = covariances(log, group)
+    brought = spread @ np.array([one.excess for one in group])
+    of_chance = spread @ of_converts @ spread.T - np.diag(np.maximum(brought, 0))
+    return _possible(of_chance) + spread @ of_organic @ spread.T
 
 
 def _scale(log: EventLog, one: Measured, link: Linkability) -> float:
     """New listeners a unit of δ."""
     people = one.reached * (1 - one.exposed.known_share) / link.value
     return mean_response(log, one.exposed) * people
-
-
-def _seen(one: Measured, link: Linkability) -> float:
-    """Which share of those it brought is among the exposed, under the key that was exposed."""
-    people = one.reached * (1 - one.exposed.known_share)
-    return min(1.0, len(one.exposed.key) * link.value / people) if people else 0.0
 
 
 def _row(

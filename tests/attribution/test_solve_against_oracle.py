@@ -106,25 +106,23 @@ def as_frames(log: EventLog, groups: list[list[Measured]], placebos: list[Measur
         )
         for one in everyone
     ]
-    exposure, follow_up = log.settings.exposure, log.settings.follow_up
     return Frames(
         pl.DataFrame(rates, RATES, orient="row"),
         pl.DataFrame(totals, TOTALS, orient="row"),
         pl.DataFrame(overlaps, OVERLAPS, orient="row"),
         pl.DataFrame(
-            [
-                (c.number, c.show, c.partner, c.t0, c.t0 + exposure, c.t0 + exposure + follow_up, is_placebo)
-                for is_placebo, some in (
-                    (False, [one for group in groups for one in group]),
-                    (True, placebos),
-                )
-                for c in (one.collaboration for one in some)
-            ],
+            [target_of(one, one in placebos, log) for one in everyone],
             TARGETS,
             orient="row",
         ),
         pl.DataFrame([(0.88, None, "assumed", 0)], LINKABILITY, orient="row"),
     )
+
+
+def target_of(one: Measured, is_placebo: bool, log: EventLog) -> tuple[object, ...]:
+    c = one.collaboration
+    ends = c.t0 + log.settings.exposure
+    return c.number, c.show, c.partner, c.t0, one.first, ends, ends + log.settings.follow_up, is_placebo
 
 
 def rates_of(one: Measured) -> list[tuple[object, ...]]:
