@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
 
     from earshot.registry_input import Refused
     from registry.collaborating import BadCollaboration, CollaborationWish, Ground
+    from registry.collaborations import Collaboration, Outcome
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -85,9 +86,9 @@ def add(
     with registry_at_hand(settings, must_be=True) as engine:
         try:
             wanted, remarks = wish(said, ground(engine, settings, now_us))
+            ((added, outcome),) = adding(engine, [wanted], now_us)
         except BadCollaboration as error:
             _refuse(error)
-        ((added, outcome),) = adding(engine, [wanted], now_us)
     show_added(described(added) | {"outcome": outcome}, output)
     for remark in remarks:
         say(screen, "note", remark, "yellow")
@@ -115,7 +116,6 @@ def import_csv(
     from registry.batches import batches
     from registry.collaborating import BadCollaboration, check_retention
     from registry.collaborations import Outcome
-    from registry.collaborations import add as adding
 
     if not file.is_file():
         what = "is a folder: name its files" if file.is_dir() else "no such file"
@@ -130,7 +130,7 @@ def import_csv(
     with told(rejects) as refused, registry_at_hand(settings, must_be=True) as engine:
         read = _read(file, ground(engine, settings, now_us), tenant, refused, remarks)
         for some in batches(read, _BATCH):
-            done.update(outcome for _, outcome in adding(engine, some, now_us))
+            done.update(outcome for _, outcome in _recorded(engine, some, now_us, file, refused))
     row = {str(outcome): done[outcome] for outcome in Outcome}
     print_rows([row], list(row), output)
     for remark, line in list(remarks.items())[:_SHOWN_NOTES]:
@@ -215,6 +215,23 @@ def end(
             raise typer.BadParameter(str(error), param_hint="--at") from None
     row = {"id": str(collaboration_id), "state": str(ended.state), "ended": shown(ended.ended_us)}
     print_rows([row], list(row), output)
+
+
+def _recorded(
+    engine: Engine, some: Sequence[CollaborationWish], now_us: int, file: Path, refused: Refused
+) -> list[tuple[Collaboration, Outcome]]:
+    """All of a batch; where one of them is one too many, those that are not."""
+    from registry.collaborating import BadCollaboration
+    from registry.collaborations import add
+    from registry.registration import Reject
+
+    try:
+        return add(engine, some, now_us)
+    except BadCollaboration as error:
+        if len(some) > 1:
+            return [each for one in some for each in _recorded(engine, [one], now_us, file, refused)]
+        refused.take(Reject(file.name, 0, error.problem, str(error)))
+        return []
 
 
 def _read(

@@ -228,10 +228,10 @@ def main() -> None:
         )
         for size in (1, 2, 4, 8)
     }
-    print(f"{'case':24}{'bias':>7}{'sd':>7}{'se':>7}{'covers':>8}{'above 0':>9}{'single covers':>15}")
+    print(f"{'case':26}{'bias':>7}{'sd':>7}{'se':>7}{'covers':>8}{'above 0':>9}{'single covers':>15}")
     for name, case in cases.items():
         one = Judged.of(*sums(case, 500))
-        told = f"{name:24}{one.bias:7.1f}{one.sd:7.1f}{one.se:7.1f}"
+        told = f"{name:26}{one.bias:7.1f}{one.sd:7.1f}{one.se:7.1f}"
         print(f"{told}{one.covers:8.1%}{one.credited:9.1%}{one.single_covers:15.1%}", flush=True)
 
 

@@ -304,3 +304,18 @@ def test_without_a_registry_nothing_is_made(typed: Earshot, tmp_path: Path) -> N
     for arguments in (("list",), ("show", 1), ("add", A, B, "--type", "other")):
         assert "nothing is registered" in typed("collaboration", *arguments).err
     assert not (tmp_path / "data" / "registry.db").exists()
+
+
+def test_one_too_many_is_refused_and_the_others_of_a_file_are_taken_in(
+    tracking: Earshot, tmp_path: Path
+) -> None:
+    path = tmp_path / "many.csv"
+    starts = [f"{ago(10)[:14]}{minute:02}:{second:02}Z" for minute in range(4) for second in range(51)]
+    lines = [f"{A},{B},other,{start}" for start in starts] + [f"{B},{A},other,{STARTS}"]
+    path.write_text("\n".join(["show,partner,type,starts", *lines]))
+    said = tracking("collaboration", "import", path, "--output", "json")
+    assert said.code == 3 and said.rows == [{"added": 201, "changed": 0, "known": 0}]
+    assert "too_many" in said.err and "200 collaborations already" in said.err
+    assert len(listed(tracking, "--show", A)) == 200
+    again = added(tracking, "--starts", STARTS)
+    assert again.code == 2 and "too_many" in again.err
