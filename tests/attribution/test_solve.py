@@ -122,7 +122,48 @@ def test_too_few_to_tell_says_fewer_than() -> None:
 
 
 def test_without_anyone_to_compare_with_nothing_is_claimed() -> None:
-    assert lift(Target(1, pool=(0, 0)))["is_insufficient"]
+    found = solved(frames([Target(1, pool=(0, 0)), Target(2)], [(1, 2, 100.0), (2, 1, 100.0)]))
+    alone, other = found.lifts.sort("target_id").rows(named=True)
+    names = ("organic", "excess", "rate", "new_listeners", "low", "high", "se", "forecast")
+    assert [alone[name] for name in names] == [None] * len(names)
+    # 30 converted of 1,000: 40.7 are the most that are likely (95 %), of 1,600 / 0.88 people, a tenth more.
+    assert alone["is_insufficient"] and alone["upper_bound"] == int(40.69 * 1_600 / 880 * 1.1) + 1
+    assert other["new_listeners"] == pytest.approx(lift(Target(2))["new_listeners"])
+    assert found.covariances.select("target_id", "other_id").rows() == [(2, 2)]
+
+
+def test_a_pool_without_a_convert_knows_the_organic_ones_as_well_as_one_tells() -> None:
+    # Nobody of 400 took it up: of 1,000 there may have been 2.5, where one of the 400 had. All 8 are seen.
+    target = Target(1, converts=8, pool=(400, 0), reached=1_000, known=0)
+    found = solved(frames([target], linkability=(1.0, 0.0, "app_devices", 500))).lifts.row(0, named=True)
+    assert (found["organic"], found["new_listeners"]) == (0.0, pytest.approx(8.0))
+    assert found["se"] == pytest.approx(1_000 / 400)
+    # One convert is the same error, at the rate it tells.
+    one = solved(frames([replace(target, pool=(400, 1))], linkability=(1.0, 0.0, "app_devices", 500))).lifts
+    assert one["organic"][0] == pytest.approx(2.5)
+    of_organic = 2.5**2 * (1 + OF_THETA)
+    assert one["se"][0] == pytest.approx((8 - 5.5 + of_organic) ** 0.5)
+
+
+def test_theta_is_unsure_where_the_pool_beside_saw_no_convert() -> None:
+    found = lift(Target(1, history=(500, 0)))
+    assert (found["placebo_expected"], found["theta"]) == (0.0, pytest.approx(26 / 6))
+    # 2,000 followed by what one of 500 tells: 4 more or less than 0 were to be expected.
+    assert found["theta_se"] == pytest.approx(26 / 6 * (1 / 26 + (4 / 6) ** 2) ** 0.5)
+    assert not found["has_pre_trend"]
+
+
+def test_placebo_episodes_with_nobody_beside_tell_nothing() -> None:
+    found = lift(Target(1, history=(0, 0)))
+    assert (found["theta"], found["placebo_converts"]) == (1.0, 0)
+
+
+def test_as_many_are_needed_to_compare_with_as_were_to_be_exposed() -> None:
+    # Eight of 250, beside fifteen that did not: what fifteen do is no rate.
+    found = lift(Target(1, exposed=250, converts=8, pool=(15, 0), reached=300, known=0))
+    assert found["is_insufficient"] and found["upper_bound"] > found["new_listeners"]
+    assert lift(Target(1, pool=(199, 2)))["is_insufficient"]
+    assert not lift(Target(1, pool=(200, 2)))["is_insufficient"]
 
 
 def test_a_spike_of_publicity_is_flagged() -> None:
@@ -130,6 +171,10 @@ def test_a_spike_of_publicity_is_flagged() -> None:
     assert not lift(Target(1, pool=(10_000, 190)))["has_concurrent_spike"]
     # Nine of 400 where one in a hundred was usual: more than twice as often, and nothing but chance.
     assert not lift(Target(1, pool=(400, 9)))["has_concurrent_spike"]
+    # None was usual: as if one had been, so ten are chance and 25 are not.
+    assert not lift(Target(1, pool=(10_000, 10), history=(10_000, 0)))["has_concurrent_spike"]
+    assert lift(Target(1, pool=(10_000, 25), history=(10_000, 0)))["has_concurrent_spike"]
+    assert not lift(Target(1, pool=(10_000, 25), history=(0, 0)))["has_concurrent_spike"]
 
 
 def test_the_exact_limit_is_the_one_of_the_tables() -> None:
