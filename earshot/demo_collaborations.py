@@ -7,8 +7,8 @@ from dataclasses import astuple
 
 from rich.console import Console
 
-from earshot.attribution.answer import listing
 from earshot.attribution.headline import COVERAGE, in_short
+from earshot.attribution.listed import listing
 from earshot.attribution.model import Listed, Verdict
 from earshot.attribution.numbers import count
 from earshot.made_up.collaborations import Collaboration
@@ -68,7 +68,7 @@ def _line(of: Listed) -> str:
     """`Show 3 in Show 7 (guest swap): about 61 new listeners (90 %: 41 to 80)`."""
     what = f"{of.show} in {of.partner} ({of.type.replace('_', ' ')})"
     if of.estimate is None:
-        return f"{what}: {in_short(of.verdict, of.state, of.estimate, of.forecast, of.at_most)}"
+        return f"{what}: {in_short(of)}"
     value, low, high = (count(round(each)) for each in astuple(of.estimate))
     number = f"about {value} new listeners ({COVERAGE}: {low} to {high})"
     doubt = ", perhaps none" if of.verdict is Verdict.CANNOT_TELL else ""

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from earshot.attribution.answer import explain, listing
+from earshot.attribution.answer import explain
+from earshot.attribution.listed import listing
 from earshot.attribution.marts import NoAttribution
-from earshot.attribution.model import Estimate, Holdout, State, Verdict
+from earshot.attribution.model import State, Verdict
+from earshot.attribution.terms import Estimate, Holdout
 from earshot.published import NothingPublished
 from ingest.settings import Settings
 from tests.attribution.published_marts import LIFTS, published
@@ -57,7 +59,8 @@ def test_a_provisional_number_is_one_so_far_with_a_forecast_and_a_day(settings: 
     assert found.state is State.PROVISIONAL
     assert found.headline[0] == "So far about 16 new listeners (90 % interval 9.4 to 23)."
     assert found.headline[-1] == (
-        "By 2026-09-23, when the number is final, it is forecast to be about 32 (18 to 46)."
+        "In the end, with data until 2026-09-23 (they end on 2026-09-01), it is forecast to be about 32 "
+        "(18 to 46)."
     )
     assert found.forecast == Estimate(32, 18, 46)
 
@@ -84,7 +87,10 @@ def test_of_no_effect_the_words_say_that_the_data_cannot_tell(settings: Settings
 def test_of_too_few_there_is_an_upper_bound_and_no_number(settings: Settings) -> None:
     found = explain(4, settings)
     assert found.verdict is Verdict.INSUFFICIENT
-    assert found.headline[0] == "Fewer than 9 new listeners: too little was seen to tell."
+    assert found.headline[0] == (
+        "Fewer than 9 new listeners: too little was seen to tell. Why: exposed and new to the show were 150, "
+        "and it takes 200."
+    )
     assert found.estimate is None and found.difference is None and found.at_most == 9
     assert found.calculation is not None and found.calculation.excess == 1.5  # what was seen is told
     assert found.calculation.new_listeners is None
@@ -120,6 +126,7 @@ def test_a_cost_is_that_of_a_new_listener_with_its_interval(settings: Settings) 
 
 def test_retention_is_told_as_a_part_of_the_excess(settings: Settings) -> None:
     assert [(one.episodes, one.share) for one in explain(1, settings).retained] == [(2, 0.7), (4, 0.4)]
+    assert explain(3, settings).retained == ()  # 0 lies inside its interval
 
 
 def test_the_gross_figure_is_the_sum_of_its_parts(settings: Settings) -> None:
@@ -181,7 +188,7 @@ def test_one_recorded_after_the_build_is_told_when_it_comes(typed: Earshot, tmp_
     assert added.code == 0, added.err
     said = typed("attribution", "explain", 1)
     assert said.code == 1
-    assert "collaboration 1 is recorded" in said.err and "next whole build (every 60 minutes" in said.err
+    assert "collaboration 1 is recorded" in said.err and "within some ten minutes" in said.err
     assert typed("collaboration", "end", 1, "--void").code == 0
     assert "was declared void" in typed("attribution", "explain", 1).err
     assert "have no collaboration 3; there are 2" in typed("attribution", "explain", 3).err
