@@ -10,7 +10,7 @@ from rich.console import Console
 from earshot.attribution.headline import COVERAGE, in_short
 from earshot.attribution.listed import listing
 from earshot.attribution.model import Listed, Verdict
-from earshot.attribution.numbers import count
+from earshot.attribution.numbers import listeners
 from earshot.made_up.collaborations import Collaboration
 from earshot.pipeline import reading
 from earshot.show import plain
@@ -62,6 +62,9 @@ def show(screen: Console, settings: Settings, truth: Sequence[Collaboration]) ->
         caused = true.get((each.show, each.partner))
         told = "" if caused is None else f"; truth {caused}"
         screen.print(plain(f"{_line(each)}{told}"), soft_wrap=True)
+    screen.print(
+        "How each comes about: earshot attribution explain ID  (earshot attribution list has the IDs)"
+    )
 
 
 def _line(of: Listed) -> str:
@@ -69,7 +72,7 @@ def _line(of: Listed) -> str:
     what = f"{of.show} in {of.partner} ({of.type.replace('_', ' ')})"
     if of.estimate is None:
         return f"{what}: {in_short(of)}"
-    value, low, high = (count(round(each)) for each in astuple(of.estimate))
+    value, low, high = map(listeners, astuple(of.estimate))
     number = f"about {value} new listeners ({COVERAGE}: {low} to {high})"
     doubt = ", perhaps none" if of.verdict is Verdict.CANNOT_TELL else ""
     return f"{what}: {number}{doubt}"

@@ -27,6 +27,7 @@ from earshot.attribution.steps import Step
 from earshot.attribution.terms import Estimate
 from earshot.published import Published
 from earshot.show import plain
+from ingest.schema import APP_DEVICES
 from ingest.settings import Window
 from tests.attribution.published_marts import (
     COHORT_ROWS,
@@ -279,6 +280,12 @@ def test_the_documentation_names_each_parameter_with_its_default() -> None:
     del days["week_us"]  # of step 1, where it says so
     defaults = {name: float(of) for name, of in (days | counts | of_solve).items()}
     assert {name: float(of) for name, of in said.items()} == defaults
+
+
+def test_the_documentation_names_each_column_that_apps_would_tell_in() -> None:
+    section = DOCS.read_text("utf-8").partition("## Plays that apps tell of")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \| \w+ \| ", section, re.M)
+    assert re.findall(r"`(\w+)`", " ".join(rows)) == list(APP_DEVICES)
 
 
 def test_an_interval_that_ends_at_zero_is_no_effect_either() -> None:
