@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
+from earshot.collaboration_words import key_of, refuse, titles_of, twins_told
 from earshot.commands import Output
 from earshot.registry_at_hand import registry_at_hand
-from ingest.settings import PREFIX, Settings
+from ingest.settings import Settings
 from registry.registration import DEFAULT_TENANT
 
 if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
-    from sqlalchemy import Engine
-
     from earshot.registry_input import Refused
     from registry.collaborating import CollaborationWish, Ground
-    from registry.collaboration_values import BadCollaboration
-    from registry.collaborations import Collaboration
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -98,12 +95,12 @@ def add(
         try:
             wanted, remarks = wish(said, ground(engine, settings, now_us))
         except BadCollaboration as error:
-            _refuse(error)
+            refuse(error)
         ((added, outcome),) = adding(engine, [wanted], now_us)
         twins = doubles(engine, [added])
-    titles = _titles(settings, [added])
+    titles = titles_of(settings, [added])
     show_added(described(added, titles) | {"outcome": outcome}, output)
-    for remark in (*remarks, *(told for _, told in _of_twins(twins, titles))):
+    for remark in (*remarks, *(told for _, told in twins_told(twins, titles))):
         say(screen, "note", remark, "yellow")
     if output == "table":
         then = f"`earshot attribution explain {added.collaboration_id}`"
@@ -144,7 +141,7 @@ def import_csv(
     try:
         check_retention(settings.keep_days)  # once, not at each line
     except BadCollaboration as error:
-        _refuse(error)
+        refuse(error)
     done: Counter[Outcome] = Counter()
     remarks: dict[str, int] = {}
     with told(rejects) as refused, registry_at_hand(settings, must_be=True) as engine:
@@ -153,7 +150,7 @@ def import_csv(
             added = adding(engine, some, now_us)
             done.update(outcome for _, outcome in added)
             new = [each for each, outcome in added if outcome is Outcome.ADDED]
-            for number, twin in _of_twins(doubles(engine, new), _titles(settings, new)):
+            for number, twin in twins_told(doubles(engine, new), titles_of(settings, new)):
                 remarks.setdefault(f"collaboration {number}: {twin}", 0)
     row = {str(outcome): done[outcome] for outcome in Outcome}
     print_rows([row], list(row), output)
@@ -186,8 +183,8 @@ def list_collaborations(
     with registry_at_hand(settings, must_be=True) as engine:
         which = Which(
             tenant,
-            None if show is None else _key(engine, settings, show, "--show"),
-            None if partner is None else _key(engine, settings, partner, "--partner"),
+            None if show is None else key_of(engine, settings, show, "--show"),
+            None if partner is None else key_of(engine, settings, partner, "--partner"),
             CollaborationState(state) if state and state != "all" else None,
             with_void=state == "all",
         )
@@ -195,7 +192,7 @@ def list_collaborations(
     if not found and output == "table":
         say(Console(stderr=True), "note", "there is none: `earshot collaboration add SHOW PARTNER`", "yellow")
         return
-    show_collaborations(found, _titles(settings, found), output)
+    show_collaborations(found, titles_of(settings, found), output)
 
 
 @app.command("show")
@@ -213,7 +210,7 @@ def show_one(collaboration_id: Id, output: Output = "table") -> None:
     key, guid = found.partner_key, found.partner_guid
     episodes = {} if guid is None else aired(Lake(settings.lake_dir).root, [key], [guid])
     known = episodes.get(key, {}).get(guid or "")
-    show_details(described(found, _titles(settings, [found])), known, output)
+    show_details(described(found, titles_of(settings, [found])), known, output)
     if guid is not None and known is None and output == "table":
         why = "does not have it" if key in episodes else "was never read yet"
         say(Console(stderr=True), "note", f"the episode is not known: {found.partner_url} {why}", "yellow")
@@ -286,49 +283,3 @@ def _read(
             yield wanted
     except ListError as error:
         refused.files.append(str(error))
-
-
-def _key(engine: Engine, settings: Settings, what: str, option: str) -> int:
-    from registry.named import HOW, Names
-
-    names = Names(engine, settings.lake_dir)
-    found = names.meant(what)
-    if len(found) == 1:
-        return found[0].podcast_key
-    if found:
-        told = f"means several podcasts; name one: {names.told(found)}"
-    else:
-        alike = names.alike(what)
-        hint = f"; alike are {', '.join(alike)}" if alike else ""
-        told = f"is no tracked show{hint}. Name one by {HOW}"
-    raise typer.BadParameter(f"{what!r} {told}", param_hint=option)
-
-
-def _titles(settings: Settings, found: Sequence[Collaboration]) -> dict[int, str]:
-    from registry.named import titles
-
-    keys = {key for each in found for key in (each.podcast_key, each.partner_key)}
-    return titles(settings.lake_dir, keys)
-
-
-def _of_twins(
-    twins: Sequence[tuple[Collaboration, Collaboration]], titles: dict[int, str]
-) -> Iterator[tuple[int, str]]:
-    """The id of a collaboration, and what another one has that makes them one exposure."""
-    for each, other in twins:
-        show = titles.get(other.podcast_key, other.feed_url)
-        partner = titles.get(other.partner_key, other.partner_url)
-        where = "this episode" if other.partner_guid is not None else f"all of {partner} in these days"
-        yield (
-            each.collaboration_id,
-            f"collaboration {other.collaboration_id} already has {show} in {where} ({other.type}): what each "
-            "brings cannot be told apart. Where one is a mistake: `earshot collaboration end "
-            f"{each.collaboration_id} --void`",
-        )
-
-
-def _refuse(error: BadCollaboration) -> NoReturn:
-    """What was typed cannot be: the argument, option or setting is named."""
-    arguments = {"show": "SHOW", "partner": "PARTNER", "keep_days": f"{PREFIX}KEEP_DAYS"}
-    hint = arguments.get(error.field, f"--{error.field}")
-    raise typer.BadParameter(f"{error.problem}: {error.reason}", param_hint=hint) from None

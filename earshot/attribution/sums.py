@@ -24,9 +24,10 @@ def calculation(of: Explanation, sums: Calculation) -> Iterator[Block]:
         yield _parts(sums.variance)
     if of.verdict is Verdict.INSUFFICIENT and of.at_most is not None:
         yield f"Of so few no number is made; the upper bound is the most they allow (step {Step.FLAGS})."
-    if sums.conversion_rate is not None:
+    if sums.conversion_rate is not None and of.shown is not None and of.estimate is not None:
+        share = of.shown.value / of.estimate.value if of.estimate.value else 1.0
         yield (
-            f"Conversion rate: {percent(sums.conversion_rate)} of those reached and new to the show "
+            f"Conversion rate: {percent(sums.conversion_rate * share)} of those reached and new to the show "
             f"(step {Step.SCALE})."
         )
     if sums.lift is not None:
