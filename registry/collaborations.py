@@ -17,6 +17,7 @@ from ingest.schema import conform
 from ingest.settings import Settings
 from registry.aired import aired
 from registry.collaborating import Aired, CollaborationWish, t0_us
+from registry.collaboration_values import shown_time
 from registry.database import alone, connected, writing
 from registry.tables import CollaborationState, CollaborationType, collaborations, podcasts
 
@@ -32,6 +33,10 @@ class UnknownCollaboration(LookupError):
 
 class CannotEnd(ValueError):
     """A collaboration cannot end so; the message is for people."""
+
+
+class CannotRestore(ValueError):
+    """A collaboration cannot be taken back into attribution; the message is for people."""
 
 
 class Outcome(StrEnum):
@@ -114,14 +119,18 @@ def listing(engine: Engine, which: Which = Which()) -> list[Collaboration]:
 def end(
     engine: Engine, collaboration_id: int, at_us: int, now_us: int, is_void: bool = False
 ) -> Collaboration:
-    """It was stopped at `at_us`; one that had not begun by then, or `is_void`, never took place.
+    """It was stopped at `at_us`; or `is_void`, it never took place.
 
     Of an ended one, nothing, except that it can be declared void. Raises UnknownCollaboration, and CannotEnd
-    for a time ahead or behind its planned end.
+    for a time before its start, ahead or behind its planned end.
     """
     with writing(engine) as connection:
         found = _one(connection, collaboration_id, is_locked=True)
-        is_void = is_void or at_us <= found.starts_us
+        if found.state is not CollaborationState.VOID and not is_void and at_us <= found.starts_us:
+            raise CannotEnd(
+                f"collaboration {collaboration_id} had not begun by {shown_time(at_us)}: it starts "
+                f"{shown_time(found.starts_us)}. If it never took place: --void"
+            )
         if found.state is CollaborationState.VOID or (
             found.state is CollaborationState.ENDED and not is_void
         ):
@@ -134,6 +143,20 @@ def end(
             )
         state = CollaborationState.VOID if is_void else CollaborationState.ENDED
         _change(connection, collaboration_id, {"state": state, "ended_us": at_us})
+        return _one(connection, collaboration_id)
+
+
+def restore(engine: Engine, collaboration_id: int) -> Collaboration:
+    """A void one counts again, as if never ended. Raises UnknownCollaboration and CannotRestore."""
+    with writing(engine) as connection:
+        alone(connection, "collaborations")
+        found = _one(connection, collaboration_id, is_locked=True)
+        it = f"collaboration {collaboration_id}"
+        if found.state is not CollaborationState.VOID:
+            raise CannotRestore(f"{it} is {found.state}, not void: there is nothing to undo")
+        if (known := _known(connection, asdict(found))) is not None:
+            raise CannotRestore(f"{it} was recorded anew as {known['collaboration_id']}, which counts")
+        _change(connection, collaboration_id, {"state": CollaborationState.ACTIVE, "ended_us": None})
         return _one(connection, collaboration_id)
 
 
@@ -171,21 +194,19 @@ def export_collaborations(settings: Settings) -> Exported:
     return Exported(frame.height, is_new=True)
 
 
+def as_exported(each: Collaboration, lake_root: Path) -> dict[str, Any]:
+    """One as the marts will see it: columns of COLLABORATIONS."""
+    episode = None
+    if each.partner_guid is not None and lake_root.exists():
+        known = aired(lake_root, [each.partner_key], [each.partner_guid])
+        episode = known.get(each.partner_key, {}).get(each.partner_guid)
+    return _exported(each, episode)
+
+
 def _add(connection: Connection, wish: CollaborationWish, now_us: int) -> tuple[Collaboration, Outcome]:
     row = asdict(wish)
     table = collaborations.c
-    is_same = (table[name].is_not_distinct_from(row[name]) for name in _IDENTITY)
-    known = (
-        connection.execute(
-            select(collaborations)
-            .where(*is_same, table.state != CollaborationState.VOID)
-            .order_by(table.collaboration_id)
-            .limit(1)
-            .with_for_update()
-        )
-        .mappings()
-        .one_or_none()
-    )
+    known = _known(connection, row)
     if known is None:
         new = row | {"state": CollaborationState.ACTIVE, "created_us": now_us}
         given = connection.scalar(insert(collaborations).values(new).returning(table.collaboration_id))
@@ -196,6 +217,23 @@ def _add(connection: Connection, wish: CollaborationWish, now_us: int) -> tuple[
         _change(connection, known["collaboration_id"], news)
     outcome = Outcome.CHANGED if news else Outcome.KNOWN
     return _one(connection, known["collaboration_id"]), outcome
+
+
+def _known(connection: Connection, row: Mapping[str, object]) -> RowMapping | None:
+    """What is recorded as the same, and not void."""
+    table = collaborations.c
+    is_same = (table[name].is_not_distinct_from(row[name]) for name in _IDENTITY)
+    return (
+        connection.execute(
+            select(collaborations)
+            .where(*is_same, table.state != CollaborationState.VOID)
+            .order_by(table.collaboration_id)
+            .limit(1)
+            .with_for_update()
+        )
+        .mappings()
+        .one_or_none()
+    )
 
 
 def _exported(each: Collaboration, episode: Aired | None) -> dict[str, Any]:
