@@ -21,6 +21,18 @@ INSUFFICIENT = Flag(
     f"{DEFAULTS.least_events:g} who took it up or were expected to: of fewer, chance alone decides.",
     "Look at the partner or the type as a whole: `earshot attribution totals --by partner`.",
 )
+SHORT_LOOK_BACK = Flag(
+    "short_look_back",
+    "The logs of the show begin less than 60 days before the collaboration: old listeners look new, and no "
+    "number can be given.",
+    "Take in older logs of the show, if there are any.",
+)
+RECORDED_AFTERWARDS = Flag(
+    "recorded_afterwards",
+    "It was recorded when its exposure was over. If collaborations are chosen by what followed them, chance "
+    "looks like an effect: of forty without any, two seem to have one.",
+    "Record all of a partner's, those without success too, and record them before they air.",
+)
 PRE_TREND = Flag(
     "pre_trend",
     "The partner's audience took up the show at an unusual rate before the collaboration, too (θ is more "
@@ -57,9 +69,11 @@ NOT_CALIBRATED = Flag(
 )
 FLAGS = (
     INSUFFICIENT,
+    SHORT_LOOK_BACK,
     PRE_TREND,
     CONCURRENT_SPIKE,
     RECORDED_TWICE,
+    RECORDED_AFTERWARDS,
     NO_HISTORY,
     LINKABILITY_ASSUMED,
     NOT_CALIBRATED,
@@ -77,6 +91,8 @@ def flags_of(lift: Row, near: Sequence[Row] = ()) -> tuple[Flag, ...]:
         return ()
     is_raised = {
         INSUFFICIENT: lift["is_insufficient"],
+        SHORT_LOOK_BACK: lift.get("has_look_back") is False,
+        RECORDED_AFTERWARDS: lift.get("is_recorded_afterwards"),
         PRE_TREND: lift["has_pre_trend"],
         CONCURRENT_SPIKE: lift["has_concurrent_spike"],
         RECORDED_TWICE: lift["is_split"],

@@ -44,7 +44,7 @@ _COLUMNS = {
     "fct_attribution_gross": "collaboration_id, rule, window_days, new_listeners, touches",
 }
 # Of newer marts; null in those that do not have them yet.
-_NEWER = {"fct_collaboration_lift": ("pool_rate", "history_rate")}
+_NEWER = {"fct_collaboration_lift": ("pool_rate", "history_rate", "has_look_back", "is_recorded_afterwards")}
 _POOLED = (
     "show_id", "collaborations", "provisional", "insufficient", "new_listeners", "new_listeners_low",
     "new_listeners_high", "cost", "currency", "cost_per_new_listener", "gross_last_touch",

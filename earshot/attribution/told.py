@@ -116,13 +116,19 @@ def verdict_of(state: State, estimate: Estimate | None) -> Verdict:
 
 def _shortage(lift: Row) -> Shortage:
     return Shortage(
-        lift["reach"] or 0, lift["exposed"] or 0, lift["converted"] or 0, float(lift["organic"] or 0)
+        lift["reach"] or 0,
+        lift["exposed"] or 0,
+        lift["converted"] or 0,
+        float(lift["organic"] or 0),
+        lift.get("has_look_back") is not False,
     )
 
 
 def why_short(of: Shortage) -> str:
     """Which rule forbids a number, with what was seen."""
     p = DEFAULTS
+    if not of.has_look_back:
+        return "the show's logs do not reach back 60 days from its start, so old listeners look new"
     if not of.exposed:
         return "nobody who heard it had been known long enough, and was new to the show"
     if of.exposed < p.least_exposed:
