@@ -50,7 +50,8 @@ class Lab:
             for table, column, kind in con.execute(
                 "select table_name, column_name, data_type from duckdb_columns() where schema_name = 'marts'"
                 " and table_name in (select table_name from duckdb_columns()"
-                " where column_name in ('collaboration_id', 'collaborations')) order by table_name, column_index"
+                " where column_name in ('collaboration_id', 'collaborations'))"
+                " order by table_name, column_index"
             ).fetchall():
                 found.setdefault(table, []).append((column, kind))
             return {
