@@ -22,9 +22,8 @@ class Calibration:
 
 def calibrated(found: Measured, excess: Excess, parameters: Parameters) -> Calibration:
     """From the placebo triples that are final and have as many exposed as a published figure needs."""
-    usable = (
-        found.is_placebo & found.is_final & (found.exposed >= parameters.least_exposed) & excess.has_control
-    )
+    keys = np.minimum(found.exposed, excess.pool_keys)
+    usable = found.is_placebo & found.is_final & (keys >= parameters.least_exposed) & excess.has_control
     triples = int(usable.sum())
     if triples < parameters.least_triples:
         return Calibration(parameters.z, triples, False)

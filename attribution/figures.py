@@ -40,7 +40,7 @@ class Linkability:
 
 @dataclass(frozen=True)
 class Figures:
-    """What is published of each target; NaN where nobody was exposed for any time."""
+    """What is published of each target; NaN where nobody was exposed or could be compared with."""
 
     found: Measured
     excess: Excess
@@ -62,7 +62,7 @@ class Figures:
     @cached_property
     def scale(self) -> Floats:
         """New listeners so far, a unit of δ."""
-        return ratio(self.found.response, self.found.exposed) * self.people
+        return scale_of(self.found, self.link)
 
     @cached_property
     def final_scale(self) -> Floats:
@@ -98,7 +98,8 @@ class Figures:
     def is_insufficient(self) -> Bools:
         """Too few to tell, or nobody to compare with."""
         found, excess, p = self.found, self.excess, self.parameters
-        few = (found.exposed < p.least_exposed) | (excess.converted + excess.organic < p.least_events)
+        few = np.minimum(found.exposed, excess.pool_keys) < p.least_exposed
+        few |= excess.converted + excess.organic < p.least_events
         return few | ~found.can_tell | ~excess.has_control
 
     @cached_property
@@ -113,7 +114,8 @@ class Figures:
         limits = np.full(len(self.people), np.nan)
         for place in np.flatnonzero(self.is_insufficient):
             limits[place] = poisson_limit(excess.converted[place], (1 - p.coverage) / 2)
-        surely_organic = excess.organic * np.maximum(0, 1 - p.z * np.sqrt(excess.relative_variance))
+        surely_organic = np.maximum(excess.organic - p.z * np.sqrt(excess.organic_variance), 0)
+        surely_organic = np.where(excess.has_control, surely_organic, 0.0)
         most = self.people * self.widening * (1 + p.z * self.link.relative_se)
         bound = (limits - surely_organic) * ratio(most, self.found.exposed)
         reached = self.people * self.link.value
@@ -133,19 +135,18 @@ class Figures:
         """
         found, excess = self.found, self.excess
         growth = ratio(np.ones_like(found.arrived), found.arrived)
-        full_organic = excess.full_organic * growth
         full_response = found.full_response * found.exposed * growth
-        organic = np.maximum(full_organic - excess.organic, 0)
+        organic = np.maximum(excess.full_organic * growth - excess.organic, 0)
         brought = np.maximum(self.solved.rate, 0) * np.maximum(full_response - found.response, 0)
-        counted = excess.organic * ratio(full_response, found.response)
-        error = np.maximum(full_organic**2 - counted**2, 0) * excess.relative_variance
+        counted = excess.organic_variance * ratio(full_response, found.response) ** 2
+        error = np.maximum(excess.full_organic_variance * growth**2 - counted, 0)
         per_convert = ratio(self.people, found.exposed)
         return np.asarray((organic + brought + error) * per_convert**2)
 
 
-def seen_share(found: Measured, link: Linkability) -> Floats:
-    """Which share of those whom each target brought is in its exposed cohort, under the key exposed."""
-    return np.minimum(ratio(found.exposed, _people(found, link), of_nothing=0.0), 1.0)
+def scale_of(found: Measured, link: Linkability) -> Floats:
+    """New listeners so far, a unit of δ."""
+    return ratio(found.response, found.exposed) * _people(found, link)
 
 
 def _people(found: Measured, link: Linkability) -> Floats:

@@ -42,6 +42,7 @@ class Placebos:
     """Placebo episodes one by one, episodes × strata: who downloaded it, and others in the same days."""
 
     target: Ints  # place of its target
+    key: Ints  # the episode's
     placebo: Counts
     history: Counts
 
@@ -51,6 +52,11 @@ class Measured:
     """Collaborations and placebo triples, by target_id."""
 
     target_id: Ints
+    show_key: Ints  # A
+    partner_show_key: Ints  # B
+    starts_us: Ints  # t0
+    first_us: Ints  # the least t0 of it and its siblings, before which its history lies
+    follow_up_us: Ints
     is_placebo: Bools
     is_final: Bools  # every exposed key was followed up whole
     reached: Floats  # N so far
@@ -77,7 +83,16 @@ def measured(rates: pl.DataFrame, totals: pl.DataFrame, targets: pl.DataFrame) -
     target without totals was not measured: all its counts are 0. Rates of no target are left out. Raises
     ValueError for a stratum or a cohort that there is not.
     """
-    rows = targets.select("target_id", "is_placebo", "final_us").join(
+    rows = targets.select(
+        "target_id",
+        "show_key",
+        "partner_show_key",
+        "starts_us",
+        "first_us",
+        "is_placebo",
+        "final_us",
+        follow_up_us=pl.col("final_us") - pl.col("exposure_ends_us"),
+    ).join(
         totals.select(
             "target_id",
             "as_of_us",
@@ -95,11 +110,21 @@ def measured(rates: pl.DataFrame, totals: pl.DataFrame, targets: pl.DataFrame) -
         validate="1:1",
     )
     rows = rows.sort("target_id")
-    ids = rows["target_id"].cast(pl.Int64).to_numpy()
+    of_targets: dict[str, Any] = {
+        name: rows[name].cast(pl.Int64).to_numpy()
+        for name in (
+            "target_id",
+            "show_key",
+            "partner_show_key",
+            "starts_us",
+            "first_us",
+            "follow_up_us",
+        )
+    }
     is_final = (rows["as_of_us"] >= rows["final_us"]).fill_null(False)
     placebo_episodes = _floats(rows["placebo_episodes"])
     return Measured(
-        target_id=ids,
+        **of_targets,
         is_placebo=rows["is_placebo"].fill_null(False).cast(pl.Boolean).to_numpy(),
         is_final=is_final.cast(pl.Boolean).to_numpy(),
         reached=_floats(rows["reached"]),
@@ -110,7 +135,7 @@ def measured(rates: pl.DataFrame, totals: pl.DataFrame, targets: pl.DataFrame) -
         arrived=_floats(rows["arrived"]),
         placebo_episodes=placebo_episodes,
         has_history=rows["has_history"].fill_null(False).cast(pl.Boolean).to_numpy() & (placebo_episodes > 0),
-        **_cohorts(rates, ids),
+        **_cohorts(rates, of_targets["target_id"]),
     )
 
 
@@ -142,6 +167,7 @@ def _cohorts(rates: pl.DataFrame, ids: Ints) -> dict[str, Any]:
         "cohorts": {one: counted(cohort == one.value, target, len(ids)) for one in Cohort},
         "placebos": Placebos(
             target=episodes["target"].cast(pl.Int64).to_numpy(),
+            key=episodes["placebo_key"].cast(pl.Int64).to_numpy(),
             placebo=counted(cohort == Cohort.PLACEBO.value, episode, episodes.height),
             history=counted(cohort == Cohort.HISTORY.value, episode, episodes.height),
         ),

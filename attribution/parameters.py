@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MODEL_VERSION = "pace-1"  # raised when the same counts would give another figure
+MODEL_VERSION = "pace-2"  # raised when the same counts would give another figure
 ASSUMED = "assumed"  # the source of a λ that no app devices tell
 
 
@@ -18,7 +18,7 @@ class Parameters:
     z: float = 1.645  # (10): the least k, that of a normal deviate at this coverage
     least_triples: int = 100  # (10): fewer placebo triples calibrate nothing
     assumed_widening: float = 1.1  # (9): of an interval whose λ is assumed
-    least_exposed: int = 200  # (11): n
+    least_exposed: int = 200  # (11): n, and as many to compare with
     least_events: float = 5.0  # (11): x + O
     pre_trend: float = 3.0  # (11): standard errors of θ
     spike: float = 2.0  # (11): times the rate of the history pool …

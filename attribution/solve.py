@@ -8,12 +8,14 @@ import numpy as np
 import polars as pl
 
 from attribution.calibration import Calibration, calibrated
-from attribution.figures import Figures, Linkability, seen_share
+from attribution.figures import Figures, Linkability, scale_of
 from attribution.holdout import Holdout
 from attribution.measured import measured
 from attribution.organic import excess_of
 from attribution.overlap import effects
 from attribution.parameters import DEFAULTS, MODEL_VERSION, Parameters
+
+NEGLIGIBLE = 1e-6  # a covariance, of the product of both errors
 
 Schema = dict[str, pl.DataType | type[pl.DataType]]
 
@@ -21,8 +23,8 @@ LIFTS: Schema = {
     "target_id": pl.Int64,
     # counts
     "converted": pl.Int64,  # x
-    "organic": pl.Float64,  # O so far
-    "excess": pl.Float64,  # E
+    "organic": pl.Float64,  # O so far; null: nobody to compare with
+    "excess": pl.Float64,  # E, alike
     "theta": pl.Float64,
     "theta_se": pl.Float64,  # null: θ was not estimated
     "theta_source": pl.String,  # history | none
@@ -30,7 +32,7 @@ LIFTS: Schema = {
     "placebo_expected": pl.Float64,  # Σ nb·r0
     "pool_rate": pl.Float64,  # r1 and r0 of those who heard nothing, weighted by strata as the exposed are
     "history_rate": pl.Float64,
-    # effect; null where nobody was exposed for any time
+    # effect; null where nobody was exposed for any time, or can be compared with
     "rate": pl.Float64,  # δ
     "new_listeners": pl.Float64,  # τ so far
     "low": pl.Float64,
@@ -73,7 +75,7 @@ COVARIANCES: Schema = {
 
 @dataclass(frozen=True)
 class Solution:
-    """lifts (LIFTS): one row a collaboration. covariances (COVARIANCES): one row a pair solved together.
+    """lifts (LIFTS): one row a collaboration. covariances (COVARIANCES): one row a pair that errs together.
 
     new_listeners of any set S summed to T: se² = ΣΣ covariance over S + (T · linkability_se / linkability)²,
     and the interval is T ± k · widening · se.
@@ -101,8 +103,7 @@ def solve(
     link = Linkability.of(linkability)
     found = measured(rates, totals, targets)
     excess = excess_of(found, parameters)
-    variance = excess.variance_beside(seen_share(found, link))
-    solved = effects(found, excess, variance, overlaps, parameters)
+    solved = effects(found, excess, scale_of(found, link), overlaps, parameters)
     calibration = calibrated(found, excess, parameters)
     figures = Figures(found, excess, solved, calibration.k, link, parameters)
     return Solution(_lifts(figures, calibration), _covariances(figures))
@@ -170,12 +171,13 @@ def _lifts(figures: Figures, calibration: Calibration) -> pl.DataFrame:
 
 
 def _covariances(figures: Figures) -> pl.DataFrame:
-    ids, scale, groups = figures.found.target_id, figures.scale, figures.solved.covariances
-    if not groups:
+    """Of all pairs of one show but those that hardly err together, which are most over the years."""
+    ids, scale, found = figures.found.target_id, figures.scale, []
+    for places, of_effects in figures.solved.covariances:
+        covariance = of_effects * np.outer(scale[places], scale[places])
+        errors = np.sqrt(np.diag(covariance))
+        this, other = np.nonzero(np.abs(covariance) > NEGLIGIBLE * np.outer(errors, errors))
+        found.append((ids[places[this]], ids[places[other]], covariance[this, other]))
+    if not found:
         return pl.DataFrame(schema=COVARIANCES)
-    columns = (
-        [np.repeat(ids[group], len(group)) for group, _ in groups],
-        [np.tile(ids[group], len(group)) for group, _ in groups],
-        [(covariance * np.outer(scale[group], scale[group])).ravel() for group, covariance in groups],
-    )
-    return pl.DataFrame([np.concatenate(parts) for parts in columns], COVARIANCES)
+    return pl.DataFrame([np.concatenate(parts) for parts in zip(*found, strict=True)], COVARIANCES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,8 +17,11 @@ from ingest.settings import Settings
 from registry.registration import DEFAULT_TENANT
 
 if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
+    from sqlalchemy import Engine
+
     from earshot.registry_input import Refused
     from registry.collaborating import CollaborationWish, Ground
+    from registry.collaborations import Collaboration, Outcome
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -94,9 +97,9 @@ def add(
     with registry_at_hand(settings, must_be=True) as engine:
         try:
             wanted, remarks = wish(said, ground(engine, settings, now_us))
+            ((added, outcome),) = adding(engine, [wanted], now_us)
         except BadCollaboration as error:
             refuse(error)
-        ((added, outcome),) = adding(engine, [wanted], now_us)
         twins = doubles(engine, [added])
     titles = titles_of(settings, [added])
     show_added(described(added, titles) | {"outcome": outcome}, output)
@@ -132,7 +135,6 @@ def import_csv(
     from registry.collaboration_doubles import doubles
     from registry.collaboration_values import BadCollaboration
     from registry.collaborations import Outcome
-    from registry.collaborations import add as adding
 
     if not file.is_file():
         what = "is a folder: name its files" if file.is_dir() else "no such file"
@@ -147,7 +149,7 @@ def import_csv(
     with told(rejects) as refused, registry_at_hand(settings, must_be=True) as engine:
         read = _read(file, ground(engine, settings, now_us), tenant, refused, remarks)
         for some in batches(read, _BATCH):
-            added = adding(engine, some, now_us)
+            added = _recorded(engine, some, now_us, file, refused)
             done.update(outcome for _, outcome in added)
             new = [each for each, outcome in added if outcome is Outcome.ADDED]
             for number, twin in twins_told(doubles(engine, new), titles_of(settings, new)):
@@ -262,6 +264,23 @@ def restore(collaboration_id: Id, output: Output = "table") -> None:
             f"if it was stopped early, say it again: `earshot collaboration end {collaboration_id} --at TIME`"
         )
         say(Console(stderr=True), "next", stopped, "bold")
+
+
+def _recorded(
+    engine: Engine, some: Sequence[CollaborationWish], now_us: int, file: Path, refused: Refused
+) -> list[tuple[Collaboration, Outcome]]:
+    """All of a batch; where one of them is one too many, those that are not."""
+    from registry.collaboration_values import BadCollaboration
+    from registry.collaborations import add
+    from registry.registration import Reject
+
+    try:
+        return add(engine, some, now_us)
+    except BadCollaboration as error:
+        if len(some) > 1:
+            return [each for one in some for each in _recorded(engine, [one], now_us, file, refused)]
+        refused.take(Reject(file.name, 0, error.problem, str(error)))
+        return []
 
 
 def _read(

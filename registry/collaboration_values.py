@@ -35,6 +35,7 @@ class Problem(StrEnum):
     FAR_FUTURE = "far_future"
     ENDS_BEFORE_START = "ends_before_start"
     BEFORE_DATA = "before_data"
+    TOO_MANY = "too_many"  # of one show at a time
     SHORT_RETENTION = "short_retention"
     BAD_COST = "bad_cost"
     NO_CURRENCY = "no_currency"

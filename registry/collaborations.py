@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, func, insert, select, update
 
 from ingest.feeds.schema import COLLABORATIONS
 from ingest.lake import Lake, write_parquet
-from ingest.schema import conform
+from ingest.schema import DAY_US, conform
 from ingest.settings import Settings
 from registry.aired import aired
 from registry.collaborating import Aired, CollaborationWish, t0_us
-from registry.collaboration_values import shown_time
+from registry.collaboration_values import BadCollaboration, Problem, shown_time
 from registry.database import alone, connected, writing
 from registry.tables import CollaborationState, CollaborationType, collaborations, podcasts
+
+MAX_NEAR = 200  # others of one show whose listeners may be the same: they are solved for together
+NEAR_DAYS = 44  # so far apart may they start: exposure and follow-up (ATTRIBUTION.md §2.8)
 
 _MAX_ID = 2**63 - 1
 # What makes two wishes one collaboration. t0 does not: it is the air date's, which a feed may correct.
@@ -88,7 +91,8 @@ def add(
     """Keep them, all or none; each with what that did. The same again changes nothing.
 
     Of one that is known end, cost, notes and what is known of the episode by now are taken over; what is not
-    said stays. A void one is not known: it may be added anew.
+    said stays. A void one is not known: it may be added anew. Raises BadCollaboration where a show has
+    MAX_NEAR already at that time, whoever recorded them.
     """
     with writing(engine) as connection:
         alone(connection, "collaborations")
@@ -208,11 +212,14 @@ def _add(connection: Connection, wish: CollaborationWish, now_us: int) -> tuple[
     table = collaborations.c
     known = _known(connection, row)
     if known is None:
+        _check_room(connection, wish)
         new = row | {"state": CollaborationState.ACTIVE, "created_us": now_us}
         given = connection.scalar(insert(collaborations).values(new).returning(table.collaboration_id))
         assert given is not None
         return _one(connection, given), Outcome.ADDED
     news = {name: row[name] for name in _REST if row[name] is not None and row[name] != known[name]}
+    if "starts_us" in news:
+        _check_room(connection, wish, known["collaboration_id"])
     if news:
         _change(connection, known["collaboration_id"], news)
     outcome = Outcome.CHANGED if news else Outcome.KNOWN
@@ -234,6 +241,29 @@ def _known(connection: Connection, row: Mapping[str, object]) -> RowMapping | No
         .mappings()
         .one_or_none()
     )
+
+
+def _check_room(connection: Connection, wish: CollaborationWish, own_id: int = 0) -> None:
+    """Raises BadCollaboration. Effects of what is near are solved for together, at the cost of their cube."""
+    table, near_us = collaborations.c, NEAR_DAYS * DAY_US
+    others = connection.scalar(
+        select(func.count())
+        .select_from(collaborations)
+        .where(
+            table.podcast_key == wish.podcast_key,
+            table.state != CollaborationState.VOID,
+            table.starts_us.between(wish.starts_us - near_us, wish.starts_us + near_us),
+            table.collaboration_id != own_id,
+        )
+    )
+    if others and others >= MAX_NEAR:
+        raise BadCollaboration(
+            "show",
+            Problem.TOO_MANY,
+            f"it has {others} collaborations already that begin within {NEAR_DAYS} days of this one, and no "
+            f"more than {MAX_NEAR} can be told apart. Declare void those that never took place: `earshot "
+            "collaboration end ID --void`",
+        )
 
 
 def _exported(each: Collaboration, episode: Aired | None) -> dict[str, Any]:

@@ -1,24 +1,39 @@
 {#
   Collaborations together, by `groups`: the sum of what they brought and its joint interval. Collaborations of one
-  show that were solved together share errors (int_solution_covariances); λ's error is the same for all, so it adds
-  up. None is left out of a sum for being small or below 0: that would make all sums too large. A sum has a number where
-  its collaborations together show enough, by the rule for one; those with nobody to compare with add nothing to that.
+  show share errors (int_solution_covariances); λ's error is the same for all, so it adds up. None is left out of a sum
+  for being small or below 0: that would make all sums too large. Only one with nobody to compare with has no estimate:
+  it is counted beside. A sum has a number where its collaborations together show enough, by the rule for one; those
+  with too few to compare with add nothing to that.
 #}
 {% macro pooled_lift(groups) %}
-with collaborations as (
+with measured as (
 
     select
         *,
         cast(date_trunc('month', starts_at) as date) as month,
-        case when is_insufficient and not is_few then 0 else exposed end as telling_exposed,
-        case when is_insufficient and not is_few then 0 else converted + organic end as telling_events
-    from (
-        select
-            *,
-            exposed < least_exposed or converted + organic < least_events as is_few
-        from {{ ref('fct_collaboration_lift') }}
-        where estimate is not null
-    ) as measured
+        case when pool_keys >= least_exposed then exposed else 0 end as telling_exposed,
+        case when pool_keys >= least_exposed then converted + organic else 0 end as telling_events
+    from {{ ref('fct_collaboration_lift') }}
+
+),
+
+collaborations as (
+
+    select * from measured
+    where estimate is not null
+
+),
+
+not_comparable as (
+
+    select
+        {% for group in groups %}
+        {{ group }},
+        {% endfor %}
+        count(*) as collaborations
+    from measured
+    where exposed > 0 and organic is null
+    group by {{ groups | join(', ') }}
 
 ),
 
@@ -81,6 +96,7 @@ with_errors as (
 
     select
         sums.*,
+        coalesce(not_comparable.collaborations, 0) as not_comparable,
         sqrt(
             greatest(coalesce(spreads.variance, 0), 0)
             + power(sums.new_listeners * coalesce(sums.linkability_error, 0), 2)
@@ -93,6 +109,13 @@ with_errors as (
             {%- if not loop.last %} and{% endif %}
             {% endfor %}
 
+    left join not_comparable
+        on
+            {% for group in groups %}
+            sums.{{ group }} is not distinct from not_comparable.{{ group }}
+            {%- if not loop.last %} and{% endif %}
+            {% endfor %}
+
 )
 
 select
@@ -102,6 +125,7 @@ select
     cast(collaborations as bigint) as collaborations,
     cast(provisional as bigint) as provisional,
     cast(insufficient as bigint) as insufficient,
+    cast(not_comparable as bigint) as not_comparable,
     cast(reach as bigint) as reach,
     cast(converted as bigint) as converted,
     organic,

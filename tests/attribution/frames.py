@@ -36,8 +36,22 @@ TOTALS = {
     "arrived": pl.Float64,
     "as_of_us": pl.Int64,
 }
-OVERLAPS = {"target_id": pl.Int64, "other_id": pl.Int64, "converted_by_other": pl.Float64}
-TARGETS = {"target_id": pl.Int64, "is_placebo": pl.Boolean, "final_us": pl.Int64}
+OVERLAPS = {
+    "target_id": pl.Int64,
+    "other_id": pl.Int64,
+    "common_keys": pl.Int64,
+    "converted_by_other": pl.Float64,
+}
+TARGETS = {
+    "target_id": pl.Int64,
+    "show_key": pl.Int64,
+    "partner_show_key": pl.Int64,
+    "starts_us": pl.Int64,
+    "first_us": pl.Int64,
+    "exposure_ends_us": pl.Int64,
+    "final_us": pl.Int64,
+    "is_placebo": pl.Boolean,
+}
 LINKABILITY = {"linkability": pl.Float64, "se": pl.Float64, "source": pl.String, "installs": pl.Int64}
 
 
@@ -69,17 +83,25 @@ class Target:
     arrived: float = 1.0
     has_history: bool = True
     is_placebo: bool = False
+    show: int = 1
+    partner: int = 0  # 0: one of its own
+    begins: float = 0.0  # days after the others
+    placebo_key: int = 0  # 0: an episode of its own
 
     @property
     def is_final(self) -> bool:
         return self.followed == 1.0
 
+    @property
+    def episode(self) -> int:
+        return self.placebo_key or 1_000_000 + self.target_id
+
     def rates(self) -> list[tuple[object, ...]]:
         cohorts = {
             "exposed": (0, self.exposed, self.followed, self.converts),
             "contemporaneous": (0, self.pool[0], self.followed, self.pool[1]),
-            "history": (1, self.history[0], 1.0, self.history[1]),
-            "placebo": (1, self.placebos[1], 1.0, self.placebos[2]),
+            "history": (self.episode, self.history[0], 1.0, self.history[1]),
+            "placebo": (self.episode, self.placebos[1], 1.0, self.placebos[2]),
         }
         return [
             (self.target_id, cohort, episode, 4, keys, keys * followed, converts, converts)
@@ -101,22 +123,27 @@ class Target:
             START_US,
         )
 
+    def named(self) -> tuple[object, ...]:
+        starts_us = START_US - 44 * DAY_US + int(self.begins * DAY_US)
+        final_us = starts_us + 44 * DAY_US if self.is_final else START_US + DAY_US
+        partner = self.partner or 1_000_000 + self.target_id
+        ends_us = final_us - 30 * DAY_US
+        return self.target_id, self.show, partner, starts_us, starts_us, ends_us, final_us, self.is_placebo
+
 
 def frames(
     targets: Sequence[Target],
     overlaps: Sequence[tuple[int, int, float]] = (),
     linkability: tuple[float, float | None, str, int] = (0.88, None, "assumed", 0),
 ) -> Frames:
-    """overlaps: (target j, other i, M_ji)."""
+    """overlaps: (target j, other i, M_ji); as many of j heard i as can be converted so."""
+    response = {one.target_id: one.response for one in targets}
+    common = [(this, other, round(value / response[this]), value) for this, other, value in overlaps]
     return Frames(
         pl.DataFrame([row for one in targets for row in one.rates()], RATES, orient="row"),
         pl.DataFrame([one.totals() for one in targets], TOTALS, orient="row"),
-        pl.DataFrame(overlaps, OVERLAPS, orient="row"),
-        pl.DataFrame(
-            [(one.target_id, one.is_placebo, START_US + (0 if one.is_final else DAY_US)) for one in targets],
-            TARGETS,
-            orient="row",
-        ),
+        pl.DataFrame(common, OVERLAPS, orient="row"),
+        pl.DataFrame([one.named() for one in targets], TARGETS, orient="row"),
         pl.DataFrame([linkability], LINKABILITY, orient="row"),
     )
 

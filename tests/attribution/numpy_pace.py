@@ -59,7 +59,9 @@ class Measured:
     placebo_expected: float  # Σ nb·r0
     placebo_keys: int  # ub
     theta: float
-    theta_se: float
+    theta_own_error: float  # relative, for its converts and the prior
+    theta_beside_error: float  # for the rates beside
+    first: int  # the t0 before which the history lies
     has_history: bool
 
     @property
@@ -75,13 +77,23 @@ class Measured:
     def excess(self) -> float:
         return self.converted - self.organic
 
-    def variance(self, prior: float) -> float:
-        """Of the excess, as far as it is a Poisson count."""
-        organic, pool = self.organic, max(1, int(self.pool.converted.sum()))
-        return max(self.converted, 1) + organic**2 * (1 / (self.placebo_keys + prior) + 1 / pool)
+    @property
+    def theta_error(self) -> float:
+        return (self.theta_own_error**2 + self.theta_beside_error**2) ** 0.5
 
-    def z(self, prior: float) -> float:
-        return self.excess / self.variance(prior) ** 0.5
+    @property
+    def theta_se(self) -> float:
+        return self.theta * self.theta_error if self.has_history else 0.0
+
+    @property
+    def pool_se(self) -> float:
+        """Of the organic ones, for what is not known of others' rates."""
+        return self.theta * _error_beside(self.exposed, self.pool)
+
+    @property
+    def z(self) -> float:
+        of_organic = (self.organic * self.theta_error) ** 2 + self.pool_se**2
+        return self.excess / (max(self.converted, 1) + of_organic) ** 0.5
 
 
 def _rates(cohorts: Sequence[Cohort], prior: float = 10.0) -> Array:
@@ -90,6 +102,15 @@ def _rates(cohorts: Sequence[Cohort], prior: float = 10.0) -> Array:
     person_time = sum((one.person_time for one in cohorts), np.zeros(STRATA))
     pooled = converts.sum() / max(1e-9, person_time.sum())
     return (converts + prior * pooled) / (person_time + prior)
+
+
+def _error_beside(of: Cohort, others: Cohort) -> float:
+    """Standard error of how many of `of` are to be expected by the others' rates; of no convert as of one."""
+    converts = int(others.converted.sum())
+    if converts:
+        return float(of.person_time @ _rates([others])) / converts**0.5
+    person_time = float(others.person_time.sum())
+    return float(of.person_time.sum()) / person_time if person_time else 0.0
 
 
 def _relative_variance(weights: Array, cohorts: Sequence[Cohort], prior: float = 10.0) -> float:
@@ -124,22 +145,23 @@ def measure(
         & ~pl.col("episode").is_in([one.episode for one in siblings])
         & pl.col("at").is_between(t_first - s.history_from, t_first - s.placebo_until, closed="left")
     )
-    placebos, expected = {}, 0.0
+    placebos, expected, of_expected = {}, 0.0, 0.0
     for episode, at in aired.select("episode", "at").iter_rows():
         beside = _of_others(log, this, at, s.history_panel_bits)
         own, other = (cohort(log, rows, this.show, final) for rows in (log.heard(episode, at), beside))
         placebos[episode] = own, other
         expected += float(own.person_time @ _rates([other]))
+        of_expected += _error_beside(own, other)
     m, a = len(placebos), s.prior
     has_history = m > 0 and t_first - s.history_from - s.look_back >= log.start
-    taken = [own.key[own.converted] for own, _ in placebos.values()]
+    taken = [own.key[own.converted] for own, beside in placebos.values() if beside.person_time.sum()]
     converts = sum(len(keys) for keys in taken)
     keys = len(np.unique(np.concatenate(taken))) if taken else 0
-    theta, theta_se = 1.0, 0.0
+    theta, own_error, beside_error = 1.0, a**-0.5, 0.0
     if has_history:
         episodes = m if s.is_prior_of_mean else 1
         theta = (converts / episodes + a) / (expected / episodes + a)
-        theta_se = theta / (keys + a) ** 0.5
+        own_error, beside_error = (keys + a) ** -0.5, of_expected / (expected + a)
     return Measured(
         collaboration=this,
         reached=len(log.first_of_each(heard[is_clean])) + int((~is_clean).sum()),
@@ -151,7 +173,9 @@ def measure(
         placebo_converts=converts,
         placebo_keys=keys,
         theta=theta,
-        theta_se=theta_se,
+        theta_own_error=own_error,
+        theta_beside_error=beside_error,
+        first=t_first,
         has_history=has_history,
     )
 
@@ -203,6 +227,62 @@ def overlap(log: EventLog, group: Sequence[Measured]) -> Array:
     return matrix
 
 
+def heard_both(log: EventLog, group: Sequence[Measured]) -> Array:
+    """[j, i]: how many of cohort j were reached by i, in whatever way."""
+    every = (one.collaboration for one in group)
+    reached = [np.unique(log.key[log.heard(one.episode, one.t0)]) for one in every]
+    return np.array([[np.isin(one.exposed.key, keys).sum() for keys in reached] for one in group])
+
+
+def covariances(log: EventLog, group: Sequence[Measured]) -> tuple[Array, Array]:
+    """Of the converts of one A's collaborations, and of who of them would have come anyway.
+
+    Two have a convert in common who is in both cohorts, or both pools, and takes up A in both follow-ups; and
+    θ is one number as far as it is of the same episodes, or of the same B where nothing is known of it; the
+    rates beside the episodes are those of one time.
+    """
+    size, s = len(group), log.settings
+    long = s.follow_up + s.history_from - s.placebo_until
+    both = heard_both(log, group)
+    alike, near, same, before = (np.eye(size) for _ in range(4))
+    for j, this in enumerate(group):
+        for i, other in enumerate(group):
+            if i == j:
+                continue
+            one, two = this.collaboration, other.collaboration
+            near[j, i] = max(0.0, 1 - abs(one.t0 - two.t0) / s.follow_up)
+            before[j, i] = max(0.0, 1 - abs(this.first - other.first) / long)
+            if len(this.exposed.key) and len(other.exposed.key):
+                most = (len(this.exposed.key) * len(other.exposed.key)) ** 0.5
+                alike[j, i] = min(1.0, min(both[j, i], both[i, j]) / most) * near[j, i]
+            mine, theirs = (_share_of_episodes(each) for each in (this, other))
+            if mine or theirs:
+                same[j, i] = sum((mine[e] * theirs[e]) ** 0.5 for e in mine.keys() & theirs.keys())
+            else:
+                same[j, i] = float(one.partner == two.partner)
+    alike = _possible(alike)
+    errors = np.array([max(one.converted, 1) for one in group]) ** 0.5 / np.diag(alike) ** 0.5
+    pool = np.array([one.pool_se for one in group])
+    own = np.array([one.organic * one.theta_own_error for one in group])
+    beside = np.array([one.organic * one.theta_beside_error for one in group])
+    parts = ((pool, near), (own, same), (beside, before))
+    of_organic = sum((np.outer(of, of) * share for of, share in parts), np.zeros((size, size)))
+    return np.outer(errors, errors) * alike, of_organic
+
+
+def _possible(matrix: Array) -> Array:
+    """Without negative eigenvalues."""
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors @ np.diag(np.maximum(values, 0)) @ vectors.T
+
+
+def _share_of_episodes(one: Measured) -> dict[int, float]:
+    """What each placebo episode has of the person-time; empty where they are not used."""
+    time = {episode: float(own.person_time.sum()) for episode, (own, _) in one.placebos.items()}
+    total = sum(time.values())
+    return {episode: of / total for episode, of in time.items() if of} if one.has_history else {}
+
+
 def calibration(zs: Array) -> float:
     """Step 10: k, from the |z| of placebo triples."""
     return max(Z90, float(np.quantile(np.abs(zs), 0.9))) if len(zs) else Z90
@@ -250,24 +330,30 @@ def estimates(
     matched control: θ = 1, no overlap), se, low, high, and the flags insufficient, pre_trend,
     concurrent_spike, has_history.
     """
-    s = log.settings
     rows = {}
     for show in sorted({one.show for one in collaborations}):
         siblings = [one for one in collaborations if one.show == show]
         group = [measure(log, airings, one, siblings) for one in siblings]
-        inverse = np.linalg.inv(overlap(log, group))
-        delta = inverse @ np.array([one.excess for one in group])
-        of_excess = [one.variance(s.prior) - _seen(one, linkability) * max(one.excess, 0) for one in group]
-        variance = np.diag(inverse @ np.diag(of_excess) @ inverse.T)
+        delta = np.linalg.inv(overlap(log, group)) @ np.array([one.excess for one in group])
+        variance = np.diag(joint_variance(log, group, linkability))
         for one, rate, var in zip(group, delta, variance, strict=True):
             rows[one.collaboration.number] = _row(log, one, float(rate), float(var), k, linkability)
     return pl.DataFrame([rows[one.number] for one in collaborations])
 
 
-def _seen(one: Measured, link: Linkability) -> float:
-    """Which share of those it brought is among the exposed, under the key that was exposed."""
-    people = one.reached * (1 - one.exposed.known_share)
-    return min(1.0, len(one.exposed.key) * link.value / people) if people else 0.0
+def joint_variance(log: EventLog, group: Sequence[Measured], link: Linkability = Linkability()) -> Array:
+    """Of what one A's collaborations brought, without λ's error: of the count of those who came."""
+    spread = np.diag([_scale(log, one, link) for one in group]) @ np.linalg.inv(overlap(log, group))
+    of_converts, of_organic = covariances(log, group)
+    brought = spread @ np.array([one.excess for one in group])
+    of_chance = spread @ of_converts @ spread.T - np.diag(np.maximum(brought, 0))
+    return _possible(of_chance) + spread @ of_organic @ spread.T
+
+
+def _scale(log: EventLog, one: Measured, link: Linkability) -> float:
+    """New listeners a unit of δ."""
+    people = one.reached * (1 - one.exposed.known_share) / link.value
+    return mean_response(log, one.exposed) * people
 
 
 def _row(
@@ -275,15 +361,21 @@ def _row(
 ) -> dict[str, object]:
     s = log.settings
     share = one.exposed.known_share
-    by_now = mean_response(log, one.exposed)
-    scale = by_now * one.reached * (1 - share) / link.value
-    tau = rate * scale
-    se = (variance * scale**2 + (tau * link.se / link.value) ** 2) ** 0.5
+    compared = min(len(one.exposed.key), len(one.pool.key))
+    tau = rate * _scale(log, one, link)
+    se = (variance + (tau * link.se / link.value) ** 2) ** 0.5
     half = k * se * (WIDER if link.is_assumed else 1.0)
     exposed = len(one.exposed.key)
     pools = ([one.pool], [beside for _, beside in one.placebos.values()])
     now, then = (float(one.exposed.person_time @ _rates(pool)) for pool in pools)
-    of_chance = sum(_relative_variance(one.exposed.person_time, pool) for pool in pools) ** 0.5
+    of_chance = [_relative_variance(one.exposed.person_time, pool) for pool in pools]
+    if not then and (before := sum(float(beside.person_time.sum()) for beside in pools[1])):
+        # None seen before: as if one had been.
+        time = one.exposed.person_time
+        person_time = sum((beside.person_time for beside in pools[1]), np.zeros(STRATA))
+        then = float(time.sum()) / before
+        of_chance[1] = float(time**2 @ (1 / before / (person_time + 10.0))) / then**2
+    errors = SPIKE_ERRORS * sum(of_chance) ** 0.5
     return {
         "collaboration": one.collaboration.number,
         "reached": one.reached,
@@ -300,9 +392,9 @@ def _row(
         "se": se,
         "low": tau - half,
         "high": tau + half,
-        "insufficient": exposed < s.least_exposed or one.converted + one.organic < s.least_events,
+        "insufficient": compared < s.least_exposed or one.converted + one.organic < s.least_events,
         "pre_trend": one.has_history and abs(one.theta - 1) > 3 * one.theta_se,
-        "concurrent_spike": then > 0 and now / then > SPIKE and np.log(now / then) > SPIKE_ERRORS * of_chance,
+        "concurrent_spike": bool(then and now / then > SPIKE and np.log(now / then) > errors),
         "has_history": one.has_history,
     }
 

@@ -16,6 +16,9 @@ from attribution.parameters import Parameters
 from attribution.solve import COVARIANCES, LIFTS
 from tests.attribution.frames import FULL_RESPONSE, Frames, Target, frames, solved
 
+# Of a Target as it is: 20 placebo converts and the prior's 6, 20 expected by a pool with 100 converts.
+OF_THETA = 1 / 26 + (20 / 100**0.5 / 26) ** 2
+
 
 def lift(*targets: Target, parameters: Parameters | None = None) -> dict[str, float]:
     """The figures of the first."""
@@ -32,7 +35,7 @@ def test_one_collaboration_is_as_by_hand() -> None:
     per_convert = 2_000 * (1 - 250 / 1_250) / 0.88 / 1_000
     assert found["new_listeners"] == pytest.approx(20 * per_convert)
     seen = 1_000 * 0.88 / 1_600  # of 20 / seen who came, 20 are seen
-    se = (30 - seen * 20 + 10**2 * (1 / 26 + 1 / 100)) ** 0.5 * per_convert
+    se = (30 - seen * 20 + 10**2 * (OF_THETA + 1 / 100)) ** 0.5 * per_convert
     assert found["se"] == pytest.approx(se)
     assert found["high"] - found["new_listeners"] == pytest.approx(1.645 * 1.1 * se)
     assert found["new_listeners"] - found["low"] == pytest.approx(1.645 * 1.1 * se)
@@ -45,7 +48,7 @@ def test_an_audience_that_takes_up_a_more_than_others_has_a_larger_theta() -> No
     keen = Target(1, placebos=(4, 2_000, 80))
     found = lift(keen)
     assert found["theta"] == pytest.approx(86 / 26)
-    assert found["theta_se"] == pytest.approx(86 / 26 / 86**0.5)
+    assert found["theta_se"] == pytest.approx(86 / 26 * (1 / 86 + (20 / 100**0.5 / 26) ** 2) ** 0.5)
     assert found["organic"] == pytest.approx(10 * 86 / 26)
     assert found["has_pre_trend"]
 
@@ -63,7 +66,7 @@ def test_a_known_linkability_narrows_the_interval_and_adds_its_own_error() -> No
     assumed = lift(target)
     assert found["new_listeners"] == pytest.approx(assumed["new_listeners"] * 0.88 / 0.8)
     # Of 20 seen of 40 people a half was: 1,000 of 1,600 / 0.8.
-    of_counts = (30 - 0.5 * 20 + 10**2 * (1 / 26 + 1 / 100)) ** 0.5 * 1_600 / 0.8 / 1_000
+    of_counts = (30 - 0.5 * 20 + 10**2 * (OF_THETA + 1 / 100)) ** 0.5 * 1_600 / 0.8 / 1_000
     assert found["se"] == pytest.approx((of_counts**2 + (found["new_listeners"] * 0.05) ** 2) ** 0.5)
     assert found["high"] - found["new_listeners"] == pytest.approx(1.645 * found["se"])
 
@@ -79,7 +82,8 @@ def test_two_siblings_share_what_both_could_have_brought() -> None:
 
 def test_an_exposure_recorded_twice_has_its_effect_and_its_error_once() -> None:
     shared = 1_000 * FULL_RESPONSE
-    found = solved(frames([Target(1), Target(2)], [(1, 2, shared), (2, 1, shared)]))
+    twice = [Target(number, partner=1, placebo_key=1) for number in (1, 2)]
+    found = solved(frames(twice, [(1, 2, shared), (2, 1, shared)]))
     alone = lift(Target(1))
     assert found.lifts["new_listeners"].to_list() == pytest.approx([alone["new_listeners"] / 2] * 2)
     assert found.lifts["is_split"].all()
@@ -118,7 +122,48 @@ def test_too_few_to_tell_says_fewer_than() -> None:
 
 
 def test_without_anyone_to_compare_with_nothing_is_claimed() -> None:
-    assert lift(Target(1, pool=(0, 0)))["is_insufficient"]
+    found = solved(frames([Target(1, pool=(0, 0)), Target(2)], [(1, 2, 100.0), (2, 1, 100.0)]))
+    alone, other = found.lifts.sort("target_id").rows(named=True)
+    names = ("organic", "excess", "rate", "new_listeners", "low", "high", "se", "forecast")
+    assert [alone[name] for name in names] == [None] * len(names)
+    # 30 converted of 1,000: 40.7 are the most that are likely (95 %), of 1,600 / 0.88 people, a tenth more.
+    assert alone["is_insufficient"] and alone["upper_bound"] == int(40.69 * 1_600 / 880 * 1.1) + 1
+    assert other["new_listeners"] == pytest.approx(lift(Target(2))["new_listeners"])
+    assert found.covariances.select("target_id", "other_id").rows() == [(2, 2)]
+
+
+def test_a_pool_without_a_convert_knows_the_organic_ones_as_well_as_one_tells() -> None:
+    # Nobody of 400 took it up: of 1,000 there may have been 2.5, where one of the 400 had. All 8 are seen.
+    target = Target(1, converts=8, pool=(400, 0), reached=1_000, known=0)
+    found = solved(frames([target], linkability=(1.0, 0.0, "app_devices", 500))).lifts.row(0, named=True)
+    assert (found["organic"], found["new_listeners"]) == (0.0, pytest.approx(8.0))
+    assert found["se"] == pytest.approx(1_000 / 400)
+    # One convert is the same error, at the rate it tells.
+    one = solved(frames([replace(target, pool=(400, 1))], linkability=(1.0, 0.0, "app_devices", 500))).lifts
+    assert one["organic"][0] == pytest.approx(2.5)
+    of_organic = 2.5**2 * (1 + OF_THETA)
+    assert one["se"][0] == pytest.approx((8 - 5.5 + of_organic) ** 0.5)
+
+
+def test_theta_is_unsure_where_the_pool_beside_saw_no_convert() -> None:
+    found = lift(Target(1, history=(500, 0)))
+    assert (found["placebo_expected"], found["theta"]) == (0.0, pytest.approx(26 / 6))
+    # 2,000 followed by what one of 500 tells: 4 more or less than 0 were to be expected.
+    assert found["theta_se"] == pytest.approx(26 / 6 * (1 / 26 + (4 / 6) ** 2) ** 0.5)
+    assert not found["has_pre_trend"]
+
+
+def test_placebo_episodes_with_nobody_beside_tell_nothing() -> None:
+    found = lift(Target(1, history=(0, 0)))
+    assert (found["theta"], found["placebo_converts"]) == (1.0, 0)
+
+
+def test_as_many_are_needed_to_compare_with_as_were_to_be_exposed() -> None:
+    # Eight of 250, beside fifteen that did not: what fifteen do is no rate.
+    found = lift(Target(1, exposed=250, converts=8, pool=(15, 0), reached=300, known=0))
+    assert found["is_insufficient"] and found["upper_bound"] > found["new_listeners"]
+    assert lift(Target(1, pool=(199, 2)))["is_insufficient"]
+    assert not lift(Target(1, pool=(200, 2)))["is_insufficient"]
 
 
 def test_a_spike_of_publicity_is_flagged() -> None:
@@ -126,6 +171,10 @@ def test_a_spike_of_publicity_is_flagged() -> None:
     assert not lift(Target(1, pool=(10_000, 190)))["has_concurrent_spike"]
     # Nine of 400 where one in a hundred was usual: more than twice as often, and nothing but chance.
     assert not lift(Target(1, pool=(400, 9)))["has_concurrent_spike"]
+    # None was usual: as if one had been, so ten are chance and 25 are not.
+    assert not lift(Target(1, pool=(10_000, 10), history=(10_000, 0)))["has_concurrent_spike"]
+    assert lift(Target(1, pool=(10_000, 25), history=(10_000, 0)))["has_concurrent_spike"]
+    assert not lift(Target(1, pool=(10_000, 25), history=(0, 0)))["has_concurrent_spike"]
 
 
 def test_the_exact_limit_is_the_one_of_the_tables() -> None:
@@ -145,7 +194,7 @@ def test_placebo_triples_widen_the_interval_once_there_are_a_hundred() -> None:
 
     calibrated = k_of(100)
     # One in five is 20 above 10 expected ones: the upper tenth of |z| is theirs.
-    assert calibrated["k"] == pytest.approx(20 / (30 + 100 * (1 / 26 + 1 / 100)) ** 0.5)
+    assert calibrated["k"] == pytest.approx(20 / (30 + 100 * (OF_THETA + 1 / 100)) ** 0.5)
     assert (calibrated["k_triples"], calibrated["is_calibrated"]) == (100, True)
     few = k_of(99)
     assert (few["k"], few["k_triples"], few["is_calibrated"]) == (1.645, 99, False)
@@ -225,7 +274,7 @@ def test_what_was_observed_is_what_all_effects_together_would_bring(given_: Fram
     known = lifts.filter(pl.col("rate").is_not_null())
     rate = dict(known.select("target_id", "rate").iter_rows())
     matrix = {(row[0], row[0]): row[1] for row in given_.totals.select("target_id", "response").iter_rows()}
-    matrix |= {(this, other): value for this, other, value in given_.overlaps.iter_rows()}
+    matrix |= {(this, other): value for this, other, _, value in given_.overlaps.iter_rows()}
     if not known["is_split"].any():
         for target, excess in known.select("target_id", "excess").iter_rows():
             brought = sum(matrix.get((target, other), 0.0) * of for other, of in rate.items())
@@ -266,7 +315,10 @@ def test_figures_are_finite_or_absent_and_final_ones_forecast_themselves(given_:
     assert bounded.filter(
         (pl.col("upper_bound") < 1)
         | (pl.col("upper_bound") > pl.col("can_be_new") + 1)
-        | (pl.col("upper_bound") <= pl.min_horizontal("new_listeners", pl.col("can_be_new") - 1e-6))
+        | (
+            pl.col("upper_bound")
+            <= pl.min_horizontal(pl.col("new_listeners").fill_null(0), pl.col("can_be_new") - 1e-6)
+        )
     ).is_empty()
 
 

@@ -28,6 +28,8 @@ from tests.attribution.numpy_pace import (
     Measured,
     calibration,
     estimates,
+    heard_both,
+    joint_variance,
     measure,
     overlap,
     placebo_triples,
@@ -44,6 +46,7 @@ class Judged:
     """The same collaborations by the oracle and by the solve."""
 
     log: EventLog
+    groups: list[list[Measured]]
     oracle: pl.DataFrame
     solution: Solution
 
@@ -61,7 +64,7 @@ def judged(world: World, settings: Settings = SETTINGS, parameters: Parameters =
     named = [replace(one, number=one.number + 1) for one in named]
     triples = placebo_triples(log, airings, named, triples=60)
     placebos = [measure(log, airings, one, [one]) for one in triples]
-    enough = [one.z(settings.prior) for one in placebos if len(one.exposed.key) >= settings.least_exposed]
+    enough = [one.z for one in placebos if len(one.exposed.key) >= settings.least_exposed]
     oracle = estimates(log, airings, named, calibration(np.array(enough)))
     groups = [
         [measure(log, airings, one, siblings) for one in siblings]
@@ -69,18 +72,23 @@ def judged(world: World, settings: Settings = SETTINGS, parameters: Parameters =
         for siblings in [[one for one in named if one.show == show]]
     ]
     given = as_frames(log, groups, placebos)
-    return Judged(log, oracle.sort("collaboration"), solved(given, parameters))
+    return Judged(log, groups, oracle.sort("collaboration"), solved(given, parameters))
 
 
 def as_frames(log: EventLog, groups: list[list[Measured]], placebos: list[Measured]) -> Frames:
     """The oracle's cohorts as the models have them."""
-    overlaps, response = [], {}
+    overlaps: list[tuple[int, int, int, float]] = []
+    response: dict[int, float] = {}
     for group in groups + [[one] for one in placebos]:
         numbers = [one.collaboration.number for one in group]
-        matrix = overlap(log, group)
+        matrix, both = overlap(log, group), heard_both(log, group)
         for j, this in enumerate(numbers):
             response[this] = matrix[j, j] if len(group[j].exposed.key) else 0.0
-            overlaps += [(this, other, matrix[j, i]) for i, other in enumerate(numbers) if i != j]
+            overlaps += [
+                (this, other, both[j, i], matrix[j, i])
+                for i, other in enumerate(numbers)
+                if i != j and (both[j, i] or matrix[j, i])
+            ]
     everyone = [one for group in groups for one in group] + placebos
     rates = [row for one in everyone for row in rates_of(one)]
     totals = [
@@ -98,18 +106,23 @@ def as_frames(log: EventLog, groups: list[list[Measured]], placebos: list[Measur
         )
         for one in everyone
     ]
-    window = log.settings.exposure + log.settings.follow_up
     return Frames(
         pl.DataFrame(rates, RATES, orient="row"),
         pl.DataFrame(totals, TOTALS, orient="row"),
         pl.DataFrame(overlaps, OVERLAPS, orient="row"),
         pl.DataFrame(
-            [(one.collaboration.number, one in placebos, one.collaboration.t0 + window) for one in everyone],
+            [target_of(one, one in placebos, log) for one in everyone],
             TARGETS,
             orient="row",
         ),
         pl.DataFrame([(0.88, None, "assumed", 0)], LINKABILITY, orient="row"),
     )
+
+
+def target_of(one: Measured, is_placebo: bool, log: EventLog) -> tuple[object, ...]:
+    c = one.collaboration
+    ends = c.t0 + log.settings.exposure
+    return c.number, c.show, c.partner, c.t0, one.first, ends, ends + log.settings.follow_up, is_placebo
 
 
 def rates_of(one: Measured) -> list[tuple[object, ...]]:
@@ -158,6 +171,22 @@ def test_final_figures_are_the_oracles(world: World) -> None:
     assert found.column("k").unique().len() == 1 and found.column("is_calibrated").all()
     assert found.solution.covariances.height > found.oracle.height  # some of them overlap
     assert_same(found)
+
+
+def test_collaborations_of_one_show_err_together_as_the_oracles(world: World) -> None:
+    found = judged(world)
+    wanted = {
+        (this.collaboration.number, other.collaboration.number): variance[i, j]
+        for group in found.groups
+        for variance in [joint_variance(found.log, group)]
+        for i, this in enumerate(group)
+        for j, other in enumerate(group)
+    }
+    told = {(this, other): value for this, other, value in found.solution.covariances.iter_rows()}
+    assert told.keys() <= wanted.keys() and len(told) > found.oracle.height
+    for (this, other), value in wanted.items():
+        most = (wanted[this, this] * wanted[other, other]) ** 0.5
+        assert told.get((this, other), 0.0) == pytest.approx(value, rel=1e-9, abs=1.1e-6 * most)
 
 
 def test_figures_before_the_end_are_the_oracles_too(world: World) -> None:

@@ -66,10 +66,7 @@ def judged(
     log, airings, named = log_of(world, settings)
     true_link = linkability(world, log)
     used = true_link if is_linkability_known else Linkability()
-    zs = [
-        measure(log, airings, one, [one]).z(log.settings.prior)
-        for one in placebo_triples(log, airings, named, triples)
-    ]
+    zs = [measure(log, airings, one, [one]).z for one in placebo_triples(log, airings, named, triples)]
     k = calibration(np.array(zs))
     made = estimates(log, airings, named, k, used).with_columns(
         pl.col("collaboration").cast(pl.Int64), k=pl.lit(k), true_linkability=pl.lit(true_link.value)

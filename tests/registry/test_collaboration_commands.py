@@ -364,3 +364,18 @@ def test_a_void_can_be_undone(tracking: Earshot) -> None:
     ]
     again = tracking("collaboration", "restore", 1)
     assert again.code == 2 and "nothing to undo" in again.err
+
+
+def test_one_too_many_is_refused_and_the_others_of_a_file_are_taken_in(
+    tracking: Earshot, tmp_path: Path
+) -> None:
+    path = tmp_path / "many.csv"
+    starts = [f"{ago(10)[:14]}{minute:02}:{second:02}Z" for minute in range(4) for second in range(51)]
+    lines = [f"{A},{B},other,{start}" for start in starts] + [f"{B},{A},other,{STARTS}"]
+    path.write_text("\n".join(["show,partner,type,starts", *lines]))
+    said = tracking("collaboration", "import", path, "--output", "json")
+    assert said.code == 3 and said.rows == [{"added": 201, "changed": 0, "known": 0}]
+    assert "too_many" in said.err and "200 collaborations already" in said.err
+    assert len(listed(tracking, "--show", A)) == 200
+    again = added(tracking, "--starts", STARTS)
+    assert again.code == 2 and "too_many" in again.err

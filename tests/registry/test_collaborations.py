@@ -18,7 +18,10 @@ from ingest.settings import Settings
 from registry.aired import aired, ground
 from registry.collaborating import CollaborationWish, wish
 from registry.collaboration_doubles import doubles
+from registry.collaboration_values import BadCollaboration, Problem
 from registry.collaborations import (
+    MAX_NEAR,
+    NEAR_DAYS,
     CannotEnd,
     CannotRestore,
     Collaboration,
@@ -324,3 +327,38 @@ def test_nothing_is_written_to_the_registry_by_the_export(tracked: Engine, setti
     export_collaborations(settings)
     with tracked.connect() as connection:
         assert connection.scalar(select(func.count(collaborations.c.episode_key))) == 0
+
+
+def at(days: float, number: int, tenant: str = "acme") -> CollaborationWish:
+    """One of A in an episode of its own, so many days after SWAP."""
+    return replace(
+        SWAP, tenant=tenant, partner_guid=f"e{number}", starts_us=SWAP.starts_us + int(days * DAY_US)
+    )
+
+
+def test_a_show_has_so_many_collaborations_at_a_time_whoever_records_them(tracked: Engine) -> None:
+    add(
+        tracked,
+        [at(number % NEAR_DAYS, number, f"tenant-{number % 7}") for number in range(MAX_NEAR)],
+        NOW_US,
+    )
+    for start in (0, NEAR_DAYS - 1):
+        with pytest.raises(BadCollaboration, match="200 collaborations already") as refused:
+            add(tracked, [BACK, at(start, MAX_NEAR)], NOW_US)
+        assert (refused.value.field, refused.value.problem) == ("show", Problem.TOO_MANY)
+    assert len(listing(tracked)) == MAX_NEAR  # all or none: that of another show neither
+    assert added(tracked, at(0, 0, "tenant-0")) == [Outcome.KNOWN]
+    assert (
+        added(tracked, BACK, at(3 * NEAR_DAYS, MAX_NEAR), at(-1.01 - NEAR_DAYS, MAX_NEAR + 1))
+        == [Outcome.ADDED] * 3
+    )
+    with pytest.raises(BadCollaboration, match="200"):  # nor may a late one be moved among them
+        add(tracked, [at(0, MAX_NEAR)], NOW_US)
+
+
+def test_a_void_collaboration_makes_room(tracked: Engine) -> None:
+    first, *_ = add(tracked, [at(0, number) for number in range(MAX_NEAR)], NOW_US)
+    with pytest.raises(BadCollaboration):
+        add(tracked, [at(0, MAX_NEAR)], NOW_US)
+    end(tracked, first[0].collaboration_id, NOW_US, NOW_US, is_void=True)
+    assert added(tracked, at(0, MAX_NEAR)) == [Outcome.ADDED]
