@@ -67,6 +67,7 @@ class Measured:
     arrived: Floats  # share of N that has come so far
     placebo_episodes: Floats  # m
     has_history: Bools
+    has_look_back: Bools  # A's logs reach back far enough to tell who is new to it
     cohorts: dict[Cohort, Counts]
     placebos: Placebos
 
@@ -104,6 +105,7 @@ def measured(rates: pl.DataFrame, totals: pl.DataFrame, targets: pl.DataFrame) -
             "arrived",
             "placebo_episodes",
             "has_history",
+            "has_look_back",
         ),
         on="target_id",
         how="left",
@@ -135,6 +137,7 @@ def measured(rates: pl.DataFrame, totals: pl.DataFrame, targets: pl.DataFrame) -
         arrived=_floats(rows["arrived"]),
         placebo_episodes=placebo_episodes,
         has_history=rows["has_history"].fill_null(False).cast(pl.Boolean).to_numpy() & (placebo_episodes > 0),
+        has_look_back=rows["has_look_back"].fill_null(False).cast(pl.Boolean).to_numpy(),
         **_cohorts(rates, of_targets["target_id"]),
     )
 

@@ -21,12 +21,14 @@ class Excess:
     theta_beside_error: Floats  # and for the rates beside the placebo episodes
     placebo_converts: Floats  # xb
     placebo_expected: Floats  # Σ nb·r0, each episode by the rates beside it
-    organic: Floats  # O, of the follow-up that is over; NaN: nobody to compare with
+    organic: (
+        Floats  # O, of the follow-up that is over; NaN: nobody to compare with, or old listeners look new
+    )
     full_organic: Floats  # O once all of those exposed so far are followed up whole
     pool_se: Floats  # of O, for what the pool's rates are not known
     full_pool_se: Floats
     pool_keys: Floats
-    has_control: Bools  # any follow-up of others at the same time
+    has_control: Bools  # any follow-up of others at the same time, and logs of A that tell who is new
     pool_rate: Floats  # of those who heard nothing, at the same time, weighted as the exposed are; NaN: none
     history_rate: Floats  # the same of the weeks before
     has_pre_trend: Bools
@@ -136,7 +138,7 @@ def excess_of(found: Measured, parameters: Parameters) -> Excess:
     beside_error = np.where(has_history, told.expected_se / (told.expected + p.prior), 0.0)
     theta_se = np.where(has_history, theta * np.hypot(own_error, beside_error), 0.0)
 
-    has_control = pool.followed.sum(1) > 0
+    has_control = (pool.followed.sum(1) > 0) & found.has_look_back
     now_expected, then_expected = (exposed.keys * now).sum(1), (exposed.keys * then).sum(1)
     people, followed = exposed.keys.sum(1), exposed.followed.sum(1)
     organic = np.where(has_control, theta * (exposed.followed * now).sum(1), np.nan)

@@ -87,9 +87,7 @@ def run(
             f"world {spec.seed}: {world.events.height:,} downloads, {brought:,.0f} new listeners, {caused:,}"
             f" in truth, {one.cost.cpu_s:.0f} cpu-s, {one.cost.peak_mb:.0f} MB"
         )
-        kept = kept_rows(people)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        pl.concat(one.table for one in named).write_parquet(kept)
+        _keep(people, named, permuted)
     found = [scores(pl.concat(one.table for one in every)) for every in (named, permuted) if every]
     show(
         f"{worlds} worlds of {people:,} people, {found[0]['collaborations']} collaborations",
@@ -113,9 +111,19 @@ def run(
     }
 
 
-def kept_rows(people: int) -> Path:
+def kept_rows(people: int, are_genres_permuted: bool = False) -> Path:
     """Where the rows of the last run lie."""
-    return cache() / "results" / f"attribution-{people}.parquet"
+    suffix = "-permuted" if are_genres_permuted else ""
+    return cache() / "results" / f"attribution-{people}{suffix}.parquet"
+
+
+def _keep(people: int, named: list[Measured], permuted: list[Measured]) -> None:
+    """After each world: a run takes an hour."""
+    for are_permuted, every in ((False, named), (True, permuted)):
+        if every:
+            kept = kept_rows(people, are_permuted)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            pl.concat(one.table for one in every).write_parquet(kept)
 
 
 def _measured(world: World, settings: Settings) -> Measured:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -18,6 +18,11 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="all of it, for programs")]
+Format = Annotated[Literal["table", "json", "csv"], typer.Option("--format", "--output")]
+Show = Annotated[
+    str | None,
+    typer.Option(help="of this show A: title, show_id, feed URL, key or guid", show_default=False),
+]
 
 
 @app.command()
@@ -52,22 +57,48 @@ def explain(
 
 
 @app.command("list")
-def list_attributions(
-    show: Annotated[
-        str | None, typer.Option(help="of this show A: its show_id or title", show_default=False)
-    ] = None,
-    as_json: Json = False,
-) -> None:
+def list_attributions(show: Show = None, as_json: Json = False, form: Format = "table") -> None:
     """What each collaboration brought, the newest first."""
-    from earshot.attribution.answer import listing
     from earshot.attribution.as_json import as_json as in_json
-    from earshot.attribution.terminal import show_list
-    from earshot.show import say
+    from earshot.attribution.listed import listing
+    from earshot.attribution.terminal import print_csv, show_list
 
     found = listing(Settings.from_env(), show)
-    if as_json:
+    if as_json or form == "json":
         print(json.dumps([in_json(one) for one in found], indent=2, ensure_ascii=False))
+    elif form == "csv":
+        print_csv(found)
     elif found:
         show_list(found)
     else:
-        say(Console(stderr=True), "note", "there is none: `earshot collaboration add SHOW PARTNER`", "yellow")
+        _say_none()
+
+
+@app.command("totals")
+def show_totals(
+    by: Annotated[
+        Literal["partner", "type", "month"], typer.Option(help="what a row stands for, beside the show")
+    ] = "partner",
+    show: Show = None,
+    form: Format = "table",
+) -> None:
+    """What collaborations brought together, with the joint interval; a month is that of their starts."""
+    from earshot.attribution import terminal
+    from earshot.attribution.as_json import as_json as in_json
+    from earshot.attribution.totals import By, totals
+
+    found = totals(Settings.from_env(), By(by), show)
+    if form == "json":
+        print(json.dumps([in_json(one) for one in found], indent=2, ensure_ascii=False))
+    elif form == "csv":
+        terminal.print_csv(found, is_total=True)
+    elif found:
+        terminal.show_totals(found, By(by))
+    else:
+        _say_none()
+
+
+def _say_none() -> None:
+    from earshot.show import say
+
+    say(Console(stderr=True), "note", "there is none: `earshot collaboration add SHOW PARTNER`", "yellow")

@@ -109,6 +109,7 @@ def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console
         screen.print(f"Published marts  {settings.published_dir.resolve() / 'current' / 'marts.duckdb'}")
         screen.print(f"Drop log files   {settings.landing_dir.resolve()}/<source>/  and watch them count")
         screen.print("Ask about one    earshot status URL   (earshot list has their URLs)")
+        screen.print("Collaborations   earshot attribution list; earshot attribution explain 1")
         screen.print(f"Who is told      earshot subscriptions; earshot deliveries  (subscribed {WHEN})")
         screen.print("Ctrl-C ends the demo; the data stays.")
         screen.print(
@@ -126,6 +127,8 @@ def _serve(feeds: DemoFeeds, truth: Truth, port: int, log: Path, screen: Console
                 for line in feeds.follow():
                     screen.print(plain(line), soft_wrap=True)
                 time.sleep(1)
+        if is_told:  # once more: what was told since has carried it off the screen
+            demo_collaborations.show(screen, settings, truth.collaborations)
     feeds.show(screen, is_over=True)
 
 

@@ -7,10 +7,10 @@ from dataclasses import astuple
 
 from rich.console import Console
 
-from earshot.attribution.answer import listing
 from earshot.attribution.headline import COVERAGE, in_short
+from earshot.attribution.listed import listing
 from earshot.attribution.model import Listed, Verdict
-from earshot.attribution.numbers import count
+from earshot.attribution.numbers import listeners
 from earshot.made_up.collaborations import Collaboration
 from earshot.pipeline import reading
 from earshot.show import plain
@@ -62,14 +62,17 @@ def show(screen: Console, settings: Settings, truth: Sequence[Collaboration]) ->
         caused = true.get((each.show, each.partner))
         told = "" if caused is None else f"; truth {caused}"
         screen.print(plain(f"{_line(each)}{told}"), soft_wrap=True)
+    screen.print(
+        "How each comes about: earshot attribution explain ID  (earshot attribution list has the IDs)"
+    )
 
 
 def _line(of: Listed) -> str:
     """`Show 3 in Show 7 (guest swap): about 61 new listeners (90 %: 41 to 80)`."""
     what = f"{of.show} in {of.partner} ({of.type.replace('_', ' ')})"
     if of.estimate is None:
-        return f"{what}: {in_short(of.verdict, of.state, of.estimate, of.forecast, of.at_most)}"
-    value, low, high = (count(round(each)) for each in astuple(of.estimate))
+        return f"{what}: {in_short(of)}"
+    value, low, high = map(listeners, astuple(of.estimate))
     number = f"about {value} new listeners ({COVERAGE}: {low} to {high})"
     doubt = ", perhaps none" if of.verdict is Verdict.CANNOT_TELL else ""
     return f"{what}: {number}{doubt}"

@@ -157,13 +157,15 @@ def list_podcasts(
     """The podcasts tracked, by key."""
     from earshot.show import say
     from earshot.show_registry import LISTED, listed, print_json, print_podcasts
+    from registry.named import titles
     from registry.podcasts import Filter
     from registry.tables import PodcastState
 
     in_state = PodcastState(state) if state and state != "all" else None
     which = Filter(tenant, label, in_state, _host(host) if host else None, with_deregistered=state == "all")
     limit = limit or (SHOWN_PODCASTS if output == "table" else None)
-    with registry_at_hand(Settings.from_env(), must_be=True) as engine:
+    settings = Settings.from_env()
+    with registry_at_hand(settings, must_be=True) as engine:
         found = _pages(engine, which, after, limit)
         if output == "csv":
             writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -176,7 +178,7 @@ def list_podcasts(
             if not page:
                 say(Console(stderr=True), "note", "no podcast is like that", "yellow")
                 return
-            print_podcasts(page)
+            print_podcasts(page, titles(settings.lake_dir, [podcast.podcast_key for podcast in page]))
             if len(page) == limit:
                 more = f"there may be more: --after {page[-1].podcast_key}, or --output csv"
                 say(Console(stderr=True), "note", more, "yellow")
@@ -186,7 +188,7 @@ def status(
     podcasts: Annotated[
         list[str],
         typer.Argument(
-            metavar="KEY|URL|GUID...", help="also an Apple or Podcast Index id", show_default=False
+            metavar="SHOW...", help="title, show_id, feed URL, key, guid or directory id", show_default=False
         ),
     ],
     output: Annotated[Literal["table", "json"], typer.Option()] = "table",
@@ -195,16 +197,18 @@ def status(
     from earshot.podcast_status import explained, status_of
     from earshot.show import say
     from earshot.show_registry import print_json, print_status
+    from ingest.feeds.state import find as crawl_state
     from ingest.lake import utc_now_us
     from registry.findings import of_podcast
-    from registry.podcasts import find
+    from registry.named import Names
 
     settings, screen = Settings.from_env(), Console(stderr=True)
     found: list[tuple[Podcast, Record | None, list[Finding]]] = []
     missing: list[str] = []
     with registry_at_hand(settings, must_be=True) as engine:
+        names = Names(engine, settings.lake_dir)
         for what in podcasts:
-            known = find(engine, what)
+            known = names.meant(what)
             missing += [] if known else [what]
             shown = known if output == "json" else known[:SHOWN_PODCASTS]
             if len(shown) < len(known):
@@ -212,7 +216,7 @@ def status(
                 say(screen, "note", more, "yellow")
             for podcast in shown:
                 key = podcast.podcast_key
-                found.append((podcast, _crawl_state(settings, key), of_podcast(engine, key)))
+                found.append((podcast, crawl_state(settings.lake_dir, key), of_podcast(engine, key)))
     now_us = utc_now_us()
     if output == "json":
         print_json(
@@ -290,10 +294,3 @@ def _pages(engine: Engine, which: Filter, after: int | None, limit: int | None) 
             return
         after = page[-1].podcast_key
         limit = None if limit is None else limit - len(page)
-
-
-def _crawl_state(settings: Settings, podcast_key: int) -> Record | None:
-    """The podcast's STATE row; null: never polled."""
-    from ingest.feeds.state import find
-
-    return find(settings.lake_dir, podcast_key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -21,17 +21,22 @@ LISTED = (
 )  # fmt: skip
 
 
-def print_podcasts(podcasts: Iterable[Podcast]) -> None:
-    """A table for people; keys as they are typed, without thousands separators."""
-    table = Table()
-    for column in ("podcast_key", "feed_url", "state", "tracked by", "since"):
+def print_podcasts(podcasts: Iterable[Podcast], titles: Mapping[int, str]) -> None:
+    """A table for people; keys as they are typed, without thousands separators.
+
+    titles: podcast_key → what its feed calls it, above its URL.
+    """
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for column in ("podcast_key", "show", "state", "tracked by", "since"):
         table.add_column(column, overflow="fold", no_wrap=column in ("podcast_key", "since"))
     for podcast in podcasts:
         by = ", ".join(
             f"{each.tenant} ({', '.join(each.labels)})".removesuffix(" ()") for each in podcast.trackings
         )
         state = f"{podcast.state}: {podcast.reason}" if podcast.reason else podcast.state
-        row = (podcast.podcast_key, podcast.feed_url, state, by or "-", _day(podcast))
+        title = titles.get(podcast.podcast_key)
+        show = podcast.feed_url if title is None else f"{' '.join(title.split())}\n{podcast.feed_url}"
+        row = (podcast.podcast_key, show, state, by or "-", _day(podcast))
         table.add_row(*map(plain, row))
     Console().print(table)
 

@@ -15,8 +15,8 @@ from ingest.feeds.state import folder_of, read_state, table_files
 from ingest.lake import Lake, reading
 from ingest.schema import FileStatus
 from ingest.settings import Settings
-from registry import podcasts
 from registry.collaborating import Aired, Ground
+from registry.named import Names
 
 _REMEMBERED_PODCASTS = 256  # a file of collaborations names the same partners again and again
 _REMEMBERED_NAMES = 4096
@@ -68,12 +68,15 @@ def _of_shard(folder: Path, keys: list[int], guids: Collection[str] | None) -> d
 def ground(engine: Engine, settings: Settings, now_us: int) -> Ground:
     """What this installation knows, for registry.collaborating.wish; good for the length of a command."""
     lake = Lake(settings.lake_dir)
+    names = Names(engine, lake.root)
     return Ground(
-        find=lru_cache(_REMEMBERED_NAMES)(lambda what: podcasts.find(engine, what)),
+        find=lru_cache(_REMEMBERED_NAMES)(names.meant),
         episodes=lru_cache(_REMEMBERED_PODCASTS)(lambda key: aired(lake.root, [key]).get(key)),
         first_day=_first_day(lake),
         keep_days=settings.keep_days,
         now_us=now_us,
+        told=names.told,
+        alike=names.alike,
     )
 
 

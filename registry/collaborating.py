@@ -2,68 +2,44 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from enum import StrEnum
-from functools import lru_cache
+from datetime import date, timedelta
 from typing import NamedTuple
-
-from babel.core import get_global
 
 from ingest.feeds.urls import without_credentials
 from ingest.schema import DAY_US
 from ingest.settings import PREFIX
+from registry.collaboration_days import EXPOSURE_DAYS, LOOK_BACK_DAYS, TENURE_DAYS
+from registry.collaboration_values import (
+    SHOWN_CHARS,
+    BadCollaboration,
+    Problem,
+    day_us,
+    instant_us,
+    price_of,
+    shown_time,
+    tenant_of,
+    text_of,
+    type_of,
+)
+from registry.named import HOW
 from registry.podcasts import Podcast
-from registry.registration import DEFAULT_TENANT, BadRegistration, checked_name, iso_us
 from registry.tables import CollaborationType, PodcastState
 
 MIN_KEEP_DAYS = 184  # of linkable keys that attribution needs (ATTRIBUTION.md §2)
 MAX_AHEAD_DAYS = 365
-MAX_COST = 1e12
 MAX_NOTES_CHARS, MAX_GUID_CHARS = 2000, 2000
 
 _KEEP_DAYS = f"{PREFIX}KEEP_DAYS"
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_LAST_US = 253_402_300_799_000_000  # what datetime can show
-_CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})", re.ASCII)
-_SHOWN_CHARS, _SHOWN_EPISODES = 80, 3
-
-
-class Problem(StrEnum):
-    """Why a collaboration is refused."""
-
-    MISSING = "missing"
-    BAD_VALUE = "bad_value"  # not one of the known, not readable, too long
-    UNKNOWN_SHOW = "unknown_show"
-    AMBIGUOUS_SHOW = "ambiguous_show"  # it means several
-    SAME_SHOW = "same_show"
-    UNKNOWN_EPISODE = "unknown_episode"
-    FAR_FUTURE = "far_future"
-    ENDS_BEFORE_START = "ends_before_start"
-    BEFORE_DATA = "before_data"
-    TOO_MANY = "too_many"  # of one show at a time
-    SHORT_RETENTION = "short_retention"
-    BAD_COST = "bad_cost"
-    NO_CURRENCY = "no_currency"
-    BAD_CURRENCY = "bad_currency"
-
-
-class BadCollaboration(ValueError):
-    """A collaboration that cannot be; the message is for people and begins with the field."""
-
-    def __init__(self, field: str, problem: Problem, reason: str) -> None:
-        self.field, self.problem, self.reason = field, problem, without_credentials(reason)
-        super().__init__(f"{field}: {self.reason}")
+_SHOWN_EPISODES = 3
 
 
 @dataclass(frozen=True)
 class Written:
     """What a person or a line of a file says; "" stands for nothing said."""
 
-    show: str  # A: URL, podcast_key or podcast:guid, as registry.podcasts.find takes them
+    show: str  # A: title, show_id, URL, podcast_key or podcast:guid, as registry.named takes them
     partner: str  # B, alike
     type: str  # CollaborationType
     episode: str = ""  # guid of B's
@@ -92,6 +68,10 @@ class Ground:
     first_day: date | None  # of requests that were ever taken in; None: there were none yet
     keep_days: int  # of the settings; 0: for ever
     now_us: int
+    told: Callable[[Sequence[Podcast]], str] = lambda found: ", ".join(
+        str(podcast.podcast_key) for podcast in found[:10]
+    )  # several, for people to choose one
+    alike: Callable[[str], Sequence[str]] = lambda what: ()  # titles that look like a name
 
 
 @dataclass(frozen=True)
@@ -116,17 +96,18 @@ def wish(said: Written, ground: Ground) -> tuple[CollaborationWish, list[str]]:
     """What was written, checked; and what the writer should know of it. Raises BadCollaboration."""
     check_retention(ground.keep_days)
     notes: list[str] = []
-    kind, tenant = _type(said.type), _tenant(said.tenant)
+    kind, tenant = type_of(said.type), tenant_of(said.tenant)
     show, partner = (_show(field, getattr(said, field), ground, notes) for field in ("show", "partner"))
     if _are_same(show, partner):
         raise BadCollaboration("partner", Problem.SAME_SHOW, "a show cannot collaborate with itself")
-    guid = _text("episode", said.episode, MAX_GUID_CHARS)
+    guid = text_of("episode", said.episode, MAX_GUID_CHARS)
     aired = None if guid is None else _episode(guid, partner, ground, notes)
-    inserted_us = _instant_us("starts", said.starts)
-    ends_us = _instant_us("ends", said.ends, is_end=True)
+    inserted_us = instant_us("starts", said.starts)
+    ends_us = instant_us("ends", said.ends, is_end=True)
     starts_us = _t0(guid, aired, inserted_us)
     _check_times(starts_us, ends_us, guid is not None, ground)
-    cost, currency = _price(said.cost, said.currency, starts_us)
+    notes += _of_times(starts_us, ends_us, ground.first_day)
+    cost, currency = price_of(said.cost, said.currency, starts_us)
     return (
         CollaborationWish(
             tenant=tenant,
@@ -140,7 +121,7 @@ def wish(said: Written, ground: Ground) -> tuple[CollaborationWish, list[str]]:
             ends_us=ends_us,
             cost=cost,
             currency=currency,
-            notes=_text("notes", said.notes, MAX_NOTES_CHARS, more="\n\t"),
+            notes=text_of("notes", said.notes, MAX_NOTES_CHARS, more="\n\t"),
         ),
         list(map(without_credentials, notes)),
     )
@@ -162,40 +143,23 @@ def t0_us(published_us: int | None, inserted_us: int | None) -> int | None:
     return max((at for at in (published_us, inserted_us) if at is not None), default=None)
 
 
-def _type(text: str) -> CollaborationType:
-    known = ", ".join(CollaborationType)
-    if not text.strip():
-        raise BadCollaboration("type", Problem.MISSING, f"name one of {known}")
-    try:
-        return CollaborationType(text.strip().lower())
-    except ValueError:
-        raise BadCollaboration(
-            "type", Problem.BAD_VALUE, f"{text[:_SHOWN_CHARS]!r} is not one of {known}"
-        ) from None
-
-
-def _tenant(text: str) -> str:
-    try:
-        return checked_name("tenant", text.strip() or DEFAULT_TENANT)
-    except BadRegistration as error:
-        raise BadCollaboration("tenant", Problem.BAD_VALUE, str(error)) from None
-
-
 def _show(field: str, text: str, ground: Ground, notes: list[str]) -> Podcast:
-    what = _text(field, text, MAX_GUID_CHARS)
+    what = text_of(field, text, MAX_GUID_CHARS)
     if what is None:
-        raise BadCollaboration(field, Problem.MISSING, "name it by URL, key or guid")
+        raise BadCollaboration(field, Problem.MISSING, f"name it by {HOW}")
     found = ground.find(what)
     if not found:
+        alike = [title for title in ground.alike(what) if title.isprintable()]
+        hint = f"; alike are {', '.join(alike)}" if alike else ""
         raise BadCollaboration(
             field,
             Problem.UNKNOWN_SHOW,
-            f"{what[:_SHOWN_CHARS]!r} is not tracked: `earshot register URL` first",
+            f"{what[:SHOWN_CHARS]!r} is no tracked show{hint}. Name one by {HOW} (`earshot list`), or "
+            "`earshot register URL` first",
         )
     if len(found) > 1:
-        keys = ", ".join(str(podcast.podcast_key) for podcast in found[:10])
         raise BadCollaboration(
-            field, Problem.AMBIGUOUS_SHOW, f"it means {len(found):,} podcasts; name one: {keys}"
+            field, Problem.AMBIGUOUS_SHOW, f"it means {len(found):,} podcasts; name one: {ground.told(found)}"
         )
     if found[0].state is PodcastState.DEREGISTERED:
         notes.append(f"{field} {found[0].feed_url} is deregistered: it is not polled any more")
@@ -222,13 +186,13 @@ def _episode(guid: str, partner: Podcast, ground: Ground, notes: list[str]) -> A
     if guid not in known:
         newest = sorted(known.items(), key=lambda item: item[1].published_us or 0, reverse=True)
         told = ", ".join(
-            f"{one[:_SHOWN_CHARS]!r} ({(aired.title or '')[:_SHOWN_CHARS]!r})"
+            f"{one[:SHOWN_CHARS]!r} ({(aired.title or '')[:SHOWN_CHARS]!r})"
             for one, aired in newest[:_SHOWN_EPISODES]
         )
         raise BadCollaboration(
             "episode",
             Problem.UNKNOWN_EPISODE,
-            f"{partner.feed_url} has no episode with the guid {guid[:_SHOWN_CHARS]!r}; "
+            f"{partner.feed_url} has no episode with the guid {guid[:SHOWN_CHARS]!r}; "
             + (f"its newest are {told}" if told else "it has none at all"),
         )
     return known[guid]
@@ -245,19 +209,22 @@ def _t0(guid: str | None, aired: Aired | None, inserted_us: int | None) -> int:
 
 def _check_times(starts_us: int, ends_us: int | None, is_episode: bool, ground: Ground) -> None:
     """Raises BadCollaboration. A start may be the episode's air date, which nobody wrote: it is told."""
-    what = f"t0, the later of air date and start, is {_shown(starts_us)}" if is_episode else _shown(starts_us)
+    start = shown_time(starts_us)
+    what = f"t0, the later of air date and start, is {start}" if is_episode else start
     latest_us = ground.now_us + MAX_AHEAD_DAYS * DAY_US
     if starts_us > latest_us:
         raise BadCollaboration("starts", Problem.FAR_FUTURE, f"{what}: more than a year ahead")
     if ends_us is not None and ends_us > latest_us:
         raise BadCollaboration(
-            "ends", Problem.FAR_FUTURE, f"{_shown(ends_us)} is more than a year ahead; leave an open end out"
+            "ends",
+            Problem.FAR_FUTURE,
+            f"{shown_time(ends_us)} is more than a year ahead; leave an open end out",
         )
     if ends_us is not None and ends_us <= starts_us:
         raise BadCollaboration(
-            "ends", Problem.ENDS_BEFORE_START, f"{_shown(ends_us)} is not after the start: {what}"
+            "ends", Problem.ENDS_BEFORE_START, f"{shown_time(ends_us)} is not after the start: {what}"
         )
-    if ground.first_day is not None and starts_us < _day_us(ground.first_day):
+    if ground.first_day is not None and starts_us < day_us(ground.first_day):
         raise BadCollaboration(
             "starts",
             Problem.BEFORE_DATA,
@@ -266,78 +233,23 @@ def _check_times(starts_us: int, ends_us: int | None, is_episode: bool, ground: 
         )
 
 
-def _price(cost: str, currency: str, at_us: int) -> tuple[float | None, str | None]:
-    if not cost.strip():
-        return None, None
-    amount, code = _cost(cost.strip()), currency.strip()
-    if not code:
-        raise BadCollaboration("currency", Problem.NO_CURRENCY, "a cost needs one, such as EUR or USD")
-    if not _CURRENCY.fullmatch(code):
-        raise BadCollaboration(
-            "currency",
-            Problem.BAD_CURRENCY,
-            f"{code[:_SHOWN_CHARS]!r} is no ISO 4217 code: three capital letters such as EUR",
+def _of_times(starts_us: int, ends_us: int | None, first_day: date | None) -> list[str]:
+    """What is measured less than somebody may think, or cannot be measured well."""
+    notes = []
+    measured_us = starts_us + EXPOSURE_DAYS * DAY_US
+    if ends_us is not None and ends_us > measured_us:
+        notes.append(f"measured: the first {EXPOSURE_DAYS} days, until {shown_time(measured_us)}")
+    if first_day is None:
+        return notes
+    known, asked = (first_day + timedelta(days=days) for days in (TENURE_DAYS, LOOK_BACK_DAYS))
+    if starts_us < day_us(known):
+        notes.append(
+            f"the data begin on {first_day}, and a listener must have been known for {TENURE_DAYS} days: "
+            f"whoever hears it before {known} cannot be measured. Take in older logs, if there are any"
         )
-    day = datetime.fromtimestamp(at_us / 1e6, UTC).date()
-    if not any(first <= day <= last for first, last in _tenders().get(code, ())):
-        raise BadCollaboration("currency", Problem.BAD_CURRENCY, f"{code} is money nowhere on {day}")
-    return amount, code
-
-
-def _cost(text: str) -> float:
-    if not _NUMBER.fullmatch(text):
-        raise BadCollaboration(
-            "cost", Problem.BAD_COST, f"{text[:_SHOWN_CHARS]!r} is not an amount such as 250 or 99.50"
+    elif starts_us < day_us(asked):
+        notes.append(
+            f"the data begin on {first_day}, less than {LOOK_BACK_DAYS} days before: some who knew the show "
+            "already will look new. Take in older logs, if there are any"
         )
-    if (amount := float(text)) < 0:
-        raise BadCollaboration("cost", Problem.BAD_COST, f"{text} is negative")
-    if amount > MAX_COST:
-        raise BadCollaboration("cost", Problem.BAD_COST, f"{text} is more than {MAX_COST:,.0f}")
-    return abs(amount)  # of -0
-
-
-@lru_cache(1)
-def _tenders() -> dict[str, list[tuple[date, date]]]:
-    """Currency → when it is legal tender somewhere (Unicode CLDR, as Babel brings it)."""
-    found: dict[str, list[tuple[date, date]]] = {}
-    for currencies in get_global("territory_currencies").values():
-        for code, since, until, is_tender in currencies:
-            if is_tender:
-                span = (date(*since) if since else date.min, date(*until) if until else date.max)
-                found.setdefault(code, []).append(span)
-    return found
-
-
-def _text(field: str, text: str, most: int, more: str = "") -> str | None:
-    """None: nothing said. What is stored is printable, so that both databases and every terminal take it."""
-    text = text.strip()
-    if len(text) > most:
-        raise BadCollaboration(field, Problem.BAD_VALUE, f"longer than {most:,} characters")
-    if not all(sign.isprintable() or sign in more for sign in text):
-        raise BadCollaboration(field, Problem.BAD_VALUE, "with characters that cannot be printed")
-    return text or None
-
-
-def _instant_us(field: str, text: str, is_end: bool = False) -> int | None:
-    text = text.strip()
-    if not text:
-        return None
-    try:
-        at_us = iso_us(text) + (DAY_US if is_end and _DAY.fullmatch(text) else 0)
-        if at_us >= 0:
-            return min(at_us, _LAST_US)
-        raise ValueError(text)
-    except ValueError:
-        raise BadCollaboration(
-            field,
-            Problem.BAD_VALUE,
-            f"{text[:_SHOWN_CHARS]!r} is no time such as 2026-11-29 or 2026-11-29T15:00Z",
-        ) from None
-
-
-def _day_us(day: date) -> int:
-    return (day - date(1970, 1, 1)).days * DAY_US
-
-
-def _shown(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return notes

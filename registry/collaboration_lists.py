@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from registry.collaborating import BadCollaboration, CollaborationWish, Ground, Written, wish
+from registry.collaborating import CollaborationWish, Ground, Written, wish
+from registry.collaboration_values import BadCollaboration
 from registry.csv_lines import ListError, fields_of, header_of, numbered_lines, records
 from registry.registration import BadRegistration, Reject, RejectReason
 

@@ -16,7 +16,8 @@ from ingest.lake import Lake, write_parquet
 from ingest.schema import DAY_US, conform
 from ingest.settings import Settings
 from registry.aired import aired
-from registry.collaborating import Aired, BadCollaboration, CollaborationWish, Problem, t0_us
+from registry.collaborating import Aired, CollaborationWish, t0_us
+from registry.collaboration_values import BadCollaboration, Problem, shown_time
 from registry.database import alone, connected, writing
 from registry.tables import CollaborationState, CollaborationType, collaborations, podcasts
 
@@ -35,6 +36,10 @@ class UnknownCollaboration(LookupError):
 
 class CannotEnd(ValueError):
     """A collaboration cannot end so; the message is for people."""
+
+
+class CannotRestore(ValueError):
+    """A collaboration cannot be taken back into attribution; the message is for people."""
 
 
 class Outcome(StrEnum):
@@ -118,14 +123,18 @@ def listing(engine: Engine, which: Which = Which()) -> list[Collaboration]:
 def end(
     engine: Engine, collaboration_id: int, at_us: int, now_us: int, is_void: bool = False
 ) -> Collaboration:
-    """It was stopped at `at_us`; one that had not begun by then, or `is_void`, never took place.
+    """It was stopped at `at_us`; or `is_void`, it never took place.
 
     Of an ended one, nothing, except that it can be declared void. Raises UnknownCollaboration, and CannotEnd
-    for a time ahead or behind its planned end.
+    for a time before its start, ahead or behind its planned end.
     """
     with writing(engine) as connection:
         found = _one(connection, collaboration_id, is_locked=True)
-        is_void = is_void or at_us <= found.starts_us
+        if found.state is not CollaborationState.VOID and not is_void and at_us <= found.starts_us:
+            raise CannotEnd(
+                f"collaboration {collaboration_id} had not begun by {shown_time(at_us)}: it starts "
+                f"{shown_time(found.starts_us)}. If it never took place: --void"
+            )
         if found.state is CollaborationState.VOID or (
             found.state is CollaborationState.ENDED and not is_void
         ):
@@ -138,6 +147,24 @@ def end(
             )
         state = CollaborationState.VOID if is_void else CollaborationState.ENDED
         _change(connection, collaboration_id, {"state": state, "ended_us": at_us})
+        return _one(connection, collaboration_id)
+
+
+def restore(engine: Engine, collaboration_id: int) -> Collaboration:
+    """A void one counts again, as if never ended. Raises UnknownCollaboration and CannotRestore."""
+    with writing(engine) as connection:
+        alone(connection, "collaborations")
+        found = _one(connection, collaboration_id, is_locked=True)
+        it = f"collaboration {collaboration_id}"
+        if found.state is not CollaborationState.VOID:
+            raise CannotRestore(f"{it} is {found.state}, not void: there is nothing to undo")
+        if (known := _known(connection, asdict(found))) is not None:
+            raise CannotRestore(f"{it} was recorded anew as {known['collaboration_id']}, which counts")
+        try:
+            _check_room(connection, found)
+        except BadCollaboration as error:
+            raise CannotRestore(f"of {it} the show cannot have more: {error.reason}") from None
+        _change(connection, collaboration_id, {"state": CollaborationState.ACTIVE, "ended_us": None})
         return _one(connection, collaboration_id)
 
 
@@ -175,21 +202,19 @@ def export_collaborations(settings: Settings) -> Exported:
     return Exported(frame.height, is_new=True)
 
 
+def as_exported(each: Collaboration, lake_root: Path) -> dict[str, Any]:
+    """One as the marts will see it: columns of COLLABORATIONS."""
+    episode = None
+    if each.partner_guid is not None and lake_root.exists():
+        known = aired(lake_root, [each.partner_key], [each.partner_guid])
+        episode = known.get(each.partner_key, {}).get(each.partner_guid)
+    return _exported(each, episode)
+
+
 def _add(connection: Connection, wish: CollaborationWish, now_us: int) -> tuple[Collaboration, Outcome]:
     row = asdict(wish)
     table = collaborations.c
-    is_same = (table[name].is_not_distinct_from(row[name]) for name in _IDENTITY)
-    known = (
-        connection.execute(
-            select(collaborations)
-            .where(*is_same, table.state != CollaborationState.VOID)
-            .order_by(table.collaboration_id)
-            .limit(1)
-            .with_for_update()
-        )
-        .mappings()
-        .one_or_none()
-    )
+    known = _known(connection, row)
     if known is None:
         _check_room(connection, wish)
         new = row | {"state": CollaborationState.ACTIVE, "created_us": now_us}
@@ -205,7 +230,24 @@ def _add(connection: Connection, wish: CollaborationWish, now_us: int) -> tuple[
     return _one(connection, known["collaboration_id"]), outcome
 
 
-def _check_room(connection: Connection, wish: CollaborationWish, own_id: int = 0) -> None:
+def _known(connection: Connection, row: Mapping[str, object]) -> RowMapping | None:
+    """What is recorded as the same, and not void."""
+    table = collaborations.c
+    is_same = (table[name].is_not_distinct_from(row[name]) for name in _IDENTITY)
+    return (
+        connection.execute(
+            select(collaborations)
+            .where(*is_same, table.state != CollaborationState.VOID)
+            .order_by(table.collaboration_id)
+            .limit(1)
+            .with_for_update()
+        )
+        .mappings()
+        .one_or_none()
+    )
+
+
+def _check_room(connection: Connection, wish: CollaborationWish | Collaboration, own_id: int = 0) -> None:
     """Raises BadCollaboration. Effects of what is near are solved for together, at the cost of their cube."""
     table, near_us = collaborations.c, NEAR_DAYS * DAY_US
     others = connection.scalar(

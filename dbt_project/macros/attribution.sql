@@ -23,16 +23,23 @@
 {% macro most_families() %}5{% endmacro %}
 {% macro week_us() %}{{ days_us(7) }}{% endmacro %}
 
+{# Whether it was by the end of a follow-up: only weeks that were over by then count, so that none comes later. #}
+{% macro is_shared_by(shared_us, final_us) -%}
+    coalesce({{ shared_us }} + {{ week_us() }} <= {{ final_us }}, false)
+{%- endmacro %}
+
 {# The placebo episodes, and the pools beside them, lie so long before the first exposure of all siblings. #}
 {% macro history_from_us() %}{{ days_us(80) }}{% endmacro %}
 {% macro placebos_until_us() %}{{ days_us(44) }}{% endmacro %}
 
 {#
   Pools are drawn from a panel of about so many devices of long tenure: about 60,000 of them are active in 14 days.
-  Beside placebo episodes, of which there are about five, a quarter suffices.
+  For placebo triples, of which only the spread counts, a quarter suffices, and beside each placebo episode, of which a
+  target has about five, an eighth: θ's own error is several times larger.
 #}
 {% macro panel_keys() %}{{ var('panel_keys', 240000) }}{% endmacro %}
 {% macro placebo_panel_keys() %}{{ var('placebo_panel_keys', 60000) }}{% endmacro %}
+{% macro history_panel_keys() %}{{ var('history_panel_keys', 30000) }}{% endmacro %}
 
 {# Placebo triples that calibrate the interval: more than 100, since some are too small to tell. #}
 {% macro placebo_triples() %}130{% endmacro %}
@@ -104,6 +111,18 @@
 
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}
+{% endmacro %}
+
+{#
+  Forget how far the due targets were measured: a build that dies on the way leaves none of them half measured under
+  a mark that a later correction may bring back.
+#}
+{% macro forget_due_targets() %}
+    {% set measured = remembered('int_cohort_totals') %}
+    {% if measured is not none and not flags.FULL_REFRESH %}
+        delete from {{ measured }}
+        where target_id in (select due.target_id from {{ this }} as due where due.is_due)
+    {% endif %}
 {% endmacro %}
 
 {# Delete the dates that were read again and those without downloads, then insert these. #}

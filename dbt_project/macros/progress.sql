@@ -11,6 +11,15 @@
     {{ return(none) }}
 {% endmacro %}
 
+{# Whether a remembered model has a column: one of an earlier version may not. #}
+{% macro has_column(relation, column) %}
+    {% if execute and relation is not none %}
+        {% set columns = adapter.get_columns_in_relation(relation) | map(attribute='name') | list %}
+        {{ return(column in columns) }}
+    {% endif %}
+    {{ return(false) }}
+{% endmacro %}
+
 {# Has a build under other settings counted last, or begun to and died? #}
 {% macro is_under_other_settings() %}
     {% for model in ['int_counted_files', 'int_started_under'] if execute %}

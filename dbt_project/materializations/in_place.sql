@@ -1,7 +1,8 @@
 {#
   dbt's own materializations without what DuckDB does not need: `create or replace` is atomic there, so nothing
   is made beside, renamed and dropped († 98 instead of 192 statements for the 21 models of a build of nothing).
-  No hooks and no grants, which this project has none of. On other engines dbt's own ones run.
+  Of hooks only those after a table, in its transaction, and no grants: the project has none. On other engines dbt's
+  own ones run.
 #}
 
 {% materialization table, adapter='duckdb', supported_languages=['sql', 'python'] %}
@@ -16,6 +17,7 @@
         {% endcall %}
     {% endif %}
     {% do persist_comments(target) %}
+    {{ run_hooks(post_hooks) }}
     {% do adapter.commit() %}
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}

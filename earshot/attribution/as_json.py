@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from earshot.attribution.model import Explanation, Listed
+from earshot.attribution.model import Answer, Explanation
 
 Row = dict[str, Any]
 
 
-def as_json(answer: Explanation | Listed) -> Row:
+def as_json(answer: Answer) -> Row:
     """All of it. The episode's key is a text: JavaScript's and jq's numbers end at 53 bits."""
     found: Row = _plain(asdict(answer))
     if isinstance(answer, Explanation) and (key := answer.collaboration.episode_key) is not None:
@@ -27,4 +27,6 @@ def _plain(value: Any) -> Any:
             return [_plain(of) for of in value]
         case datetime():
             return value.isoformat(timespec="seconds") + "Z"
+        case date():
+            return value.isoformat()
     return value

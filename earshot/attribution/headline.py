@@ -3,99 +3,90 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 from attribution.parameters import DEFAULTS
-from earshot.attribution.model import Collaboration, Estimate, State, Verdict
+from earshot.attribution.model import Answer, Collaboration, State, Verdict
 from earshot.attribution.numbers import day, listeners, percent
+from earshot.attribution.terms import Estimate
+from earshot.attribution.told import why_short
 
 COVERAGE = percent(DEFAULTS.coverage)  # of the intervals
 
 
-def verdict_of(state: State, is_insufficient: bool, estimate: Estimate | None) -> Verdict:
-    """What the number says, by where its interval lies."""
-    if state is State.PLANNED:
-        return Verdict.NOTHING_YET
-    if state is State.NO_DATA:
-        return Verdict.NO_DATA
-    if is_insufficient or estimate is None:
-        return Verdict.INSUFFICIENT
-    if estimate.contains_zero:
-        return Verdict.CANNOT_TELL
-    return Verdict.GAIN if estimate.low > 0 else Verdict.LOSS
-
-
-def in_short(
-    verdict: Verdict,
-    state: State,
-    estimate: Estimate | None,
-    forecast: Estimate | None,
-    at_most: float | None,
-) -> str:
+def in_short(of: Answer) -> str:
     """The number for a list: `238 (181 to 296)`, `12 (−20 to 44): cannot tell`, `fewer than 9`."""
-    if verdict is Verdict.INSUFFICIENT:
-        text = "too little seen" if at_most is None else f"fewer than {at_least_whole(at_most)}"
-    elif estimate is None:
+    number = of.shown
+    if of.verdict is Verdict.INSUFFICIENT:
+        text = "too little seen" if of.at_most is None else f"fewer than {at_least_whole(of.at_most)}"
+    elif number is None:
         return "-"
     else:
-        text = f"{listeners(estimate.value)} ({interval(estimate)})"
-    if state is State.PROVISIONAL:
+        text = f"{listeners(number.value)} ({interval(number)})"
+    if of.state is State.PROVISIONAL:
         text += " so far"
-    if verdict is Verdict.CANNOT_TELL:
+    if of.together is not None:
+        text += f", with {ids(of.together.others)}"
+    if of.verdict is Verdict.CANNOT_TELL:
         text += ": cannot tell"
-    if forecast is not None and verdict is not Verdict.INSUFFICIENT:
-        text += f"; will be {listeners(forecast.value)}"
+    if of.shown_forecast is not None:
+        text += f"; forecast {listeners(of.shown_forecast.value)} ({interval(of.shown_forecast)})"
     return text
 
 
-def headline(
-    collaboration: Collaboration,
-    state: State,
-    verdict: Verdict,
-    estimate: Estimate | None,
-    forecast: Estimate | None,
-    at_most: float | None,
-    has_downloads: bool = True,
-) -> tuple[str, ...]:
+def headline(of: Collaboration, told: Answer, as_of: datetime | None) -> tuple[str, ...]:
     """One to four sentences: the number, what it says, and whether it will change.
 
-    has_downloads: whether the marts have any, of whatever show.
+    as_of: of the newest download of whatever show; None: the marts have none.
     """
-    of = collaboration
-    if verdict is Verdict.NOTHING_YET:
+    if told.verdict is Verdict.NOTHING_YET:
         return (
             f"Planned: it begins on {day(of.starts_at)}, so there is nothing to measure yet.",
             f"The first figures come with the builds after that day; they are final on {day(of.final_at)}.",
         )
-    if verdict is Verdict.NO_DATA:
-        return ("There is no data to measure it with.", _what_is_missing(of, has_downloads))
-    if verdict is Verdict.INSUFFICIENT or estimate is None:
-        return (*_too_little(state, at_most), _finality(of, state))
-    return (_number(state, verdict, estimate), *_meaning(verdict, state), _becomes(of, state, forecast))
+    if told.verdict is Verdict.NO_DATA:
+        return ("There is no data to measure it with.", _what_is_missing(of, as_of is not None))
+    number = told.shown
+    if number is None:
+        return (*_too_little(told), _finality(of, told.state, as_of))
+    return (
+        _number(told, number),
+        *_not_apart(told),
+        *_meaning(told),
+        _becomes(of, told, as_of),
+    )
 
 
-def _number(state: State, verdict: Verdict, estimate: Estimate) -> str:
-    so_far = "So far about" if state is State.PROVISIONAL else "About"
-    heads = "new listener" if listeners(estimate.value) == "1" else "new listeners"
-    if verdict is Verdict.LOSS:
-        fewer = listeners(abs(estimate.value))
+def _number(of: Answer, number: Estimate) -> str:
+    so_far = "So far about" if of.state is State.PROVISIONAL else "About"
+    heads = "new listener" if listeners(number.value) == "1" else "new listeners"
+    within = f"{COVERAGE} interval {interval(number)}"
+    together = f", together with {named(of.together.others)}" if of.together else ""
+    if of.verdict is Verdict.LOSS:
+        fewer = listeners(abs(number.value))
         return (
-            f"{so_far} {fewer} {heads} fewer than without it "
-            f"({listeners(estimate.value)}, {COVERAGE} interval {interval(estimate)})."
+            f"{so_far} {fewer} {heads} fewer than without it ({listeners(number.value)}, {within}){together}."
         )
-    if estimate.value <= 0:
-        seen = "So far no gain is seen" if state is State.PROVISIONAL else "No gain was seen"
-        return f"{seen} ({listeners(estimate.value)} {heads}, {COVERAGE} interval {interval(estimate)})."
-    return f"{so_far} {listeners(estimate.value)} {heads} ({COVERAGE} interval {interval(estimate)})."
+    if number.value <= 0:
+        seen = "So far no gain is seen" if of.state is State.PROVISIONAL else "No gain was seen"
+        return f"{seen} ({listeners(number.value)} {heads}, {within}){together}."
+    return f"{so_far} {listeners(number.value)} {heads} ({within}){together}."
 
 
-def _meaning(verdict: Verdict, state: State) -> tuple[str, ...]:
-    if verdict is Verdict.CANNOT_TELL:
-        yet = " yet" if state is State.PROVISIONAL else ""
+def _not_apart(of: Answer) -> tuple[str, ...]:
+    if of.together is None:
+        return ()
+    return ("The same listeners heard them at the same times: what each brought cannot be told apart.",)
+
+
+def _meaning(of: Answer) -> tuple[str, ...]:
+    if of.verdict is Verdict.CANNOT_TELL:
+        yet = " yet" if of.state is State.PROVISIONAL else ""
         return (
             f"The data cannot{yet} tell this from no effect: 0 lies inside the interval, so it may have "
             "brought nobody.",
         )
-    if verdict is Verdict.LOSS:
+    if of.verdict is Verdict.LOSS:
         return (
             "The whole interval lies below 0: fewer of those who heard it took up the show than of like "
             "listeners who did not.",
@@ -103,27 +94,41 @@ def _meaning(verdict: Verdict, state: State) -> tuple[str, ...]:
     return ("Those who would have come anyway are taken off already.",)
 
 
-def _too_little(state: State, at_most: float | None) -> tuple[str, ...]:
-    so_far = "so far " if state is State.PROVISIONAL else ""
-    if at_most is None:
-        return (f"Too little was {so_far}seen to tell.",)
-    text = f"{so_far}fewer than {at_least_whole(at_most)} new listeners: too little was seen to tell."
+def _too_little(of: Answer) -> tuple[str, ...]:
+    so_far = "so far " if of.state is State.PROVISIONAL else ""
+    shortage = of.shortage
+    if shortage is not None and not shortage.exposed:
+        if not shortage.reach:
+            return (f"Nothing can be said: {so_far}nobody downloaded it.",)
+        return (
+            f"Nothing can be said: {so_far}nobody who heard it had been known for four weeks, and was new "
+            "to the show.",
+        )
+    why = f" Why: {why_short(shortage)}." if shortage is not None else ""
+    if of.at_most is None:
+        return (f"Too little was {so_far}seen to tell.{why}",)
+    text = f"{so_far}fewer than {at_least_whole(of.at_most)} new listeners: too little was seen to tell.{why}"
     return (text[0].upper() + text[1:],)
 
 
-def _becomes(of: Collaboration, state: State, forecast: Estimate | None) -> str:
-    if state is State.FINAL or forecast is None:
-        return _finality(of, state)
+def _becomes(of: Collaboration, told: Answer, as_of: datetime | None) -> str:
+    forecast = told.shown_forecast
+    if told.state is State.FINAL or forecast is None:
+        return _finality(of, told.state, as_of)
     return (
-        f"By {day(of.final_at)}, when the number is final, it is forecast to be about "
+        f"In the end, with data until {day(of.final_at)}{_until(as_of)}, it is forecast to be about "
         f"{listeners(forecast.value)} ({interval(forecast)})."
     )
 
 
-def _finality(of: Collaboration, state: State) -> str:
+def _finality(of: Collaboration, state: State, as_of: datetime | None) -> str:
     if state is State.FINAL:
         return f"Final since {day(of.final_at)}."
-    return f"Provisional: it is final on {day(of.final_at)}."
+    return f"Provisional: it is final once there are data until {day(of.final_at)}{_until(as_of)}."
+
+
+def _until(as_of: datetime | None) -> str:
+    return f" (they end on {day(as_of)})" if as_of is not None else ""
 
 
 def _what_is_missing(of: Collaboration, has_downloads: bool) -> str:
@@ -161,6 +166,16 @@ def _what_is_missing(of: Collaboration, has_downloads: bool) -> str:
 
 def interval(estimate: Estimate) -> str:
     return f"{listeners(estimate.low)} to {listeners(estimate.high)}"
+
+
+def ids(numbers: tuple[int, ...]) -> str:
+    """`14`, `14 and 15`, `14, 15 and 16`."""
+    *front, last = map(str, numbers)
+    return f"{', '.join(front)} and {last}" if front else last
+
+
+def named(numbers: tuple[int, ...]) -> str:
+    return f"collaboration{'s' if len(numbers) > 1 else ''} {ids(numbers)}"
 
 
 def at_least_whole(at_most: float) -> str:

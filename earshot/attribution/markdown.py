@@ -47,7 +47,7 @@ def _block(block: Block) -> Iterator[str]:
             yield from ("```", *lines, "```")
         case Items(items):
             for name, text in items:
-                yield f"- **{escaped(name)}** {escaped(text)}"
+                yield f"- **{escaped(name)}:** {escaped(text)}"
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], sides: str) -> Iterator[str]:

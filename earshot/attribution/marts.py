@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
@@ -20,6 +20,7 @@ WHOLE_BUILD = (  # when there is one
     "`marts` in Dagster"
 )
 
+_LIFT = "fct_collaboration_lift"
 _COLUMNS = {
     "fct_collaboration_lift": """
         collaboration_id, tenant, show_id, show_title, partner_show_id, partner_show_title, episode_key,
@@ -42,6 +43,13 @@ _COLUMNS = {
     """,
     "fct_attribution_gross": "collaboration_id, rule, window_days, new_listeners, touches",
 }
+# Of newer marts; null in those that do not have them yet.
+_NEWER = {"fct_collaboration_lift": ("pool_rate", "history_rate", "has_look_back", "is_recorded_afterwards")}
+_POOLED = (
+    "show_id", "collaborations", "provisional", "insufficient", "new_listeners", "new_listeners_low",
+    "new_listeners_high", "cost", "currency", "cost_per_new_listener", "gross_last_touch",
+)  # fmt: skip
+_POOLED_NEWER = ("is_insufficient", "at_most")
 MARTS = {mart: [name.strip() for name in columns.split(",")] for mart, columns in _COLUMNS.items()}
 
 
@@ -55,14 +63,15 @@ class Rows:
 
     lift: Row
     cohorts: list[Row]  # by stratum
-    overlaps: list[Row]  # each with the other's rate δ
+    overlaps: list[Row]
     gross: list[Row]
+    of_show: list[Row] = field(default_factory=list)  # of the lift: the other collaborations of show A
 
 
 def lifts(published: Published) -> list[Row]:
     """One row a collaboration, the newest first. Raises NoAttribution."""
     with reading(published.database) as con:
-        _check(con, published, ["fct_collaboration_lift"])
+        _check(con, published, {_LIFT: MARTS[_LIFT]})
         return _rows(con, "fct_collaboration_lift", "true", {}, "starts_at desc, collaboration_id desc")
 
 
@@ -77,22 +86,49 @@ def rows_of(published: Published, collaboration_id: int) -> Rows | None:
         found = of("fct_collaboration_lift", "collaboration_id")
         if not found:
             return None
-        overlaps = of("fct_collaboration_overlaps", "other_starts_at, other_collaboration_id")
-        rates = dict(con.execute("select collaboration_id, rate from fct_collaboration_lift").fetchall())
         return Rows(
             found[0],
             of("fct_collaboration_cohorts", "cohort, stratum"),
-            [row | {"other_rate": _known(rates.get(row["other_collaboration_id"]))} for row in overlaps],
+            of("fct_collaboration_overlaps", "other_starts_at, other_collaboration_id"),
             of("fct_attribution_gross", "window_days, rule"),
+            _rows(
+                con,
+                "fct_collaboration_lift",
+                "show_id = $show and collaboration_id <> $id",
+                {"show": found[0]["show_id"], "id": collaboration_id},
+                "starts_at, collaboration_id",
+            ),
         )
 
 
+def pooled(published: Published, mart: str, column: str) -> list[Row]:
+    """The rows of a mart of collaborations together by show and `column`. Raises NoAttribution."""
+    names = [*_POOLED, column]
+    with reading(published.database) as con:
+        _check(con, published, {mart: names})
+        return _select(con, mart, names, _POOLED_NEWER, "true", {}, f"show_id, {column}")
+
+
 def _rows(con: duckdb.DuckDBPyConnection, mart: str, where: str, parameters: Row, order: str) -> list[Row]:
-    names = MARTS[mart]
+    return _select(con, mart, MARTS[mart], _NEWER.get(mart, ()), where, parameters, order)
+
+
+def _select(
+    con: duckdb.DuckDBPyConnection,
+    mart: str,
+    columns: Sequence[str],
+    newer: Sequence[str],
+    where: str,
+    parameters: Row,
+    order: str,
+) -> list[Row]:
+    """newer: columns that are null where the mart does not have them."""
+    there = _there(con)[mart]
+    names = [*columns, *(name for name in newer if name in there)]
     found = con.execute(
         f"select {', '.join(names)} from {mart} where {where} order by {order}", parameters
     ).fetchall()
-    return [dict(zip(names, map(_known, row), strict=True)) for row in found]
+    return [dict.fromkeys(newer) | dict(zip(names, map(_known, row), strict=True)) for row in found]
 
 
 def _known(value: Any) -> Any:
@@ -100,10 +136,17 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _check(con: duckdb.DuckDBPyConnection, published: Published, marts: Sequence[str] | Row) -> None:
+def _there(con: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
+    """mart → its columns."""
     there: dict[str, set[str]] = {}
     for mart, column in con.execute("select table_name, column_name from duckdb_columns()").fetchall():
         there.setdefault(mart, set()).add(column)
+    return there
+
+
+def _check(con: duckdb.DuckDBPyConnection, published: Published, marts: Mapping[str, Sequence[str]]) -> None:
+    """marts: each with the columns that it must have. Raises NoAttribution."""
+    there = _there(con)
     missing = [mart for mart in marts if mart not in there]
     if missing:
         raise NoAttribution(
@@ -111,8 +154,8 @@ def _check(con: duckdb.DuckDBPyConnection, published: Published, marts: Sequence
             "they were built by an older Earshot, or not yet whole. A whole build makes them "
             f"({WHOLE_BUILD})"
         )
-    for mart in marts:
-        if lacking := [name for name in MARTS[mart] if name not in there[mart]]:
+    for mart, columns in marts.items():
+        if lacking := [name for name in columns if name not in there[mart]]:
             raise NoAttribution(
                 f"{mart} in version {published.version} of the marts has no {', '.join(lacking)}: it was "
                 f"built by another version of Earshot. A whole build mends that ({WHOLE_BUILD})"

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from earshot.attribution.blocks import Block, Grid, Items, Page, Picture, Section
+from earshot.attribution.compared import cohorts, placebo
 from earshot.attribution.gross import gross
 from earshot.attribution.headline import COVERAGE, interval
-from earshot.attribution.model import Cost, Explanation, State
+from earshot.attribution.model import Explanation, State
 from earshot.attribution.numbers import count, day, exact, listeners, minute, money, percent
 from earshot.attribution.picture import picture
 from earshot.attribution.steps import DOCS
-from earshot.attribution.sums import calculation, cohorts, placebo
+from earshot.attribution.sums import calculation
+from earshot.attribution.terms import Cost
+from registry.collaboration_days import EXPOSURE_DAYS
 
 
 def page(of: Explanation) -> Page:
@@ -19,7 +22,7 @@ def page(of: Explanation) -> Page:
     one = of.collaboration
     return Page(
         f"What collaboration {one.collaboration_id} brought to {one.show}",
-        tuple(_about(of)),
+        (*of.notices, *_about(of)),
         of.headline,
         tuple(section for section in _sections(of) if section.blocks),
         tuple(_foot(of)),
@@ -29,10 +32,11 @@ def page(of: Explanation) -> Page:
 def _about(of: Explanation) -> Iterator[str]:
     one = of.collaboration
     title = one.episode_title or one.episode_id
-    where = f'"{title}" of {one.partner}' if title else one.partner
+    where = f'"{title}" of {one.partner}' if title else f"all episodes of {one.partner}"
     yield f"{one.type.replace('_', ' ')} in {where} (tenant {one.tenant})"
-    ends = "" if of.state is State.PLANNED else f", exposure until {minute(one.exposure_ends_at)}"
-    yield f"from {minute(one.starts_at)}{ends}, final on {day(one.final_at)}"
+    yield f"from {minute(one.starts_at)}"
+    length = f"the first {EXPOSURE_DAYS} days, until" if one.is_cut else "until"
+    yield f"measured: {length} {minute(one.exposure_ends_at)}; final with data until {day(one.final_at)}"
 
 
 def _sections(of: Explanation) -> Iterator[Section]:
@@ -41,6 +45,7 @@ def _sections(of: Explanation) -> Iterator[Section]:
     if sums is not None:
         yield Section("How the number comes about", "steps 3 to 10", tuple(calculation(of, sums)))
         yield Section("Who was compared", "steps 3 to 6", tuple(cohorts(of, sums)))
+        yield Section("The words", "steps 1 to 9", tuple(_words()))
     if theta is not None:
         yield Section("The partner's audience before (θ)", "step 6", tuple(placebo(of, theta)))
     yield Section("Other collaborations at the time", "step 8", tuple(_overlaps(of)))
@@ -52,19 +57,45 @@ def _sections(of: Explanation) -> Iterator[Section]:
 
 
 def _interval(of: Explanation) -> Iterator[Block]:
-    if of.estimate is None:
+    if of.shown is None:
         return
-    named = [("so far" if of.state is State.PROVISIONAL else "final", of.estimate)]
-    if of.forecast is not None:
-        named.append(("forecast", of.forecast))
-    yield Picture(tuple(picture(named, of.difference.gross if of.difference else None)))
+    named = [("so far" if of.state is State.PROVISIONAL else "final", of.shown)]
+    if of.shown_forecast is not None:
+        named.append(("forecast", of.shown_forecast))
+    yield Picture(tuple(picture(named, _gross(of))))
+
+
+def _gross(of: Explanation) -> float | None:
+    """What is credited by the rule: of one recorded twice, to all its records."""
+    if of.difference is None:
+        return None
+    twins = of.together.others if of.together else ()
+    return of.difference.gross + sum(one.gross or 0.0 for one in of.overlaps if one.collaboration_id in twins)
+
+
+def _words() -> Iterator[Block]:
+    yield Items(
+        (
+            ("key", "an address with an app and its system, without versions: it stands for one listener."),
+            ("to take up the show", "to download it within 30 days, after 60 days without."),
+            ("sibling", "another collaboration of the same show that began within 44 days."),
+            (
+                "λ",
+                "the share of new listeners whom we see under the key that heard the collaboration; the "
+                "others take up the show under another one, such as the computer at home.",
+            ),
+        )
+    )
 
 
 def _overlaps(of: Explanation) -> Iterator[Block]:
     if not of.siblings and not of.overlaps:
         return
-    heard = "" if of.overlap_share is None else f" {percent(of.overlap_share)} of the exposed heard one."
-    others = "1 other" if of.siblings == 1 else f"{count(of.siblings)} others"
+    heard = ""
+    if of.overlap_share is not None:
+        which = "it" if of.siblings == 1 else "the one that most of them heard"
+        heard = f" Of the exposed, {percent(of.overlap_share)} heard {which}, too."
+    others = "1 sibling" if of.siblings == 1 else f"{count(of.siblings)} siblings"
     yield (
         f"{others} of {of.collaboration.show} ran within the same weeks.{heard} Each gets the part of the "
         "excess that fits what all of them brought, wherever they were heard alone or together."
@@ -103,7 +134,7 @@ def _holdout(of: Explanation) -> Iterator[Block]:
 
 def _flags(of: Explanation) -> Iterator[Block]:
     if of.flags:
-        yield Items(tuple((flag.name, f"{flag.meaning} {flag.advice}") for flag in of.flags))
+        yield Items(tuple((flag.name, f"{flag.meaning} {flag.advice}".strip()) for flag in of.flags))
     if of.calculation is not None:
         yield "Not measured: who heard of the show from a listener at home, and listening without download."
 
@@ -111,10 +142,18 @@ def _flags(of: Explanation) -> Iterator[Block]:
 def _cost(of: Explanation) -> Iterator[Block]:
     if of.cost is None:
         return
-    cost, number = of.cost, of.estimate
+    cost, number = of.cost, of.shown
     whole = money(cost.cost, cost.currency)
+    if of.together is not None:
+        yield "The cost is that of all its records, by what they brought together."
     if cost.per_new_listener is None or number is None or number.value <= 0:
-        yield f"It cost {whole}. Without a number above 0 there is no cost per new listener."
+        if cost.low is None:
+            yield f"It cost {whole}. Without a number above 0 there is no cost per new listener."
+        else:
+            yield (
+                f"It cost {whole}: at least {money(cost.low, cost.currency)} each for the most new listeners "
+                "that there may be. There is no upper end, since it may have brought nobody."
+            )
         return
     which = "new listeners so far" if of.state is State.PROVISIONAL else "new listeners"
     yield (
@@ -131,15 +170,20 @@ def _bounds(cost: Cost) -> str:
 
 
 def _retained(of: Explanation) -> Iterator[Block]:
-    if of.calculation is None or not of.retained:
+    if of.calculation is None or of.calculation.own is None:
         return
-    excess = exact(of.calculation.excess)
+    if not of.retained:
+        yield "Too uncertain to tell: it is told where the whole interval lies above 0."
+        return
     parts = [
-        f"{exact(one.listeners)}{f' ({percent(one.share)})' if one.share is not None else ''} downloaded "
-        f"{one.episodes} or more episodes"
+        f"{exact(one.listeners)} ({percent(one.share)}) downloaded {one.episodes} or more episodes"
         for one in of.retained
     ]
-    yield f"Of the excess of {excess}, {' and '.join(parts)} of the show within 28 days."
+    whose = "its own part of the excess" if of.siblings else "the excess"
+    yield (
+        f"Of {whose}, {exact(of.calculation.own)}, {' and '.join(parts)} of the show within 28 days; what is "
+        "usual for those who come anyway is taken off."
+    )
 
 
 def _foot(of: Explanation) -> Iterator[str]:

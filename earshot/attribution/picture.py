@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from earshot.attribution.model import Estimate
 from earshot.attribution.numbers import listeners
+from earshot.attribution.terms import Estimate
 
 WIDTH = 62
 _EDGE = 3  # cells left free on both sides, so that marks may give way to each other
@@ -54,8 +54,10 @@ def _line(of: Estimate, gross: float | None, cell: Callable[[float], int], width
             value = min(zero + 1, high - 1) if of.value > 0 else max(zero - 1, low + 1)
     signs = [OUTSIDE] * width
     signs[low:high] = INSIDE * (high - low)
-    if gross is not None:
-        signs[cell(gross)] = GROSS
-    for place, sign in ((zero, ZERO), (low, LOW), (high, HIGH), (value, VALUE)):
+    marks = {zero: ZERO, low: LOW, high: HIGH, value: VALUE}
+    for place, sign in marks.items():
         signs[place] = sign
+    if gross is not None:  # beside what it would hide
+        free = (place for place in range(width) if place not in marks)
+        signs[min(free, key=lambda place: abs(place - cell(gross)))] = GROSS
     return "".join(signs)

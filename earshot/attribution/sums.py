@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attribution.parameters import DEFAULTS
-from earshot.attribution.blocks import Block, Grid, Sum, Sums
-from earshot.attribution.flags import NO_HISTORY_SOURCE, NOT_CALIBRATED
-from earshot.attribution.headline import COVERAGE
-from earshot.attribution.model import Calculation, Estimate, Explanation, Placebo, Verdict
+from earshot.attribution.blocks import Block, Sum, Sums
+from earshot.attribution.flags import NOT_CALIBRATED
+from earshot.attribution.headline import COVERAGE, ids
+from earshot.attribution.model import Explanation, Verdict
 from earshot.attribution.numbers import count, exact, percent
 from earshot.attribution.steps import Step
+from earshot.attribution.terms import Calculation, Estimate, Variance
 
 
 def calculation(of: Explanation, sums: Calculation) -> Iterator[Block]:
     """From the listeners reached to the interval."""
     lines = [*_excess(sums)]
     if of.estimate is not None and sums.own is not None:
-        lines += [*_scaled(of, sums, of.estimate), *_error(sums, of.estimate)]
-        lines += _forecast(of.estimate, of.forecast)
+        lines += [*_scaled(of, sums, of.estimate), *_together(of, of.estimate)]
+        lines += [*_error(sums, of.shown or of.estimate), *_forecast(of)]
     yield Sums(tuple(lines))
-    if of.verdict is Verdict.INSUFFICIENT:
+    if sums.variance is not None:
+        yield _parts(sums.variance)
+    if of.verdict is Verdict.INSUFFICIENT and of.at_most is not None:
         yield f"Of so few no number is made; the upper bound is the most they allow (step {Step.FLAGS})."
-    if sums.conversion_rate is not None:
+    if sums.conversion_rate is not None and of.shown is not None and of.estimate is not None:
+        share = of.shown.value / of.estimate.value if of.estimate.value else 1.0
         yield (
-            f"Conversion rate: {percent(sums.conversion_rate)} of those reached and new to the show "
+            f"Conversion rate: {percent(sums.conversion_rate * share)} of those reached and new to the show "
             f"(step {Step.SCALE})."
         )
     if sums.lift is not None:
@@ -65,98 +68,74 @@ def _scaled(of: Explanation, sums: Calculation, estimate: Estimate) -> Iterator[
     yield Sum("÷ λ, for other keys of theirs", linked, Step.SCALE)
 
 
-def _error(sums: Calculation, estimate: Estimate) -> Iterator[Sum]:
+def _together(of: Explanation, estimate: Estimate) -> Iterator[Sum]:
+    """Of one recorded twice: the parts of the other records."""
+    if of.together is not None:
+        whole = of.together.estimate.value
+        yield Sum(
+            f"and the equal part of {ids(of.together.others)}",
+            f"{exact(estimate.value)} + {exact(whole - estimate.value)} = {exact(whole)}",
+            Step.OVERLAP,
+        )
+
+
+def _error(sums: Calculation, shown: Estimate) -> Iterator[Sum]:
     if sums.k is None or sums.se is None:
         return
-    half = (estimate.high - estimate.low) / 2
+    half = (shown.high - shown.low) / 2
     wider = f" × {sums.widening:g}" if sums.widening != 1 else ""
+    error = exact(half / (sums.k * sums.widening)) if sums.k else exact(sums.se)
+    if sums.variance is not None:
+        named = dict(_named(sums.variance))
+        square = sums.variance.total
+        parts = " + ".join(map(exact, named.values())).replace("+ −", "− ")
+        yield Sum(f"se², of {', '.join(named)}", f"{parts} = {exact(square)}", Step.INTERVAL)
+        error = f"√{exact(square)}"
     yield Sum(
-        "k × standard error" + (", wider for λ" if wider else ""),
-        f"{exact(sums.k)} × {exact(sums.se)}{wider} = {exact(half)}",
+        "k × standard error (se)" + (", wider for λ" if wider else ""),
+        f"{exact(sums.k)} × {error}{wider} = {exact(half)}",
         Step.INTERVAL,
     )
     yield Sum(
         f"{COVERAGE} interval",
-        f"{exact(estimate.value)} ± {exact(half)} = {exact(estimate.low)} to {exact(estimate.high)}",
+        f"{exact(shown.value)} ± {exact(half)} = {exact(shown.low)} to {exact(shown.high)}",
         Step.INTERVAL,
     )
 
 
-def _forecast(estimate: Estimate, forecast: Estimate | None) -> Iterator[Sum]:
-    if forecast is not None and forecast.value and estimate.value:
-        come = exact(estimate.value / forecast.value)
+def _named(of: Variance) -> Iterator[tuple[str, float]]:
+    yield from (("x", of.chance), ("θ", of.theta), ("r1", of.pool))
+    if of.siblings:
+        yield "siblings", of.siblings
+    if of.linkability:
+        yield "λ", of.linkability
+
+
+def _parts(of: Variance) -> str:
+    parts = [
+        "x: chance decides which of those who came are among the exposed",
+        "θ and r1: they rest on few who took up the show",
+    ]
+    if of.siblings:
+        parts.append("siblings: what is taken off for them is uncertain, too")
+    if of.linkability:
+        parts.append("λ: so is it")
+    return f"Parts of the error, in new listeners squared. {'; '.join(parts)} (step {Step.INTERVAL})."
+
+
+def _forecast(of: Explanation) -> Iterator[Sum]:
+    shown, forecast = of.shown, of.shown_forecast
+    if shown is not None and forecast is not None and forecast.value and shown.value:
+        come = exact(shown.value / forecast.value)
         yield Sum(
             "÷ share come by now: forecast",
-            f"{exact(estimate.value)} ÷ {come} = {exact(forecast.value)}",
+            f"{exact(shown.value)} ÷ {come} = {exact(forecast.value)}",
             Step.SCALE,
         )
 
 
 def _linkability(sums: Calculation) -> str:
-    error = f" ± {exact(sums.linkability_se)} (standard error)" if sums.linkability_se is not None else ""
+    if sums.linkability_se is None:
+        return f"λ = {exact(sums.linkability)}: it is not known here, so it is assumed (step {Step.SCALE})."
+    error = f" ± {exact(sums.linkability_se)} (standard error)"
     return f"λ = {exact(sums.linkability)}{error}; its source: {sums.linkability_source} (step {Step.SCALE})."
-
-
-def cohorts(of: Explanation, sums: Calculation) -> Iterator[Block]:
-    """The cohort table, one row a stratum."""
-    if not of.strata:
-        return
-    genre = f"the show's genre ({of.genre})" if of.genre else "its genre (which is not known)"
-    yield (
-        f"Listeners are compared with others who downloaded as much in the 45 days before, of {genre} "
-        f"and of everything (step {Step.COHORT}). r1: of a hundred others, who took up the show in the "
-        f"same days (step {Step.POOL}); r0: in the days of its earlier episodes (step {Step.HISTORY}). "
-        "Expected is followed × r1; followed counts a listener whose 30 days are not over in part."
-    )
-    rows = [
-        (
-            one.genre_downloads,
-            one.all_downloads,
-            count(one.exposed),
-            exact(one.followed),
-            count(one.converts),
-            _per_hundred(one.pool_rate),
-            _per_hundred(one.history_rate),
-            exact(one.expected),
-        )
-        for one in of.strata
-    ]
-    exposed, converts = sum(one.exposed for one in of.strata), sum(one.converts for one in of.strata)
-    followed = exact(sum(one.followed for one in of.strata))
-    rows.append(("sum", "", count(exposed), followed, count(converts), "", "", exact(sums.base)))
-    columns = ("genre", "all", "exposed", "followed", "took up", "r1 %", "r0 %", "expected")
-    yield Grid(columns, tuple(rows), texts=2)
-    pools = {"r1": sums.pool_keys, "r0": of.placebo.history_keys if of.placebo else None}
-    known = [f"{name} is of {count(keys)} listeners" for name, keys in pools.items() if keys is not None]
-    if known:
-        yield f"{', '.join(known)}."
-
-
-def _per_hundred(rate: float | None) -> str:
-    return "-" if rate is None else exact(rate * 100)
-
-
-def placebo(of: Explanation, one: Placebo) -> Iterator[Block]:
-    """θ, and what it rests on."""
-    if one.source == NO_HISTORY_SOURCE or not one.episodes:
-        yield (
-            "There is no usable history of it, so θ = 1 is assumed: the partner's audience takes up the show "
-            f"as like listeners elsewhere do (step {Step.HISTORY})."
-        )
-        return
-    a = DEFAULTS.prior
-    yield (
-        f"θ says how much more than like listeners the partner's audience takes up {of.collaboration.show} "
-        f"anyway. Of those who heard one of {count(one.episodes)} episodes before the collaboration "
-        f"{count(one.converts)} did; at r0 {exact(one.expected)} were to be expected. "
-        f"a = {a:g} on both sides draws θ towards 1."
-    )
-    top, bottom = one.converts + a, one.expected + a
-    lines = [
-        Sum("seen, + a", f"{count(one.converts)} + {a:g} = {exact(top)}", Step.HISTORY),
-        Sum("expected, + a", f"{exact(one.expected)} + {a:g} = {exact(bottom)}", Step.HISTORY),
-        Sum("θ", f"{exact(top)} ÷ {exact(bottom)} = {exact(one.theta)}", Step.HISTORY),
-    ]
-    if one.theta_se is not None:
-        lines.append(Sum("its standard error", exact(one.theta_se), Step.HISTORY))
-    yield Sums(tuple(lines))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from earshot.attribution.blocks import Block, Grid, Items, Page, Picture, Sums
+from earshot.attribution.flags import OF_ALL
 from earshot.attribution.headline import in_short
 from earshot.attribution.model import Listed
-from earshot.attribution.numbers import day
+from earshot.attribution.numbers import day, listeners, money
+from earshot.attribution.terms import Estimate
+from earshot.attribution.totals import By, Total
 from earshot.show import TABLE_ROWS, plain
 
 
@@ -41,19 +47,84 @@ def show_list(found: Sequence[Listed]) -> None:
     for name in ("show", "with", "new listeners", "flags"):
         table.add_column(name, overflow="fold", min_width=13)
     for one in found[:TABLE_ROWS]:
-        brought = in_short(one.verdict, one.state, one.estimate, one.forecast, one.at_most)
+        brought = in_short(one)
+        own = [flag.replace("_", " ") for flag in one.flags if flag not in OF_ALL]
         table.add_row(
             str(one.collaboration_id),
             day(one.starts_at),
             _line(one.show),
             _line(one.partner),
             brought if brought != "-" else str(one.state).replace("_", " "),
-            ", ".join(one.flags).replace("_", " ") or "-",  # folded between words
+            ", ".join([*(["declared void"] if one.is_void else []), *own]) or "-",
         )
     console = Console(highlight=False)
     console.print(table)
     if len(found) > TABLE_ROWS:
-        console.print(f"… and {len(found) - TABLE_ROWS:,} more; --json prints all")
+        console.print(f"… and {len(found) - TABLE_ROWS:,} more; --format csv prints all")
+    of_all = [told for name, told in OF_ALL.items() if any(name in one.flags for one in found)]
+    if of_all:
+        console.print(f"Of all: {'; '.join(of_all)}.")
+    console.print("How one comes about: `earshot attribution explain ID`")
+
+
+def show_totals(found: Sequence[Total], by: By) -> None:
+    """Print one row a show and partner, type or month."""
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in ("show", str(by), "new listeners"):
+        table.add_column(name, overflow="fold", min_width=13)
+    for name in ("of", "each", "gross"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in found[:TABLE_ROWS]:
+        each = one.cost_per_new_listener
+        table.add_row(
+            _line(one.show),
+            _line(one.group.replace("_", " ") if by is By.TYPE else one.group),
+            in_short(one),
+            f"{one.collaborations:,}",
+            "-" if each is None else money(each, one.currency or ""),
+            "-" if one.gross is None else listeners(one.gross),
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    if len(found) > TABLE_ROWS:
+        console.print(f"… and {len(found) - TABLE_ROWS:,} more; --format csv prints all")
+    console.print("of: collaborations; each: cost per new listener; gross: last touch, 30 days.")
+
+
+_LISTED = (
+    "collaboration_id", "show_id", "show", "partner", "type", "starts_at", "final_at", "state", "verdict",
+    "new_listeners", "low", "high", "forecast", "forecast_low", "forecast_high", "at_most", "together_with",
+    "together_new_listeners", "together_low", "together_high", "cost", "currency", "is_void", "flags",
+)  # fmt: skip
+_TOTALS = (
+    "show_id", "show", "group", "collaborations", "provisional", "insufficient", "state", "verdict",
+    "new_listeners", "low", "high", "at_most", "cost", "currency", "cost_per_new_listener", "gross",
+)  # fmt: skip
+
+
+def print_csv(found: Sequence[Listed] | Sequence[Total], is_total: bool = False) -> None:
+    """All as CSV. Of one recorded twice new_listeners is its part, which has no interval of its own."""
+    columns = _TOTALS if is_total else _LISTED
+    writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(_csv_row, found))
+
+
+def _csv_row(one: Listed | Total) -> dict[str, Any]:
+    row = vars(one) | _ends(one.estimate, "new_listeners", "") | _ends(one.forecast, "forecast", "forecast_")
+    if isinstance(one, Listed):
+        row["flags"] = "|".join(one.flags)
+        row |= {name: f"{row[name].isoformat(timespec='seconds')}Z" for name in ("starts_at", "final_at")}
+    if one.together is not None:
+        row |= {"low": None, "high": None, "forecast_low": None, "forecast_high": None}
+        row["together_with"] = "|".join(map(str, one.together.others))
+        row |= _ends(one.together.estimate, "together_new_listeners", "together_")
+    return row
+
+
+def _ends(of: Estimate | None, value: str, prefix: str) -> dict[str, float | None]:
+    names = (value, f"{prefix}low", f"{prefix}high")
+    return dict.fromkeys(names) if of is None else dict(zip(names, (of.value, of.low, of.high), strict=True))
 
 
 def _show(console: Console, block: Block) -> None:

@@ -37,7 +37,8 @@ class Settings:
     history_from: int = 80 * DAY  # before the first exposure
     placebo_until: int = 44 * DAY
     panel_bits: int = 0  # pools are of keys whose first so many bits are zero; 0: of all
-    placebo_panel_bits: int = 0  # and beside placebo episodes
+    placebo_panel_bits: int = 0  # those of placebo triples
+    history_panel_bits: int = 0  # and beside placebo episodes
     as_of_us: int | None = None  # nothing later is seen; None: the newest download
     prior: float = 6.0  # a
     is_prior_of_mean: bool = False  # a is added to θ's counts of a mean placebo episode (docs/decisions/0017)
@@ -114,8 +115,8 @@ class EventLog:
         return shared_at[self.key_address]
 
     def is_clean(self, rows: Array, until: Array | int) -> Array:
-        """By row: whether its key's address was shared in no week that began before `until`."""
-        return self.shared_at[self.key[rows]] >= until
+        """By row: whether its key's address was shared in no week that was over by `until`."""
+        return self.shared_at[self.key[rows]] + 7 * DAY > until
 
     @cached_property
     def tenured(self) -> Array:

@@ -35,6 +35,7 @@ TOTALS = {
     "has_history": pl.Boolean,
     "arrived": pl.Float64,
     "as_of_us": pl.Int64,
+    "has_look_back": pl.Boolean,
 }
 OVERLAPS = {
     "target_id": pl.Int64,
@@ -82,6 +83,7 @@ class Target:
     response: float = FULL_RESPONSE  # of one key
     arrived: float = 1.0
     has_history: bool = True
+    has_look_back: bool = True
     is_placebo: bool = False
     show: int = 1
     partner: int = 0  # 0: one of its own
@@ -121,6 +123,7 @@ class Target:
             self.has_history,
             self.arrived,
             START_US,
+            self.has_look_back,
         )
 
     def named(self) -> tuple[object, ...]:

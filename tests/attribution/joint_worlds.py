@@ -159,7 +159,7 @@ class _Made:
         ends_us = starts_us + int(EXPOSURE * DAY_US)
         final_us = ends_us + int(FOLLOW_UP * DAY_US)
         counts = (target, reached, max(known, 0), size, size * FULL_RESPONSE, FULL_RESPONSE)
-        self.totals.append((*counts, len(PLACEBO_DAYS), self.case.has_history, 1.0, final_us))
+        self.totals.append((*counts, len(PLACEBO_DAYS), self.case.has_history, 1.0, final_us, True))
         self.targets.append((target, show, partner, starts_us, first_us, ends_us, final_us, False))
 
     def _overlap(self, target: int, sibling: int, exposed: Bools, since: Array) -> None:

@@ -135,7 +135,8 @@ def measure(
     reached = np.concatenate([log.heard(one.episode, one.t0) for one in near])
     touched = np.zeros(log.key_address.max() + 1, bool)
     touched[log.key_address[log.key[reached]]] = True
-    window = _of_others(log, this, this.t0, s.panel_bits)
+    # A number below 0 is that of a placebo triple.
+    window = _of_others(log, this, this.t0, s.placebo_panel_bits if this.number < 0 else s.panel_bits)
     untouched = window[~touched[log.key_address[log.key[window]]]]
     pool = cohort(log, untouched, this.show, final)
 
@@ -146,7 +147,7 @@ def measure(
     )
     placebos, expected, of_expected = {}, 0.0, 0.0
     for episode, at in aired.select("episode", "at").iter_rows():
-        beside = _of_others(log, this, at, s.placebo_panel_bits)
+        beside = _of_others(log, this, at, s.history_panel_bits)
         own, other = (cohort(log, rows, this.show, final) for rows in (log.heard(episode, at), beside))
         placebos[episode] = own, other
         expected += float(own.person_time @ _rates([other]))

@@ -25,7 +25,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +310,24 @@ GROSS_ROWS = [
         ("time_decay", 347.0),
     )
 ]
+POOLED: dict[str, Any] = {
+    "show_id": pl.String,
+    **dict.fromkeys(("collaborations", "provisional", "insufficient"), pl.Int64),
+    **dict.fromkeys(("new_listeners", "new_listeners_low", "new_listeners_high", "cost"), pl.Float64),
+    "currency": pl.String,
+    **dict.fromkeys(("cost_per_new_listener", "gross_last_touch"), pl.Float64),
+}
+POOLED_ROWS = [  # show A with its partner 1; with all of a type or month, one of them provisional
+    ("show-a", 1, 0, 0, 90.0, 62.5, 117.5, 180.0, "EUR", 2.0, 300.0),
+    ("show-a", 4, 1, 0, 89.2, 50.0, 128.4, None, None, None, 372.0),
+]
+
+
+def pooled(column: str, *values: object) -> pl.DataFrame:
+    """A mart of collaborations together by show and `column`: POOLED_ROWS, one for each value."""
+    rows = [(*row, value) for row, value in zip(POOLED_ROWS, values, strict=False)]
+    dtype = pl.Date if isinstance(values[0], date) else pl.String
+    return pl.DataFrame(rows, POOLED | {column: dtype}, orient="row")
 
 
 def published(data: Path, without: str = "", lifts: list[Row] | None = None) -> None:
@@ -319,6 +337,9 @@ def published(data: Path, without: str = "", lifts: list[Row] | None = None) -> 
         "fct_collaboration_cohorts": pl.DataFrame(COHORT_ROWS, COHORTS),
         "fct_collaboration_overlaps": pl.DataFrame(OVERLAP_ROWS, OVERLAPS, orient="row"),
         "fct_attribution_gross": pl.DataFrame(GROSS_ROWS, GROSS, orient="row"),
+        "fct_partner_lift": pooled("partner_show_id", "show-b1", "show-b2"),
+        "fct_show_lift_by_type": pooled("type", "host_read", "guest_swap"),
+        "fct_show_lift_monthly": pooled("month", date(2026, 6, 1), date(2026, 7, 1)),
         "dim_shows": pl.DataFrame({"show_id": ["show-a"]}),
     }
     data.mkdir(parents=True, exist_ok=True)

@@ -199,15 +199,17 @@ def test_figures_are_numpys(at_once: Built, world: World) -> None:
 
 
 def test_pools_are_of_a_panel(world: World, tmp_path: Path) -> None:
-    built = build(world, tmp_path, "--vars", "{panel_keys: 1500, placebo_panel_keys: 600}")
+    sizes = (1_500, 600, 300)
+    names = ("panel_keys", "placebo_panel_keys", "history_panel_keys")
+    wanted = ", ".join(f"{name}: {most}" for name, most in zip(names, sizes, strict=True))
+    built = build(world, tmp_path, "--vars", f"{{{wanted}}}")
     tenured = built.rows(
         f"select count(*) from intermediate.int_device_keys where last_us - first_us >= {28 * 86_400_000_000}"
     )[0][0]
-    all_bits, fewer = (
-        next(bits for bits in range(20) if tenured < most * 2 ** (bits + 1)) for most in (1_500, 600)
-    )
-    assert 0 < all_bits < fewer
-    assert differences(built, world, Settings(panel_bits=all_bits, placebo_panel_bits=fewer)) == []
+    bits = [next(n for n in range(20) if tenured < most * 2 ** (n + 1)) for most in sizes]
+    assert 0 < bits[0] < bits[1] < bits[2]
+    settings = Settings(panel_bits=bits[0], placebo_panel_bits=bits[1], history_panel_bits=bits[2])
+    assert differences(built, world, settings) == []
 
 
 def test_batches_in_any_order_measure_the_same(at_once: Built, world: World, tmp_path: Path) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from earshot.attribution.answer import explain, listing
+from earshot.attribution.answer import explain
+from earshot.attribution.headline import in_short
+from earshot.attribution.listed import listing
 from earshot.attribution.marts import NoAttribution
-from earshot.attribution.model import Estimate, Holdout, State, Verdict
+from earshot.attribution.model import State, Verdict
+from earshot.attribution.terms import Estimate, Holdout
+from earshot.attribution.totals import By, totals
 from earshot.published import NothingPublished
 from ingest.settings import Settings
-from tests.attribution.published_marts import LIFTS, published
-from tests.registry.collaboration_rows import A, B
+from tests.attribution.published_marts import LIFTS, pooled, published
+from tests.registry.collaboration_rows import KEY_A, A, B
 from tests.registry.command_line import Earshot, typed
 
 __all__ = ["typed"]
@@ -57,7 +64,8 @@ def test_a_provisional_number_is_one_so_far_with_a_forecast_and_a_day(settings: 
     assert found.state is State.PROVISIONAL
     assert found.headline[0] == "So far about 16 new listeners (90 % interval 9.4 to 23)."
     assert found.headline[-1] == (
-        "By 2026-09-23, when the number is final, it is forecast to be about 32 (18 to 46)."
+        "In the end, with data until 2026-09-23 (they end on 2026-09-01), it is forecast to be about 32 "
+        "(18 to 46)."
     )
     assert found.forecast == Estimate(32, 18, 46)
 
@@ -84,7 +92,10 @@ def test_of_no_effect_the_words_say_that_the_data_cannot_tell(settings: Settings
 def test_of_too_few_there_is_an_upper_bound_and_no_number(settings: Settings) -> None:
     found = explain(4, settings)
     assert found.verdict is Verdict.INSUFFICIENT
-    assert found.headline[0] == "Fewer than 9 new listeners: too little was seen to tell."
+    assert found.headline[0] == (
+        "Fewer than 9 new listeners: too little was seen to tell. Why: exposed and new to the show were 150, "
+        "and it takes 200."
+    )
     assert found.estimate is None and found.difference is None and found.at_most == 9
     assert found.calculation is not None and found.calculation.excess == 1.5  # what was seen is told
     assert found.calculation.new_listeners is None
@@ -120,6 +131,7 @@ def test_a_cost_is_that_of_a_new_listener_with_its_interval(settings: Settings) 
 
 def test_retention_is_told_as_a_part_of_the_excess(settings: Settings) -> None:
     assert [(one.episodes, one.share) for one in explain(1, settings).retained] == [(2, 0.7), (4, 0.4)]
+    assert explain(3, settings).retained == ()  # 0 lies inside its interval
 
 
 def test_the_gross_figure_is_the_sum_of_its_parts(settings: Settings) -> None:
@@ -181,13 +193,109 @@ def test_one_recorded_after_the_build_is_told_when_it_comes(typed: Earshot, tmp_
     assert added.code == 0, added.err
     said = typed("attribution", "explain", 1)
     assert said.code == 1
-    assert "collaboration 1 is recorded" in said.err and "next whole build (every 60 minutes" in said.err
+    assert "collaboration 1 is recorded" in said.err and "within some ten minutes" in said.err
     assert typed("collaboration", "end", 1, "--void").code == 0
     assert "was declared void" in typed("attribution", "explain", 1).err
     assert "have no collaboration 3; there are 2" in typed("attribution", "explain", 3).err
 
 
+# --- what the registry says by now
+
+
+@pytest.fixture
+def recorded(typed: Earshot, tmp_path: Path) -> Earshot:
+    """Collaboration 1 in the registry, as the marts have it."""
+    published(tmp_path / "data")
+    typed("register", A, B)
+    arguments = ("--starts", "2026-06-01T06:00Z", "--cost", "180", "--currency", "EUR")
+    assert typed("collaboration", "add", A, B, "--type", "guest_swap", *arguments).code == 0
+    return typed
+
+
+def test_what_the_registry_says_as_the_marts_do_is_no_news(recorded: Earshot) -> None:
+    said = recorded("attribution", "explain", 1).out
+    assert "Changed since" not in said and "void" not in said
+
+
+def test_what_was_changed_after_the_build_is_told_above_the_number(recorded: Earshot) -> None:
+    again = ("--starts", "2026-06-01T06:00Z", "--cost", "200", "--currency", "EUR")
+    recorded("collaboration", "add", A, B, "--type", "guest_swap", *again)
+    recorded("collaboration", "end", 1, "--at", "2026-06-05")
+    lines = recorded("attribution", "explain", 1).out.splitlines()
+    assert lines[1].startswith(
+        "Changed since: its end of what is measured is 2026-06-05 00:00 UTC, here 2026-06-15"
+    )
+    assert lines[2].startswith("Changed since: its cost is 200.00 EUR, here 180.00 EUR; the next build")
+
+
+def test_one_that_is_void_by_now_is_told_as_such(recorded: Earshot) -> None:
+    recorded("collaboration", "end", 1, "--void")
+    assert recorded("attribution", "explain", 1).out.splitlines()[1].startswith("Declared void at ")
+    assert "declared void" in recorded("attribution", "list").out
+    listed = json.loads(recorded("attribution", "list", "--json").out)
+    assert [one["collaboration_id"] for one in listed if one["is_void"]] == [1]
+
+
+@pytest.mark.parametrize("name", [A, str(KEY_A), "garden  TALK", "show-a"])
+def test_a_show_is_named_as_everywhere(recorded: Earshot, name: str) -> None:
+    listed = json.loads(recorded("attribution", "list", "--json", "--show", name).out)
+    assert 1 in [one["collaboration_id"] for one in listed]
+
+
+# --- together
+
+
+@pytest.mark.parametrize(
+    ("by", "groups"),
+    [
+        ("partner", ["Partner 1", "Partner 2"]),
+        ("type", ["guest_swap", "host_read"]),
+        ("month", ["2026-06", "2026-07"]),
+    ],
+)
+def test_totals_are_those_of_the_marts(typed: Earshot, tmp_path: Path, by: str, groups: list[str]) -> None:
+    published(tmp_path / "data")
+    rows = list(
+        csv.DictReader(io.StringIO(typed("attribution", "totals", "--by", by, "--format", "csv").out))
+    )
+    assert [row["group"] for row in rows] == groups
+    assert {(row["show"], row["new_listeners"], row["low"], row["state"]) for row in rows} == {
+        ("Garden Talk", "90.0", "62.5", "final"),
+        ("Garden Talk", "89.2", "50.0", "provisional"),
+    }
+    shown = typed("attribution", "totals", "--by", by, "--show", "Garden Talk").out
+    assert "90 (62 to 118)" in shown and "2.00 EUR" in shown and "89 (50 to 128) so far" in shown
+
+
+def test_totals_of_too_few_have_a_bound_where_the_marts_have_it(settings: Settings, tmp_path: Path) -> None:
+    published(tmp_path, without="fct_partner_lift.new_listeners")
+    with pytest.raises(NoAttribution, match="fct_partner_lift"):
+        totals(Settings(data=tmp_path), By.PARTNER)
+    with pytest.raises(NoAttribution, match="alike are Garden Talk"):
+        totals(settings, By.TYPE, "Garden Tlak")
+
+
+def test_totals_may_have_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = pooled("partner_show_id", "show-b1").with_columns(
+        is_insufficient=pl.lit(True), at_most=pl.lit(9), new_listeners=pl.lit(None, pl.Float64)
+    )
+    monkeypatch.setattr("tests.attribution.published_marts.pooled", lambda *_: newer)
+    published(tmp_path)
+    (found,) = totals(Settings(data=tmp_path), By.PARTNER)
+    assert (found.estimate, found.at_most, in_short(found)) == (None, 9, "fewer than 9")
+
+
 # --- as typed
+
+
+def test_the_list_is_csv_too(typed: Earshot, tmp_path: Path) -> None:
+    published(tmp_path / "data")
+    rows = list(csv.DictReader(io.StringIO(typed("attribution", "list", "--format", "csv").out)))
+    by_id = {row["collaboration_id"]: row for row in rows}
+    assert len(by_id) == len(LIFTS)
+    assert (by_id["1"]["new_listeners"], by_id["1"]["low"], by_id["1"]["cost"]) == ("90.0", "62.5", "180.0")
+    assert (by_id["4"]["new_listeners"], by_id["4"]["at_most"]) == ("", "9.0")
+    assert by_id["2"]["forecast_high"] == "46.0" and by_id["2"]["starts_at"] == "2026-08-10T00:00:00Z"
 
 
 def test_json_is_the_whole_answer(typed: Earshot, tmp_path: Path) -> None:

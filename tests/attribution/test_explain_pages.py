@@ -19,13 +19,15 @@ from earshot.attribution.blocks import Grid, Sum, Sums
 from earshot.attribution.flags import FLAGS
 from earshot.attribution.markdown import as_markdown, escaped
 from earshot.attribution.marts import MARTS, Rows
-from earshot.attribution.model import Estimate, Explanation
+from earshot.attribution.model import Explanation
 from earshot.attribution.numbers import exact, listeners
 from earshot.attribution.page import page
 from earshot.attribution.picture import GROSS, HIGH, LOW, VALUE, ZERO, picture
 from earshot.attribution.steps import Step
+from earshot.attribution.terms import Estimate
 from earshot.published import Published
 from earshot.show import plain
+from ingest.schema import APP_DEVICES
 from ingest.settings import Window
 from tests.attribution.published_marts import (
     COHORT_ROWS,
@@ -54,8 +56,7 @@ def told(collaboration_id: int) -> Explanation:
         return dict.fromkeys(MARTS[mart]) | row
 
     def tuples(mart: str, rows: list[tuple[object, ...]]) -> list[dict[str, object]]:
-        mine = [dict(zip(MARTS[mart], row, strict=True)) for row in rows if row[0] == collaboration_id]
-        return [row | {"other_rate": 0.02} for row in mine]
+        return [dict(zip(MARTS[mart], row, strict=True)) for row in rows if row[0] == collaboration_id]
 
     (of,) = [row for row in LIFTS if row["collaboration_id"] == collaboration_id]
     cohorts = [row for row in COHORT_ROWS if row["collaboration_id"] == collaboration_id]
@@ -64,6 +65,11 @@ def told(collaboration_id: int) -> Explanation:
         [whole("fct_collaboration_cohorts", row) for row in cohorts],
         tuples("fct_collaboration_overlaps", OVERLAP_ROWS),
         tuples("fct_attribution_gross", GROSS_ROWS),
+        [
+            whole("fct_collaboration_lift", row)
+            for row in LIFTS
+            if row["collaboration_id"] != collaboration_id
+        ],
     )
     return explanation_of(rows, PUBLISHED)
 
@@ -75,8 +81,9 @@ def sums_of(of: Explanation) -> list[Sum]:
 
 def value(text: str) -> float:
     """What a calculator makes of it."""
-    assert re.fullmatch(r"[−\d,. ×÷+()]+", text), text
-    return float(eval(text.replace("−", "-").replace("×", "*").replace("÷", "/").replace(",", "")))
+    assert re.fullmatch(r"[−\d,. ×÷+()√]+", text), text
+    python = re.sub(r"√([\d.,]+)", r"(\1)**0.5", text)
+    return float(eval(python.replace("−", "-").replace("×", "*").replace("÷", "/").replace(",", "")))
 
 
 @st.composite
@@ -99,7 +106,13 @@ def measured(draw: st.DrawFn) -> Explanation:
     siblings = draw(st.integers(0, 1))
     own = (x - organic) * (draw(st.floats(-0.5, 1.5)) if siblings else 1)
     new = own * reach * (1 - q) / n / link
-    half = draw(st.floats(0.5, 2)) * (abs(new) + 1)
+    # se² as attribution.organic and attribution.figures have it; siblings add to it
+    people, seen = reach * (1 - q) / link, min(n * link / (reach * (1 - q)), 1)
+    theta_se = theta / (theta_converts + DEFAULTS.prior) ** 0.5
+    of_organic = 1 / (theta_converts + DEFAULTS.prior) + 1 / max(sum(y for _, y in pool), 1)
+    variance = max(x, 1) - seen * max(x - organic, 0) + organic**2 * of_organic
+    se = variance**0.5 * people / n * (draw(st.floats(1, 2)) if siblings else 1)
+    half = 2.0 * 1.1 * se
     row = lift(
         1,
         "final",
@@ -110,12 +123,12 @@ def measured(draw: st.DrawFn) -> Explanation:
         organic=organic,
         **number(new, new - half, new + half),
         theta=theta,
-        theta_se=0.1,
+        theta_se=theta_se,
         theta_source="history",
         placebo_episodes=m,
         placebo_converts=theta_converts,
         placebo_expected=expected,
-        se=half / 2.2,
+        se=se,
         linkability=link,
         siblings=siblings,
         gross_last_touch=draw(st.floats(0, 1e6)),
@@ -183,7 +196,7 @@ def test_a_picture_shows_on_which_side_of_no_effect_the_interval_lies(
     else:
         assert zero == -1 or low < zero < high  # or the estimate's mark stands on it
     assert len(line) == len(picture([("x", Estimate(0, -1, 1))], None)[0]) - 3
-    assert (GROSS in legend) == (gross is not None)
+    assert (GROSS in legend) == (GROSS in line) == (gross is not None)
 
 
 # --- on a terminal
@@ -267,6 +280,12 @@ def test_the_documentation_names_each_parameter_with_its_default() -> None:
     del days["week_us"]  # of step 1, where it says so
     defaults = {name: float(of) for name, of in (days | counts | of_solve).items()}
     assert {name: float(of) for name, of in said.items()} == defaults
+
+
+def test_the_documentation_names_each_column_that_apps_would_tell_in() -> None:
+    section = DOCS.read_text("utf-8").partition("## Plays that apps tell of")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \| \w+ \| ", section, re.M)
+    assert re.findall(r"`(\w+)`", " ".join(rows)) == list(APP_DEVICES)
 
 
 def test_an_interval_that_ends_at_zero_is_no_effect_either() -> None:

@@ -166,6 +166,11 @@ def test_as_many_are_needed_to_compare_with_as_were_to_be_exposed() -> None:
     assert not lift(Target(1, pool=(200, 2)))["is_insufficient"]
 
 
+def test_where_old_listeners_look_new_there_is_no_number() -> None:
+    found = lift(Target(1, has_look_back=False))
+    assert found["is_insufficient"] and found["new_listeners"] is None and found["upper_bound"] > 0
+
+
 def test_a_spike_of_publicity_is_flagged() -> None:
     assert lift(Target(1, pool=(10_000, 210)))["has_concurrent_spike"]
     assert not lift(Target(1, pool=(10_000, 190)))["has_concurrent_spike"]

@@ -103,6 +103,7 @@ def as_frames(log: EventLog, groups: list[list[Measured]], placebos: list[Measur
             one.has_history,
             1.0,
             log.as_of,
+            True,
         )
         for one in everyone
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ingest.feeds.crawl import new_state
 from ingest.feeds.identity import episode_key
-from ingest.feeds.schema import EPISODES, Record, shard_of
+from ingest.feeds.schema import EPISODES, PODCASTS, Record, shard_of
 from ingest.feeds.state import Commit, opened
 from ingest.feeds.urls import podcast_key
 from ingest.lake import Lake
@@ -39,11 +39,12 @@ def polled(
     is_read: bool = True,
     key: int | None = None,
     left: str | None = None,
+    title: str | None = None,
 ) -> None:
     """A commit of a sweep: the feed was read (or answered nothing good) and has these episodes.
 
     episodes: guid → when it aired; key: of each, in place of the one it would have; left: since when they are
-    out of the feed.
+    out of the feed; title: of the podcast.
     """
     of, root = podcast_key(url), Lake(lake_root).root
     rows: list[Record] = [
@@ -60,4 +61,5 @@ def polled(
     ]
     state = new_state(of, url) | {"polled_us": NOW_US, "fetched_us": NOW_US if is_read else None}
     with opened(root, shard_of(of)) as shard:
-        shard.commit(Commit(state=[state], episodes=rows))
+        podcast = dict.fromkeys(PODCASTS) | {"podcast_key": of, "feed_url": url, "title": title}
+        shard.commit(Commit([state], [podcast] if title else [], episodes=rows))

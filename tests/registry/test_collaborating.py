@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.collaborating import (
-    MIN_KEEP_DAYS,
-    Aired,
-    BadCollaboration,
-    CollaborationWish,
-    Ground,
-    Problem,
-    Written,
-    wish,
+from registry.collaborating import MIN_KEEP_DAYS, Aired, CollaborationWish, Ground, Written, wish
+from registry.collaboration_days import (
+    EXPOSURE_DAYS,
+    FOLLOW_UP_DAYS,
+    LOOK_BACK_DAYS,
+    PLACEBOS_FROM_DAYS,
+    TENURE_DAYS,
 )
+from registry.collaboration_values import BadCollaboration, Problem
 from registry.podcasts import Podcast
 from registry.tables import CollaborationType, PodcastState
 from tests.registry.collaboration_rows import KEY_A, KEY_B, NOW_US, A, B, C, us, written
 
+MACROS = Path(__file__).parents[2] / "dbt_project" / "macros" / "attribution.sql"
 EPISODES = {"g1": Aired(11, us("2026-11-05T06:00"), "One"), "undated": Aired(12, None, None)}
 
 
@@ -68,7 +70,7 @@ def test_what_was_written_is_what_is_meant() -> None:
             currency="EUR",
             notes="they liked it",
         ),
-        [],
+        ["measured: the first 14 days, until 2026-11-19T06:00:00Z"],
     )
 
 
@@ -251,3 +253,39 @@ def test_what_is_taken_lies_within_the_data_and_a_year(air: int, start: int, end
     assert made.starts_us == NOW_US + max(air, air if start is None else start) * 86_400_000_000
     assert us("2026-01-01") <= made.starts_us <= NOW_US + 365 * 86_400_000_000
     assert made.ends_us is None or made.starts_us < made.ends_us
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_told"), [("", False), ("2026-11-10", False), ("2026-11-14", False), ("2026-11-15", True)]
+)
+def test_what_is_longer_than_is_measured_is_told(ends: str, is_told: bool) -> None:
+    notes = wish(written(episode="", ends=ends), ground())[1]
+    assert notes == (["measured: the first 14 days, until 2026-11-15T00:00:00Z"] if is_told else [])
+
+
+@pytest.mark.parametrize(
+    ("first_day", "told"),
+    [
+        (date(2026, 10, 5), "whoever hears it before 2026-11-02 cannot be measured"),
+        (date(2026, 10, 4), "some who knew the show already will look new"),
+        (date(2026, 9, 3), "some who knew the show already will look new"),
+        (date(2026, 9, 2), ""),
+        (None, ""),
+    ],
+)
+def test_a_start_too_near_the_first_data_is_told(first_day: date | None, told: str) -> None:
+    notes = wish(written(episode=""), ground(first_day=first_day))[1]
+    assert len(notes) == bool(told) and told in "".join(notes)
+
+
+def test_the_days_that_people_are_told_are_those_of_the_models() -> None:
+    days = dict(re.findall(r"macro (\w+)_us\(\) %}{{ days_us\(([\d.]+)\) }}", MACROS.read_text("utf-8")))
+    assert {
+        name: int(days[name]) for name in ("exposure", "follow_up", "tenure", "look_back", "history_from")
+    } == {
+        "exposure": EXPOSURE_DAYS,
+        "follow_up": FOLLOW_UP_DAYS,
+        "tenure": TENURE_DAYS,
+        "look_back": LOOK_BACK_DAYS,
+        "history_from": PLACEBOS_FROM_DAYS,
+    }

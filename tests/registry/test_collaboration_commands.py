@@ -34,7 +34,7 @@ AIRED, STARTS = ago(20), ago(10)
 def tracking(earshot: Earshot, tmp_path: Path) -> Earshot:
     """… that tracks A, B, C and D, and has read B."""
     earshot("register", A, B, C, D, NEGATIVE)
-    polled(tmp_path / "data" / "lake", B, {"g1": AIRED.removesuffix("Z"), "g2": None})
+    polled(tmp_path / "data" / "lake", B, {"g1": AIRED.removesuffix("Z"), "g2": None}, title="Night Bus")
     return earshot
 
 
@@ -59,13 +59,16 @@ def test_one_is_recorded_and_shown(tracking: Earshot) -> None:
         "tenant": "acme",
         "type": "guest_swap",
         "show": A,
+        "show_title": None,
         "show_key": str(KEY_A),
         "partner": B,
+        "partner_title": "Night Bus",
         "partner_key": str(KEY_B),
         "episode": "g1",
         "inserted": STARTS,
         "starts": STARTS,
         "ends": None,
+        "measured_until": shown["measured_until"],
         "cost": 250.0,
         "currency": "EUR",
         "notes": "a swap",
@@ -111,7 +114,16 @@ def test_the_table_shows_what_people_ask_for(tracking: Earshot) -> None:
     said = added(tracking, "--episode", "g1", "--cost", "1250", "--currency", "EUR")
     assert "added" in said.out and "1,250.00 EUR" in said.out
     table = tracking("collaboration", "list").out
-    assert all(part in table for part in ("guest_swap", A, B, "g1", AIRED[:10], "1,250.00 EUR", "active"))
+    shown = (
+        "guest swap",
+        A.removeprefix("https://"),
+        "Night Bus",
+        "g1",
+        AIRED[:10],
+        "1,250.00 EUR",
+        "active",
+    )
+    assert all(part in table for part in shown)
     assert "Episode g1" in tracking("collaboration", "show", 1).out
     rows = list(csv.DictReader(io.StringIO(tracking("collaboration", "list", "--output", "csv").out)))
     assert [(row["id"], row["cost"]) for row in rows] == [("1", "1250.0")]
@@ -257,7 +269,7 @@ def test_what_was_listed_as_csv_can_be_imported_elsewhere(tracking: Earshot, tmp
         ("a;b;c\n", 1, "column 'show' is missing"),
         ("show,partner,type,type\n", 1, "'type' stands there twice"),
         ("show,partner,type\n\udcff,b,other\n", 1, "not UTF-8"),
-        ("show,partner,type\n", 0, ""),
+        ("show,partner,type\n", 0, "no lines below its header"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told(
@@ -304,6 +316,54 @@ def test_without_a_registry_nothing_is_made(typed: Earshot, tmp_path: Path) -> N
     for arguments in (("list",), ("show", 1), ("add", A, B, "--type", "other")):
         assert "nothing is registered" in typed("collaboration", *arguments).err
     assert not (tmp_path / "data" / "registry.db").exists()
+
+
+def test_a_show_is_named_by_its_title_or_show_id_too(tracking: Earshot, tmp_path: Path) -> None:
+    Path("shows.csv").write_text(f"url,show_id\n{D},show-d\n")
+    tracking("register", "--csv", "shows.csv")
+    said = tracking("collaboration", "add", "show-d", "night  BUS", "--type", "other", "--starts", STARTS)
+    assert said.code == 0, said.err
+    (row,) = listed(tracking, "--show", "show-d", "--partner", "Night Bus")
+    assert (row["show"], row["partner"]) == (D, B)
+    wrong = tracking("collaboration", "add", "show-d", "Night Bsu", "--type", "other", "--starts", STARTS)
+    assert wrong.code == 2 and "alike are Night Bus" in wrong.err and "`earshot register URL`" in wrong.err
+    polled(tmp_path / "data" / "lake", C, {}, title="Night Bus")
+    for arguments in (("add", A, "Night Bus", "--type", "other"), ("list", "--partner", "Night Bus")):
+        several = tracking("collaboration", *arguments).err
+        assert f"{KEY_B} (Night Bus, {B})" in several and C in several
+
+
+def test_one_that_is_already_there_under_another_type_is_told(tracking: Earshot, tmp_path: Path) -> None:
+    added(tracking, "--episode", "g1")
+    (tmp_path / "c.csv").write_text(f"show,partner,type,episode\n{A},{B},feed_drop,g1\n")
+    typed_in = tracking("collaboration", "add", A, B, "--type", "host_read", "--episode", "g1")
+    imported = tracking("collaboration", "import", "c.csv")
+    for said in (typed_in, imported):
+        assert said.code == 0
+        assert f"collaboration 1 already has {A} in this episode (guest_swap)" in said.err
+
+
+def test_what_comes_next_is_told(tracking: Earshot) -> None:
+    said = added(tracking, "--episode", "g1")
+    assert "measured  the first 14 days, until" in said.out
+    assert "within some ten minutes" in said.err and "`earshot attribution explain 1`" in said.err
+    assert added(tracking, "--episode", "g1", "--output", "json").err == ""
+
+
+def test_a_currency_without_a_cost_is_refused(tracking: Earshot) -> None:
+    said = added(tracking, "--episode", "g1", "--currency", "EUR")
+    assert said.code == 2 and "--cost" in said.err and listed(tracking) == []
+
+
+def test_a_void_can_be_undone(tracking: Earshot) -> None:
+    added(tracking, "--episode", "g1")
+    assert tracking("collaboration", "end", 1, "--at", "2020-01-01").code == 2
+    assert tracking("collaboration", "end", 1, "--void").code == 0
+    assert tracking("collaboration", "restore", 1, "--output", "json").rows == [
+        {"id": "1", "state": "active"}
+    ]
+    again = tracking("collaboration", "restore", 1)
+    assert again.code == 2 and "nothing to undo" in again.err
 
 
 def test_one_too_many_is_refused_and_the_others_of_a_file_are_taken_in(

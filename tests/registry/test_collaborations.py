@@ -16,11 +16,14 @@ from ingest.lake import Lake
 from ingest.schema import DAY_US
 from ingest.settings import Settings
 from registry.aired import aired, ground
-from registry.collaborating import BadCollaboration, CollaborationWish, Problem, wish
+from registry.collaborating import CollaborationWish, wish
+from registry.collaboration_doubles import doubles
+from registry.collaboration_values import BadCollaboration, Problem
 from registry.collaborations import (
     MAX_NEAR,
     NEAR_DAYS,
     CannotEnd,
+    CannotRestore,
     Collaboration,
     Outcome,
     UnknownCollaboration,
@@ -31,6 +34,7 @@ from registry.collaborations import (
     get,
     listing,
     recorded,
+    restore,
 )
 from registry.podcasts import Registration, register
 from registry.tables import CollaborationState, CollaborationType, collaborations
@@ -162,13 +166,50 @@ def test_one_that_is_stopped_is_over_from_then_on_and_ends_once(tracked: Engine)
     assert added(tracked, SWAP) == [Outcome.KNOWN]
 
 
-def test_one_that_had_not_begun_never_took_place_and_may_be_said_anew(tracked: Engine) -> None:
+def test_one_that_never_took_place_is_void_and_may_be_said_anew(tracked: Engine) -> None:
     number = one(tracked).collaboration_id
-    assert end(tracked, number, SWAP.starts_us, NOW_US).state is CollaborationState.VOID
+    void = end(tracked, number, NOW_US - 1, NOW_US, is_void=True)
+    assert void.state is CollaborationState.VOID
     assert added(tracked, SWAP) == [Outcome.ADDED]
-    assert end(tracked, number, NOW_US, NOW_US).ended_us == SWAP.starts_us  # nothing more
+    assert end(tracked, number, NOW_US, NOW_US) == void  # nothing more
     ahead = one(tracked, replace(SPOT, inserted_us=NOW_US + 1, starts_us=NOW_US + 1)).collaboration_id
-    assert end(tracked, ahead, NOW_US, NOW_US).state is CollaborationState.VOID
+    assert end(tracked, ahead, NOW_US, NOW_US, is_void=True).state is CollaborationState.VOID
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_one_ends_before_its_start_only_by_being_declared_void(tracked: Engine, is_ended: bool) -> None:
+    number = one(tracked).collaboration_id
+    if is_ended:
+        end(tracked, number, us("2026-11-10"), NOW_US)
+    before = get(tracked, number)
+    with pytest.raises(CannotEnd, match=r"had not begun by 2020-01-01T00:00:00Z: it starts .* --void"):
+        end(tracked, number, us("2020-01-01"), NOW_US)
+    assert get(tracked, number) == before
+
+
+def test_a_void_one_can_be_restored_unless_it_was_said_anew(tracked: Engine) -> None:
+    before = one(tracked)
+    with pytest.raises(CannotRestore, match="is active, not void"):
+        restore(tracked, before.collaboration_id)
+    end(tracked, before.collaboration_id, NOW_US, NOW_US, is_void=True)
+    assert restore(tracked, before.collaboration_id) == before
+    end(tracked, before.collaboration_id, NOW_US, NOW_US, is_void=True)
+    again = one(tracked)
+    with pytest.raises(CannotRestore, match=f"recorded anew as {again.collaboration_id}"):
+        restore(tracked, before.collaboration_id)
+
+
+def test_one_exposure_that_is_recorded_twice_is_told(tracked: Engine) -> None:
+    swap, spot = one(tracked), one(tracked, SPOT)  # an episode, and all of a partner: two things
+    assert doubles(tracked, [swap, spot]) == []
+    read = one(tracked, replace(SWAP, type=CollaborationType.HOST_READ, tenant="acme"))
+    assert doubles(tracked, [read]) == [(read, swap)]
+    assert doubles(tracked, [swap, read]) == [(read, swap)]  # of two new ones the later
+    after_us = spot.starts_us + 14 * DAY_US  # when the other one is not measured any more
+    late = one(tracked, replace(SPOT, inserted_us=after_us, starts_us=after_us))
+    assert doubles(tracked, [late]) == []
+    end(tracked, swap.collaboration_id, NOW_US, NOW_US, is_void=True)
+    assert doubles(tracked, [read]) == []
 
 
 def test_an_ended_one_can_still_be_declared_void(tracked: Engine) -> None:
@@ -321,3 +362,5 @@ def test_a_void_collaboration_makes_room(tracked: Engine) -> None:
         add(tracked, [at(0, MAX_NEAR)], NOW_US)
     end(tracked, first[0].collaboration_id, NOW_US, NOW_US, is_void=True)
     assert added(tracked, at(0, MAX_NEAR)) == [Outcome.ADDED]
+    with pytest.raises(CannotRestore, match="200 collaborations already"):
+        restore(tracked, first[0].collaboration_id)

@@ -36,7 +36,7 @@ reach as (
         reached_devices.target_id,
         sum(
             case
-                when devices.shared_us < due.final_us and due.episode_key is not null
+                when {{ is_shared_by('devices.shared_us', 'due.final_us') }} and due.episode_key is not null
                     then reached_devices.days
                 else 1
             end
@@ -109,6 +109,7 @@ converts as (
             and cohorts.device_key = downloads.device_key
             and cohorts.converted_us <= downloads.started_us
             and cohorts.converted_us + {{ retention_us() }} >= downloads.started_us
+            and due.as_of_us >= downloads.started_us
     where cohorts.cohort in ('exposed', 'contemporaneous') and not cohorts.is_known
     group by cohorts.target_id, cohorts.cohort, cohorts.device_key
 
@@ -132,7 +133,10 @@ retention as (
 select
     due.target_id,
     due.input_mark,
+    due.definition_mark,
+    due.data_first_us,
     due.has_history,
+    due.has_look_back,
     due.placebo_episodes,
     due.as_of_us,
     coalesce(reach.reached, 0) as reached,

@@ -1,13 +1,18 @@
 {#
   What is to be measured: the recorded collaborations whose shows the marts know, and placebo triples (target_id
-  below 0). `input_mark` is one text of all that the figures of a target depend on: the downloads up to the end of
-  its follow-up, its siblings and whom they were held out of, the placebo episodes, the shows of A's genre. A target is
-  due when that differs from what it was measured by, so late files and corrections reach exactly those they concern.
-  One whose history is no longer kept stays as it was measured.
+  below 0). `input_mark` is one text of all that the figures of a target depend on: the downloads up to as_of_us,
+  its siblings and whom they were held out of, the placebo episodes, the shows of A's genre. A target is due when that
+  differs from what it was measured by, so late files and corrections reach exactly those they concern. One whose data
+  are no longer all kept stays as it was measured, unless it was itself corrected.
+
+  as_of_us: up to when its figures see. That is where the data end, or A's own logs, or B's while it is exposed; once
+  the follow-up is over no further than that, and when converts of its last day can be seen for the time of retention
+  no further than this.
 #}
+{{ config(post_hook="{{ forget_due_targets() }}") }}
 -- depends_on: {{ ref('int_device_downloads') }}
 {% set measured = remembered('int_cohort_totals') %}
-{% set is_later = measured is not none and not flags.FULL_REFRESH %}
+{% set is_later = has_column(measured, 'definition_mark') and not flags.FULL_REFRESH %}
 
 with recorded as (
 
@@ -79,7 +84,8 @@ placebos as (
     select
         target_id,
         count(*) as placebo_episodes,
-        bit_xor({{ xor_bits('episode_key', 'aired_us') }}) as placebos_mark
+        bit_xor({{ text_key("concat_ws(' ', cast(episode_key as varchar), cast(aired_us as varchar))") }})
+            as placebos_mark
     from {{ ref('int_placebo_episodes') }}
     group by target_id
 
@@ -125,33 +131,85 @@ data_ends as (
 
 ),
 
-described as (
+-- What a show's own logs span: others' may reach further.
+logged as (
+
+    select
+        show_id,
+        min(first_event_us) as first_us,
+        max(last_event_us) as last_us
+    from {{ ref('int_show_spans') }}
+    group by show_id
+
+),
+
+seen as (
 
     select
         targets.*,
         spans.first_us,
+        spans.last_exposure_us,
         spans.siblings,
+        spans.siblings_mark,
         targets.exposure_ends_us + {{ follow_up_us() }} as final_us,
-        shows.genre,
-        coalesce(placebos.placebo_episodes, 0) as placebo_episodes,
-        data_ends.last_us as as_of_us,
-        spans.first_us - {{ history_from_us() }} - {{ look_back_us() }} >= data_ends.first_us as has_history,
-        concat_ws(
-            ' ',
-            cast(targets.starts_us as varchar), cast(targets.exposure_ends_us as varchar),
-            cast(targets.show_key as varchar), cast(targets.partner_show_key as varchar),
-            coalesce(cast(targets.episode_key as varchar), '-'),
-            cast(spans.siblings_mark as varchar),
-            coalesce(cast(placebos.placebos_mark as varchar), '-'),
-            coalesce(cast(genres.genre_mark as varchar), '-'),
-            coalesce(cast(days.days_mark as varchar), '-'),
-            -- It may end on a day without downloads: no day differs, yet all can be seen.
-            case when data_ends.last_us >= targets.exposure_ends_us + {{ follow_up_us() }} then 'over' end
-        ) as input_mark
+        greatest(data_ends.first_us, coalesce(of_show.first_us, data_ends.first_us)) as show_first_us,
+        greatest(data_ends.first_us, coalesce(of_partner.first_us, data_ends.first_us)) as partner_first_us,
+        least(
+            data_ends.last_us,
+            of_show.last_us,
+            case when of_partner.last_us < targets.exposure_ends_us then of_partner.last_us end
+        ) as last_us
     from targets
     inner join spans
         on targets.target_id = spans.target_id
     cross join data_ends
+    left join logged as of_show
+        on targets.show_id = of_show.show_id
+    left join logged as of_partner
+        on targets.partner_show_id = of_partner.show_id
+
+),
+
+bounded as (
+
+    select
+        *,
+        greatest(show_first_us, partner_first_us) as data_first_us,
+        case
+            when last_us >= final_us + {{ retention_us() }} then final_us + {{ retention_us() }}
+            else least(last_us, final_us)
+        end as as_of_us,
+        starts_us - {{ look_back_us() }} >= show_first_us as has_look_back,
+        first_us - {{ history_from_us() }} - {{ look_back_us() }} >= show_first_us
+        and first_us - {{ history_from_us() }} >= partner_first_us as has_history,
+        concat_ws(
+            ' ',
+            cast(starts_us as varchar), cast(exposure_ends_us as varchar),
+            cast(show_key as varchar), cast(partner_show_key as varchar),
+            coalesce(cast(episode_key as varchar), '-'),
+            cast(siblings_mark as varchar)
+        ) as definition_mark
+    from seen
+
+),
+
+described as (
+
+    select
+        targets.*,
+        shows.genre,
+        coalesce(placebos.placebo_episodes, 0) as placebo_episodes,
+        concat_ws(
+            ' ',
+            targets.definition_mark,
+            case when targets.has_look_back then 'new' else 'first' end,
+            coalesce(cast(placebos.placebos_mark as varchar), '-'),
+            coalesce(cast(genres.genre_mark as varchar), '-'),
+            coalesce(cast(days.days_mark as varchar), '-'),
+            -- It may end on a day without downloads: no day differs, yet more can be seen.
+            cast(targets.as_of_us as varchar)
+        ) as input_mark
+    from bounded as targets
     left join placebos
         on targets.target_id = placebos.target_id
     left join shows
@@ -160,12 +218,11 @@ described as (
         on shows.genre = genres.genre
     left join days
         on
-            {{ date_to_us('days.date') }}
-            <= greatest(targets.exposure_ends_us + {{ follow_up_us() }}, spans.last_exposure_us)
+            days.date <= {{ us_to_local_date('greatest(targets.as_of_us, targets.last_exposure_us)') }}
             and (
                 days.next_date is null
-                or {{ date_to_us('days.next_date') }}
-                > greatest(targets.exposure_ends_us + {{ follow_up_us() }}, spans.last_exposure_us)
+                or days.next_date
+                > {{ us_to_local_date('greatest(targets.as_of_us, targets.last_exposure_us)') }}
             )
 
 )
@@ -176,7 +233,15 @@ select
         measured.target_id is null
         or (
             measured.input_mark <> described.input_mark
-            and (described.has_history or not measured.has_history)
+            and not (
+                measured.definition_mark = described.definition_mark
+                and described.data_first_us > measured.data_first_us
+                and described.data_first_us > case
+                    when measured.has_history
+                        then described.first_us - {{ history_from_us() }} - {{ look_back_us() }}
+                    else described.starts_us - {{ look_back_us() }}
+                end
+            )
         ) as is_due
     {% else %}
         true as is_due

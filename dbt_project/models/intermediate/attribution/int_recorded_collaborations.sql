@@ -77,7 +77,8 @@ select
     least(recorded.starts_us + {{ exposure_us() }}, recorded.ends_us) as exposure_ends_us,
     recorded.cost,
     recorded.currency,
-    recorded.notes
+    recorded.notes,
+    recorded.created_us
 from recorded
 left join podcasts as shows
     on recorded.podcast_key = shows.podcast_key

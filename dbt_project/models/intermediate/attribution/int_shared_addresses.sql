@@ -1,6 +1,6 @@
 {#
   Addresses that strangers share: more than five families of agents within a week (carriers, offices, tunnels).
-  They count as reached, and belong to no cohort whose follow-up ends after that week began.
+  They count as reached, and belong to no cohort whose follow-up ends when such a week is over.
 #}
 with downloads as (
 

@@ -119,10 +119,12 @@ measured as (
         recorded.cost,
         recorded.currency,
         recorded.notes,
+        recorded.created_us,
         totals.reached as reach,
         totals.exposed,
         totals.known * 1.0 / nullif(totals.known + totals.exposed, 0) as known_share,
         totals.placebo_episodes,
+        totals.has_look_back,
         totals.retained_2 - solutions.organic * totals.organic_retained_2_share as retained_2,
         totals.retained_4 - solutions.organic * totals.organic_retained_4_share as retained_4,
         pools.pool_keys,
@@ -172,6 +174,7 @@ select
     {{ us_to_timestamp('measured.exposure_ends_us') }} as exposure_ends_at,
     {{ us_to_timestamp('measured.final_us') }} as final_at,
     {{ us_to_timestamp('measured.as_of_us') }} as as_of,
+    {{ us_to_timestamp('measured.created_us') }} as recorded_at,
 
     -- cohort
     cast(measured.reach as bigint) as reach,
@@ -244,6 +247,8 @@ select
     measured.least_events,
 
     -- flags
+    coalesce(measured.has_look_back, false) as has_look_back,
+    coalesce(measured.created_us >= measured.exposure_ends_us, false) as is_recorded_afterwards,
     measured.has_pre_trend,
     measured.has_concurrent_spike,
     measured.is_split,
