@@ -53,7 +53,8 @@ def effects(
     for places in _by(found.show_key, solved):
         of_show = pairs.of_places(places)
         spread = np.zeros((len(places), len(places)))  # of excesses to effects
-        counted = np.zeros_like(spread)  # variance of the counts themselves
+        counted = np.zeros_like(spread)  # of the counts themselves, in new listeners
+        each = scale[places]
         for group in _by(of_show.connected(len(places)), np.arange(len(places))):
             matrix = np.diag(found.response[places[group]])
             matrix += of_show.matrix(of_show.converted_by_other, group, len(places))
@@ -61,13 +62,22 @@ def effects(
             spread[np.ix_(group, group)] = weights
             rate[places[group]] = weights @ excess.excess[places[group]]
             is_split[places[group]] = split
-            of_exposure = np.maximum(rate[places[group]], 0) / (members @ scale[places[group]])
-            counted[np.ix_(group, group)] = members * of_exposure
+            counted[np.ix_(group, group)] = _of_counts(rate[places[group]], each[group], members)
         common_keys = of_show.matrix(of_show.common_keys, np.arange(len(places)), len(places))
         chance = spread @ of_chance(found, excess, common_keys, places) @ spread.T
         organic = spread @ of_organic(found, excess, places) @ spread.T
-        covariances.append((places, without_negative(chance - counted) + organic))
+        unit = np.outer(each, each)
+        of_those = without_negative(chance * unit - counted)
+        seen = np.divide(of_those, unit, out=chance, where=unit > 0)
+        covariances.append((places, seen + organic))
     return Effects(rate, is_split, covariances)
+
+
+def _of_counts(rate: Floats, scale: Floats, members: Floats) -> Floats:
+    """Poisson variances of what collaborations brought; those of one exposure have their shares of one."""
+    whole = (members @ scale)[:, None]
+    brought = np.maximum(rate, 0) * np.outer(scale, scale)
+    return np.divide(members * brought, whole, out=np.zeros_like(members), where=whole > 0)
 
 
 @dataclass(frozen=True)

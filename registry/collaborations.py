@@ -160,6 +160,10 @@ def restore(engine: Engine, collaboration_id: int) -> Collaboration:
             raise CannotRestore(f"{it} is {found.state}, not void: there is nothing to undo")
         if (known := _known(connection, asdict(found))) is not None:
             raise CannotRestore(f"{it} was recorded anew as {known['collaboration_id']}, which counts")
+        try:
+            _check_room(connection, found)
+        except BadCollaboration as error:
+            raise CannotRestore(f"of {it} the show cannot have more: {error.reason}") from None
         _change(connection, collaboration_id, {"state": CollaborationState.ACTIVE, "ended_us": None})
         return _one(connection, collaboration_id)
 
@@ -243,7 +247,7 @@ def _known(connection: Connection, row: Mapping[str, object]) -> RowMapping | No
     )
 
 
-def _check_room(connection: Connection, wish: CollaborationWish, own_id: int = 0) -> None:
+def _check_room(connection: Connection, wish: CollaborationWish | Collaboration, own_id: int = 0) -> None:
     """Raises BadCollaboration. Effects of what is near are solved for together, at the cost of their cube."""
     table, near_us = collaborations.c, NEAR_DAYS * DAY_US
     others = connection.scalar(

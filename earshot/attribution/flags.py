@@ -17,8 +17,9 @@ Row = dict[str, Any]
 
 INSUFFICIENT = Flag(
     "insufficient",
-    f"A number takes {DEFAULTS.least_exposed} listeners who were exposed and new to the show, and "
-    f"{DEFAULTS.least_events:g} who took it up or were expected to: of fewer, chance alone decides.",
+    f"A number takes {DEFAULTS.least_exposed} listeners who were exposed and new to the show, as many others "
+    f"to compare them with, and {DEFAULTS.least_events:g} who took it up or were expected to: of fewer, chance "
+    "alone decides.",
     "Look at the partner or the type as a whole: `earshot attribution totals --by partner`.",
 )
 SHORT_LOOK_BACK = Flag(

@@ -89,6 +89,7 @@ class Shortage:
     exposed: int  # n
     converted: int  # x
     organic: float  # O
+    pool_keys: int  # others at the same time
     has_look_back: bool = True  # the logs of A reach back far enough to tell who is new
 
 

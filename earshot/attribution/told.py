@@ -120,6 +120,7 @@ def _shortage(lift: Row) -> Shortage:
         lift["exposed"] or 0,
         lift["converted"] or 0,
         float(lift["organic"] or 0),
+        lift["pool_keys"] or 0,
         lift.get("has_look_back") is not False,
     )
 
@@ -133,9 +134,13 @@ def why_short(of: Shortage) -> str:
         return "nobody who heard it had been known long enough, and was new to the show"
     if of.exposed < p.least_exposed:
         return f"exposed and new to the show were {of.exposed:,}, and it takes {p.least_exposed:,}"
+    if not of.pool_keys:
+        return "nobody listened at the same time with whom they could be compared"
+    if of.pool_keys < p.least_exposed:
+        return f"there are {of.pool_keys:,} to compare them with, and it takes {p.least_exposed:,}"
     if of.converted + of.organic < p.least_events:
         return (
             f"{of.converted:,} took up the show and {of.organic:.2g} were to be expected, together "
             f"{of.converted + of.organic:.2g}, and it takes {p.least_events:g}"
         )
-    return "nobody listened at the same time with whom they could be compared"
+    return "none of those who could be compared with them was followed for any time yet"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
-from tests.attribution.frames import FULL_RESPONSE, Target, frames, solved
+from attribution.shared_errors import HISTORY_US
+from tests.attribution.frames import DAY_US, FULL_RESPONSE, Target, frames, solved
 from tests.attribution.joint_worlds import Case, Judged, sums
+from tests.dbt.lakes import PROJECT
 
 PER_CONVERT = 1_600 / 0.88 / 1_000  # new listeners, of a Target as it is: 10 organic ones of 30
 OF_POOL = 10**2 / 100
@@ -92,3 +95,12 @@ def test_a_chain_of_overlaps_is_solved_as_it_is() -> None:
     matrix = np.diag([1_000 * FULL_RESPONSE] * 60) + shared * (np.eye(60, k=1) + np.eye(60, k=-1))
     assert matrix @ rate == pytest.approx(np.full(60, 20.0))
     assert not found.lifts["is_split"].any()
+
+
+def test_history_is_as_long_as_the_models_have_it() -> None:
+    macros = (PROJECT / "macros" / "attribution.sql").read_text()
+    begin, end = (
+        float(re.findall(rf"macro {name}\(\) %}}{{{{ days_us\((\d+)\)", macros)[0])
+        for name in ("history_from_us", "placebos_until_us")
+    )
+    assert (begin - end) * DAY_US == HISTORY_US

@@ -362,3 +362,5 @@ def test_a_void_collaboration_makes_room(tracked: Engine) -> None:
         add(tracked, [at(0, MAX_NEAR)], NOW_US)
     end(tracked, first[0].collaboration_id, NOW_US, NOW_US, is_void=True)
     assert added(tracked, at(0, MAX_NEAR)) == [Outcome.ADDED]
+    with pytest.raises(CannotRestore, match="200 collaborations already"):
+        restore(tracked, first[0].collaboration_id)
