@@ -83,9 +83,10 @@ def test_an_address_with_six_families_in_a_week_is_shared() -> None:
     five = [(20.0, 1, family, C, 1) for family in range(2, 7)]
     assert len(cohort_of(log(*TENURED, *five)).key) == 1
     assert len(cohort_of(log(*TENURED, *five, (20.1, 1, 7, C, 1))).key) == 0
-    # Day 143 lies in a week that began on day 143 (28 May 2026, a Thursday): before the follow-up ended.
-    later = [(day, 1, family, C, 1) for family in range(2, 8) for day in (143.0,)]
-    assert len(cohort_of(log(*TENURED, *later)).key) == 0
+    # A week began on day 143 (28 May 2026, a Thursday): not over when the follow-up ended, as that before was.
+    for day, clean in ((142.0, 0), (143.0, 1)):
+        later = [(day, 1, family, C, 1) for family in range(2, 8)]
+        assert len(cohort_of(log(*TENURED, *later)).key) == clean
     after = [(150.0, 1, family, C, 1) for family in range(2, 8)]
     assert len(cohort_of(log(*TENURED, *after)).key) == 1
 
