@@ -83,7 +83,7 @@ def test_an_address_with_six_families_in_a_week_is_shared() -> None:
     five = [(20.0, 1, family, C, 1) for family in range(2, 7)]
     assert len(cohort_of(log(*TENURED, *five)).key) == 1
     assert len(cohort_of(log(*TENURED, *five, (20.1, 1, 7, C, 1))).key) == 0
-    # A week began on day 143 (28 May 2026, a Thursday): not over when the follow-up ended, as that before was.
+    # A week began on day 143 (28 May 2026, a Thursday): not over when the follow-up ended, as the one before.
     for day, clean in ((142.0, 0), (143.0, 1)):
         later = [(day, 1, family, C, 1) for family in range(2, 8)]
         assert len(cohort_of(log(*TENURED, *later)).key) == clean
