@@ -173,8 +173,12 @@ def test_marts_without_numbers_where_too_little_was_seen_are_read_alike() -> Non
     ("seen", "why"),
     [
         ({"exposed": 150}, "exposed and new to the show were 150, and it takes 200"),
-        ({"exposed": 300, "converted": 1, "organic": 1.5}, "1 took up the show and 1.5 were to be expected"),
-        ({"exposed": 300, "converted": 9}, "nobody listened at the same time"),
+        (
+            {"exposed": 300, "pool_keys": 900, "converted": 1, "organic": 1.5},
+            "1 took up the show and 1.5 were to be expected",
+        ),
+        ({"exposed": 300, "pool_keys": 90}, "there are 90 to compare them with, and it takes 200"),
+        ({"exposed": 300, "pool_keys": 0, "converted": 9}, "nobody listened at the same time"),
     ],
 )
 def test_it_is_told_which_rule_forbids_a_number(seen: Row, why: str) -> None:

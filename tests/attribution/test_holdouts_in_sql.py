@@ -217,8 +217,8 @@ def test_a_holdout_that_pace_does_not_agree_with_is_listed(logged: Logged) -> No
     check()
     with duckdb.connect(str(logged.built.warehouse)) as con:
         con.execute(
-            "update marts.fct_collaboration_lift set holdout_new_listeners = new_listeners"
-            " + 3.1 * sqrt(se ** 2 + holdout_se ** 2), is_insufficient = false"
+            "update marts.fct_collaboration_lift set new_listeners = estimate, is_insufficient = false,"
+            " holdout_new_listeners = estimate + 3.1 * sqrt(se ** 2 + holdout_se ** 2)"
             f" where collaboration_id = {8 + FIRST_ID}"
         )
     with pytest.raises(AssertionError, match="pace_agrees_with_holdouts: Got 1 result"):
