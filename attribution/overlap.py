@@ -43,7 +43,8 @@ def effects(
     groups: by all of one show.
 
     How many a collaboration brought is a count, not the mean of one: only who of them is among the exposed
-    is chance. So from the Poisson variance goes that of the count itself (decision 0018).
+    is chance. So from the Poisson variance goes that of the count itself (decision 0018), as far as it is
+    sure that they came (decision 0026).
     """
     solved = np.flatnonzero(found.can_tell & ~found.is_placebo & excess.has_control)
     rate = np.full(len(found.target_id), np.nan)
@@ -53,30 +54,33 @@ def effects(
     for places in _by(found.show_key, solved):
         of_show = pairs.of_places(places)
         spread = np.zeros((len(places), len(places)))  # of excesses to effects
-        counted = np.zeros_like(spread)  # of the counts themselves, in new listeners
+        members = np.zeros_like(spread)  # 1 where two are one exposure
         each = scale[places]
         for group in _by(of_show.connected(len(places)), np.arange(len(places))):
             matrix = np.diag(found.response[places[group]])
             matrix += of_show.matrix(of_show.converted_by_other, group, len(places))
-            weights, members, split = _solve(matrix, parameters.same_exposure)
-            spread[np.ix_(group, group)] = weights
-            rate[places[group]] = weights @ excess.excess[places[group]]
+            block = np.ix_(group, group)
+            spread[block], members[block], split = _solve(matrix, parameters.same_exposure)
+            rate[places[group]] = spread[block] @ excess.excess[places[group]]
             is_split[places[group]] = split
-            counted[np.ix_(group, group)] = _of_counts(rate[places[group]], each[group], members)
         common_keys = of_show.matrix(of_show.common_keys, np.arange(len(places)), len(places))
         chance = spread @ of_chance(found, excess, common_keys, places) @ spread.T
         organic = spread @ of_organic(found, excess, places) @ spread.T
+        sure = rate[places] - parameters.z * np.sqrt(np.diag(chance + organic))
         unit = np.outer(each, each)
-        of_those = without_negative(chance * unit - counted)
+        of_those = without_negative(chance * unit - _of_counts(sure, each, members))
         seen = np.divide(of_those, unit, out=chance, where=unit > 0)
         covariances.append((places, seen + organic))
     return Effects(rate, is_split, covariances)
 
 
-def _of_counts(rate: Floats, scale: Floats, members: Floats) -> Floats:
-    """Poisson variances of what collaborations brought; those of one exposure have their shares of one."""
+def _of_counts(sure: Floats, scale: Floats, members: Floats) -> Floats:
+    """Poisson variances, in new listeners, of what collaborations surely brought (a unit of response).
+
+    Those of one exposure have their shares of one count.
+    """
     whole = (members @ scale)[:, None]
-    brought = np.maximum(rate, 0) * np.outer(scale, scale)
+    brought = np.maximum(sure, 0) * np.outer(scale, scale)
     return np.divide(members * brought, whole, out=np.zeros_like(members), where=whole > 0)
 
 

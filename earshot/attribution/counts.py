@@ -142,8 +142,10 @@ def _variance(lift: Row, cohorts: Sequence[Row]) -> Variance | None:
     square = (people / lift["exposed"]) ** 2
     of_theta = 1 / DEFAULTS.prior if lift["theta_se"] is None else (lift["theta_se"] / theta) ** 2
     pool = _counts(cohorts, Cohort.CONTEMPORANEOUS).converts.sum()
+    of_organic = organic**2 * (of_theta + 1 / max(pool, 1))
+    sure = max(x - organic - DEFAULTS.z * (max(x, 1) + of_organic) ** 0.5, 0)
     parts = [
-        (max(x, 1) - seen * max(x - organic, 0)) * square,
+        (max(x, 1) - seen * sure) * square,
         organic**2 * of_theta * square,
         organic**2 / max(pool, 1) * square,
     ]

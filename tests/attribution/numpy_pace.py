@@ -346,8 +346,9 @@ def joint_variance(log: EventLog, group: Sequence[Measured], link: Linkability =
     spread = np.diag([_scale(log, one, link) for one in group]) @ np.linalg.inv(overlap(log, group))
     of_converts, of_organic = covariances(log, group)
     brought = spread @ np.array([one.excess for one in group])
-    of_chance = spread @ of_converts @ spread.T - np.diag(np.maximum(brought, 0))
-    return _possible(of_chance) + spread @ of_organic @ spread.T
+    of_chance, organic = spread @ of_converts @ spread.T, spread @ of_organic @ spread.T
+    surely = brought - Z90 * np.sqrt(np.diag(of_chance + organic))
+    return _possible(of_chance - np.diag(np.maximum(surely, 0))) + organic
 
 
 def _scale(log: EventLog, one: Measured, link: Linkability) -> float:

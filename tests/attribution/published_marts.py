@@ -119,7 +119,7 @@ def lift(collaboration_id: int, state: str, starts_at: datetime = STARTS, **more
         "theta": 1.0,
         "theta_source": "none",
         "placebo_episodes": 0,
-        "model_version": "pace-2",
+        "model_version": "pace-3",
         **more,
     }
 

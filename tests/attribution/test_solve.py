@@ -26,6 +26,11 @@ def lift(*targets: Target, parameters: Parameters | None = None) -> dict[str, fl
     return found.filter(pl.col("target_id") == targets[0].target_id).row(0, named=True)
 
 
+def surely(excess: float, variance: float) -> float:
+    """How many came at the least, at the interval's own certainty."""
+    return max(excess - 1.645 * variance**0.5, 0.0)
+
+
 def test_one_collaboration_is_as_by_hand() -> None:
     # 1 % of the others convert, θ = (20 / 4 + 6) / (20 / 4 + 6) = 1: 10 organic ones of 30.
     # 2,000 reached, 1 of 5 knew A: 1,600 / 0.88 people; E / n of them.
@@ -35,12 +40,21 @@ def test_one_collaboration_is_as_by_hand() -> None:
     per_convert = 2_000 * (1 - 250 / 1_250) / 0.88 / 1_000
     assert found["new_listeners"] == pytest.approx(20 * per_convert)
     seen = 1_000 * 0.88 / 1_600  # of 20 / seen who came, 20 are seen
-    se = (30 - seen * 20 + 10**2 * (OF_THETA + 1 / 100)) ** 0.5 * per_convert
+    of_organic = 10**2 * (OF_THETA + 1 / 100)
+    se = (30 - seen * surely(20, 30 + of_organic) + of_organic) ** 0.5 * per_convert
     assert found["se"] == pytest.approx(se)
     assert found["high"] - found["new_listeners"] == pytest.approx(1.645 * 1.1 * se)
     assert found["new_listeners"] - found["low"] == pytest.approx(1.645 * 1.1 * se)
     assert (found["k"], found["is_calibrated"], found["theta_source"]) == (1.645, False, "history")
     assert not found["is_insufficient"] and found["upper_bound"] is None
+
+
+def test_where_none_may_have_come_the_error_is_that_of_no_effect() -> None:
+    # 15 converts, 10 organic ones: 5 of chance are no count of those who came.
+    found = lift(Target(1, converts=15))
+    of_organic = 10**2 * (OF_THETA + 1 / 100)
+    assert found["se"] == pytest.approx((15 + of_organic) ** 0.5 * 1_600 / 0.88 / 1_000)
+    assert found["low"] < 0
 
 
 def test_an_audience_that_takes_up_a_more_than_others_has_a_larger_theta() -> None:
@@ -66,7 +80,9 @@ def test_a_known_linkability_narrows_the_interval_and_adds_its_own_error() -> No
     assumed = lift(target)
     assert found["new_listeners"] == pytest.approx(assumed["new_listeners"] * 0.88 / 0.8)
     # Of 20 seen of 40 people a half was: 1,000 of 1,600 / 0.8.
-    of_counts = (30 - 0.5 * 20 + 10**2 * (OF_THETA + 1 / 100)) ** 0.5 * 1_600 / 0.8 / 1_000
+    of_organic = 10**2 * (OF_THETA + 1 / 100)
+    seen = 0.5 * surely(20, 30 + of_organic)
+    of_counts = (30 - seen + of_organic) ** 0.5 * 1_600 / 0.8 / 1_000
     assert found["se"] == pytest.approx((of_counts**2 + (found["new_listeners"] * 0.05) ** 2) ** 0.5)
     assert found["high"] - found["new_listeners"] == pytest.approx(1.645 * found["se"])
 
@@ -137,12 +153,13 @@ def test_a_pool_without_a_convert_knows_the_organic_ones_as_well_as_one_tells() 
     target = Target(1, converts=8, pool=(400, 0), reached=1_000, known=0)
     found = solved(frames([target], linkability=(1.0, 0.0, "app_devices", 500))).lifts.row(0, named=True)
     assert (found["organic"], found["new_listeners"]) == (0.0, pytest.approx(8.0))
-    assert found["se"] == pytest.approx(1_000 / 400)
+    of_organic = (1_000 / 400) ** 2
+    assert found["se"] == pytest.approx((8 - surely(8, 8 + of_organic) + of_organic) ** 0.5)
     # One convert is the same error, at the rate it tells.
     one = solved(frames([replace(target, pool=(400, 1))], linkability=(1.0, 0.0, "app_devices", 500))).lifts
     assert one["organic"][0] == pytest.approx(2.5)
     of_organic = 2.5**2 * (1 + OF_THETA)
-    assert one["se"][0] == pytest.approx((8 - 5.5 + of_organic) ** 0.5)
+    assert one["se"][0] == pytest.approx((8 - surely(5.5, 8 + of_organic) + of_organic) ** 0.5)
 
 
 def test_theta_is_unsure_where_the_pool_beside_saw_no_convert() -> None:

@@ -42,7 +42,7 @@ LIFT: Row = {
     "k": 2.0,
     "widening": 1.0,
     "gross_last_touch": 90.0,
-    "model_version": "pace-2",
+    "model_version": "pace-3",
 }
 UNCOMPARED = {
     "estimate": None,
