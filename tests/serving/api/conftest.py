@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 from ingest.settings import Settings
 from registry import show_access
 from registry.api_keys import Scope, create
+from registry.database import connect
 from registry.show_access import Subject
 from serving.api.app import create_app
 from serving.api.core import Core
@@ -45,11 +47,19 @@ def of(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder to copy: to publish and to migrate cost more."""
+    folder = tmp_path_factory.mktemp("api")
+    publish_rows(folder / "published", {"dim_shows": [a_show(show) for show in ALL_SHOWS]})
+    connect(None, folder).dispose()
+    return folder
+
+
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(template: Path, tmp_path: Path) -> Path:
     """A data folder with a publication of all shows."""
-    publish_rows(tmp_path / "published", {"dim_shows": [a_show(show) for show in ALL_SHOWS]})
-    return tmp_path
+    return shutil.copytree(template, tmp_path / "data", symlinks=True)
 
 
 @pytest.fixture
