@@ -1,0 +1,71 @@
+"""The application: settings in, FastAPI out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from serving.api import operations
+from serving.api.answers import COMMON_PROBLEMS
+from serving.api.core import Core
+from serving.api.documentation import document
+from serving.api.gate import Gate
+from serving.api.problems import handle_problems
+from serving.api.reporting import shows
+from serving.api.settings import ApiSettings
+
+ROUTERS: tuple[APIRouter, ...] = (operations.router, shows.router)
+
+_ABOUT = """Podcast figures, records and management.
+
+Figures come from one publication of the marts at a time: `version` in each answer, and its ETag.
+Errors are problem documents (RFC 9457) that name the field. A show you may not see does not exist for you.
+"""
+
+
+def create_app(settings: ApiSettings) -> FastAPI:
+    """Raises SettingError: the registry cannot be used."""
+    core = Core(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with core.kept_current():
+            yield
+
+    app = FastAPI(
+        title="Earshot",
+        version=version("earshot"),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        responses=COMMON_PROBLEMS,
+        separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
+        description=_ABOUT,
+    )
+    app.state.core = core
+    handle_problems(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    document(app)
+    app.add_middleware(Gate, core=core)
+    if settings.cors:
+        origins = [origin.strip() for origin in settings.cors.split(",")]
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+            allow_headers=["authorization", "content-type", "if-none-match"],
+            expose_headers=["etag", "link", "earshot-version", "retry-after"],
+        )
+    return app
+
+
+def from_environment() -> FastAPI:
+    """The application under the environment's settings: what a worker of the server loads."""
+    return create_app(ApiSettings.from_env())
