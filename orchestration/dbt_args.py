@@ -11,22 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ingest.settings import Settings
+from serving.contract import project_dir
 
 # Before dbt's arguments: dbt of this Python, ready sooner. Where it must be one file: `lean_executable`.
 LEAN_DBT = (sys.executable, "-m", "orchestration.lean_dbt")
-_BESIDE_US = Path(__file__).resolve().parent.parent / "dbt_project"
 
 
 def lean_executable() -> str | None:
     """The script `earshot-dbt` of this Python; none where Earshot is not installed as it is now."""
     beside = Path(sys.executable).with_name("earshot-dbt")
     return str(beside) if beside.exists() else None
-
-
-def project_dir() -> Path:
-    """The dbt project: EARSHOT_DBT_PROJECT, else the one beside this package."""
-    given = os.environ.get("EARSHOT_DBT_PROJECT")
-    return Path(given).resolve() if given else _BESIDE_US
 
 
 def target_dir(settings: Settings) -> Path:
