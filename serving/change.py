@@ -80,6 +80,7 @@ class Former:
     folder: Path
     tables: dict[str, dict[str, Any]]  # of its manifest, by mart
     sorted_at: str  # when its rows were sorted last
+    shared_sha256: str  # of its shared.duckdb
 
 
 def former(
@@ -98,7 +99,7 @@ def former(
         return None
     try:
         tables = {table["name"]: table for table in told["tables"]}
-        sorted_at = told["sorted_at"]
+        sorted_at, shared = told["sorted_at"], told["shared"]["sha256"]
         same = (
             State(**told["warehouse"]) == change.before
             and State.of(warehouse) == change.after
@@ -108,4 +109,4 @@ def former(
         age = datetime.now(UTC) - datetime.fromisoformat(sorted_at)
     except (ValueError, KeyError, TypeError):
         return None
-    return Former(folder, tables, sorted_at) if same and age < WHOLE_AFTER else None
+    return Former(folder, tables, sorted_at, shared) if same and age < WHOLE_AFTER else None

@@ -41,6 +41,7 @@ from serving.manifest import (
     write_manifest,
 )
 from serving.parquet import ParquetFiles
+from serving.postgres import Loaded, MartsDatabase, MartsDatabaseError, load
 from serving.warehouse_marts import MARTS_SCHEMA, MartOrder, NoSuchMarts, find_marts, sort_columns
 
 __all__ = [
@@ -85,6 +86,8 @@ class Publication:
     tables: tuple[PublishedTable, ...]
     total_bytes: int
     is_whole: bool  # copied whole, not from the version before
+    postgres: Loaded | None = None
+    postgres_problem: str | None = None  # why PostgreSQL, though asked for, has not this version
 
     @property
     def database(self) -> Path:
@@ -104,13 +107,15 @@ def publish(
     progress: Progress | None = None,
     change: Change | None = None,
     contract: Contract | None = None,
+    postgres: MartsDatabase | None = None,
 ) -> Publication:
     """Publish the tables and views of the warehouse's schema `marts` as the next version.
 
     `marts` chooses and sorts them; by default all are published in the order of `sort_columns`. `window` is
     the download window the marts were counted with; it is written into the manifest. `change` is what the
     last build did; by default, and where it does not fit, all is copied. `contract` says what others than
-    the team may have, and is dbt's by default. The `keep` newest versions stay.
+    the team may have, and is dbt's by default. The `keep` newest versions stay. `postgres` gets the version
+    once it is published; why it did not stands in the result's `postgres_problem`.
     Raises PublishError: no warehouse, no marts, no contract, warehouse in use, disk full.
     """
     if not warehouse.is_file():
@@ -124,7 +129,7 @@ def publish(
             building = published_dir / f"{versions.LEFTOVER}{versions.folder_name(version)}"
             building.mkdir()
             try:
-                tables, is_whole = _build(
+                tables, base = _build(
                     warehouse, published_dir, building, version, marts, window, progress, change, contract
                 )
                 versions.flush(building)
@@ -137,6 +142,7 @@ def publish(
                 raise
             with contextlib.suppress(OSError):  # published already; the next publish prunes again
                 versions.prune(published_dir, keep)
+            loaded, problem = _load(postgres, final, tables, base) if postgres else (None, None)
     except NoSuchMarts as error:
         raise PublishError(str(error)) from error
     except ContractError as error:
@@ -146,7 +152,7 @@ def publish(
     except (OSError, duckdb.Error) as error:
         raise PublishError(_explain(error, warehouse, published_dir)) from error
     total = sum(file.stat().st_size for file in final.rglob("*") if file.is_file())
-    return Publication(version, final, tables, total, is_whole)
+    return Publication(version, final, tables, total, base is None, loaded, problem)
 
 
 def _build(
@@ -159,7 +165,7 @@ def _build(
     progress: Progress | None,
     change: Change | None,
     contract: Contract,
-) -> tuple[tuple[PublishedTable, ...], bool]:
+) -> tuple[tuple[PublishedTable, ...], Former | None]:
     source = warehouse.stem  # dbt's views name their database so
     databases = {
         INSIDE: (building / DATABASE_NAME, STORAGE_VERSION),
@@ -195,7 +201,22 @@ def _build(
     rules = change.rules if change and change.after == state else None
     told = {"database": databases[INSIDE], "shared": databases[SHARED]}
     write_manifest(building, version, window, rules, told, tables, state, base)
-    return tuple(tables), base is None
+    return tuple(tables), base
+
+
+def _load(
+    postgres: MartsDatabase, folder: Path, tables: Sequence[PublishedTable], base: Former | None
+) -> tuple[Loaded | None, str | None]:
+    """What the version's load into PostgreSQL did, or why it did nothing."""
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    marts = [table.mart.for_others() for table in tables if table.mart.shared]
+    written = {table.name: table.written for table in tables} if base else None
+    before = base.shared_sha256 if base else None
+    try:
+        return load(postgres, folder / SHARED_NAME, manifest, marts, written, before), None
+    except MartsDatabaseError as error:
+        return None, str(error)
 
 
 def _former(
@@ -203,8 +224,6 @@ def _former(
 ) -> Former | None:
     """The version to go on from, where there is one."""
     told = read_manifest(folder)
-    if told is None or "shared" not in told:
-        return None
 
     def is_same_shape(tables: Mapping[str, dict[str, Any]]) -> bool:
         return tables.keys() == {mart.name for mart in marts} and all(
