@@ -19,6 +19,7 @@ import duckdb
 import psycopg2
 from psycopg2 import errors, sql
 
+from ingest.settings import Settings
 from serving.copying import Dates, Mart, name, on, text
 from serving.postgres_tables import copy_rows, create_table, fingerprint, finish_table
 from serving.postgres_words import explain
@@ -40,6 +41,11 @@ class MartsDatabase:
 
     url: str = field(repr=False)  # may hold a password
     reader: str | None = None
+
+
+def marts_database(settings: Settings) -> MartsDatabase | None:
+    """That of EARSHOT_MARTS_DB; None where it is not set."""
+    return MartsDatabase(settings.marts_db, settings.marts_db_reader) if settings.marts_db else None
 
 
 @dataclass(frozen=True)

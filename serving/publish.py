@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ INSIDE, SHARED = "inside", "shared"  # the two databases being written, while th
 
 Progress = Callable[[str, int, int], None]  # (mart, how many are done, how many there are)
 
+
+_log = logging.getLogger(__name__)
 
 # What DuckDB says, since its exceptions carry no code.
 IN_USE = ("Conflicting lock", "Could not set lock", "Unique file handle conflict")
@@ -216,6 +219,7 @@ def _load(
     try:
         return load(postgres, folder / SHARED_NAME, manifest, marts, written, before), None
     except MartsDatabaseError as error:
+        _log.warning("%s", error)
         return None, str(error)
 
 
