@@ -53,16 +53,22 @@ def earshot(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
     )
 
 
+def told_by_doctor(folder: Path, url: str) -> str:
+    return " ".join(earshot(folder, "doctor", EARSHOT_MARTS_DB=url).stdout.split())
+
+
 def test_the_query_gives_the_same_in_duckdb_and_postgres(
     desk: tuple[Path, Publication], postgres: Postgres
 ) -> None:
     folder, done = desk
     url = postgres.url(postgres.create_database())
+    assert "none, but version 1 is published" in told_by_doctor(folder, url)
     loaded = earshot(folder, "marts", "load", EARSHOT_MARTS_DB=url)
     assert loaded.returncode == 0, loaded.stderr
     assert loaded.stderr.startswith("version 1: 1,160 rows (all of it)")
     again = earshot(folder, "marts", "load", EARSHOT_MARTS_DB=url)
     assert again.stderr.startswith("version 1: 0 rows")
+    assert "marts in PostgreSQL version 1" in told_by_doctor(folder, url)
     with duckdb.connect(str(done.shared_database), read_only=True) as con:
         wanted = con.execute(block("sql")).fetchall()
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
