@@ -21,6 +21,7 @@ from earshot import (
     key_commands,
     lists,
     maintain,
+    marts_commands,
     registry_commands,
     serve_command,
     sweep_command,
@@ -74,16 +75,20 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from orchestration.dbt_manifest import ManifestError
     from registry.collaborations import UnknownCollaboration
     from registry.subscriptions import UnknownSubscription
+    from serving.contract import ContractError
+    from serving.postgres import MartsDatabaseError
     from serving.publish import PublishError
 
     return (
         AgentListError,
         CatalogError,
+        ContractError,
         DbtFailed,
         DemoFailed,
         FileRefused,
         LakeFormatError,
         ManifestError,
+        MartsDatabaseError,
         NoAttribution,
         NothingPublished,
         NothingToExplain,
@@ -312,6 +317,7 @@ def home() -> None:
 
 
 app.add_typer(lists.app, name="lists")
+app.add_typer(marts_commands.app, name="marts")
 app.add_typer(collaboration_commands.app, name="collaboration")
 app.add_typer(attribution_commands.app, name="attribution")
 app.add_typer(key_commands.app, name="key")

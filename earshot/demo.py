@@ -33,6 +33,7 @@ from ingest.logs.intake import find_landing_files, take_in
 from ingest.logs.rules import prefixes_in_force
 from ingest.settings import PREFIX, Settings
 from orchestration.instance import prepare_home
+from serving.postgres import marts_database
 from serving.publish import publish
 
 PATIENCE_S = 600  # without any progress; a build of the marts takes seconds
@@ -67,7 +68,11 @@ def once(settings: Settings, spec: worlds.WorldSpec, screen: Console) -> None:
         building = progress.add_task("building the marts", total=1)
         build_marts(settings)
         publication = publish(
-            settings.warehouse, settings.published_dir, settings.keep_versions, window=settings.window.value
+            settings.warehouse,
+            settings.published_dir,
+            settings.keep_versions,
+            window=settings.window.value,
+            postgres=marts_database(settings),
         )
         progress.update(building, completed=1)
     _show(screen, settings, truth)

@@ -20,8 +20,9 @@ import xxhash
 from ingest.durable import write_atomically
 from ingest.lake import reading as reading_lake
 from ingest.settings import Settings
-from orchestration.dbt_args import LEAN_DBT, build_args, dbt_environment, project_dir, target_dir
+from orchestration.dbt_args import LEAN_DBT, build_args, dbt_environment, target_dir
 from orchestration.lean_dbt import WAITS
+from serving.contract import project_dir
 
 PARSED = "partial_parse.msgpack"
 

@@ -21,6 +21,7 @@ from ingest.schema import DAY_US
 from ingest.settings import Settings
 from orchestration.constants import MADE_LAST
 from orchestration.maintaining import counted_files
+from serving.postgres import marts_database
 from serving.publish import publish
 
 REQUESTS_A_STEP = 2_000_000  # about 1.5 GB of memory
@@ -86,7 +87,11 @@ def rebuild(settings: Settings, progress: Progress, afresh: bool = False) -> Reb
     _replace(settings.warehouse, mine.warehouse)
     shutil.rmtree(beside)
     done = publish(
-        settings.warehouse, settings.published_dir, settings.keep_versions, window=settings.window.value
+        settings.warehouse,
+        settings.published_dir,
+        settings.keep_versions,
+        window=settings.window.value,
+        postgres=marts_database(settings),
     )
     return Rebuilt(total, steps + 1, resumed, done.version)
 

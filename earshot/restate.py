@@ -18,6 +18,7 @@ from ingest.logs.restate import RestateReport
 from ingest.logs.rules import Rules
 from ingest.settings import Settings
 from orchestration.restating import Progress, days_between, judge_again
+from serving.postgres import marts_database
 from serving.publish import publish
 
 Row = dict[str, Any]
@@ -112,7 +113,12 @@ def restate(
     progress("counting", 0, 2)
     build_marts(settings)
     progress("counting", 1, 2)
-    publish(settings.warehouse, settings.published_dir, settings.keep_versions)
+    publish(
+        settings.warehouse,
+        settings.published_dir,
+        settings.keep_versions,
+        postgres=marts_database(settings),
+    )
     progress("counting", 2, 2)
     with reading(settings.published_dir / "current" / "marts.duckdb") as con:
         # Without pyarrow Polars reads a relation through rows.

@@ -133,6 +133,14 @@ class Settings(BaseModel):
     duckdb_memory: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$")] = Field(
         default="3GB", description="what counting may hold in memory; beyond it, it uses the disk"
     )
+    marts_db: str | None = Field(
+        default=None,
+        repr=False,  # may hold a password
+        description="PostgreSQL that gets the shared marts as its schema `marts`, postgresql://; none",
+    )
+    marts_db_reader: str | None = Field(
+        default=None, description="role of that PostgreSQL which may read them; it must be there"
+    )
     keep_versions: Annotated[int, Field(ge=1)] = Field(
         default=3, description="published versions kept for readers that still hold an old one"
     )

@@ -11,22 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ingest.settings import Settings
+from serving.contract import project_dir
 
 # Before dbt's arguments: dbt of this Python, ready sooner. Where it must be one file: `lean_executable`.
 LEAN_DBT = (sys.executable, "-m", "orchestration.lean_dbt")
-_BESIDE_US = Path(__file__).resolve().parent.parent / "dbt_project"
 
 
 def lean_executable() -> str | None:
     """The script `earshot-dbt` of this Python; none where Earshot is not installed as it is now."""
     beside = Path(sys.executable).with_name("earshot-dbt")
     return str(beside) if beside.exists() else None
-
-
-def project_dir() -> Path:
-    """The dbt project: EARSHOT_DBT_PROJECT, else the one beside this package."""
-    given = os.environ.get("EARSHOT_DBT_PROJECT")
-    return Path(given).resolve() if given else _BESIDE_US
 
 
 def target_dir(settings: Settings) -> Path:
@@ -63,11 +57,12 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
 
 
 def build_args(select: Sequence[str] = (), full_refresh: bool = False, tests: bool = True) -> list[str]:
-    """`dbt build` as production runs it: unit tests are for CI, and no Dagster asset check shows them.
+    """`dbt build` as production runs it: unit tests are for CI, and no Dagster asset check shows them; of
+    exposures there is nothing to build.
 
     Changing `--vars` would force a full parse, so everything variable travels in the environment.
     """
-    args = ["build", "--exclude-resource-type", "unit_test"]
+    args = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
     if not tests:
         args += ["--exclude-resource-type", "test"]
     if select:

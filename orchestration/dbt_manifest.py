@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ingest.durable import locked, write_atomically
 from ingest.settings import Settings
-from orchestration.dbt_args import dbt_environment, manifest_dir, parse_args, project_dir
+from orchestration.dbt_args import dbt_environment, manifest_dir, parse_args
+from serving.contract import project_dir
 
 _INPUTS = ("*.sql", "*.py", "*.yml", "*.yaml", "*.md", "*.csv")
 _NOT_INPUTS = {"target", "logs", "dbt_packages"}

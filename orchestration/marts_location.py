@@ -5,11 +5,11 @@ from __future__ import annotations
 import dagster as dg
 
 from orchestration.assets.marts import dbt_models, marts_job, published_marts
-from orchestration.dbt_args import project_dir
 from orchestration.dbt_manifest import dbt_executable
 from orchestration.dbt_resource import LeanDbt
 from orchestration.resources import Installation
 from orchestration.sensors.marts_due import marts_due_sensor
+from serving.contract import project_dir
 
 defs = dg.Definitions(
     assets=[dbt_models, published_marts],

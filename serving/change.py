@@ -9,6 +9,7 @@ between, has the next version copied whole.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -79,39 +80,33 @@ class Former:
     folder: Path
     tables: dict[str, dict[str, Any]]  # of its manifest, by mart
     sorted_at: str  # when its rows were sorted last
+    shared_sha256: str  # of its shared.duckdb
 
 
 def former(
     folder: Path | None,
-    manifest_name: str,
+    told: Mapping[str, Any] | None,
     warehouse: Path,
     change: Change | None,
     window: str | None,
-    shapes: dict[str, list[tuple[str, str]]],
-    orders: dict[str, tuple[str, ...]],
+    is_same_shape: Callable[[Mapping[str, dict[str, Any]]], bool],
 ) -> Former | None:
     """The current version in `folder`, if `change` is all that lies between it and the warehouse; else None.
 
-    shapes: (column, type) of the warehouse's marts; orders: what their rows are sorted by.
+    told: its manifest. is_same_shape: whether its tables, by mart, are columned and sorted as those of now.
     """
-    if folder is None or change is None or len(change.days) > MOST_DAYS:
+    if folder is None or told is None or change is None or len(change.days) > MOST_DAYS:
         return None
     try:
-        told = json.loads((folder / manifest_name).read_text("utf-8"))
         tables = {table["name"]: table for table in told["tables"]}
-        sorted_at = told["sorted_at"]
+        sorted_at, shared = told["sorted_at"], told["shared"]["sha256"]
         same = (
             State(**told["warehouse"]) == change.before
             and State.of(warehouse) == change.after
             and (told["window"], told["rules"]) == (window, change.rules)
-            and {name: list(map(tuple, _shape(table))) for name, table in tables.items()} == shapes
-            and {name: tuple(table["order_by"]) for name, table in tables.items()} == orders
+            and is_same_shape(tables)
         )
-    except (OSError, ValueError, KeyError, TypeError):
+        age = datetime.now(UTC) - datetime.fromisoformat(sorted_at)
+    except (ValueError, KeyError, TypeError):
         return None
-    age = datetime.now(UTC) - datetime.fromisoformat(sorted_at)
-    return Former(folder, tables, sorted_at) if same and age < WHOLE_AFTER else None
-
-
-def _shape(table: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(column["name"], column["type"]) for column in table["columns"]]
+    return Former(folder, tables, sorted_at, shared) if same and age < WHOLE_AFTER else None

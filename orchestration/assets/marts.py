@@ -14,6 +14,7 @@ from ingest.settings import Settings
 from orchestration.constants import (
     MARTS_JOB,
     OWNERS,
+    POSTGRES_CHECK,
     PUBLISHED_GROUP,
     PUBLISHED_MARTS,
     WAREHOUSE_POOL,
@@ -28,7 +29,8 @@ from orchestration.previews import markdown
 from orchestration.resources import Installation
 from orchestration.warehouse import changed_days, look, top_shows
 from serving.change import NOTHING, Change, State
-from serving.publish import MARTS_SCHEMA, publish
+from serving.postgres import marts_database
+from serving.publish import MARTS_SCHEMA, Publication, publish
 
 # The graph is read from dbt's manifest, so this one needs the settings when the code is loaded.
 manifest = ensure_manifest(Settings.from_env())
@@ -122,13 +124,21 @@ def with_rows(context: dg.AssetExecutionContext, events: list[Any], settings: Se
     pool=WAREHOUSE_POOL,
     retry_policy=dg.RetryPolicy(max_retries=2, delay=10),  # someone may have the warehouse open for a moment
     description=(
-        "The marts as readers get them: a new `published/<version>/marts.duckdb`, one Parquet file a mart "
-        "beside it, then `published/current` points to it. Open `realpath(published/current/marts.duckdb)`."
+        "The marts as readers get them: a new `published/<version>` with `marts.duckdb` (for the team), "
+        "`shared.duckdb` (what others may have) and Parquet by subject, then `published/current` points to "
+        "it. Open the real path of `published/current/shared.duckdb`. PostgreSQL follows (EARSHOT_MARTS_DB)."
     ),
+    check_specs=[
+        dg.AssetCheckSpec(
+            POSTGRES_CHECK,
+            asset=PUBLISHED_MARTS,
+            description="The schema `marts` of PostgreSQL, where one is set, holds the published version.",
+        )
+    ],
 )
 def published_marts(
     context: dg.AssetExecutionContext, installation: Installation
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None]]:
     settings = installation.settings()
     hold(context.run_id, settings)
     done = publish(
@@ -137,8 +147,10 @@ def published_marts(
         settings.keep_versions,
         window=settings.window.value,
         change=Change.read(last_build(settings)),
+        postgres=marts_database(settings),
     )
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
+        check_results=[postgres_verdict(done)],
         metadata={
             "version": done.version,
             "path": dg.MetadataValue.path(os.fspath(done.database.resolve())),
@@ -149,7 +161,18 @@ def published_marts(
                 markdown_tables([(table.name, table.rows, table.parquet_bytes) for table in done.tables])
             ),
             "top shows": dg.MetadataValue.md(top_shows(done.database)),
-        }
+        },
+    )
+
+
+def postgres_verdict(done: Publication) -> dg.AssetCheckResult:
+    """Whether PostgreSQL has what was published as files; where none is set, it lacks nothing."""
+    loaded = done.postgres.told if done.postgres else "EARSHOT_MARTS_DB is not set"
+    return dg.AssetCheckResult(
+        passed=done.postgres_problem is None,
+        check_name=POSTGRES_CHECK,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=done.postgres_problem or loaded,
     )
 
 

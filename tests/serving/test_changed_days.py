@@ -34,6 +34,7 @@ class Warehouse:
             con.execute("create schema marts")
             con.execute("create table marts.fct_downloads (date date, show_id integer, served_bytes integer)")
             con.execute("comment on table marts.fct_downloads is 'One row a download.'")
+            con.execute("create table marts.fct_show_daily (date date, show_id integer, downloads bigint)")
             con.execute("create table marts.fct_pacing (show_id integer, downloads integer)")
             con.execute("create table marts.dim_shows (show_id integer, title varchar)")
             con.execute("comment on column marts.dim_shows.title is 'The title.'")
@@ -51,6 +52,12 @@ class Warehouse:
                 con.execute(
                     "insert into marts.fct_downloads select ?, hash(i) % 7, ? from range(?) as t (i)",
                     [day, self.generation, rows],
+                )
+                con.execute("delete from marts.fct_show_daily where date = ?", [day])
+                con.execute(
+                    "insert into marts.fct_show_daily select date, show_id, sum(served_bytes)"
+                    " from marts.fct_downloads where date = ? group by all",
+                    [day],
                 )
             con.execute(
                 "create or replace table marts.dim_shows as select distinct show_id,"
@@ -71,7 +78,7 @@ def rows(database: Path, schema: str = "main") -> dict[str, list[tuple[object, .
     with duckdb.connect(str(database), read_only=True) as con:
         return {
             mart: sorted(con.execute(f"select * from {schema}.{mart}").fetchall())
-            for mart in ("dim_shows", "fct_downloads", "fct_pacing")
+            for mart in ("dim_shows", "fct_downloads", "fct_pacing", "fct_show_daily")
         }
 
 
@@ -111,6 +118,10 @@ def test_after_any_builds_a_version_holds_what_the_warehouse_does(house: tuple[W
         wanted = rows(warehouse.path, "marts")
         assert rows(done.database) == wanted
         assert parquet_rows(done) == wanted
+        with duckdb.connect(str(done.shared_database), read_only=True) as con:
+            assert sorted(con.execute("from fct_show_daily").fetchall()) == wanted["fct_show_daily"]
+            shows = [(show,) for show, _ in wanted["dim_shows"]]
+            assert sorted(con.execute("from dim_shows").fetchall()) == shows
         manifest = json.loads((done.path / "manifest.json").read_text())
         assert {t["name"]: t["rows"] for t in manifest["tables"]} == {m: len(r) for m, r in wanted.items()}
         for table in manifest["tables"]:
@@ -132,8 +143,8 @@ def test_days_that_have_not_changed_are_the_same_file_under_two_names(house: tup
     done = publish(warehouse.path, published, keep=3, change=warehouse.build([4]))
     same = {
         path.name
-        for path in (done.path / "fct_downloads").iterdir()
-        if path.samefile(published / "00000001" / "fct_downloads" / path.name)
+        for path in (done.path / "downloads" / "fct_downloads").iterdir()
+        if path.samefile(published / "00000001" / "downloads" / "fct_downloads" / path.name)
     }
     assert same == {f"2026-09-0{day}.parquet" for day in (1, 2, 3, 4)}
 
@@ -141,7 +152,7 @@ def test_days_that_have_not_changed_are_the_same_file_under_two_names(house: tup
 def test_a_day_that_has_no_rows_any_more_has_no_file(house: tuple[Warehouse, Path]) -> None:
     warehouse, published = house
     done = publish(warehouse.path, published, keep=3, change=warehouse.build([1], rows=0))
-    assert not (done.path / "fct_downloads" / "2026-09-02.parquet").exists()
+    assert not (done.path / "downloads" / "fct_downloads" / "2026-09-02.parquet").exists()
     assert rows(done.database) == rows(warehouse.path, "marts")
 
 
@@ -193,7 +204,7 @@ def test_a_change_is_read_as_it_was_written_and_a_torn_one_is_none(tmp_path: Pat
     assert Change.read(path) is None
 
 
-@pytest.mark.parametrize("step", ["copying.Copier._day", "versions.flush", "versions.switch"])
+@pytest.mark.parametrize("step", ["parquet.ParquetFiles.write", "versions.flush", "versions.switch"])
 def test_a_publisher_killed_between_leaves_the_old_version_and_the_next_one_has_all(
     house: tuple[Warehouse, Path], step: str, tmp_path: Path
 ) -> None:
@@ -204,7 +215,7 @@ def test_a_publisher_killed_between_leaves_the_old_version_and_the_next_one_has_
     script = textwrap.dedent(f"""
         import os, signal, sys
         from pathlib import Path
-        from serving import change, copying, publish, versions
+        from serving import change, parquet, publish, versions
         {step} = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)
         publish.publish(
             Path(sys.argv[1]), Path(sys.argv[2]), 3, change=change.Change.read(Path(sys.argv[3]))

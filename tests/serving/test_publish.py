@@ -67,7 +67,7 @@ def test_every_table_and_view_of_the_marts_schema_is_published_and_nothing_else(
     ]
     found = read(done.database, "select table_name from duckdb_tables() order by 1")
     assert found == [("dim_shows",), ("fct_downloads",), ("fct_show_daily",)]
-    parquet = done.path / "fct_downloads.parquet"
+    parquet = done.path / "downloads" / "fct_downloads.parquet"
     assert duckdb.sql(f"select count(*) from read_parquet('{parquet}')").fetchall() == [(2000,)]
 
 
