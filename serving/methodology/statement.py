@@ -133,9 +133,7 @@ def _of_marts(settings: Settings, marts: tuple[Asks, Basis] | None) -> Row:
         "estimates_intro": f"Of the downloads published as version {basis.version}:",
         "estimates": [_estimates(row) for row in asks.rows(_ESTIMATES, {})],
         "judged_under": asks.rows(_JUDGED_UNDER, {}),
-        "restatements": [_restatement(row) for row in asks.rows(_RESTATEMENTS, {})]
-        if can_be_restated
-        else [],
+        "restatements": [_restatement(row) for row in restatements],
     }
 
 
