@@ -153,4 +153,4 @@ def _variance(lift: Row, cohorts: Sequence[Row]) -> Variance | None:
         if abs(rest) > _SAME_ERROR * lift["se"] ** 2:
             return None
         rest = 0.0
-    return Variance(*parts, rest, of_link)
+    return Variance(parts[0], parts[1], parts[2], rest, of_link)
