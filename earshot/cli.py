@@ -58,7 +58,6 @@ def main() -> None:
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Errors that tell the user what to do; imported only when one is at hand, to start fast."""
-    from earshot.attribution.marts import NoAttribution
     from earshot.demo import DemoFailed
     from earshot.explain.answer import NothingToExplain
     from earshot.pipeline import DbtFailed
@@ -75,6 +74,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from orchestration.dbt_manifest import ManifestError
     from registry.collaborations import UnknownCollaboration
     from registry.subscriptions import UnknownSubscription
+    from serving.attribution.marts import NoAttribution
     from serving.contract import ContractError
     from serving.postgres import MartsDatabaseError
     from serving.publish import PublishError

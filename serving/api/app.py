@@ -15,15 +15,33 @@ from serving.api.core import Core
 from serving.api.documentation import document
 from serving.api.gate import Gate
 from serving.api.problems import handle_problems
-from serving.api.reporting import shows
+from serving.api.reporting import (
+    collaborations,
+    downloads,
+    episodes,
+    listeners,
+    overview,
+    quality,
+    shows,
+)
 from serving.api.settings import ApiSettings
 
-ROUTERS: tuple[APIRouter, ...] = (operations.router, shows.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    operations.router,
+    shows.router,
+    downloads.router,
+    listeners.router,
+    episodes.router,
+    quality.router,
+    collaborations.router,
+    overview.router,
+)
 
 _ABOUT = """Podcast figures, records and management.
 
-Figures come from one publication of the marts at a time: `version` in each answer, and its ETag.
-Errors are problem documents (RFC 9457) that name the field. A show you may not see does not exist for you.
+Figures come from one publication of the marts at a time, named by `version` in each answer; the ETag stands
+for it. Errors are problem documents (RFC 9457) that name the field. A show you may not see does not exist
+for you.
 """
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from attribution.measured import STRATA, Cohort, Counts
 from attribution.organic import rates_of
 from attribution.parameters import DEFAULTS
-from earshot.attribution.terms import Calculation, Estimate, Overlap, Placebo, Stratum, Variance
 from registry.collaboration_days import HISTORY_DAYS
+from serving.attribution.terms import Calculation, Estimate, Overlap, Placebo, Stratum, Variance
 
 Row = dict[str, Any]
 
@@ -141,7 +141,7 @@ def _variance(lift: Row, cohorts: Sequence[Row]) -> Variance | None:
     seen = min(lift["exposed"] / people, 1.0)
     square = (people / lift["exposed"]) ** 2
     of_theta = 1 / DEFAULTS.prior if lift["theta_se"] is None else (lift["theta_se"] / theta) ** 2
-    pool = _counts(cohorts, Cohort.CONTEMPORANEOUS).converts.sum()
+    pool = float(_counts(cohorts, Cohort.CONTEMPORANEOUS).converts.sum())
     of_organic = organic**2 * (of_theta + 1 / max(pool, 1))
     sure = max(x - organic - DEFAULTS.z * (max(x, 1) + of_organic) ** 0.5, 0)
     parts = [
@@ -155,4 +155,4 @@ def _variance(lift: Row, cohorts: Sequence[Row]) -> Variance | None:
         if abs(rest) > _SAME_ERROR * lift["se"] ** 2:
             return None
         rest = 0.0
-    return Variance(parts[0], parts[1], float(parts[2]), rest, of_link)
+    return Variance(parts[0], parts[1], parts[2], rest, of_link)
