@@ -47,6 +47,7 @@ __all__ = [
     "find",
     "guid_of",
     "listing",
+    "read_podcasts",
     "record_crawl",
     "register",
     "tracked",
@@ -116,7 +117,7 @@ def find(engine: Engine, what: str) -> list[Podcast]:
     what = what.strip()
     with engine.connect() as connection:
         for condition in _meanings(connection, what):
-            if found := _read(connection, [condition]):
+            if found := read_podcasts(connection, [condition]):
                 return found
     return []
 
@@ -191,7 +192,7 @@ def listing(
     if after is not None:
         conditions.append(podcasts.c.podcast_key > after)
     with engine.connect() as connection:
-        return _read(connection, conditions, limit)
+        return read_podcasts(connection, conditions, limit)
 
 
 def _is_on(host: str) -> ColumnElement[bool]:
@@ -206,9 +207,10 @@ _DEFAULTS = {
 }
 
 
-def _read(
+def read_podcasts(
     connection: Connection, conditions: Sequence[ColumnElement[bool]], limit: int | None = None
 ) -> list[Podcast]:
+    """The podcasts that meet the conditions, by key, with all who track them."""
     names = (name for name in Podcast.__dataclass_fields__ if name in podcasts.c)
     query = select(*(_DEFAULTS.get(name, podcasts.c[name]) for name in names))
     rows = connection.execute(query.where(*conditions).order_by(podcasts.c.podcast_key).limit(limit)).all()
