@@ -1,12 +1,12 @@
-"""Which podcasts a tenant may see: those it tracks. None stands for the operator, who sees all."""
+"""Which podcasts somebody may see: those a tenant tracks, and those of shows; and finding one among them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import dataclass, fields
 
-from sqlalchemy import ColumnElement, Engine, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, or_, select
 
 from ingest.feeds.urls import normal_guid, podcast_key
 from registry.batches import PARAMETERS, batches
@@ -14,7 +14,8 @@ from registry.moved import moved_to
 from registry.podcasts import Podcast, read_podcasts
 from registry.tables import PodcastState, podcasts, registrations, shards
 
-_TENANTS_KEPT = 256
+_KEPT = 256  # tenants and sets of shows
+_MOST_ALIKE = 1_000  # podcasts of one name: a guid such as `1`
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,39 @@ class Named:
     podcastindex_id: int | None = None
     show_id: str | None = None
 
+    @property
+    def is_any(self) -> bool:
+        """Nothing is asked for in particular."""
+        return all(getattr(self, each.name) is None for each in fields(self))
 
-def find_visible(
-    engine: Engine, tenant: str | None, named: Named, after: int | None = None, limit: int = 100
+
+def find_among(
+    engine: Engine, named: Named, among: Collection[int] | None, after: int | None = None, limit: int = 100
 ) -> list[Podcast]:
-    """The podcasts so named that it may see, by key, behind the key `after`; of their trackings its own."""
-    table = podcasts.c
-    conditions: list[ColumnElement[bool]] = []
-    if tenant is None:
-        conditions.append(table.state != PodcastState.DEREGISTERED)
-    else:
-        conditions.append(_tracks(tenant))
+    """The podcasts so named with a key of `among`, by key, behind the key `after`. `among` None: all that
+    anybody tracks.
+    """
+    conditions = _conditions(named)
+    if among is None:
+        conditions.append(podcasts.c.state != PodcastState.DEREGISTERED)
+    if after is not None:
+        conditions.append(podcasts.c.podcast_key > after)
+    with engine.connect() as connection:
+        if among is None:
+            return read_podcasts(connection, conditions, limit)
+        if not named.is_any:
+            found = read_podcasts(connection, conditions, _MOST_ALIKE)
+            return [podcast for podcast in found if podcast.podcast_key in among][:limit]
+        keys = sorted(key for key in among if after is None or key > after)[:limit]
+        return [
+            podcast
+            for some in batches(keys, PARAMETERS)
+            for podcast in read_podcasts(connection, [podcasts.c.podcast_key.in_(some)])
+        ]
+
+
+def _conditions(named: Named) -> list[ColumnElement[bool]]:
+    table, conditions = podcasts.c, list[ColumnElement[bool]]()
     if named.podcast_key is not None:
         conditions.append(table.podcast_key == named.podcast_key)
     if named.url is not None:
@@ -51,25 +74,14 @@ def find_visible(
     if named.podcastindex_id is not None:
         conditions.append(table.podcastindex_id == named.podcastindex_id)
     if named.show_id is not None:
-        # Where none was given, the guid (registry.podcasts).
-        conditions.append(
-            or_(
-                table.show_id == named.show_id,
-                and_(table.show_id.is_(None), table.podcast_guid == named.show_id),
-            )
-        )
-    if after is not None:
-        conditions.append(table.podcast_key > after)
-    with engine.connect() as connection:
-        found = read_podcasts(connection, conditions, limit)
-    return [own(podcast, tenant) for podcast in found]
+        conditions.append(_is_of([named.show_id]))
+    return conditions
 
 
-def own(podcast: Podcast, tenant: str | None) -> Podcast:
-    """Of its trackings only the tenant's."""
-    if tenant is None:
-        return podcast
-    return replace(podcast, trackings=tuple(each for each in podcast.trackings if each.tenant == tenant))
+def _is_of(show_ids: Collection[str]) -> ColumnElement[bool]:
+    """A podcast's show is its guid where none was given (registry.podcasts)."""
+    table = podcasts.c
+    return or_(table.show_id.in_(show_ids), and_(table.show_id.is_(None), table.podcast_guid.in_(show_ids)))
 
 
 def tracked_by(engine: Engine, tenant: str, podcast_keys: Collection[int]) -> set[int]:
@@ -96,34 +108,50 @@ def tracked_by_others(engine: Engine, tenant: str, url_keys: Collection[int]) ->
     return found
 
 
-class TenantPodcasts:
-    """The keys of all that a tenant tracks; read again only when the registry has changed. Thread-safe."""
+class VisiblePodcasts:
+    """Keys of podcasts, read again only when the registry has changed. Thread-safe."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._kept: dict[str, tuple[int, frozenset[int]]] = {}
+        self._kept: dict[Hashable, tuple[int, frozenset[int]]] = {}
         self._lock = threading.Lock()
 
-    def keys(self, tenant: str) -> frozenset[int]:
+    def tracked(self, tenant: str) -> frozenset[int]:
+        """All that a tenant tracks."""
+
+        def read(connection: Connection) -> frozenset[int]:
+            mine = select(registrations.c.podcast_key).where(registrations.c.tenant == tenant)
+            return frozenset(connection.scalars(mine))
+
+        return self._known(tenant, read)
+
+    def of_shows(self, show_ids: frozenset[str]) -> frozenset[int]:
+        """All that are counted as one of these shows, and that somebody tracks."""
+
+        def read(connection: Connection) -> frozenset[int]:
+            found = set[int]()
+            for some in batches(show_ids, PARAMETERS // 2):
+                query = select(podcasts.c.podcast_key).where(
+                    _is_of(some), podcasts.c.state != PodcastState.DEREGISTERED
+                )
+                found.update(connection.scalars(query))
+            return frozenset(found)
+
+        return self._known(show_ids, read) if show_ids else frozenset()
+
+    def _known(self, what: Hashable, read: Callable[[Connection], frozenset[int]]) -> frozenset[int]:
         with self._engine.connect() as connection:
-            # Grows with every registration and every end of one (registry/shards.py). Read first: what
-            # changes behind it is read again the next time.
+            # Grows with every change of podcasts and registrations (registry/shards.py). Read first: what
+            # changes behind it is read the next time.
             mark = int(connection.scalar(select(func.coalesce(func.sum(shards.c.version), 0))) or 0)
             with self._lock:
-                kept = self._kept.get(tenant)
+                kept = self._kept.get(what)
             if kept is not None and kept[0] == mark:
                 return kept[1]
-            mine = select(registrations.c.podcast_key).where(registrations.c.tenant == tenant)
-            keys = frozenset(connection.scalars(mine))
+            keys = read(connection)
         with self._lock:
-            while len(self._kept) >= _TENANTS_KEPT and tenant not in self._kept:
+            self._kept.pop(what, None)
+            while len(self._kept) >= _KEPT:
                 self._kept.pop(next(iter(self._kept)))
-            self._kept[tenant] = (mark, keys)
+            self._kept[what] = (mark, keys)
         return keys
-
-
-def _tracks(tenant: str) -> ColumnElement[bool]:
-    tracking = select(registrations.c.podcast_key).where(
-        registrations.c.podcast_key == podcasts.c.podcast_key, registrations.c.tenant == tenant
-    )
-    return tracking.exists()

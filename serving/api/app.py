@@ -13,11 +13,18 @@ from starlette.middleware.cors import CORSMiddleware
 from serving.api.answers import COMMON_PROBLEMS
 from serving.api.core import Core
 from serving.api.gate import Gate
+from serving.api.metadata import changes, episodes, podcasts, search
 from serving.api.problems import handle_problems
 from serving.api.reporting import shows
 from serving.api.settings import ApiSettings
 
-ROUTERS: tuple[APIRouter, ...] = (shows.router,)
+ROUTERS: tuple[APIRouter, ...] = (
+    shows.router,
+    podcasts.router,
+    episodes.router,
+    changes.router,
+    search.router,
+)
 
 
 def create_app(settings: ApiSettings) -> FastAPI:

@@ -14,6 +14,7 @@ from serving.api.access import AccessBook
 from serving.api.marts import Marts
 from serving.api.settings import ApiSettings
 from serving.api.signing import load_secret
+from serving.metadata.catalogue import Catalogue
 
 log = logging.getLogger("earshot.api")
 
@@ -29,6 +30,7 @@ class Core:
         self.engine: Engine = connect(platform.registry, platform.data)
         self.book = AccessBook(self.engine)
         self.marts = Marts(platform.published_dir)
+        self.catalogue = Catalogue(platform, self.engine)
 
     def refresh(self) -> None:
         """Look for a newer publication and changed access now."""

@@ -1,8 +1,9 @@
 """How records and changes look outside: times written out, nested tags as JSON, keys as text.
 
-Keys are text because JavaScript's numbers are too small for them. What names a person (`OWNERS`) is told of
-changes only as changed, as in the mart `fct_metadata_changes`; where a podcast was fetched before the reader
-began to track it is not told at all, since such a URL may hold somebody else's token.
+Keys are text because JavaScript's numbers are too small for them. Who tracks a podcast is told all that its
+feed says. Who may only see its show is told no address of feed or file, since a private one has a token. What
+names a person (`OWNERS`) is told of changes only as changed, as in the mart `fct_metadata_changes`; where a
+podcast was fetched before its reader began to track it is not told either.
 """
 
 from __future__ import annotations
@@ -22,18 +23,32 @@ KEYS = frozenset({"podcast_key", "episode_key"})
 _NESTED = frozenset({"images", "podcast_tags", "transcripts", "alternate_enclosures"})
 # Ours, not the feed's. The URL as first registered may be another tenant's.
 _INNER = frozenset({"original_url", "record_hash", "generation"})
+# Of podcasts and episodes whose show somebody may see without tracking them.
+SHOWN_PODCAST = (
+    "podcast_key", "podcast_guid", "title", "subtitle", "description_html", "description", "link", "language",
+    "copyright", "author", "image_url", "categories", "keywords", "is_explicit", "show_type", "is_complete",
+    "medium", "license", "episode_count", "newest_us", "oldest_us", "changed_us",
+)  # fmt: skip
+SHOWN_EPISODE = (
+    "podcast_key", "episode_key", "guid", "title", "itunes_title", "subtitle", "published_us",
+    "description_html", "description", "author", "duration_s", "is_explicit", "episode_type", "season",
+    "season_name", "episode", "image_url", "first_seen_us", "changed_us", "last_seen_us", "removed_us",
+)  # fmt: skip
+SHOWN_FIELDS = frozenset((*SHOWN_PODCAST, *SHOWN_EPISODE)) - OWNERS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BEFORE_AT = re.compile(r"[A-Za-z0-9._%+-]+@")  # as dbt_project/macros/dialect.sql has it
 
 
-def podcast(row: Record) -> dict[str, Any]:
-    """A PODCASTS row, as the API tells it."""
-    return {_name(name): value_told(name, row.get(name)) for name in PODCASTS if name not in _INNER}
+def podcast(row: Record, is_whole: bool) -> dict[str, Any]:
+    """A PODCASTS row, as the API tells it; `is_whole`: to who tracks it."""
+    names = [name for name in PODCASTS if name not in _INNER] if is_whole else SHOWN_PODCAST
+    return {_name(name): value_told(name, row.get(name)) for name in names}
 
 
-def episode(row: Record) -> dict[str, Any]:
-    """An EPISODES row, as the API tells it."""
-    return {_name(name): value_told(name, row.get(name)) for name in EPISODES if name not in _INNER}
+def episode(row: Record, is_whole: bool) -> dict[str, Any]:
+    """An EPISODES row, alike."""
+    names = [name for name in EPISODES if name not in _INNER] if is_whole else SHOWN_EPISODE
+    return {_name(name): value_told(name, row.get(name)) for name in names}
 
 
 def listed(row: Mapping[str, Any]) -> dict[str, Any]:

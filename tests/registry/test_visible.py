@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from ingest.feeds.urls import podcast_key
 from registry.podcasts import Crawled, deregister, record_crawl, register
 from registry.registration import registration
-from registry.visible import Named, TenantPodcasts, find_visible, tracked_by, tracked_by_others
+from registry.visible import Named, VisiblePodcasts, find_among, tracked_by, tracked_by_others
 
 OURS, THEIRS, BOTH = (f"https://feeds.example/{name}.xml" for name in ("ours", "theirs", "both"))
 
@@ -26,7 +26,8 @@ def tracked(engine: Engine) -> Engine:
 
 
 def urls(engine: Engine, tenant: str | None, named: Named = Named()) -> set[str]:
-    return {podcast.feed_url for podcast in find_visible(engine, tenant, named)}
+    among = None if tenant is None else VisiblePodcasts(engine).tracked(tenant)
+    return {podcast.feed_url for podcast in find_among(engine, named, among)}
 
 
 @pytest.mark.parametrize(
@@ -45,13 +46,6 @@ def test_another_tenants_podcast_is_not_found_by_any_of_its_names(tracked: Engin
     assert urls(tracked, "them", Named(podcast_key=key)) == {THEIRS}
 
 
-def test_who_else_tracks_a_podcast_is_not_told(tracked: Engine) -> None:
-    (podcast,) = find_visible(tracked, "us", Named(url=BOTH))
-    assert [(each.tenant, each.labels) for each in podcast.trackings] == [("us", ("c",))]
-    (podcast,) = find_visible(tracked, None, Named(url=BOTH))
-    assert [each.tenant for each in podcast.trackings] == ["them", "us"]
-
-
 def test_a_podcast_is_found_under_the_url_it_moved_to_and_by_the_guid_that_stands_for_its_show(
     tracked: Engine,
 ) -> None:
@@ -62,20 +56,35 @@ def test_a_podcast_is_found_under_the_url_it_moved_to_and_by_the_guid_that_stand
 
 
 def test_pages_follow_each_other(tracked: Engine) -> None:
-    first = find_visible(tracked, "us", Named(), limit=1)
-    second = find_visible(tracked, "us", Named(), first[0].podcast_key, 1)
+    mine = VisiblePodcasts(tracked).tracked("us")
+    first = find_among(tracked, Named(), mine, limit=1)
+    second = find_among(tracked, Named(), mine, first[0].podcast_key, 1)
     assert {each.feed_url for each in (*first, *second)} == {OURS, BOTH}
+    assert first[0].podcast_key < second[0].podcast_key
 
 
 def test_what_a_tenant_tracks_is_known_at_once_when_it_changes(tracked: Engine) -> None:
-    mine = TenantPodcasts(tracked)
-    assert mine.keys("us") == {podcast_key(OURS), podcast_key(BOTH)}
-    assert mine.keys("us") is mine.keys("us")  # not read again
+    visible = VisiblePodcasts(tracked)
+    assert visible.tracked("us") == {podcast_key(OURS), podcast_key(BOTH)}
+    assert visible.tracked("us") is visible.tracked("us")  # not read again
     deregister(tracked, [podcast_key(OURS)], "us", "left")
-    assert mine.keys("us") == {podcast_key(BOTH)}
+    assert visible.tracked("us") == {podcast_key(BOTH)}
     register(tracked, [registration(THEIRS, "us")], 2)
-    assert mine.keys("us") == {podcast_key(BOTH), podcast_key(THEIRS)}
-    assert mine.keys("nobody") == frozenset()
+    assert visible.tracked("us") == {podcast_key(BOTH), podcast_key(THEIRS)}
+    assert visible.tracked("nobody") == frozenset()
+
+
+def test_the_podcasts_of_shows_are_those_counted_under_them_while_somebody_tracks_them(
+    tracked: Engine,
+) -> None:
+    visible = VisiblePodcasts(tracked)
+    assert visible.of_shows(frozenset({"show-5", "both-guid"})) == {
+        podcast_key(url) for url in (OURS, THEIRS, BOTH)
+    }
+    assert visible.of_shows(frozenset({"one-guid"})) == frozenset()  # it has a show_id of its own
+    deregister(tracked, [podcast_key(OURS)], "us", "left")
+    assert visible.of_shows(frozenset({"show-5"})) == {podcast_key(THEIRS)}
+    assert visible.of_shows(frozenset()) == frozenset()
 
 
 def test_which_are_tracked_by_a_tenant_and_which_by_others(tracked: Engine) -> None:

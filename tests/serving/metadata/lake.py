@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ingest.feeds import identity
 from ingest.feeds.schema import Record, canonical_json, shard_of
 from ingest.feeds.state import Commit, opened
 from ingest.lake import Lake
@@ -53,11 +54,15 @@ def podcast(podcast_key: int, title: str, author: str = "Ann Author", **said: ob
     )
 
 
+def episode_key(podcast_key: int, number: int) -> int:
+    return identity.episode_key(podcast_key, str(number))
+
+
 def episode(podcast_key: int, number: int, **said: object) -> Record:
     url = f"https://cdn.example/{podcast_key}/{number}.mp3"
     return episode_row(
         podcast_key,
-        podcast_key * 1000 + number,
+        episode_key(podcast_key, number),
         **{
             "guid": f"guid-{podcast_key}-{number}",
             "title": f"Episode {number}",

@@ -16,7 +16,7 @@ from ingest.feeds.state import folder_of
 from ingest.settings import Settings
 from serving.metadata.index import index_path, update
 from serving.metadata.search import BadQuery, NoIndex, Search
-from tests.serving.metadata.lake import commit, episode, lake, podcast
+from tests.serving.metadata.lake import commit, episode, episode_key, lake, podcast
 
 TITLES = {
     1: ("The Daily Grind", "Café Société"),
@@ -132,7 +132,7 @@ def test_a_broken_index_or_one_of_another_layout_is_made_anew_under_its_readers(
 
 
 def test_episodes_are_found_by_key_guid_and_enclosure_among_all_podcasts(search: Search) -> None:
-    assert search.episodes("guid-2-1") == [(2, 2001)]
-    assert search.episodes("https://cdn.example/-4/1.mp3") == [(-4, -3999)]
-    assert search.episodes(episode_key=1001) == [(1, 1001)]
+    assert search.episodes("guid-2-1") == [(2, episode_key(2, 1))]
+    assert search.episodes("https://cdn.example/-4/1.mp3") == [(-4, episode_key(-4, 1))]
+    assert search.episodes(episode_key=episode_key(1, 1)) == [(1, episode_key(1, 1))]
     assert search.episodes("guid-9-9") == []
