@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 
+from registry.audit_log import Note
 from registry.batches import PARAMETERS, batches
 from registry.database import writing
 from registry.tables import (
@@ -362,6 +363,7 @@ def replay(
     to_us: int | None = None,
     failed_since_us: int | None = None,
     now_us: int,
+    note: Note | None = None,
 ) -> int:
     """Has each message meant sent once more, with its first id; how many those are.
 
@@ -384,7 +386,10 @@ def replay(
         )
     )
     with writing(engine) as connection:
-        return connection.execute(again).rowcount
+        queued = connection.execute(again).rowcount
+        if note:
+            note(connection, queued)
+        return queued
 
 
 def _meant(

@@ -12,10 +12,8 @@ from registry.podcasts import register
 from registry.registration import registration
 from serving.api.core import Core
 from serving.metadata.index import update
-from tests.serving.api.conftest import NOW_US, client, core, data, keys, settings
+from tests.serving.api.conftest import NOW_US
 from tests.serving.metadata.lake import change, commit, episode, lake, podcast
-
-__all__ = ["client", "core", "data", "keys", "settings"]
 
 URLS = {
     "ann": "https://feeds.example/ann.xml?token=ann-secret",
