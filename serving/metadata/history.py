@@ -22,7 +22,7 @@ from ingest.lake import LAST
 from serving.metadata.told import as_text, field_values, instant
 
 # What a podcast's and an episode's changes can name.
-FIELDS = tuple(sorted({*PODCAST_CONTENT, *EPISODE_CONTENT, "feed_url", "last_seen_us", "removed_us"}))
+FIELDS = tuple(sorted({*PODCAST_CONTENT, *EPISODE_CONTENT, "feed_url", "tier", "live_item", "removed_us"}))
 _MART = "fct_metadata_changes"
 _FILES_AT_ONCE = 500
 

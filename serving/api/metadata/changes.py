@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from ingest.feeds.schema import ChangeType, Record
@@ -19,11 +19,12 @@ from serving.api.caller import Caller
 from serving.api.metadata.shapes import Changes
 from serving.api.metadata.sight import Sight, sight_of
 from serving.api.problems import bad_parameter
+from serving.api.routing import Router
 from serving.api.visit import Ask, Visit, needs
 from serving.metadata.changes import MAX_CURSOR_CHARS, BadCursor, Cursor, read
 from serving.metadata.told import field_values, instant
 
-router = APIRouter(prefix="/v1", tags=["metadata"])
+router = Router(prefix="/v1", tags=["metadata"])
 
 _DEFAULT_US = DAY_US  # without cursor and time: the last day
 _MAX_YEARS = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import polars as pl
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from ingest.feeds.schema import Record
@@ -16,11 +16,12 @@ from serving.api.metadata.naming import EpisodePath, PodcastPath, key_in, podcas
 from serving.api.metadata.shapes import EpisodeRecord, EpisodeRow
 from serving.api.metadata.sight import Sight, no_such, sight_of
 from serving.api.problems import Problem, bad_parameter
+from serving.api.routing import Router
 from serving.api.visit import Ask, AskTable, Visit
 from serving.metadata import told
 from serving.metadata.search import NoIndex
 
-router = APIRouter(prefix="/v1", tags=["metadata"])
+router = Router(prefix="/v1", tags=["metadata"])
 
 Guid = Annotated[str | None, Query(max_length=2000, description="as the feed has it now")]
 Enclosure = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Path
@@ -29,27 +30,31 @@ PodcastPath = Annotated[
 EpisodePath = Annotated[str, Path(max_length=20, description="episode key", examples=["7301444403293728768"])]
 
 
-def podcast_of(ask: Visit, sight: Sight, what: str) -> Podcast:
+def podcast_of(ask: Visit, sight: Sight, what: str, field: str = "podcast") -> Podcast:
     """The one podcast that `what` names among those to be seen. Raises Problem: 404, and 409 for several."""
-    found = find_among(ask.core.engine, _named(what), sight.keys, limit=_MOST_SHOWN + 1)
-    if not found and _KEY.fullmatch(what):  # a guid of digits alone
-        found = find_among(ask.core.engine, Named(guid=what), sight.keys, limit=_MOST_SHOWN + 1)
+    found: list[Podcast] = []
+    for named in named_by(writable(field, what)):
+        if found := find_among(ask.core.engine, named, sight.keys, limit=_MOST_SHOWN + 1):
+            break
     if not found:
-        raise no_such("podcast", "podcast")
+        raise no_such("podcast", field)
     if len(found) > 1:
         keys = ", ".join(str(each.podcast_key) for each in found[:_MOST_SHOWN])
-        raise Problem(409, "It means several podcasts", f"Name one by its key: {keys}", field="podcast")
+        raise Problem(409, "It means several podcasts", f"Name one by its key: {keys}", field=field)
     return found[0]
 
 
-def _named(what: str) -> Named:
+def named_by(what: str) -> list[Named]:
+    """What a text may name a podcast by, the likeliest first."""
+    meanings = []
     if (key := key_in(what)) is not None:
-        return Named(podcast_key=key)
-    if found := _DIRECTORY.fullmatch(what):
-        number = int(found[2])
-        if number < 2**63:
-            return Named(itunes_id=number) if found[1] == "itunes" else Named(podcastindex_id=number)
-    return Named(guid=writable("podcast", what))
+        meanings.append(Named(podcast_key=key))
+    if (found := _DIRECTORY.fullmatch(what)) and (number := int(found[2])) < 2**63:
+        is_apple = found[1] == "itunes"
+        meanings.append(Named(itunes_id=number) if is_apple else Named(podcastindex_id=number))
+    with suppress(BadFeedUrl):
+        meanings.append(Named(url=feed_url(what)))
+    return [*meanings, Named(guid=what)]
 
 
 def key_in(text: str) -> int | None:

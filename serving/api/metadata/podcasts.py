@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from ingest.feeds.schema import Record
@@ -18,11 +18,12 @@ from serving.api.metadata.naming import PodcastPath, key_in, podcast_of, url_in,
 from serving.api.metadata.shapes import HistoryRow, PodcastRecord, PodcastRow
 from serving.api.metadata.sight import Sight, sight_of
 from serving.api.problems import bad_parameter
+from serving.api.routing import Router
 from serving.api.visit import Ask, AskTable
 from serving.metadata import told
 from serving.metadata.history import FIELDS, Asked, history
 
-router = APIRouter(prefix="/v1", tags=["metadata"])
+router = Router(prefix="/v1", tags=["metadata"])
 
 _REASONED = (PodcastState.GONE, PodcastState.DEAD)
 _ID = Query(ge=1, le=2**63 - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from registry.visible import Named, find_among
@@ -14,10 +14,11 @@ from serving.api.metadata.episodes import no_index
 from serving.api.metadata.podcasts import podcast_rows
 from serving.api.metadata.sight import sight_of
 from serving.api.problems import bad_parameter
+from serving.api.routing import Router
 from serving.api.visit import AskTable
 from serving.metadata.search import MAX_CHARS, BadQuery, NoIndex
 
-router = APIRouter(prefix="/v1", tags=["metadata"])
+router = Router(prefix="/v1", tags=["metadata"])
 
 _DEEPEST = 10_000
 
