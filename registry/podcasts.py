@@ -28,11 +28,12 @@ from registry.batches import PARAMETERS, batches
 from registry.database import writing
 from registry.leases import Lease, assert_held
 from registry.registration import Registration
-from registry.registrations import Deregistered, Registered, deregister, register
+from registry.registrations import NOBODY_LEFT, Deregistered, Registered, deregister, register
 from registry.shards import bump, version, versions
 from registry.tables import PodcastState, podcasts, registrations
 
 __all__ = [
+    "NOBODY_LEFT",
     "TRACKED",
     "Crawled",
     "Deregistered",

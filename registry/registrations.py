@@ -31,6 +31,9 @@ Progress = Callable[[int], None]
 
 _Keyed = tuple[int, Registration]  # the podcast_key of its URL
 
+# Why a podcast is polled no longer; the marts show it, so it names no tenant.
+NOBODY_LEFT = "nobody tracks it any more"
+
 _REGISTERING = "registering"  # one at a time: who is not there is not inserted by anybody else meanwhile
 _FILLED = ("podcast_guid", "itunes_id", "podcastindex_id")  # where nothing was known
 

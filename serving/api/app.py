@@ -14,13 +14,20 @@ from serving.api.answers import COMMON_PROBLEMS
 from serving.api.core import Core
 from serving.api.documentation import document
 from serving.api.gate import Gate
+from serving.api.hints import routes as hints
 from serving.api.management import routes as management
 from serving.api.metadata import routes as metadata
 from serving.api.problems import handle_problems
 from serving.api.reporting import shows
 from serving.api.settings import ApiSettings
 
-ROUTERS: tuple[APIRouter, ...] = (operations.router, shows.router, *metadata.ROUTERS, *management.ROUTERS)
+ROUTERS: tuple[APIRouter, ...] = (
+    operations.router,
+    shows.router,
+    *metadata.ROUTERS,
+    *management.ROUTERS,
+    *hints.ROUTERS,
+)
 
 _ABOUT = """Podcast figures, records and management.
 

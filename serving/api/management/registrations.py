@@ -18,7 +18,7 @@ from registry.csv_lines import ListError
 from registry.findings import of_podcast
 from registry.lists import read_csv
 from registry.opml import read_opml
-from registry.podcasts import Filter, Podcast, deregister, listing, register
+from registry.podcasts import NOBODY_LEFT, Filter, Podcast, deregister, listing, register
 from registry.registration import BadRegistration, Registration, Reject, RejectReason, registration
 from registry.show_access import ALL_SHOWS
 from registry.tables import PodcastState
@@ -36,7 +36,6 @@ from serving.metadata import told
 
 router = Router(prefix="/v1", tags=["management"])
 
-NOBODY_LEFT = "nobody tracks it any more"  # why it is polled no longer; names no tenant
 MOST = 10_000  # podcasts of a JSON body; of more send a file
 
 PodcastKey = Annotated[str, Path(max_length=20, examples=["-4211503829512346624"])]
