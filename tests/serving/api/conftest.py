@@ -49,18 +49,17 @@ def of(key: str) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a publication of all shows and an empty registry: copying costs less."""
-    folder = tmp_path_factory.mktemp("template")
+    """A data folder to copy: to publish and to migrate cost more."""
+    folder = tmp_path_factory.mktemp("api")
     publish_rows(folder / "published", {"dim_shows": [a_show(show) for show in ALL_SHOWS]})
     connect(None, folder).dispose()
     return folder
 
 
 @pytest.fixture
-def data(tmp_path: Path, template: Path) -> Path:
+def data(template: Path, tmp_path: Path) -> Path:
     """A data folder with a publication of all shows."""
-    shutil.copytree(template, tmp_path, symlinks=True, dirs_exist_ok=True)
-    return tmp_path
+    return shutil.copytree(template, tmp_path / "data", symlinks=True)
 
 
 @pytest.fixture
