@@ -44,6 +44,7 @@ from registry.collaborations import export_collaborations
 from registry.database import connected
 from registry.podcasts import Registration, register
 from registry.polling import export_registry, sweep_shards
+from serving.metadata.index import update as update_index
 
 _BUDGET_S = 30.0  # of a played sweep: it ends when all that is due was asked
 _EVERY = 3 * DAY  # between two played sweeps
@@ -106,6 +107,7 @@ class DemoFeeds:
     def sweep_now(self) -> None:
         """One sweep of everything, at the present time, and its webhooks."""
         sweep_shards(self.settings, self._shards, _BUDGET_S)
+        update_index(self.settings)
         deliver_now(self.settings)
         export_registry(self.settings)
         export_collaborations(self.settings)

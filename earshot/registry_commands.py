@@ -115,7 +115,7 @@ def deregister(
     """Cease to track podcasts. One that no tenant is left of is no longer polled; its history stays."""
     from earshot.show import bars, print_rows, say
     from ingest.feeds.urls import podcast_key
-    from registry.podcasts import Deregistered
+    from registry.podcasts import NOBODY_LEFT, Deregistered
     from registry.podcasts import deregister as deregistering
 
     _check_names(tenant, [])
@@ -130,7 +130,7 @@ def deregister(
             for of_tenant, keys in by_tenant.items():
                 task = progress.add_task(of_tenant, total=len(keys))
                 tell = partial(_tell, progress, task)
-                why = reason or f"{of_tenant}, the last to track it, left"
+                why = reason or NOBODY_LEFT
                 done += deregistering(engine, keys, of_tenant, why, tell)
     print_rows([asdict(done)], list(asdict(done)), output)
     if done.not_tracked:

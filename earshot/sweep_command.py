@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -44,6 +45,7 @@ def sweep(
 
     from earshot.show import bars, print_rows, say
     from registry.polling import sweep_shards
+    from serving.metadata.index import update
 
     settings, screen = Settings.from_env(), Console(stderr=True)
     wanted = _asked_for(settings, now) if now else _range(shards)
@@ -54,7 +56,8 @@ def sweep(
             with bars(screen) as progress:
                 task = progress.add_task("polled", total=None)
                 swept = sweep_shards(settings, wanted, budget, partial(_tell, progress, task))
-        except (OSError, SQLAlchemyError) as error:
+            update(settings)
+        except (OSError, SQLAlchemyError, sqlite3.Error) as error:
             if not forever:
                 raise
             say(screen, "this sweep failed, the next one comes", f"{type(error).__name__}: {error}", "red")

@@ -24,6 +24,8 @@ TRACKED_PODCASTS = "tracked_podcasts"
 COLLABORATIONS = "collaborations"
 FEED_NOTICES = "feed_notices"
 FEED_DIRECTORIES = "feed_directories"
+HUB_SUBSCRIPTIONS = "hub_subscriptions"
+SEARCH_INDEX = "search_index"
 CHANGE_WEBHOOKS = "change_webhooks"
 
 INGEST_JOB = "ingest_logs"
@@ -31,6 +33,7 @@ FEEDS_JOB = "sweep_feeds"
 TRACKED_JOB = "look_at_feeds"
 NOTICES_JOB = "take_in_notices"
 DIRECTORIES_JOB = "read_directories"
+HUBS_JOB = "ask_hubs"
 WEBHOOKS_JOB = "deliver_webhooks"
 WEBHOOKS_SCHEDULE = "look_at_webhooks"
 CATALOG_JOB = "ingest_catalog"
@@ -78,6 +81,9 @@ NOTICES_RETRY_S = 60
 # The Podcast Index writes a change file every three minutes; the budgets are shared out over these passes.
 DIRECTORIES_EVERY_MIN = 3
 DIRECTORIES_CRON = f"*/{DIRECTORIES_EVERY_MIN} * * * *"
+# Hubs are asked anew after days; a new podcast waits for its hub no longer than this.
+HUBS_CRON = "7-59/10 * * * *"
+HUBS_BUDGET_S = 60.0
 SHOWN_FINDINGS = 50  # rows of a table in the UI: rejected notices, findings
 
 # --- webhooks

@@ -23,10 +23,12 @@ from orchestration.assets.feeds import (
     tracked_podcasts,
     tracked_schedule,
 )
+from orchestration.assets.hubs import hub_subscriptions, hubs_job, hubs_schedule
 from orchestration.assets.ingest import ingest_job, take_in_logs
 from orchestration.assets.maintenance import lake_maintenance, maintenance_job, maintenance_schedule
 from orchestration.assets.reference import lists_job, lists_schedule, reference_lists
 from orchestration.assets.restate import restate_job, restated_days
+from orchestration.assets.search import search_index
 from orchestration.assets.webhooks import change_webhooks, webhooks_job, webhooks_schedule
 from orchestration.resources import Installation
 from orchestration.sensors.catalog import catalog_sensor
@@ -44,10 +46,12 @@ defs = dg.Definitions(
         lake_maintenance,
         feed_notices,
         feed_directories,
+        hub_subscriptions,
         podcast_feeds,
         tracked_podcasts,
         collaborations,
         change_webhooks,
+        search_index,
     ],
     jobs=[
         ingest_job,
@@ -57,6 +61,7 @@ defs = dg.Definitions(
         maintenance_job,
         notices_job,
         directories_job,
+        hubs_job,
         feeds_job,
         tracked_job,
         webhooks_job,
@@ -65,6 +70,7 @@ defs = dg.Definitions(
         lists_schedule,
         maintenance_schedule,
         directories_schedule,
+        hubs_schedule,
         tracked_schedule,
         webhooks_schedule,
     ],

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select
 
 from registry.tables import audit_log
+
+# What notes a change in the transaction that makes it, given what the change came to.
+Note = Callable[[Connection, Any], None]
 
 
 @dataclass(frozen=True)

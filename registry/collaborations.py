@@ -16,6 +16,7 @@ from ingest.lake import Lake, write_parquet
 from ingest.schema import DAY_US, conform
 from ingest.settings import Settings
 from registry.aired import aired
+from registry.audit_log import Note
 from registry.collaborating import Aired, CollaborationWish, t0_us
 from registry.collaboration_values import BadCollaboration, Problem, shown_time
 from registry.database import alone, connected, writing
@@ -86,7 +87,7 @@ class Which:
 
 
 def add(
-    engine: Engine, wishes: Sequence[CollaborationWish], now_us: int
+    engine: Engine, wishes: Sequence[CollaborationWish], now_us: int, note: Note | None = None
 ) -> list[tuple[Collaboration, Outcome]]:
     """Keep them, all or none; each with what that did. The same again changes nothing.
 
@@ -96,7 +97,10 @@ def add(
     """
     with writing(engine) as connection:
         alone(connection, "collaborations")
-        return [_add(connection, wish, now_us) for wish in wishes]
+        added = [_add(connection, wish, now_us) for wish in wishes]
+        if note:
+            note(connection, added)
+        return added
 
 
 def get(engine: Engine, collaboration_id: int) -> Collaboration:
@@ -121,7 +125,12 @@ def listing(engine: Engine, which: Which = Which()) -> list[Collaboration]:
 
 
 def end(
-    engine: Engine, collaboration_id: int, at_us: int, now_us: int, is_void: bool = False
+    engine: Engine,
+    collaboration_id: int,
+    at_us: int,
+    now_us: int,
+    is_void: bool = False,
+    note: Note | None = None,
 ) -> Collaboration:
     """It was stopped at `at_us`; or `is_void`, it never took place.
 
@@ -147,10 +156,10 @@ def end(
             )
         state = CollaborationState.VOID if is_void else CollaborationState.ENDED
         _change(connection, collaboration_id, {"state": state, "ended_us": at_us})
-        return _one(connection, collaboration_id)
+        return _noted(connection, collaboration_id, note)
 
 
-def restore(engine: Engine, collaboration_id: int) -> Collaboration:
+def restore(engine: Engine, collaboration_id: int, note: Note | None = None) -> Collaboration:
     """A void one counts again, as if never ended. Raises UnknownCollaboration and CannotRestore."""
     with writing(engine) as connection:
         alone(connection, "collaborations")
@@ -165,7 +174,7 @@ def restore(engine: Engine, collaboration_id: int) -> Collaboration:
         except BadCollaboration as error:
             raise CannotRestore(f"of {it} the show cannot have more: {error.reason}") from None
         _change(connection, collaboration_id, {"state": CollaborationState.ACTIVE, "ended_us": None})
-        return _one(connection, collaboration_id)
+        return _noted(connection, collaboration_id, note)
 
 
 def recorded(engine: Engine, lake_root: Path) -> pl.DataFrame:
@@ -209,6 +218,13 @@ def as_exported(each: Collaboration, lake_root: Path) -> dict[str, Any]:
         known = aired(lake_root, [each.partner_key], [each.partner_guid])
         episode = known.get(each.partner_key, {}).get(each.partner_guid)
     return _exported(each, episode)
+
+
+def _noted(connection: Connection, collaboration_id: int, note: Note | None) -> Collaboration:
+    found = _one(connection, collaboration_id)
+    if note:
+        note(connection, found)
+    return found
 
 
 def _add(connection: Connection, wish: CollaborationWish, now_us: int) -> tuple[Collaboration, Outcome]:

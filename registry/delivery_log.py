@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 
+from registry.audit_log import Note
 from registry.batches import PARAMETERS, batches
 from registry.database import writing
 from registry.tables import (
@@ -134,9 +135,17 @@ def deliveries(
     until_us: int | None = None,
     message_id: str | None = None,
     limit: int | None = 50,
+    before: tuple[int, int] | None = None,
 ) -> list[LoggedDelivery]:
-    """Those created in [since, until), the newest first; no state: all; limit None: all."""
+    """Those created in [since, until), the newest first; no state: all; limit None: all.
+
+    before: (created_us, delivery_id) of the last one of the page before.
+    """
     which = [_created(subscription_id, since_us, until_us)]
+    if before is not None:
+        at_us, last = before
+        is_older = and_(messages.c.created_us == at_us, messages.c.delivery_id < last)
+        which.append(or_(messages.c.created_us < at_us, is_older))
     if states:
         which.append(messages.c.state.in_(list(states)))
     if message_id is not None:
@@ -362,6 +371,7 @@ def replay(
     to_us: int | None = None,
     failed_since_us: int | None = None,
     now_us: int,
+    note: Note | None = None,
 ) -> int:
     """Has each message meant sent once more, with its first id; how many those are.
 
@@ -384,7 +394,10 @@ def replay(
         )
     )
     with writing(engine) as connection:
-        return connection.execute(again).rowcount
+        queued = connection.execute(again).rowcount
+        if note:
+            note(connection, queued)
+        return queued
 
 
 def _meant(

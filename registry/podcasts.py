@@ -28,11 +28,12 @@ from registry.batches import PARAMETERS, batches
 from registry.database import writing
 from registry.leases import Lease, assert_held
 from registry.registration import Registration
-from registry.registrations import Deregistered, Registered, deregister, register
+from registry.registrations import NOBODY_LEFT, Deregistered, Registered, deregister, register
 from registry.shards import bump, version, versions
 from registry.tables import PodcastState, podcasts, registrations
 
 __all__ = [
+    "NOBODY_LEFT",
     "TRACKED",
     "Crawled",
     "Deregistered",
@@ -47,6 +48,7 @@ __all__ = [
     "find",
     "guid_of",
     "listing",
+    "read_podcasts",
     "record_crawl",
     "register",
     "tracked",
@@ -116,7 +118,7 @@ def find(engine: Engine, what: str) -> list[Podcast]:
     what = what.strip()
     with engine.connect() as connection:
         for condition in _meanings(connection, what):
-            if found := _read(connection, [condition]):
+            if found := read_podcasts(connection, [condition]):
                 return found
     return []
 
@@ -191,7 +193,7 @@ def listing(
     if after is not None:
         conditions.append(podcasts.c.podcast_key > after)
     with engine.connect() as connection:
-        return _read(connection, conditions, limit)
+        return read_podcasts(connection, conditions, limit)
 
 
 def _is_on(host: str) -> ColumnElement[bool]:
@@ -206,9 +208,10 @@ _DEFAULTS = {
 }
 
 
-def _read(
+def read_podcasts(
     connection: Connection, conditions: Sequence[ColumnElement[bool]], limit: int | None = None
 ) -> list[Podcast]:
+    """The podcasts that meet the conditions, by key, with all who track them."""
     names = (name for name in Podcast.__dataclass_fields__ if name in podcasts.c)
     query = select(*(_DEFAULTS.get(name, podcasts.c[name]) for name in names))
     rows = connection.execute(query.where(*conditions).order_by(podcasts.c.podcast_key).limit(limit)).all()

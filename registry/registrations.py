@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from ingest.feeds.schema import canonical_json, shard_of
 from ingest.feeds.urls import is_derived_guid, podcast_key
 from registry.ahead import ahead, without_gc
+from registry.audit_log import Note
 from registry.batches import PARAMETERS, ROWS, SORTED_ROWS, batches
 from registry.database import alone, is_sqlite, writing
 from registry.moved import moved_to
@@ -29,6 +30,9 @@ from registry.tables import PodcastState, podcasts, registrations
 Progress = Callable[[int], None]
 
 _Keyed = tuple[int, Registration]  # the podcast_key of its URL
+
+# Why a podcast is polled no longer; the marts show it, so it names no tenant.
+NOBODY_LEFT = "nobody tracks it any more"
 
 _REGISTERING = "registering"  # one at a time: who is not there is not inserted by anybody else meanwhile
 _FILLED = ("podcast_guid", "itunes_id", "podcastindex_id")  # where nothing was known
@@ -50,7 +54,11 @@ class Registered:
 
 
 def register(
-    engine: Engine, wanted: Iterable[Registration], now_us: int, progress: Progress | None = None
+    engine: Engine,
+    wanted: Iterable[Registration],
+    now_us: int,
+    progress: Progress | None = None,
+    note: Note | None = None,
 ) -> Registered:
     """Track podcasts; reads `wanted` as it goes, in another thread.
 
@@ -64,7 +72,10 @@ def register(
             for batch in batches(window, ROWS):
                 with writing(engine) as connection:
                     alone(connection, _REGISTERING)
-                    total += _register(connection, batch, now_us)
+                    done_now = _register(connection, batch, now_us)
+                    if note:
+                        note(connection, done_now)
+                total += done_now
                 done += len(batch)
                 if progress:
                     progress(done)
@@ -273,7 +284,12 @@ class Deregistered:
 
 
 def deregister(
-    engine: Engine, keys: Iterable[int], tenant: str, reason: str, progress: Progress | None = None
+    engine: Engine,
+    keys: Iterable[int],
+    tenant: str,
+    reason: str,
+    progress: Progress | None = None,
+    note: Note | None = None,
 ) -> Deregistered:
     """End a tenant's tracking of podcasts, by the key of any URL they had.
 
@@ -291,7 +307,10 @@ def deregister(
                 ended += _end(connection, some, tenant)
                 left += _leave(connection, some, reason)
             bump(connection, map(shard_of, ended))
-        total += Deregistered(len(ended), left, len(named) - len(ended))
+            done_now = Deregistered(len(ended), left, len(named) - len(ended))
+            if note:
+                note(connection, done_now)
+        total += done_now
         done += len(batch)
         if progress:
             progress(done)

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, Select, insert, select, update
 
 from ingest.feeds.schema import ChangeType
-from registry.database import writing
+from registry.audit_log import Note
+from registry.database import alone, writing
 from registry.subscribing import Mode, PodcastFilter, SubscriptionWish, checked_secret, new_secret
 from registry.tables import DeliveryState, SubscriptionState, deliveries, subscriptions
 
@@ -71,8 +72,31 @@ def endpoint_shard(subscription_id: int) -> int:
     return subscription_id % ENDPOINT_SHARDS
 
 
-def add(engine: Engine, wish: SubscriptionWish, now_us: int) -> Subscription:
+def add(engine: Engine, wish: SubscriptionWish, now_us: int, note: Note | None = None) -> Subscription:
     """A new subscription, active from now on."""
+    with writing(engine) as connection:
+        return _add(connection, wish, now_us, note)
+
+
+def add_once(
+    engine: Engine, wish: SubscriptionWish, now_us: int, note: Note | None = None
+) -> tuple[Subscription, bool]:
+    """(the subscription, whether it is new): the same asked for again, also at the same time, is one."""
+    with writing(engine) as connection:
+        alone(connection, "subscribing")
+        for known in read(connection, wish.tenant):
+            if asks_for_the_same(known, wish):
+                return known, False
+        return _add(connection, wish, now_us, note), True
+
+
+def asks_for_the_same(one: Subscription, wish: SubscriptionWish) -> bool:
+    """In all but the secret."""
+    names = (each for each in SubscriptionWish.__dataclass_fields__ if each != "secret")
+    return all(getattr(one, name) == getattr(wish, name) for name in names)
+
+
+def _add(connection: Connection, wish: SubscriptionWish, now_us: int, note: Note | None) -> Subscription:
     row: dict[str, Any] = asdict(wish) | {
         "types": list(wish.types),
         "fields": list(wish.fields),
@@ -83,12 +107,16 @@ def add(engine: Engine, wish: SubscriptionWish, now_us: int) -> Subscription:
         "failures": 0,
         "paused_until_us": 0,
     }
-    with writing(engine) as connection:
-        given = connection.scalar(
-            insert(subscriptions).values(row).returning(subscriptions.c.subscription_id)
-        )
-        assert given is not None
-        return _one(connection, given)
+    given = connection.scalar(insert(subscriptions).values(row).returning(subscriptions.c.subscription_id))
+    assert given is not None
+    return _noted(connection, given, note)
+
+
+def _noted(connection: Connection, subscription_id: int, note: Note | None) -> Subscription:
+    found = _one(connection, subscription_id)
+    if note:
+        note(connection, found)
+    return found
 
 
 def get(engine: Engine, subscription_id: int) -> Subscription:
@@ -113,7 +141,7 @@ def read(connection: Connection, tenant: str | None = None, with_ended: bool = F
     return [subscription_of(row) for row in connection.execute(query).mappings()]
 
 
-def end(engine: Engine, subscription_id: int, now_us: int) -> Subscription:
+def end(engine: Engine, subscription_id: int, now_us: int, note: Note | None = None) -> Subscription:
     """Nothing is sent to it any more; its log stays. Of an ended one, nothing. Raises UnknownSubscription."""
     with writing(engine) as connection:
         found = _one(connection, subscription_id, is_locked=True)
@@ -127,10 +155,16 @@ def end(engine: Engine, subscription_id: int, now_us: int) -> Subscription:
             )
             .values(state=DeliveryState.DEAD, reason=UNSUBSCRIBED, ended_us=now_us)
         )
-        return _one(connection, subscription_id)
+        return _noted(connection, subscription_id, note)
 
 
-def rotate(engine: Engine, subscription_id: int, now_us: int, secret: str | None = None) -> Subscription:
+def rotate(
+    engine: Engine,
+    subscription_id: int,
+    now_us: int,
+    secret: str | None = None,
+    note: Note | None = None,
+) -> Subscription:
     """A new secret; the one before signs beside it for a day, one before that no longer.
 
     Raises UnknownSubscription, and BadSubscription for a `secret` that cannot be one.
@@ -146,10 +180,10 @@ def rotate(engine: Engine, subscription_id: int, now_us: int, secret: str | None
                 previous_secret=found.secret,
                 secret_until_us=now_us + SECRET_OVERLAP_US,
             )
-        return _one(connection, subscription_id)
+        return _noted(connection, subscription_id, note)
 
 
-def resume(engine: Engine, subscription_id: int, now_us: int) -> Subscription:
+def resume(engine: Engine, subscription_id: int, now_us: int, note: Note | None = None) -> Subscription:
     """A disabled one is active again, and a paused one is paused no more, as if it had never failed; what is
     dead stays so until it is replayed.
 
@@ -167,7 +201,7 @@ def resume(engine: Engine, subscription_id: int, now_us: int) -> Subscription:
             )
         never = {"failures": 0, "failing_since_us": None, "failed_us": None, "paused_until_us": 0}
         _change(connection, subscription_id, **never)
-        return _one(connection, subscription_id)
+        return _noted(connection, subscription_id, note)
 
 
 def _going_on(connection: Connection, subscription_id: int) -> Subscription:

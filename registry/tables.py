@@ -136,6 +136,33 @@ findings = Table(
 )
 
 
+class HubState(StrEnum):
+    """What a hub makes of our wish to be told of a podcast's changes (WebSub)."""
+
+    ASKED = "asked"  # it has not confirmed yet
+    ACTIVE = "active"  # it tells us until its lease ends
+    DENIED = "denied"  # it will not, or no longer
+    FAILED = "failed"  # it could not be asked
+
+
+# What was asked of hubs, a podcast each. Secrets and callbacks follow from one master secret: none is here.
+hub_subscriptions = Table(
+    "hub_subscriptions",
+    metadata,
+    Column("podcast_key", KEY, ForeignKey(podcasts.c.podcast_key), primary_key=True, autoincrement=False),
+    Column("hub", Text, nullable=False),  # normalised
+    Column("topic", Text, nullable=False),  # the feed's rel=self, as written
+    Column("state", Text, nullable=False),
+    Column("reason", Text),  # of failed and denied
+    Column("asked_us", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("confirmed_us", BigInteger),
+    Column("lease_s", BigInteger),  # from then on
+    Column("next_us", BigInteger, nullable=False),  # when to ask (again)
+    _one_of("state", HubState),
+)
+
+
 class CollaborationType(StrEnum):
     """How show A came before the listeners of show B (ATTRIBUTION.md)."""
 

@@ -22,6 +22,7 @@ from orchestration.constants import (
     INGEST_GROUP,
     OWNERS,
     PODCAST_FEEDS,
+    SEARCH_INDEX,
     SWEEP_BUDGET_S,
     TRACKED_CRON,
     TRACKED_JOB,
@@ -175,8 +176,8 @@ feeds_job = dg.define_asset_job(
 
 tracked_job = dg.define_asset_job(
     TRACKED_JOB,
-    selection=[TRACKED_PODCASTS, COLLABORATIONS],
-    description="Export the registry, judge the freshness promises.",
+    selection=[TRACKED_PODCASTS, COLLABORATIONS, SEARCH_INDEX],
+    description="Export the registry, judge the freshness promises, keep the search index up.",
 )
 
 tracked_schedule = dg.ScheduleDefinition(

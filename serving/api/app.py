@@ -14,6 +14,9 @@ from serving.api.answers import COMMON_PROBLEMS
 from serving.api.core import Core
 from serving.api.documentation import document
 from serving.api.gate import Gate
+from serving.api.hints import routes as hints
+from serving.api.management import routes as management
+from serving.api.metadata import routes as metadata
 from serving.api.problems import handle_problems
 from serving.api.reporting import (
     collaborations,
@@ -35,6 +38,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     quality.router,
     collaborations.router,
     overview.router,
+    *metadata.ROUTERS,
+    *management.ROUTERS,
+    *hints.ROUTERS,
 )
 
 _ABOUT = """Podcast figures, records and management.

@@ -15,6 +15,7 @@ from serving.api.access import AccessBook
 from serving.api.marts import Marts
 from serving.api.settings import ApiSettings
 from serving.api.signing import load_secret
+from serving.metadata.catalogue import Catalogue
 
 log = logging.getLogger("earshot.api")
 
@@ -30,6 +31,7 @@ class Core:
         self.engine: Engine = connect(platform.registry, platform.data)
         self.book = AccessBook(self.engine)
         self.marts = Marts(platform.published_dir)
+        self.catalogue = Catalogue(platform, self.engine)
         self.pool = ThreadPoolExecutor(settings.threads, "earshot-query")
 
     def refresh(self) -> None:

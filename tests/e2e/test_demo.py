@@ -154,10 +154,11 @@ def test_the_world_goes_through_the_sensors_and_every_asset_is_materialised(demo
     assert len(nodes) >= 20
     missing = {node["assetKey"]["path"][-1] for node in nodes if not node["assetMaterializations"]}
     # every ten minutes, where a podcast announced something, and seconds after a sweep: perhaps just now
-    missing -= {"tracked_podcasts", "collaborations", "feed_notices", "change_webhooks"}
+    missing -= {"tracked_podcasts", "collaborations", "feed_notices", "change_webhooks", "search_index"}
     # on a schedule, on demand, and where a directory is switched on
     assert missing == {
-        "address_lists", "feed_directories", "lake_maintenance", "reference_lists", "restated_days",
+        "address_lists", "feed_directories", "hub_subscriptions", "lake_maintenance", "reference_lists",
+        "restated_days",
     }  # fmt: skip
 
 

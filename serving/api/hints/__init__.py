@@ -1,0 +1,1 @@
+"""Notices that feeds have news, from outside: podpings of a watcher, deliveries of WebSub hubs."""

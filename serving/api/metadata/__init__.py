@@ -1,0 +1,1 @@
+"""Records of podcasts and episodes, what changed in them, search."""
