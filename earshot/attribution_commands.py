@@ -38,10 +38,10 @@ def explain(
 ) -> None:
     """How many new listeners a collaboration brought, how sure that is, and how the number comes about."""
     from earshot.attribution.answer import explain as answer
-    from earshot.attribution.as_json import as_json as in_json
     from earshot.attribution.markdown import as_markdown
-    from earshot.attribution.page import page
     from earshot.attribution.terminal import show_page
+    from serving.attribution.as_json import as_json as in_json
+    from serving.attribution.page import page
 
     if markdown is not None and as_json:
         raise typer.BadParameter("it is the one or the other: --markdown or --json", param_hint="--markdown")
@@ -59,9 +59,9 @@ def explain(
 @app.command("list")
 def list_attributions(show: Show = None, as_json: Json = False, form: Format = "table") -> None:
     """What each collaboration brought, the newest first."""
-    from earshot.attribution.as_json import as_json as in_json
     from earshot.attribution.listed import listing
     from earshot.attribution.terminal import print_csv, show_list
+    from serving.attribution.as_json import as_json as in_json
 
     found = listing(Settings.from_env(), show)
     if as_json or form == "json":
@@ -84,8 +84,9 @@ def show_totals(
 ) -> None:
     """What collaborations brought together, with the joint interval; a month is that of their starts."""
     from earshot.attribution import terminal
-    from earshot.attribution.as_json import as_json as in_json
-    from earshot.attribution.totals import By, totals
+    from earshot.attribution.totals import totals
+    from serving.attribution.as_json import as_json as in_json
+    from serving.attribution.totals import By
 
     found = totals(Settings.from_env(), By(by), show)
     if form == "json":

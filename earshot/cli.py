@@ -54,7 +54,6 @@ def main() -> None:
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Errors that tell the user what to do; imported only when one is at hand, to start fast."""
-    from earshot.attribution.marts import NoAttribution
     from earshot.demo import DemoFailed
     from earshot.explain.answer import NothingToExplain
     from earshot.pipeline import DbtFailed
@@ -71,6 +70,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from orchestration.dbt_manifest import ManifestError
     from registry.collaborations import UnknownCollaboration
     from registry.subscriptions import UnknownSubscription
+    from serving.attribution.marts import NoAttribution
     from serving.publish import PublishError
 
     return (

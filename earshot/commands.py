@@ -112,8 +112,9 @@ def methodology(
     output: Annotated[Path | None, typer.Option(help="a file, else the screen", show_default=False)] = None,
 ) -> None:
     """Print what is counted and by which rules, as the guideline asks it to be disclosed."""
-    from earshot.methodology import as_page, statement
+    from earshot.methodology import statement
     from earshot.show import show_markdown
+    from serving.methodology.statement import as_page
 
     text = statement(Settings.from_env())
     page = as_page(text) if form == "html" else text

@@ -18,7 +18,6 @@ import duckdb
 import polars as pl
 
 from earshot.pipeline import dbt_at_hand, reading
-from earshot.reasons import REDELIVERED
 from ingest.catalog import take_in_catalog
 from ingest.lake import Lake
 from ingest.logs.intake import IntakeReport, LandingFile, take_in
@@ -26,6 +25,7 @@ from ingest.logs.listeners import KeyRing
 from ingest.logs.rules import Rules
 from ingest.schema import FileStatus, SourceClass
 from ingest.settings import Settings, Window
+from serving.reasons import REDELIVERED
 
 SOURCE = "files"  # the one source all given files belong to
 

@@ -7,10 +7,7 @@ from dataclasses import astuple
 
 from rich.console import Console
 
-from earshot.attribution.headline import COVERAGE, in_short
 from earshot.attribution.listed import listing
-from earshot.attribution.model import Listed, Verdict
-from earshot.attribution.numbers import listeners
 from earshot.made_up.collaborations import Collaboration
 from earshot.pipeline import reading
 from earshot.show import plain
@@ -20,6 +17,9 @@ from registry.aired import ground
 from registry.collaborating import Written, wish
 from registry.collaborations import add, export_collaborations
 from registry.database import connected
+from serving.attribution.headline import COVERAGE, in_short
+from serving.attribution.model import Listed, Verdict
+from serving.attribution.numbers import listeners
 
 
 def record(settings: Settings, wanted: Sequence[Collaboration], feeds: Mapping[str, str]) -> None:

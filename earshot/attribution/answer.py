@@ -1,25 +1,14 @@
-"""What the published marts say of a collaboration, gathered; nothing is estimated here.
-
-What is derived are the terms between the marts' figures (a product, a difference, a sum of the cohort table),
-so that the page can be calculated again line by line.
-"""
+"""What the published marts of a data folder say of a collaboration, and the registry by now."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from earshot.attribution.beside import cost_of, difference_of, gross_of, holdout_of, retained_of
-from earshot.attribution.counts import calculation_of, overlap_of, placebo_of, strata_of
-from earshot.attribution.flags import flags_of
-from earshot.attribution.headline import headline
-from earshot.attribution.marts import NoAttribution, Rows, rows_of
-from earshot.attribution.model import Collaboration, Explanation
+from earshot.attribution.marts import rows_of
 from earshot.attribution.registered import changes_since, why_not_there
-from earshot.attribution.told import MEASURED, answer_of, are_near, twins_of
-from earshot.published import Published, current
+from earshot.published import current
 from ingest.settings import Settings
-
-Row = dict[str, Any]
+from serving.attribution.answer import explanation_of
+from serving.attribution.marts import NoAttribution
+from serving.attribution.model import Explanation
 
 
 def explain(collaboration_id: int, settings: Settings) -> Explanation:
@@ -28,47 +17,4 @@ def explain(collaboration_id: int, settings: Settings) -> Explanation:
     rows = rows_of(published, collaboration_id)
     if rows is None:
         raise NoAttribution(why_not_there(collaboration_id, published, settings))
-    return explanation_of(rows, published, changes_since(rows.lift, settings))
-
-
-def explanation_of(rows: Rows, published: Published, notices: tuple[str, ...] = ()) -> Explanation:
-    """The rows of one collaboration, as an answer. notices: what the registry says by now."""
-    lift = rows.lift
-    collaboration = collaboration_of(lift)
-    told = answer_of(lift, rows.of_show)
-    is_measured = told.state in MEASURED
-    strata = strata_of(rows.cohorts) if is_measured else ()
-    overlaps = tuple(
-        overlap_of(row, {other["collaboration_id"]: other for other in rows.of_show}) for row in rows.overlaps
-    )
-    has_counts = is_measured and lift["theta"] is not None and lift["linkability"] is not None
-    calculation = calculation_of(lift, rows.cohorts, strata, told.estimate) if has_counts else None
-    near = [other for other in rows.of_show if are_near(lift, other)]
-    return Explanation(
-        **vars(told),
-        collaboration=collaboration,
-        notices=notices,
-        headline=headline(collaboration, told, lift["as_of"]),
-        as_of=lift["as_of"],
-        version=published.version,
-        made_at=published.made_at,
-        genre=lift["genre"],
-        model_version=None if lift["model_version"] is None else str(lift["model_version"]),
-        calculation=calculation,
-        strata=strata,
-        placebo=placebo_of(lift, near) if has_counts else None,
-        siblings=lift["siblings"] or 0,
-        overlap_share=lift["overlap_share"],
-        overlaps=overlaps,
-        holdout=holdout_of(lift),
-        flags=flags_of(lift, near),
-        cost=cost_of(lift, twins_of(lift, rows.of_show), told) if is_measured else None,
-        retained=retained_of(lift, told, calculation) if calculation else (),
-        gross=gross_of(rows) if is_measured else (),
-        difference=difference_of(lift, calculation, overlaps),
-    )
-
-
-def collaboration_of(lift: Row) -> Collaboration:
-    """Who, with whom, when."""
-    return Collaboration(**{name: lift[name] for name in Collaboration.__annotations__})
+    return explanation_of(rows, published.version, published.made_at, changes_since(rows.lift, settings))

@@ -7,14 +7,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from earshot.attribution.answer import collaboration_of
-from earshot.attribution.flags import flags_of
-from earshot.attribution.marts import NoAttribution, lifts
-from earshot.attribution.model import Listed
+from earshot.attribution.marts import lifts
 from earshot.attribution.registered import void_ids
-from earshot.attribution.told import answer_of
 from earshot.published import current
 from ingest.settings import SettingError, Settings
+from serving.attribution.answer import listed_of
+from serving.attribution.marts import NoAttribution
+from serving.attribution.model import Listed
 
 Row = dict[str, Any]
 
@@ -28,7 +27,7 @@ def listing(settings: Settings, show: str | None = None) -> list[Listed]:
             of_show[row["show_id"]].append(row)
     void = void_ids(settings) if found else set()
     wanted = found if show is None else of_this(found, show, settings)
-    return [_listed(row, of_show[row["show_id"]], void) for row in wanted]
+    return [listed_of(row, of_show[row["show_id"]], void) for row in wanted]
 
 
 def of_this(found: Sequence[Row], show: str, settings: Settings) -> list[Row]:
@@ -81,21 +80,3 @@ def _by_registry(found: Sequence[Row], show: str, settings: Settings) -> list[Ro
 
 def _folded(name: str) -> str:
     return " ".join(name.split()).casefold()
-
-
-def _listed(lift: Row, split: Sequence[Row], void: set[int]) -> Listed:
-    of = collaboration_of(lift)
-    return Listed(
-        **vars(answer_of(lift, split)),
-        collaboration_id=of.collaboration_id,
-        show_id=of.show_id,
-        show=of.show,
-        partner=of.partner,
-        type=of.type,
-        starts_at=of.starts_at,
-        final_at=of.final_at,
-        is_void=of.collaboration_id in void,
-        cost=of.cost,
-        currency=of.currency,
-        flags=tuple(flag.name for flag in flags_of(lift)),
-    )

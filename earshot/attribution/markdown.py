@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from earshot.attribution.blocks import Block, Grid, Items, Page, Picture, Sums
-from earshot.attribution.steps import Step
 from earshot.show import plain
+from serving.attribution.blocks import Block, Grid, Items, Page, Picture, Sums
+from serving.attribution.steps import Step
 
 _SIGNS = re.compile(r"([\\`*_\[\]<>|~&#])")
 

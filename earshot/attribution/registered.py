@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from earshot.attribution.marts import lifts
-from earshot.attribution.numbers import minute, money
 from earshot.published import Published
 from ingest.settings import SettingError, Settings
 from registry.collaboration_days import EXPOSURE_DAYS
+from serving.attribution.numbers import minute, money
 
 if TYPE_CHECKING:  # the registry is asked only where there is one
     from registry.collaborations import Collaboration

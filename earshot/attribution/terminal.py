@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from earshot.attribution.blocks import Block, Grid, Items, Page, Picture, Sums
-from earshot.attribution.flags import OF_ALL
-from earshot.attribution.headline import in_short
-from earshot.attribution.model import Listed
-from earshot.attribution.numbers import day, listeners, money
-from earshot.attribution.terms import Estimate
-from earshot.attribution.totals import By, Total
 from earshot.show import TABLE_ROWS, plain
+from serving.attribution.blocks import Block, Grid, Items, Page, Picture, Sums
+from serving.attribution.flags import OF_ALL
+from serving.attribution.headline import in_short
+from serving.attribution.model import Listed
+from serving.attribution.numbers import day, listeners, money
+from serving.attribution.terms import Estimate
+from serving.attribution.totals import By, Total
 
 
 def show_page(page: Page) -> None:

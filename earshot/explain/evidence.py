@@ -14,8 +14,8 @@ from typing import Any
 import duckdb
 
 from earshot.explain.excerpt import WITNESS
-from earshot.reasons import BELOW_THRESHOLD, DUPLICATE, REDELIVERED
 from ingest.settings import Window
+from serving.reasons import BELOW_THRESHOLD, DUPLICATE, REDELIVERED
 
 Row = dict[str, Any]
 

@@ -16,10 +16,10 @@ from earshot.explain.as_json import as_json
 from earshot.explain.evidence import Figures, Heard
 from earshot.explain.story import Seen, Story, Told, windows_under
 from earshot.explain.words import at, threshold_lines, verdict, why
-from earshot.reasons import REASONS
 from earshot.show import plain
 from ingest.schema import SourceClass
 from ingest.settings import Window
+from serving.reasons import REASONS
 
 LISTENERS = 20  # a terminal's worth; JSON carries all
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from earshot.explain.answer import Explanation
 from earshot.explain.story import Seen
-from earshot.reasons import BELOW_THRESHOLD, DUPLICATE, REASONS, Reason
+from serving.reasons import BELOW_THRESHOLD, DUPLICATE, REASONS, Reason
 
 RESTS_ON = {
     "episode": "its own size, duration and ID3 size",

@@ -11,14 +11,15 @@ import polars as pl
 import pytest
 
 from earshot.attribution.answer import explain
-from earshot.attribution.headline import in_short
 from earshot.attribution.listed import listing
-from earshot.attribution.marts import NoAttribution
-from earshot.attribution.model import State, Verdict
-from earshot.attribution.terms import Estimate, Holdout
-from earshot.attribution.totals import By, totals
+from earshot.attribution.totals import totals
 from earshot.published import NothingPublished
 from ingest.settings import Settings
+from serving.attribution.headline import in_short
+from serving.attribution.marts import NoAttribution
+from serving.attribution.model import State, Verdict
+from serving.attribution.terms import Estimate, Holdout
+from serving.attribution.totals import By
 from tests.attribution.published_marts import LIFTS, pooled, published
 from tests.registry.collaboration_rows import KEY_A, A, B
 from tests.registry.command_line import Earshot, typed

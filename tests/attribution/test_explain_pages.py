@@ -14,21 +14,19 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from attribution.parameters import DEFAULTS
-from earshot.attribution.answer import explanation_of
-from earshot.attribution.blocks import Grid, Sum, Sums
-from earshot.attribution.flags import FLAGS
 from earshot.attribution.markdown import as_markdown, escaped
-from earshot.attribution.marts import MARTS, Rows
-from earshot.attribution.model import Explanation
-from earshot.attribution.numbers import exact, listeners
-from earshot.attribution.page import page
-from earshot.attribution.picture import GROSS, HIGH, LOW, VALUE, ZERO, picture
-from earshot.attribution.steps import Step
-from earshot.attribution.terms import Estimate
-from earshot.published import Published
 from earshot.show import plain
 from ingest.schema import APP_DEVICES
-from ingest.settings import Window
+from serving.attribution.answer import explanation_of
+from serving.attribution.blocks import Grid, Sum, Sums
+from serving.attribution.flags import FLAGS
+from serving.attribution.marts import MARTS, Rows
+from serving.attribution.model import Explanation
+from serving.attribution.numbers import exact, listeners
+from serving.attribution.page import page
+from serving.attribution.picture import GROSS, HIGH, LOW, VALUE, ZERO, picture
+from serving.attribution.steps import Step
+from serving.attribution.terms import Estimate
 from tests.attribution.published_marts import (
     COHORT_ROWS,
     GROSS_ROWS,
@@ -46,7 +44,7 @@ __all__ = ["typed"]
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "attribution.md"
 MACROS = ROOT / "dbt_project" / "macros" / "attribution.sql"
-PUBLISHED = Published(Path("marts.duckdb"), 1, "2026-09-01T13:00:00+00:00", Window.CALENDAR)
+PUBLISHED = (1, "2026-09-01T13:00:00+00:00")  # version, made at
 
 
 def told(collaboration_id: int) -> Explanation:
@@ -71,7 +69,7 @@ def told(collaboration_id: int) -> Explanation:
             if row["collaboration_id"] != collaboration_id
         ],
     )
-    return explanation_of(rows, PUBLISHED)
+    return explanation_of(rows, *PUBLISHED)
 
 
 def sums_of(of: Explanation) -> list[Sum]:
@@ -136,7 +134,7 @@ def measured(draw: st.DrawFn) -> Explanation:
     cohorts = [cohort(1, "exposed", s, k, c) for s, (k, c) in enumerate(zip(keys, converts, strict=True))]
     cohorts += [cohort(1, "contemporaneous", s, n, y) for s, (n, y) in enumerate(pool)]
     whole = dict.fromkeys(MARTS["fct_collaboration_lift"]) | row
-    return explanation_of(Rows(whole, cohorts, [], []), PUBLISHED)
+    return explanation_of(Rows(whole, cohorts, [], []), *PUBLISHED)
 
 
 @given(measured())
@@ -295,7 +293,7 @@ def test_an_interval_that_ends_at_zero_is_no_effect_either() -> None:
 def test_no_gain_is_told_in_words_and_not_as_a_number_below_zero() -> None:
     row = next(row for row in LIFTS if row["collaboration_id"] == 3) | number(-0.16, -8.4, 8.1)
     whole = dict.fromkeys(MARTS["fct_collaboration_lift"]) | row
-    found = explanation_of(Rows(whole, [], [], []), PUBLISHED)
+    found = explanation_of(Rows(whole, [], [], []), *PUBLISHED)
     assert found.headline[0] == "No gain was seen (−0.16 new listeners, 90 % interval −8.4 to 8.1)."
     assert "cannot tell" in found.headline[1]
 
@@ -307,7 +305,7 @@ def test_before_its_end_the_data_cannot_tell_yet() -> None:
         "final_at": datetime(2026, 8, 25) + timedelta(days=30),
     }
     whole = dict.fromkeys(MARTS["fct_collaboration_lift"]) | row
-    found = explanation_of(Rows(whole, [], [], []), PUBLISHED)
+    found = explanation_of(Rows(whole, [], [], []), *PUBLISHED)
     assert "cannot yet tell" in found.headline[1]
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from earshot.attribution.answer import explanation_of
-from earshot.attribution.headline import in_short
 from earshot.attribution.markdown import as_markdown
-from earshot.attribution.marts import MARTS, Rows
-from earshot.attribution.model import Explanation, Verdict
-from earshot.attribution.page import page
-from earshot.attribution.terms import Estimate
+from serving.attribution.answer import explanation_of
+from serving.attribution.headline import in_short
+from serving.attribution.marts import MARTS, Rows
+from serving.attribution.model import Explanation, Verdict
+from serving.attribution.page import page
+from serving.attribution.terms import Estimate
 from tests.attribution.published_marts import LIFTS, STARTS, cohort, lift, number
 from tests.attribution.test_explain_pages import PUBLISHED, told
 
@@ -59,7 +59,7 @@ def explained(
             [],
             [whole(one) for one in others],
         ),
-        PUBLISHED,
+        *PUBLISHED,
     )
 
 

@@ -9,9 +9,9 @@ import duckdb
 import pytest
 
 from earshot.attribution.answer import explain
-from earshot.attribution.model import State
 from ingest.lake import Lake
 from ingest.settings import Settings
+from serving.attribution.model import State
 from serving.publish import publish
 from tests.attribution.odd_lake import (
     AHEAD,

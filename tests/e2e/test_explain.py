@@ -25,13 +25,13 @@ from earshot.explain.show import LISTENERS, show_explanation
 from earshot.explain.story import MOST, stories
 from earshot.made_up import world as worlds
 from earshot.pipeline import run_dbt
-from earshot.reasons import BEFORE_PUBLICATION
 from ingest.catalog import take_in_catalog
 from ingest.lake import Lake
 from ingest.logs.intake import find_landing_files, take_in
 from ingest.logs.urls import enclosure_key
 from ingest.schema import Exclusion
 from ingest.settings import Settings, Window
+from serving.reasons import BEFORE_PUBLICATION
 from tests.dbt.lakes import START_US, Row, add_file, catalog, set_catalog
 
 # Key epoch 690 begins on 2026-09-04: the world spans it.

@@ -13,14 +13,15 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from earshot.methodology import as_page, statement
+from earshot.methodology import statement
 from earshot.pipeline import run_dbt
-from earshot.reasons import OF_REQUESTS, REASONS
 from ingest.lake import Lake
 from ingest.logs.rules import Rules
 from ingest.schema import Exclusion
 from ingest.settings import Settings, Window
+from serving.methodology.statement import as_page
 from serving.publish import publish
+from serving.reasons import OF_REQUESTS, REASONS
 from tests.dbt.lakes import add_file, catalog, random_requests, set_catalog
 
 DOCS = Path(__file__).parents[2] / "docs" / "methodology.md"

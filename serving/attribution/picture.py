@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from earshot.attribution.numbers import listeners
-from earshot.attribution.terms import Estimate
+from serving.attribution.numbers import listeners
+from serving.attribution.terms import Estimate
 
 WIDTH = 62
 _EDGE = 3  # cells left free on both sides, so that marks may give way to each other

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from attribution.parameters import DEFAULTS
-from earshot.attribution.model import Answer, Shortage, State, Together, Verdict
-from earshot.attribution.terms import Estimate
 from registry.collaboration_days import EXPOSURE_DAYS, FOLLOW_UP_DAYS
+from serving.attribution.model import Answer, Shortage, State, Together, Verdict
+from serving.attribution.terms import Estimate
 
 Row = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from earshot.attribution.steps import Step
+from serving.attribution.steps import Step
 
 
 @dataclass(frozen=True)

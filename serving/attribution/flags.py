@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from attribution.parameters import ASSUMED, DEFAULTS
-from earshot.attribution.counts import NO_HISTORY_SOURCE
-from earshot.attribution.model import State
-from earshot.attribution.numbers import day, percent
-from earshot.attribution.terms import Flag
-from earshot.attribution.told import twins_of
+from serving.attribution.counts import NO_HISTORY_SOURCE
+from serving.attribution.model import State
+from serving.attribution.numbers import day, percent
+from serving.attribution.terms import Flag
+from serving.attribution.told import twins_of
 
 Row = dict[str, Any]
 

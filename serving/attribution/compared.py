@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attribution.parameters import DEFAULTS
-from earshot.attribution.blocks import Block, Grid, Sum, Sums
-from earshot.attribution.counts import NO_HISTORY_SOURCE
-from earshot.attribution.model import Explanation
-from earshot.attribution.numbers import count, exact
-from earshot.attribution.steps import Step
-from earshot.attribution.terms import Calculation, Placebo
 from registry.collaboration_days import HISTORY_DAYS
+from serving.attribution.blocks import Block, Grid, Sum, Sums
+from serving.attribution.counts import NO_HISTORY_SOURCE
+from serving.attribution.model import Explanation
+from serving.attribution.numbers import count, exact
+from serving.attribution.steps import Step
+from serving.attribution.terms import Calculation, Placebo
 
 
 def cohorts(of: Explanation, sums: Calculation) -> Iterator[Block]:

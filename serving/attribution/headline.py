@@ -6,10 +6,10 @@ import math
 from datetime import datetime
 
 from attribution.parameters import DEFAULTS
-from earshot.attribution.model import Answer, Collaboration, State, Verdict
-from earshot.attribution.numbers import day, listeners, percent
-from earshot.attribution.terms import Estimate
-from earshot.attribution.told import why_short
+from serving.attribution.model import Answer, Collaboration, State, Verdict
+from serving.attribution.numbers import day, listeners, percent
+from serving.attribution.terms import Estimate
+from serving.attribution.told import why_short
 
 COVERAGE = percent(DEFAULTS.coverage)  # of the intervals
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any
 
-from earshot.attribution.model import Answer, Explanation
+from serving.attribution.model import Answer, Explanation
 
 Row = dict[str, Any]
 

@@ -11,8 +11,8 @@ import numpy as np
 from attribution.measured import STRATA, Cohort, Counts
 from attribution.organic import rates_of
 from attribution.parameters import DEFAULTS
-from earshot.attribution.terms import Calculation, Estimate, Overlap, Placebo, Stratum, Variance
 from registry.collaboration_days import HISTORY_DAYS
+from serving.attribution.terms import Calculation, Estimate, Overlap, Placebo, Stratum, Variance
 
 Row = dict[str, Any]
 

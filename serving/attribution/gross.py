@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from earshot.attribution.blocks import Block, Grid
-from earshot.attribution.model import Explanation
-from earshot.attribution.numbers import count, exact, listeners, percent
-from earshot.attribution.terms import GROSS_WINDOW_DAYS, Calculation, Difference, GrossRule
+from serving.attribution.blocks import Block, Grid
+from serving.attribution.model import Explanation
+from serving.attribution.numbers import count, exact, listeners, percent
+from serving.attribution.terms import GROSS_WINDOW_DAYS, Calculation, Difference, GrossRule
 
 
 def gross(of: Explanation) -> Iterator[Block]:

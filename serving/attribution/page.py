@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from earshot.attribution.blocks import Block, Grid, Items, Page, Picture, Section
-from earshot.attribution.compared import cohorts, placebo
-from earshot.attribution.gross import gross
-from earshot.attribution.headline import COVERAGE, interval
-from earshot.attribution.model import Explanation, State
-from earshot.attribution.numbers import count, day, exact, listeners, minute, money, percent
-from earshot.attribution.picture import picture
-from earshot.attribution.steps import DOCS
-from earshot.attribution.sums import calculation
-from earshot.attribution.terms import Cost
 from registry.collaboration_days import EXPOSURE_DAYS
+from serving.attribution.blocks import Block, Grid, Items, Page, Picture, Section
+from serving.attribution.compared import cohorts, placebo
+from serving.attribution.gross import gross
+from serving.attribution.headline import COVERAGE, interval
+from serving.attribution.model import Explanation, State
+from serving.attribution.numbers import count, day, exact, listeners, minute, money, percent
+from serving.attribution.picture import picture
+from serving.attribution.steps import DOCS
+from serving.attribution.sums import calculation
+from serving.attribution.terms import Cost
 
 
 def page(of: Explanation) -> Page:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from earshot.attribution.blocks import Block, Sum, Sums
-from earshot.attribution.flags import NOT_CALIBRATED
-from earshot.attribution.headline import COVERAGE, ids
-from earshot.attribution.model import Explanation, Verdict
-from earshot.attribution.numbers import count, exact, percent
-from earshot.attribution.steps import Step
-from earshot.attribution.terms import Calculation, Estimate, Variance
+from serving.attribution.blocks import Block, Sum, Sums
+from serving.attribution.flags import NOT_CALIBRATED
+from serving.attribution.headline import COVERAGE, ids
+from serving.attribution.model import Explanation, Verdict
+from serving.attribution.numbers import count, exact, percent
+from serving.attribution.steps import Step
+from serving.attribution.terms import Calculation, Estimate, Variance
 
 
 def calculation(of: Explanation, sums: Calculation) -> Iterator[Block]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from earshot.attribution.marts import Rows
-from earshot.attribution.model import Answer, Verdict
-from earshot.attribution.terms import (
+from serving.attribution.marts import Rows
+from serving.attribution.model import Answer, Verdict
+from serving.attribution.terms import (
     GROSS_WINDOW_DAYS,
     Calculation,
     Cost,
@@ -18,7 +18,7 @@ from earshot.attribution.terms import (
     Overlap,
     Retained,
 )
-from earshot.attribution.told import estimate_of
+from serving.attribution.told import estimate_of
 
 Row = dict[str, Any]
 

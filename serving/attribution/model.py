@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from earshot.attribution.terms import (
+from registry.collaboration_days import EXPOSURE_DAYS
+from serving.attribution.terms import (
     Calculation,
     Cost,
     Difference,
@@ -19,7 +20,6 @@ from earshot.attribution.terms import (
     Retained,
     Stratum,
 )
-from registry.collaboration_days import EXPOSURE_DAYS
 
 
 class State(StrEnum):

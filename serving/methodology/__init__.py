@@ -1,0 +1,1 @@
+"""The methodology statement (R34), from the settings, lists and marts in force."""

@@ -1,0 +1,85 @@
+"""How a published version is asked: one query at a time, of anything that answers in rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import duckdb
+import polars as pl
+
+from ingest.settings import Window
+
+Row = dict[str, Any]
+
+
+class Asks(Protocol):
+    """A published version that can be asked; params are those that the SQL names `$so`."""
+
+    def rows(self, sql: str, params: Mapping[str, Any]) -> list[Row]:
+        """The rows, columns by name."""
+
+    def frame(self, sql: str, params: Mapping[str, Any]) -> pl.DataFrame:
+        """The same as a frame."""
+
+
+class OverConnection:
+    """Asks an open DuckDB connection; for commands and tests, one thread at a time."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+
+    def rows(self, sql: str, params: Mapping[str, Any]) -> list[Row]:
+        cursor = self._con.execute(sql, dict(params))
+        names = [column[0] for column in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def frame(self, sql: str, params: Mapping[str, Any]) -> pl.DataFrame:
+        return pl.DataFrame(self._con.sql(sql, params=dict(params)))
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What every figure of a published version rests on."""
+
+    version: int
+    made_at: str  # ISO 8601, UTC
+    window: Window  # the published rule: what `downloads` counts
+    time_zone: str  # in which the marts' dates begin
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question to the marts."""
+
+    sql: str
+    params: Row = field(default_factory=dict)
+
+    def rows(self, asks: Asks) -> list[Row]:
+        return asks.rows(self.sql, self.params)
+
+    def frame(self, asks: Asks) -> pl.DataFrame:
+        return asks.frame(self.sql, self.params)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A question with what must be said beside its answer: `about` is plain data, ready for JSON."""
+
+    query: Query
+    about: Row
+
+    def rows(self, asks: Asks) -> list[Row]:
+        return self.query.rows(asks)
+
+    def frame(self, asks: Asks) -> pl.DataFrame:
+        return self.query.frame(asks)
+
+
+class BadQuestion(ValueError):
+    """A question that has no answer: which parameter is wrong, why, and what to ask instead."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field, self.reason = field, reason
