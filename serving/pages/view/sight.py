@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -14,10 +15,24 @@ SPANS = (28, 90, 365)  # days that a page may show
 SUBJECTS = ("downloads", "audience", "pacing", "collaborations")
 
 
-class Asks(Protocol):
-    """The published marts, as serving/api/marts.py opens them."""
+class Marts(Protocol):
+    """One published version, as serving/api/marts.py opens it."""
 
-    def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[Row]: ...
+    def rows(self, sql: str, parameters: dict[str, object] = ..., /) -> list[Row]: ...
+
+
+class Asks:
+    """Asks a published version; of the values given a query gets those it names, since more are an error."""
+
+    def __init__(self, marts: Marts) -> None:
+        self._marts = marts
+
+    def rows(self, sql: str, given: Mapping[str, Any]) -> list[Row]:
+        named = set(_NAMED.findall(sql))
+        return list(self._marts.rows(sql, {name: value for name, value in given.items() if name in named}))
+
+
+_NAMED = re.compile(r"\$(\w+)")
 
 
 @dataclass(frozen=True)
