@@ -328,3 +328,62 @@ Index(
     sqlite_where=attempts.c.outcome.is_(None),
     postgresql_where=attempts.c.outcome.is_(None),
 )
+
+# Who may call the API. The key itself is shown once and stored nowhere.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", KEY, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),  # sha256 of the key, hex
+    Column("tenant", Text, nullable=False),
+    Column("name", Text, nullable=False),  # for people: what it is used for
+    Column("scopes", JSON, nullable=False),  # registry.api_keys.Scope, sorted
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger),  # null: never
+    Column("revoked_us", BigInteger),
+    Column("used_us", BigInteger),  # the beginning of the UTC day it was last used on
+    sqlite_autoincrement=True,  # an id is never given again: the audit log names it
+)
+
+# Whose show it is: a tenant sees all of it. show_id *: all shows.
+show_owners = Table(
+    "show_owners",
+    metadata,
+    Column("show_id", Text, primary_key=True),
+    Column("tenant", Text, primary_key=True),
+    Column("since_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What of a show anybody may see. show_id *: of all shows.
+show_openings = Table(
+    "show_openings",
+    metadata,
+    Column("show_id", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),  # registry.show_access.Subject
+    Column("since_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Grows with every change of the three tables above: who keeps them in memory reads them again.
+access_revisions = Table(
+    "access_revisions",
+    metadata,
+    Column("only", SmallInteger, primary_key=True, autoincrement=False),  # 1: there is one row
+    Column("revision", BigInteger, nullable=False),
+)
+
+# Who changed what, and when; rows are only ever added.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("audit_id", KEY, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("tenant", Text, nullable=False),  # whose it was
+    Column("key_id", BigInteger),  # by which API key; null: by a command on this machine
+    Column("action", Text, nullable=False),  # such as key.created
+    Column("subject", Text, nullable=False),  # what was changed: an id, URL or show
+    Column("detail", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index(None, audit_log.c.tenant, audit_log.c.audit_id)

@@ -1,0 +1,27 @@
+"""Who asks: nobody in particular, or a tenant by its key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from registry.api_keys import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. Without a key there is no tenant and no scope: what is open to anybody."""
+
+    tenant: str | None = None
+    scopes: frozenset[Scope] = frozenset()
+    key_id: int | None = None
+
+    @property
+    def is_operator(self) -> bool:
+        """Sees and does everything, whoever's it is."""
+        return Scope.OPERATE in self.scopes
+
+    def may(self, scope: Scope) -> bool:
+        return scope in self.scopes or self.is_operator
+
+
+ANYBODY = Caller()

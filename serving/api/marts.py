@@ -1,0 +1,130 @@
+"""The published marts as the API reads them: one version for a whole request, a newer one for the next.
+
+A version is a file of its own name, opened read-only; it is closed when the last request that uses it has
+ended (no counting: nobody refers to it any more).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from serving import versions
+from serving.publish import DATABASE_NAME, MANIFEST_NAME
+
+KEPT_OPEN = 3  # versions a cursor may still go on in
+
+log = logging.getLogger("earshot.api")
+
+
+class Rows(list[dict[str, Any]]):
+    """Rows of an answer; the names of its columns are known even when there is no row."""
+
+    def __init__(self, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+        super().__init__(rows)
+        self.columns = list(columns)
+
+    def first(self, count: int) -> Rows:
+        return Rows(self.columns, self[:count])
+
+
+class Edition:
+    """One published version, open for reading; safe to share between threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError, duckdb.Error, ValueError: it is not whole (any more)."""
+        manifest = json.loads((folder / MANIFEST_NAME).read_text("utf-8"))
+        self.folder = folder
+        self.version = int(manifest["version"])
+        self.made_at = str(manifest["made_at"])  # ISO 8601, UTC
+        self.window: str | None = manifest.get("window")  # under which `downloads` counts
+        self.tables = frozenset(table["name"] for table in manifest["tables"])
+        # Queries are short and there is a worker a core: more threads would only get in each other's way.
+        self._database = duckdb.connect(
+            str(folder / DATABASE_NAME),
+            read_only=True,
+            config={"threads": 1, "enable_external_access": False},
+        )
+        self._local = threading.local()
+
+    def rows(self, sql: str, parameters: Sequence[object] | dict[str, object] = ()) -> Rows:
+        """All rows of a query. Values go in as parameters, never into the text."""
+        cursor = self._cursor()
+        result = cursor.execute(sql, parameters)
+        columns = [column[0] for column in result.description]
+        return Rows(columns, [dict(zip(columns, row, strict=True)) for row in result.fetchall()])
+
+    def frame(self, sql: str, parameters: Sequence[object] | dict[str, object] = ()) -> pl.DataFrame:
+        """The same as a frame: for many rows, or to compute on."""
+        return pl.DataFrame(self._cursor().sql(sql, params=parameters))
+
+    @cached_property
+    def shows(self) -> frozenset[str]:
+        """The ids of all shows of the catalogue."""
+        return frozenset(row["show_id"] for row in self.rows("select show_id from dim_shows"))
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self._database.cursor()
+        return cursor
+
+
+class Marts:
+    """Which version is in use now."""
+
+    def __init__(self, published_dir: Path) -> None:
+        self._dir = published_dir
+        self._lock = threading.Lock()
+        self._open: dict[int, Edition] = {}  # oldest first
+        self._current: Edition | None = None
+        self.refresh()
+
+    @property
+    def current(self) -> Edition | None:
+        """None: nothing is published yet."""
+        return self._current
+
+    def refresh(self) -> bool:
+        """Use what is published now; whether it is another version. If it cannot be read the former stays."""
+        folder = versions.current_version(self._dir)
+        if folder is None or (self._current and folder == self._current.folder):
+            return False
+        with self._lock:
+            try:
+                edition = Edition(folder)
+                edition.shows  # noqa: B018 - read here, not by the first request
+            except (OSError, duckdb.Error, ValueError) as error:
+                log.warning("version %s cannot be read: %s", folder.name, error)
+                return False
+            self._keep(edition)
+            self._current = edition
+        return True
+
+    def edition(self, version: int) -> Edition | None:
+        """That version, if it is still there."""
+        current = self._current
+        if current and current.version == version:
+            return current
+        with self._lock:
+            found = self._open.get(version)
+            folder = self._dir / versions.folder_name(version)
+            if found is None and folder.is_dir():
+                with contextlib.suppress(OSError, duckdb.Error, ValueError):
+                    found = Edition(folder)
+                    self._keep(found)
+            return found
+
+    def _keep(self, edition: Edition) -> None:
+        self._open[edition.version] = edition
+        for version in sorted(self._open)[:-KEPT_OPEN]:
+            del self._open[version]

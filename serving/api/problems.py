@@ -1,0 +1,146 @@
+"""Problem details (RFC 9457): every error of the API is one, and names the field that is at fault."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+
+log = logging.getLogger("earshot.api")
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field."""
+
+    field: str = Field(examples=["from"])
+    reason: str = Field(examples=["2026-02-30 is no date"])
+
+
+class ProblemBody(BaseModel):
+    """RFC 9457. `errors` names the fields at fault, where there are such."""
+
+    type: str = Field(default="about:blank", examples=["about:blank"])
+    title: str = Field(examples=["A parameter cannot be used"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["from: 2026-02-30 is no date; dates are written YYYY-MM-DD"])
+    errors: list[FieldError] = []
+
+
+class Problem(Exception):
+    """An error the caller is told; `detail` says what to do about it."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        errors: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.title, self.detail = status, title, detail
+        self.errors = [(field, detail)] if field is not None else list(errors)
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = [{"field": field, "reason": reason} for field, reason in self.errors]
+        headers = {"cache-control": "no-store", **self.headers}
+        return Response(_json(body), self.status, headers, MEDIA_TYPE)
+
+
+def bad_parameter(field: str, reason: str) -> Problem:
+    """422 for one parameter."""
+    return Problem(422, "A parameter cannot be used", reason, field=field)
+
+
+def unexpected(error: BaseException, path: str) -> Problem:
+    """500: the caller learns nothing of the cause, the log all of it."""
+    log.error("failed: %s", path, exc_info=error)
+    return Problem(
+        500, "The server failed", "Something went wrong here, not with your request; try again later"
+    )
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Make whatever FastAPI and Starlette raise a problem, too."""
+
+    async def told(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return error.response()
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return _of_validation(error).response()
+
+    async def http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _of_http(error).response()
+
+    app.add_exception_handler(Problem, told)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+
+
+def _of_validation(error: RequestValidationError) -> Problem:
+    errors = []
+    for each in error.errors():
+        place, *names = each["loc"]
+        errors.append((".".join(map(str, names)) or str(place), _reason(each)))
+    detail = "; ".join(f"{field}: {reason}" for field, reason in errors)
+    is_body = any(each["loc"][0] == "body" for each in error.errors())
+    title = "The body cannot be used" if is_body else "A parameter cannot be used"
+    return Problem(422, title, detail, errors=errors)
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    """Pydantic's words, without those it puts before ours."""
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    return reason[:1].lower() + reason[1:]
+
+
+def _of_http(error: HTTPException) -> Problem:
+    details = {
+        404: "There is nothing under this path; GET /v1/openapi.json lists what there is",
+        405: "This path does not know this method; the header Allow names those it knows",
+    }
+    title = HTTPStatus(error.status_code).phrase
+    detail = details.get(error.status_code, str(error.detail))
+    return Problem(error.status_code, title, detail, headers=error.headers)
+
+
+def _json(body: object) -> bytes:
+    # A lone surrogate of a hostile path would not be UTF-8.
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        return orjson.dumps(_clean(body))
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _clean(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
+    return value

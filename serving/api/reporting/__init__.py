@@ -1,0 +1,1 @@
+"""Figures: downloads, listeners, pacing, collaborations of shows and episodes."""
