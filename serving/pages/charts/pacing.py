@@ -15,8 +15,8 @@ def pacing(width: int, days: int = 30, series: tuple[str, ...] = ()) -> Spec:
     x: Spec = {
         "field": "age",
         "type": "quantitative",
-        "scale": {"domain": [0, days], "nice": False},
-        "axis": {"tickCount": 6 if width > 500 else 4, "title": "days since publication", "format": "d"},
+        "scale": {"type": "sqrt", "domain": [0, days], "nice": False},  # most happens early
+        "axis": {"values": [0, 1, 3, 7, 14, 30], "title": "days since publication", "format": "d"},
     }
     y: Spec = {"type": "quantitative", "title": None, "axis": {"tickCount": 4, "format": ",d"}}
     colour: Spec = {

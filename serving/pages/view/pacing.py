@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from serving.pages.charts import pacing
-from serving.pages.charts.draw import drawing
+from serving.pages.charts.draw import Drawing, drawing
 from serving.pages.view.parts import EPISODE, OURS, Cell, Figure, Key, Section, Table, columns
 from serving.pages.view.sight import Asks, Row, Sight
 from serving.pages.view.words import count, day, duration, episode_href, percent, times
@@ -58,13 +58,10 @@ _LISTED = """
 
 def figure(asks: Asks, sight: Sight) -> Figure | None:
     """The typical first week of an episode."""
-    band = {row["age_days"]: row for row in asks.rows(_BAND, sight.params)}
-    week = band.get(7)
-    if not week or week["median_downloads"] is None or not sight.may_tell(week["p25_downloads"]):
+    week = {row["age_days"]: row for row in band(asks, sight)}.get(7)
+    if not week or week["episodes"] < 2:
         return None
     many = week["episodes"]
-    if many < 2:
-        return None
     return Figure(
         "A typical episode's first 7 days",
         count(week["median_downloads"]),
@@ -76,10 +73,10 @@ def figure(asks: Asks, sight: Sight) -> Figure | None:
 
 def section(asks: Asks, sight: Sight) -> Section:
     """The newest episodes of which at least a day is whole, drawn over the show's middle half."""
-    band = [row for row in asks.rows(_BAND, sight.params) if row["age_days"] <= DAYS and row["episodes"]]
+    here = band(asks, sight)
     lines = newest(asks, sight)
     title = "How new episodes set out"
-    if not band or not lines:
+    if not here or not lines:
         return Section(
             "pacing",
             title,
@@ -90,12 +87,22 @@ def section(asks: Asks, sight: Sight) -> Section:
         "pacing",
         title,
         OURS,
-        lead=_lead(lines[0]),
-        chart=draw(band, lines),
+        lead=lead(lines[0]),
+        chart=draw(here, lines),
         keys=keys(lines),
-        table=_ages(band, lines),
-        notes=_left_out(band),
+        table=table(here, lines),
+        notes=_left_out(here),
     )
+
+
+def band(asks: Asks, sight: Sight) -> list[Row]:
+    """The show's quartiles by age; ages at which no episode is whole are left out."""
+    found = asks.rows(_BAND, sight.params)
+    return [
+        row
+        for row in found
+        if row["age_days"] <= DAYS and row["episodes"] and sight.may_tell(row["p25_downloads"])
+    ]
 
 
 def newest(asks: Asks, sight: Sight, episode_key: int | None = None) -> list[list[Row]]:
@@ -109,7 +116,7 @@ def newest(asks: Asks, sight: Sight, episode_key: int | None = None) -> list[lis
     return list(courses.values())[:NEWEST]
 
 
-def draw(band: list[Row], lines: list[list[Row]]) -> object:
+def draw(quartiles: list[Row], lines: list[list[Row]]) -> Drawing:
     """The chart of a band and some courses."""
     start = {"age": 0, "p25": 0, "median": 0, "p75": 0}
     points = [
@@ -139,7 +146,7 @@ def draw(band: list[Row], lines: list[list[Row]]) -> object:
                         "median": row["median_downloads"],
                         "p75": row["p75_downloads"],
                     }
-                    for row in band
+                    for row in quartiles
                 ),
             ],
             "episodes": points,
@@ -160,7 +167,7 @@ def keys(lines: list[list[Row]]) -> tuple[Key, ...]:
     )
 
 
-def _lead(line: list[Row]) -> str:
+def lead(line: list[Row]) -> str:
     last = line[-1]
     ratio = last["ratio_to_show_median"]
     text = (
@@ -178,7 +185,7 @@ def _days(age: int) -> str:
     return "day" if age == 1 else f"{age} days"
 
 
-def _ages(band: list[Row], lines: list[list[Row]]) -> Table:
+def table(quartiles: list[Row], lines: list[list[Row]]) -> Table:
     told = [{row["age_days"]: row["downloads"] for row in line} for line in lines]
     return Table(
         "Downloads by days since publication",
@@ -195,13 +202,13 @@ def _ages(band: list[Row], lines: list[list[Row]]) -> Table:
                 Cell(count(row["p75_downloads"])),
                 Cell(count(row["episodes"])),
             )
-            for row in band
+            for row in quartiles
         ],
     )  # fmt: skip
 
 
-def _left_out(band: list[Row]) -> tuple[str, ...]:
-    before = band[-1]["episodes_before_data"]
+def _left_out(quartiles: list[Row]) -> tuple[str, ...]:
+    before = quartiles[-1]["episodes_before_data"]
     if not before:
         return ()
     episodes = "One episode is" if before == 1 else f"{count(before)} episodes are"
