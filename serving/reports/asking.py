@@ -56,6 +56,12 @@ class Query:
     sql: str
     params: Row = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, sql: str, *params: Mapping[str, Any]) -> Query:
+        """With those of the parameters that the SQL names: DuckDB refuses others."""
+        given = {name: value for some in params for name, value in some.items()}
+        return cls(sql, {name: value for name, value in given.items() if f"${name}" in sql})
+
     def rows(self, asks: Asks) -> list[Row]:
         return asks.rows(self.sql, self.params)
 

@@ -1,0 +1,161 @@
+"""What a show's collaborations brought: all of them in short, one with its explanation, and their sums."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+from serving.attribution import marts
+from serving.attribution.answer import explanation_of, listed_of
+from serving.attribution.as_json import as_json
+from serving.attribution.headline import in_short
+from serving.attribution.model import Explanation
+from serving.attribution.page import page
+from serving.attribution.totals import MARTS, By, Total, total_of
+from serving.reports.asking import Asks, Basis, Query, Report
+from serving.reports.rules import COLLABORATIONS
+
+Row = dict[str, Any]
+
+# What a collaboration cost is its own tenant's to know.
+OF_THE_TENANT = ("cost", "currency", "cost_per_new_listener", "notices", "notes", "tenant")
+_TITLES = """
+    select show_id, min(show_title) as show_title from (
+        select show_id, show_title from fct_collaboration_lift
+        union all
+        select partner_show_id, partner_show_title from fct_collaboration_lift
+    ) where show_id is not null group by show_id
+"""
+
+
+def collaborations(
+    asks: Asks, shows: Collection[str] | None, tenant: str | None, void: Collection[int] = ()
+) -> list[Row]:
+    """All of these shows (None: all there are), the newest first, in short.
+
+    tenant: whose costs are shown; None: everybody's. void: those the registry declared void since.
+    """
+    where, params = _of_shows(shows)
+    found = marts.lifts(asks, where, params)
+    of_show: dict[str | None, list[Row]] = {}
+    for row in found:
+        if row["is_split"]:
+            of_show.setdefault(row["show_id"], []).append(row)
+    answers = []
+    for row in found:
+        listed = listed_of(row, of_show.get(row["show_id"], []), void)
+        answer = as_json(listed) | {
+            "words": in_short(listed),
+            "partner_show_id": row["partner_show_id"],
+            "episode_id": row["episode_id"],
+        }
+        answers.append(_seen_by(answer, row["tenant"], tenant))
+    return answers
+
+
+def explanation(asks: Asks, collaboration_id: int, basis: Basis) -> Explanation | None:
+    """All that is known of one collaboration; None: the marts do not have it. Four queries, all small."""
+    rows = marts.rows_of(asks, collaboration_id)
+    return None if rows is None else explanation_of(rows, basis.version, basis.made_at)
+
+
+def explained(of: Explanation, tenant: str | None) -> Row:
+    """The explanation as plain data: terms, words, and the page that explains how the number comes about."""
+    told = page(of)
+    answer = as_json(of) | {
+        "words": in_short(of),
+        "show": of.collaboration.show,
+        "partner": of.collaboration.partner,
+        "rule": COLLABORATIONS.about,
+    }
+    if tenant is None or of.collaboration.tenant == tenant:
+        answer["explanation"] = {
+            "about": list(told.about),
+            "sections": [asdict(section) for section in told.sections],
+            "foot": list(told.foot),
+        }
+    collaboration = _seen_by(answer["collaboration"], of.collaboration.tenant, tenant)
+    return _seen_by(answer, of.collaboration.tenant, tenant) | {"collaboration": collaboration}
+
+
+def daily(collaboration_id: int, basis: Basis) -> Report:
+    """Rows by date: exposed and converted so far, organic: how many of them were to come anyway, excess."""
+    sql = (
+        "select date, exposed, converted, organic, excess from fct_collaboration_daily"
+        " where collaboration_id = $id order by date"
+    )
+    return Report(Query(sql, {"id": collaboration_id}), _about(basis) | {"time_zone": "UTC"})
+
+
+def new_listener_sources(show_id: str, basis: Basis, first: date | None, last: date | None) -> Report:
+    """Rows by ISO week, source and collaboration: first-ever listeners, where they were before. No effect."""
+    sql = """
+        select strftime(week, '%G-W%V') as period, week as period_start, source, collaboration_id, listeners,
+            is_complete
+        from fct_new_listener_sources
+        where show_id = $show and week between $first and $last
+        order by week, source, collaboration_id
+    """
+    span = {"first": first or date.min, "last": last or date.max}
+    return Report(Query(sql, {"show": show_id} | span), _about(basis))
+
+
+def totals(asks: Asks, by: By, shows: Collection[str] | None, tenant: str | None) -> list[Row]:
+    """What the collaborations of each show brought together, with the joint interval.
+
+    tenant: whose costs are shown; None: everybody's. They are left out where another tenant's are among them.
+    """
+    mart, column = MARTS[by]
+    where, params = _of_shows(shows)
+    titles = {row["show_id"]: row["show_title"] for row in asks.rows(_TITLES, {})}
+    others = _shows_of_others(asks, tenant)
+    rows = [(total_of(row, column, titles), row) for row in marts.pooled(asks, mart, column, where, params)]
+    return [
+        _total(total, row, column, tenant, others)
+        for total, row in sorted(rows, key=lambda one: (one[0].show, one[0].group))
+    ]
+
+
+def about(basis: Basis, **more: object) -> Row:
+    """What is said beside collaborations."""
+    return _about(basis) | more
+
+
+def _total(total: Total, row: Row, column: str, tenant: str | None, others: set[str]) -> Row:
+    answer = as_json(total) | {"words": in_short(total), "gross_last_touch": total.gross}
+    if column == "partner_show_id":
+        answer["partner_show_id"] = row[column]
+    return _seen_by(answer, None if total.show_id in others else tenant, tenant)
+
+
+def _shows_of_others(asks: Asks, tenant: str | None) -> set[str]:
+    """Shows that have a collaboration of another tenant."""
+    if tenant is None:
+        return set()
+    sql = "select distinct show_id from fct_collaboration_lift where tenant is distinct from $tenant"
+    return {row["show_id"] for row in asks.rows(sql, {"tenant": tenant})}
+
+
+def _of_shows(shows: Collection[str] | None) -> tuple[str, Row]:
+    if shows is None:
+        return "true", {}
+    return "show_id in (select unnest($shows))", {"shows": sorted(shows)}
+
+
+def _seen_by(answer: Row, owner: str | None, tenant: str | None) -> Row:
+    if tenant is None or owner == tenant:
+        return answer
+    return {name: value for name, value in answer.items() if name not in OF_THE_TENANT}
+
+
+def _about(basis: Basis) -> Row:
+    return {
+        "rule": COLLABORATIONS.about,
+        "window": basis.window,
+        "time_zone": basis.time_zone,
+        "version": basis.version,
+        "made_at": basis.made_at,
+        "notes": [],
+    }

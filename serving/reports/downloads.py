@@ -1,0 +1,189 @@
+"""Downloads of a show or of one of its episodes by hour, day, week or month, in any time zone.
+
+Days of the marts' own zone are rows of the daily marts. In another zone, and by hour, they are sums of UTC
+hours; where a zone's clock is off by parts of an hour they are counted from fct_downloads, as
+`earshot report` does: exact each time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from serving.reports.asking import Asks, Query, Report
+from serving.reports.periods import (
+    By,
+    Range,
+    ends_of,
+    has_whole_hours,
+    hour_label,
+    is_whole,
+    label,
+    range_of,
+    starts,
+    zone_of,
+)
+from serving.reports.shows import Scope
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One episode, as dim_episodes has it."""
+
+    episode_key: int
+    episode_id: str
+    title: str | None
+    published_at: datetime | None
+    duration_s: float | None
+
+    @property
+    def since(self) -> date | None:
+        """From when on it is asked about; a day early, for the sake of zones."""
+        return None if self.published_at is None else self.published_at.date() - timedelta(days=1)
+
+    @property
+    def about(self) -> Row:
+        return {
+            "episode_id": self.episode_id,
+            "episode_title": self.title,
+            "published_at": self.published_at,
+        }
+
+
+def find_episode(asks: Asks, show_id: str, episode_id: str) -> Episode | None:
+    """An episode of the show by its GUID; None: there is none."""
+    sql = (
+        "select episode_key, episode_id, episode_title, published_at, duration_s from dim_episodes"
+        " where show_id = $show and episode_id = $episode"
+    )
+    found = asks.rows(sql, {"show": show_id, "episode": episode_id})
+    return Episode(*found[0].values()) if found else None
+
+
+def downloads(
+    scope: Scope,
+    by: By = By.DAY,
+    first: date | None = None,
+    last: date | None = None,
+    time_zone: str | None = None,
+    episode: Episode | None = None,
+) -> Report:
+    """Rows: period (ISO 8601), period_start, period_end, downloads, is_complete; none for periods without.
+
+    By hour period_start and period_end are the local hour and its end; else dates. By the marts' own dates
+    there are estimated_downloads and uncomparable_downloads, too. Raises BadQuestion.
+    """
+    zone = zone_of(time_zone, scope.basis)
+    dates = range_of(
+        by, first, last, scope.ends, zone != scope.basis.time_zone, episode.since if episode else None
+    )
+    if zone == scope.basis.time_zone and by is not By.HOUR:
+        sql = _by_date(scope, by, episode)
+    elif has_whole_hours(zone, dates.first, dates.last):
+        sql = _by_hour(scope, by, episode, _HOURS)
+    else:
+        sql = _by_hour(scope, by, episode, _DOWNLOADS)
+    params = {"episode": episode.episode_key if episode else None, "zone": zone}
+    return Report(
+        Query.of(sql, scope.params, dates.params, dates.around, params),
+        about_range(scope, dates, zone, by=by, **(episode.about if episode else {})),
+    )
+
+
+def about_range(scope: Scope, dates: Range, zone: str, **more: object) -> Row:
+    """What is said beside downloads of a range of dates."""
+    notes = []
+    if zone != scope.basis.time_zone:
+        notes.append(
+            f"periods begin in {zone}, calendar windows at 00:00 {scope.basis.time_zone}: a download counts "
+            "in the period of its window's first request"
+        )
+    return scope.about(
+        scope.rule, time_zone=zone, **{"from": dates.first, "to": dates.last}, **more, notes=notes
+    )
+
+
+def _by_date(scope: Scope, by: By, episode: Episode | None) -> str:
+    """A daily mart holds a show's, or an episode's, dates as rows."""
+    is_day, measure = by is By.DAY, scope.measure
+    names = [measure]
+    if measure == "downloads":
+        names += ["estimated_downloads", "uncomparable_downloads"]
+    figures = [
+        f"{name if is_day else f'cast(sum({name}) as bigint)'} as {name.replace(measure, 'downloads')}"
+        for name in names
+    ]
+    least = [f"{'listeners' if is_day else 'max(listeners)'} as least_listeners"] if scope.outside else []
+    rows = f"""
+        select {starts(by, "date")} as period_start, {", ".join((*figures, *least))}
+        from {"fct_episode_daily" if episode else "fct_show_daily"}
+        where show_id = $show and source_class = $class and date between $first and $last
+            {"and episode_key = $episode" if episode else ""}
+        {"" if is_day else "group by all"}
+    """
+    return f"""
+        select {label(by, "period_start")} as period, period_start,
+            {ends_of(by, "period_start")} as period_end, * exclude (period_start),
+            {is_whole("period_start", ends_of(by, "period_start"))} as is_complete
+        from ({rows}) where downloads > 0
+        order by period_start
+    """
+
+
+# An hour of UTC with its downloads by episode and date; one download is one listener of these.
+_HOURS = """
+    select episode_key, date, hour as instant, {measure} as downloads
+    from fct_episode_hourly
+    where show_id = $show and source_class = $class and date between $around_first and $around_last {episode}
+"""
+_DOWNLOADS = """
+    select episode_key, date, first_request_at as instant, cast({measure} as bigint) as downloads
+    from fct_downloads
+    where show_id = $show and source_class = $class and date between $around_first and $around_last {episode}
+"""
+
+
+def _by_hour(scope: Scope, by: By, episode: Episode | None, instants: str) -> str:
+    """Counted anew by the wall clock of a zone."""
+    source = instants.format(measure=scope.measure, episode="and episode_key = $episode" if episode else "")
+    local = "timezone($zone, timezone('UTC', instant))"
+    if by is By.HOUR:
+        # As an instant, too: where the clock is turned back two hours bear one name.
+        start, utc = (
+            "date_trunc('hour', local_time)",
+            "instant - (local_time - date_trunc('hour', local_time))",
+        )
+        name, end, first, last = (
+            hour_label("period_start", "utc"),
+            "period_start + interval 1 hour",
+            "cast(period_start as date)",
+            "cast(period_start as date)",
+        )
+    else:
+        start, utc = starts(by, "cast(local_time as date)"), "null"
+        name, end = label(by, "period_start"), ends_of(by, "period_start")
+        first, last = "period_start", end
+    # So many downloads of one episode on one date are as many listeners: at least so many are behind a row.
+    of_episodes = ", episode_key, date" if scope.outside else ""
+    counted = f"""
+        select {start} as period_start, {utc} as utc, cast(sum(downloads) as bigint) as downloads
+            {of_episodes}
+        from (select *, {local} as local_time from ({source}))
+        where cast(local_time as date) between $first and $last
+        group by all
+    """
+    if scope.outside:
+        counted = f"""
+            select period_start, utc, cast(sum(downloads) as bigint) as downloads,
+                max(downloads) as least_listeners
+            from ({counted}) group by all
+        """
+    return f"""
+        select {name} as period, period_start, {end} as period_end, downloads,
+            {"least_listeners," if scope.outside else ""} {is_whole(first, last)} as is_complete
+        from ({counted}) where downloads > 0
+        order by {"utc" if by is By.HOUR else "period_start"}
+    """
