@@ -74,3 +74,49 @@ def scale(width: int, low: float = 0, high: float = 1) -> Spec:
             }
         },
     }
+
+
+def alone(width: int, low: float = 0, high: float = 1, rows: int = 1) -> Spec:
+    """One collaboration's interval with its own scale. Data sets `all` (name, low, high, value; told), `gross`."""
+    x: Spec = {
+        "type": "quantitative",
+        "title": "new listeners",
+        "axis": {"tickCount": 7 if width > 500 else 4, "format": ",d", "grid": True},
+        "scale": _scale(low, high),
+    }
+    y: Spec = {
+        "field": "name",
+        "type": "nominal",
+        "sort": None,
+        "title": None,
+        "axis": {"labelColor": "var(--text)"},
+    }
+    told: Spec = {"field": "told"}
+    return {
+        "width": width - 90,
+        "height": 44 * rows,
+        "layer": [
+            {
+                "mark": {"type": "rule", "color": "var(--quiet)", "strokeDash": [2, 2]},
+                "data": {"values": [{}]},
+                "encoding": {"x": {**x, "datum": 0}},
+            },
+            {
+                "data": {"name": "all"},
+                "mark": {"type": "rule", "color": "var(--series)", "strokeWidth": 10, "strokeCap": "round",
+                         "opacity": 0.35},
+                "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y, "description": told},
+            },
+            {
+                "data": {"name": "all"},
+                "mark": {"type": "point", "filled": True, "color": "var(--series)", "size": 130, "opacity": 1},
+                "encoding": {"x": {**x, "field": "value"}, "y": y, "description": told},
+            },
+            {
+                "data": {"name": "gross"},
+                "mark": {"type": "point", "shape": "diamond", "filled": False, "color": "var(--quiet)",
+                         "size": 90, "opacity": 1},
+                "encoding": {"x": {**x, "field": "value"}, "y": y, "description": told},
+            },
+        ],
+    }  # fmt: skip

@@ -122,3 +122,32 @@ def spark(width: int) -> Spec:
             "y": {"field": "value", "type": "quantitative", "axis": None, "scale": {"domainMin": 0}},
         },
     }
+
+
+def excess(width: int) -> Spec:
+    """Who took up a show over who was to be expected to. Data set `days` (at, value, organic; told)."""
+    x = _time(width, within_year=True)
+    y = _amount(is_large=False)
+    return {
+        "width": width - 50,
+        "height": 200,
+        "data": {"name": "days"},
+        "layer": [
+            {
+                "mark": {"type": "area", "color": "var(--series-soft)"},
+                "encoding": {"x": x, "y": {**y, "field": "value"}, "y2": {"field": "organic"}},
+            },
+            {
+                "mark": {"type": "line", "color": "var(--quiet)", "strokeDash": [3, 3], "strokeWidth": 1.5},
+                "encoding": {"x": x, "y": {**y, "field": "organic"}},
+            },
+            {
+                "mark": {"type": "line", "color": "var(--series)", "strokeWidth": 2.25},
+                "encoding": {"x": x, "y": {**y, "field": "value"}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "opacity": 0, "size": 120, "color": "var(--series)"},
+                "encoding": {"x": x, "y": {**y, "field": "value"}, "description": {"field": "told"}},
+            },
+        ],
+    }

@@ -8,72 +8,52 @@ from serving.pages.charts import time
 from serving.pages.charts.draw import drawing
 from serving.pages.view.parts import AGENTS, LISTENER, OURS, PLACE, Cell, Figure, Key, Rule, Section, Table
 from serving.pages.view.parts import columns as columns_of
-from serving.pages.view.sight import Asks, Row, Sight
+from serving.pages.view.downloads import AIR_MS
+from serving.pages.view.sight import FEWEST, Row, Sight
 from serving.pages.view.words import count, day, epoch_ms, next_day, percent, span
+from serving.reports.asking import Asks
+from serving.reports.dimensions import Dimension, by_dimension
+from serving.reports.listeners import Period, listeners
 
+UNKNOWN = "unknown"
 MOST = 10  # values of a breakdown that are shown; the rest is one row
 
-_TRAILING = """
-    select *
-    from fct_show_listeners
-    where show_id = $show and source_class = $class and period = 'trailing_28' and period_end <= $last
-    order by period_end desc
-    limit 1
-"""
-_PERIODS = """
-    select period_start, period_end, listeners, new_listeners, returning_listeners, is_complete
-    from fct_show_listeners
-    where show_id = $show and source_class = $class and period = $period
-        and period_start >= $first and period_end <= $last
-    order by period_start
-"""
-_BREAKDOWN = """
-    select value, downloads, listeners, period_start, period_end
-    from fct_show_dimensions
-    where show_id = $show and source_class = $class and dimension = $dimension and period = 'trailing_28'
-    qualify period_end = coalesce(
-        max(period_end) filter (period_end <= $last) over (), max(period_end) over ()
-    )
-    order by downloads desc, value
-"""
-_DIMENSIONS: tuple[tuple[str, str, str, Rule], ...] = (
-    ("app", "Apps", "App", AGENTS),
-    ("device_category", "Devices", "Device", AGENTS),
-    ("country", "Countries", "Country", PLACE),
+_DIMENSIONS: tuple[tuple[Dimension, str, str, Rule], ...] = (
+    (Dimension.APP, "Apps", "App", AGENTS),
+    (Dimension.DEVICE_CATEGORY, "Devices", "Device", AGENTS),
+    (Dimension.COUNTRY, "Countries", "Country", PLACE),
 )
 
 
 def figures(asks: Asks, sight: Sight) -> list[Figure]:
     """Listeners of the last 28 days, distinct over all of them, and how many were new."""
-    found = asks.rows(_TRAILING, sight.params)
-    if not found or not sight.may_tell(found[0]["listeners"]):
+    rows = listeners(sight.scope, Period.TRAILING_28, sight.last, sight.last).rows(asks)
+    if not rows or not sight.tells(rows[0]):
         return []
-    [row] = found
+    [row] = rows
     when = span(row["period_start"], row["period_end"])
     told = [Figure("Listeners in 28 days", count(row["listeners"]), f"distinct, {when}", LISTENER)]
-    if row["new_listeners"] is not None and sight.may_tell(row["new_listeners"]):
-        share = row["new_listeners"] / row["listeners"]
-        told.append(
-            Figure(
-                "New listeners in 28 days",
-                count(row["new_listeners"]),
-                f"{percent(share)} of them had no download of the show before, as far as the data go",
-                OURS,
-            )
-        )
+    new = row["new_listeners"]
+    if new is not None and (sight.is_owner or FEWEST <= new <= row["listeners"] - FEWEST):
+        note = f"{percent(new / row['listeners'])} of them: no download of the show before, as far as data go"
+        told.append(Figure("New listeners in 28 days", count(new), note, OURS))
     return told
 
 
 def section(asks: Asks, sight: Sight) -> Section:
     """New and returning listeners by ISO week, over a year by month."""
-    period = "month" if sight.days > 200 else "week"
-    found = asks.rows(_PERIODS, {**sight.params, "period": period})
-    rows = [row for row in found if row["new_listeners"] is not None and sight.may_tell(row["listeners"])]
+    period = Period.MONTH if sight.days > 200 else Period.WEEK
+    found = listeners(sight.scope, period, sight.first, sight.last).rows(asks)
+    rows = [
+        row
+        for row in found
+        if row["period_end"] <= sight.last and row["new_listeners"] is not None and _tells_both(row, sight)
+    ]
     empty = Section("listeners", "Listeners, new and returning", LISTENER)
     if not rows:
         why = f"No whole {period} lies in the days shown; choose more days."
         return Section(empty.anchor, empty.title, empty.rule, nothing=why)
-    air = (1 if period == "week" else 4) * 20 * 3_600_000
+    air = (1 if period is Period.WEEK else 4) * AIR_MS
     points: list[Row] = []
     for row in rows:
         at, to = epoch_ms(row["period_start"]), epoch_ms(next_day(row["period_end"])) - air
@@ -96,7 +76,7 @@ def section(asks: Asks, sight: Sight) -> Section:
             time.listeners,
             f"Listeners by {period}, new and returning; the table below has the figures",
             {"periods": points},
-            within_year=sight.days <= 366 and period == "week",
+            within_year=sight.days <= 366 and period is Period.WEEK,
         ),
         keys=(Key("bar", "new"), Key("mid", "returning")),
         table=Table(
@@ -112,81 +92,69 @@ def section(asks: Asks, sight: Sight) -> Section:
                 for row in reversed(rows)
             ],
         ),
-        notes=() if _is_old_enough(asks, sight) else (_YOUNG,),
+        notes=() if sight.began <= sight.first - timedelta(60) else (_YOUNG,),
     )
 
 
 _YOUNG = "Where the data begin everyone is new: the first weeks show more new listeners than there were."
 
 
-def _is_old_enough(asks: Asks, sight: Sight) -> bool:
-    [row] = asks.rows(
-        "select min(date) as first from fct_show_daily where show_id = $show and source_class = $class",
-        {"show": sight.show_id, "class": sight.source_class},
-    )
-    return bool(row["first"] and row["first"] <= sight.first - timedelta(60))
+def _tells_both(row: Row, sight: Sight) -> bool:
+    """Of a stranger's row neither part may be small: either could be told from the other."""
+    parts = (row["new_listeners"], row["returning_listeners"])
+    return sight.is_owner or (sight.tells(row) and all(part == 0 or part >= FEWEST for part in parts))
 
 
 def breakdowns(asks: Asks, sight: Sight) -> Section:
-    """Apps, devices and countries of the last 28 days, beside each other."""
-    parts = [_breakdown(asks, sight, *dimension) for dimension in _DIMENSIONS]
+    """Apps, devices and countries of the days shown, beside each other."""
     return Section(
         "apps",
         "Apps, devices and countries",
         AGENTS,
-        lead=next((part.lead for part in parts if part.lead), ""),
-        parts=tuple(parts),
+        lead=f"{span(sight.first, sight.last)}. Each of the three tables holds all downloads.",
+        parts=tuple(_breakdown(asks, sight, *dimension) for dimension in _DIMENSIONS),
     )
 
 
-def _breakdown(asks: Asks, sight: Sight, dimension: str, title: str, heading: str, rule: Rule) -> Section:
-    found = asks.rows(_BREAKDOWN, {**sight.params, "dimension": dimension})
-    total = sum(row["downloads"] for row in found)
-    known = [row for row in found if row["value"] != "unknown"]
-    if not known:
+def _breakdown(
+    asks: Asks, sight: Sight, dimension: Dimension, title: str, heading: str, rule: Rule
+) -> Section:
+    found = by_dimension(sight.scope, dimension, None, sight.first, sight.last).rows(asks)
+    if all(row["value"] == UNKNOWN for row in found):
         nothing = (
-            "No address database is installed, so countries are not known."
-            if dimension == "country"
+            "Not known: no address database is installed."
+            if dimension is Dimension.COUNTRY
             else f"No {heading.lower()} could be told."
         )
-        return Section(dimension, title, rule, nothing=nothing)
-    rows = sight.few_together(found, "with few listeners, together")
+        return Section(str(dimension), title, rule, nothing=nothing)
+    rows, few = sight.few_together(found)
     shown, rest = rows[:MOST], rows[MOST:]
+    cells = [_cells(named(dimension, row["value"]), row["downloads"], row["share"]) for row in shown]
     if rest:
-        shown.append(
-            {
-                "value": f"{len(rest)} more",
-                "downloads": sum(row["downloads"] for row in rest),
-                "listeners": None,
-            }
-        )
-    top = known[0]
+        cells.append(_cells(f"{len(rest)} more", _sum(rest, "downloads"), _sum(rest, "share")))
+    if few:
+        cells.append(_cells(f"{few['values']} with few listeners", few["downloads"], few["share"]))
     return Section(
-        dimension,
+        str(dimension),
         title,
         rule,
-        lead=(
-            f"Of the {count(total)} downloads {span(top['period_start'], top['period_end'])}. Each of the "
-            "three tables holds all of them."
-        ),
         table=Table(
-            f"Downloads by {heading.lower()}",
-            columns_of(heading, "Downloads#", "Share#"),
-            [
-                (
-                    Cell(named(dimension, row["value"]), bar=row["downloads"] / total),
-                    Cell(count(row["downloads"])),
-                    Cell(percent(row["downloads"] / total)),
-                )
-                for row in shown
-            ],
+            f"Downloads by {heading.lower()}", columns_of(heading, "Downloads#", "Share#"), cells
         ),
         is_folded=False,
     )
 
 
-def named(dimension: str, value: str) -> str:
-    """`smart_speaker` is `Smart speaker`; a country its code, since no list of names is installed."""
-    if value == "unknown":
+def _sum(rows: list[Row], name: str) -> float:
+    return float(sum(row[name] for row in rows))
+
+
+def _cells(words: str, downloads: float, share: float) -> tuple[Cell, Cell, Cell]:
+    return Cell(words, bar=share), Cell(count(downloads)), Cell(percent(share))
+
+
+def named(dimension: Dimension, value: str) -> str:
+    """`smart_speaker` is `Smart speaker`; a country is its code, since no list of names is installed."""
+    if value == UNKNOWN:
         return "Unknown"
-    return value.replace("_", " ").capitalize() if dimension == "device_category" else value
+    return value.replace("_", " ").capitalize() if dimension is Dimension.DEVICE_CATEGORY else value

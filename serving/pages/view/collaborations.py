@@ -7,34 +7,25 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from serving.attribution import marts
 from serving.attribution.answer import collaboration_of
 from serving.attribution.headline import headline, in_short
+from serving.attribution.model import Answer
+from serving.attribution.terms import Estimate
 from serving.attribution.told import answer_of
 from serving.pages.charts import intervals
 from serving.pages.charts.draw import svg
 from serving.pages.view.parts import PACE, Cell, Key, Section, Table, columns
-from serving.pages.view.sight import Asks, Row, Sight
+from serving.pages.view.sight import Row, Sight
 from serving.pages.view.words import count, day
+from serving.reports.asking import Asks
 
 WIDTH = 260  # pixels of an interval in its row
 
-_LIFTS = """
-    select *
-    from fct_collaboration_lift
-    where show_id = $show
-    order by starts_at desc, collaboration_id desc
-"""
-
 
 def lifts(asks: Asks, show_id: str) -> list[Row]:
-    """All rows of a show; what is not a number is null."""
-    return [
-        {name: _known(value) for name, value in row.items()} for row in asks.rows(_LIFTS, {"show": show_id})
-    ]
-
-
-def _known(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """All rows of a show, the newest first."""
+    return marts.lifts(asks, "show_id = $show", {"show": show_id})
 
 
 def section(asks: Asks, sight: Sight) -> Section:
@@ -50,7 +41,7 @@ def section(asks: Asks, sight: Sight) -> Section:
             "and their new listeners are measured: `earshot collaboration add`.",
         )
     told = [answer_of(row, [other for other in rows if other is not row]) for row in rows]
-    low, high = _bounds([*zip(rows, told, strict=True)])
+    low, high = bounds([*zip(rows, told, strict=True)])
     shown = []
     for row, answer in zip(rows, told, strict=True):
         of = collaboration_of(row)
@@ -59,7 +50,7 @@ def section(asks: Asks, sight: Sight) -> Section:
             (
                 Cell(of.partner, href=f"/collaborations/{of.collaboration_id}", note=_kind(of.type)),
                 Cell(day(of.starts_at)),
-                Cell(in_short(answer), chart=_drawn(row, answer.shown, low, high, words[0])),
+                Cell(in_short(answer), chart=drawn(row, answer.shown, low, high, words[0])),
                 Cell(words[0], note=" ".join(words[1:])),
             )
         )
@@ -92,11 +83,11 @@ def _kind(type_: str) -> str:
     return type_.replace("_", " ")
 
 
-def _bounds(rows: Sequence[tuple[Row, object]]) -> tuple[float, float]:
+def bounds(rows: Sequence[tuple[Row, Answer]]) -> tuple[float, float]:
     """A scale that holds every interval and gross figure, and 0; coarse, so that it is drawn once."""
     values = [0.0]
     for row, answer in rows:
-        if (shown := answer.shown) is not None:  # type: ignore[attr-defined]
+        if (shown := answer.shown) is not None:
             values += [shown.low, shown.high]
             values += [row["gross_last_touch"] or 0.0]
     low, high = min(values), max(max(values), 1.0)
@@ -105,10 +96,10 @@ def _bounds(rows: Sequence[tuple[Row, object]]) -> tuple[float, float]:
     return math.floor((low - air) / step) * step, math.ceil((high + air) / step) * step
 
 
-def _drawn(row: Row, shown: object, low: float, high: float, words: str) -> Markup | None:
+def drawn(row: Row, shown: Estimate | None, low: float, high: float, words: str) -> Markup | None:
     if shown is None:
         return None
-    at = {"low": shown.low, "high": shown.high, "value": shown.value, "told": words}  # type: ignore[attr-defined]
+    at = {"low": shown.low, "high": shown.high, "value": shown.value, "told": words}
     gross = row["gross_last_touch"]
     diamonds = (
         [] if gross is None else [{"value": gross, "told": f"last touch would credit {count(gross)} (gross)"}]

@@ -9,36 +9,20 @@ from datetime import date, timedelta
 from serving.pages.charts import time
 from serving.pages.charts.draw import drawing
 from serving.pages.view import pacing, quality
+from serving.pages.view.downloads import LARGE, said
 from serving.pages.view.parts import DOWNLOAD, LISTENER, OURS, Cell, Figure, Key, Section, Table, columns
-from serving.pages.view.sight import Asks, Row, Sight
-from serving.pages.view.words import count, day, duration, epoch_ms, next_day, show_href, span
+from serving.pages.view.sight import Row, Sight, ask
+from serving.pages.view.words import NBSP, count, day, duration, epoch_ms, next_day, show_href, span
+from serving.reports.asking import Asks
+from serving.reports.downloads import Episode, downloads
+from serving.reports.listeners import Period, listeners
+from serving.reports.periods import By
 
-DAYS = 90  # shown of an episode's course
+DAYS = 90  # drawn of an episode's course
 _HERE = """
-    select episode_key, episode_id, show_id, episode_title, published_at, duration_s, enclosures, removed_at,
-        is_in_catalog
+    select episode_key, episode_id, show_id, episode_title, published_at, duration_s, removed_at
     from dim_episodes
-    where episode_key = $episode
-"""
-_DAILY = """
-    select date, downloads, listeners
-    from fct_episode_daily
-    where episode_key = $episode and source_class = $class
-    order by date
-"""
-_AGES = """
-    select p.age_days, p.downloads, p.is_complete, p.ratio_to_show_median, p.rank_in_show,
-        s.median_downloads, s.episodes
-    from fct_episode_pacing as p
-    left join fct_show_pacing as s using (show_id, source_class, age_days)
-    where p.episode_key = $episode and p.source_class = $class
-    order by p.age_days
-"""
-_LISTENERS = """
-    select period_start, period_end, listeners
-    from fct_episode_listeners
-    where episode_key = $episode and source_class = $class and period = 'month'
-    order by period_start desc
+    where episode_key = $episode and show_id is not null
 """
 
 
@@ -54,29 +38,34 @@ class EpisodePage:
 
 
 def found(asks: Asks, episode_key: int) -> Row | None:
-    """The episode, if there is one of that key."""
-    rows = asks.rows(_HERE, {"episode": episode_key})
+    """The episode of a show, if there is one of that key."""
+    rows = ask(asks, _HERE, {"episode": episode_key})
     return rows[0] if rows else None
 
 
-def page(asks: Asks, episode: Row, sight: Sight, show_title: str) -> EpisodePage:
+def page(asks: Asks, row: Row, sight: Sight, show_title: str) -> EpisodePage:
     """Everything of an episode that the looker may see."""
-    here = {"episode": episode["episode_key"], "class": sight.source_class}
-    daily = asks.rows(_DAILY, here)
-    ages = asks.rows(_AGES, here)
-    title = episode["episode_title"] or episode["episode_id"]
+    of = Episode(*(row[name] for name in ("episode_key", "episode_id", "episode_title", "published_at", "duration_s")))
     figures: list[Figure] = []
     sections: list[Section] = []
     if "downloads" in sight.subjects:
-        figures += _figures(daily, ages, sight, asks.rows(_LISTENERS, here))
-        sections.append(_course(episode, daily, sight))
+        # From the first date of the data on: a prefix may see an episode before it is published.
+        daily = downloads(sight.scope, By.DAY, _since(of, sight), sight.last, None, of).rows(asks)
+        figures += _in_all(daily, sight)
+        sections.append(_course(daily, sight))
     if "pacing" in sight.subjects:
-        sections.append(_pacing(asks, episode, ages, sight))
-    about = [f"published {day(episode['published_at'])}" if episode["published_at"] else "", _length(episode)]
-    if episode["removed_at"]:
-        about.append(f"taken out of the feed {day(episode['removed_at'])}")
+        lines = pacing.courses(asks, sight, of)
+        figures += _first_days(lines)
+        sections.append(_pacing(asks, of, lines, sight))
+    if "audience" in sight.subjects:
+        figures += _heard(asks, of, sight)
+    about = [
+        f"published {day(of.published_at)}" if of.published_at else "",
+        f"{duration(of.duration_s)} long" if of.duration_s else "",
+        f"taken out of the feed {day(row['removed_at'])}" if row["removed_at"] else "",
+    ]
     return EpisodePage(
-        title,
+        of.title or of.episode_id,
         show_title,
         show_href(sight.show_id),
         ", ".join(part for part in about if part),
@@ -86,106 +75,100 @@ def page(asks: Asks, episode: Row, sight: Sight, show_title: str) -> EpisodePage
     )
 
 
-def _length(episode: Row) -> str:
-    return f"{duration(episode['duration_s'])} long" if episode["duration_s"] else ""
+def _since(of: Episode, sight: Sight) -> date:
+    """Where its course begins; at most two years are asked for at once."""
+    return max(min(of.since or sight.began, sight.last), sight.began, sight.last - timedelta(730))
 
 
-def _figures(daily: list[Row], ages: list[Row], sight: Sight, months: list[Row]) -> list[Figure]:
+def _in_all(daily: Sequence[Row], sight: Sight) -> list[Figure]:
+    if not daily or not any(sight.tells(row) for row in daily):
+        return []
     total = sum(row["downloads"] for row in daily)
-    told: list[Figure] = []
-    if daily and sight.may_tell(total):
-        since = f"{day(daily[0]['date'])} to {day(sight.last)}"
-        told.append(Figure("Downloads in all", count(total), since, DOWNLOAD))
-    whole = [row for row in ages if row["is_complete"] and row["age_days"] in (1, 7, 30)]
-    if "pacing" in sight.subjects:
-        for row in whole:
-            if not sight.may_tell(row["downloads"]):
-                continue
-            days = "day" if row["age_days"] == 1 else f"{row['age_days']} days"
-            note = ""
-            if row["median_downloads"] is not None and (row["episodes"] or 0) > 1:
-                note = (
-                    f"the show's median is {count(row['median_downloads'])}; rank {row['rank_in_show']} of "
-                    f"{count(row['episodes'])}"
-                )
-            told.append(Figure(f"First {days}", count(row["downloads"]), note, OURS))
-    if months and sight.may_tell(months[0]["listeners"]):
-        told.append(
-            Figure(
-                f"Listeners in {months[0]['period_start']:%B}",
-                count(months[0]["listeners"]),
-                "distinct within the month",
-                LISTENER,
+    return [Figure("Downloads in all", count(total), span(daily[0]["period_start"], sight.last), DOWNLOAD)]
+
+
+def _first_days(lines: Sequence[list[Row]]) -> list[Figure]:
+    told = []
+    for row in lines[0] if lines else []:
+        if row["age_days"] not in (1, 7, 30):
+            continue
+        days = "day" if row["age_days"] == 1 else f"{row['age_days']} days"
+        note = "the only episode with so many days"
+        if (row["episodes"] or 0) > 1:
+            note = (
+                f"the show's median is {count(row['median_downloads'])}; rank {row['rank_in_show']} of "
+                f"{count(row['episodes'])}"
             )
-        )
+        told.append(Figure(f"First {days}", count(row["downloads"]), note, OURS))
     return told
 
 
-def _course(episode: Row, daily: list[Row], sight: Sight) -> Section:
+def _heard(asks: Asks, of: Episode, sight: Sight) -> list[Figure]:
+    rows = listeners(sight.scope, Period.MONTH, None, None, of).rows(asks)
+    best = max(rows, key=lambda row: row["listeners"], default=None)
+    if best is None or not sight.tells(best):
+        return []
+    month = f"{best['period_start']:%B}{NBSP}{best['period_start'].year}"
+    return [Figure(f"Listeners in {month}", count(best["listeners"]), "distinct in its best month", LISTENER)]
+
+
+def _course(daily: Sequence[Row], sight: Sight) -> Section:
     title = "Downloads by day"
     if not daily:
         return Section("downloads", title, DOWNLOAD, nothing="Nothing of this episode was downloaded yet.")
-    first: date = daily[0]["date"]
+    first: date = daily[0]["period_start"]
     last = min(sight.last, first + timedelta(DAYS - 1))
-    told = {row["date"]: row for row in daily}
-    rows = [
-        told.get(one, {"date": one, "downloads": 0, "listeners": 0})
-        for one in (first + timedelta(n) for n in range(max(1, (last - first).days + 1)))
-    ]
-
-    def said(row: Row) -> str:
-        may = not row["downloads"] or sight.may_tell(row["listeners"])
-        return count(row["downloads"]) if may else "few"
-
-    later = sum(row["downloads"] for row in daily if row["date"] > rows[-1]["date"])
+    told = {row["period_start"]: row for row in daily}
+    dates = [first + timedelta(n) for n in range((last - first).days + 1)]
+    later = sum(row["downloads"] for row in daily if row["period_start"] > last)
+    values = [told[one]["downloads"] if one in told and sight.tells(told[one]) else 0 for one in dates]
     return Section(
         "downloads",
         title,
         DOWNLOAD,
-        lead=(
-            f"{span(rows[0]['date'], rows[-1]['date'])}."
-            + (f" {count(later)} more came later." if later and sight.may_tell(later) else "")
-        ),
+        lead=span(first, last) + (f"; {count(later)} more came later." if later and sight.is_owner else "."),
         chart=drawing(
             time.downloads,
             "Downloads of the episode by day; the table below has the figures",
             {
                 "days": [
                     {
-                        "at": epoch_ms(row["date"]),
-                        "to": epoch_ms(next_day(row["date"])) - 4 * 3_600_000,
-                        "value": row["downloads"] if sight.may_tell(row["listeners"]) else 0,
-                        "told": f"{day(row['date'])}: {said(row)} downloads",
+                        "at": epoch_ms(one),
+                        "to": epoch_ms(next_day(one)) - 4 * 3_600_000,
+                        "value": value,
+                        "told": f"{day(one)}: {said(told.get(one), sight)} downloads",
                     }
-                    for row in rows
+                    for one, value in zip(dates, values, strict=True)
                 ],
                 "episodes": [],
             },
             bars=True,
+            is_large=max(values) >= LARGE,
         ),
+        keys=(Key("bar", "downloads a day"),),
         table=Table(
             "Downloads by day",
             columns("Day", "Downloads#"),
-            [(Cell(day(row["date"])), Cell(said(row))) for row in rows],
+            [(Cell(day(one)), Cell(said(told.get(one), sight))) for one in dates],
         ),
     )
 
 
-def _pacing(asks: Asks, episode: Row, ages: list[Row], sight: Sight) -> Section:
-    lines = pacing.newest(asks, sight, episode["episode_key"])
-    band = pacing.band(asks, sight)
+def _pacing(asks: Asks, of: Episode, lines: Sequence[list[Row]], sight: Sight) -> Section:
+    quartiles = pacing.band(asks, sight)
     title = "Against the show's other episodes"
-    if not lines or not band:
-        why = "The data do not hold this episode's first days, so it cannot be compared."
-        if episode["published_at"] and episode["published_at"].date() > sight.last:
+    line = [row for row in lines[0] if row["age_days"] <= pacing.DAYS] if lines else []
+    if not line or not quartiles:
+        why = "The data do not hold this episode's first days whole, so it cannot be compared."
+        if of.published_at and of.published_at.date() > sight.last:
             why = "It came out after the data end: there is nothing to compare yet."
         return Section("pacing", title, OURS, nothing=why)
     return Section(
         "pacing",
         title,
         OURS,
-        lead=pacing.lead(lines[0]),
-        chart=pacing.draw(band, lines),
-        keys=(Key("line", "this episode"), *pacing.keys([])),
-        table=pacing.table(band, lines),
+        lead=pacing.lead(line),
+        chart=pacing.draw(quartiles, [line]),
+        keys=(Key("line", "this episode"), *pacing.BAND_KEYS),
+        table=pacing.table(quartiles, [line]),
     )

@@ -2,24 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from urllib.parse import urlencode
 
 from serving.pages.charts import time
 from serving.pages.charts.draw import drawing, svg
-from serving.pages.view import downloads
-from serving.pages.view.parts import (
-    DOWNLOAD, EPISODE, LISTENER, OURS, Cell, Figure, Key, Rule, Section, Table, columns,
-)  # fmt: skip
-from serving.pages.view.sight import FEWEST, Asks, Row
+from serving.pages.view.downloads import LARGE
+from serving.pages.view.parts import DOWNLOAD, EPISODE, SOURCES, Cell, Figure, Key, Section, Table, columns
+from serving.pages.view.sight import FEW, FEWEST, Row, ask
 from serving.pages.view.words import (
-    NOTHING, change, count, day, episode_href, epoch_ms, next_day, show_href, source_words, span,
+    NOTHING, change, count, day, episode_href, epoch_ms, next_day, percent, show_href, source_words, span,
 )  # fmt: skip
+from serving.reports.asking import Asks
+from serving.reports.shows import Show, Shows
 
 PER_PAGE = 25
 SPARK = 112  # pixels
-SOURCES = Rule("Sources", "What sources see, and what they do not", "/methodology#one-listener-554")
+SPARK_DAYS = 90
+_LEAST_DAYS = 4  # with downloads: fewer make no line
+
+# Of each show the source class that its own page shows by default: classes are never added up.
+_MAIN = """
+    with main as (
+        select unnest($shows::varchar[]) as show_id, unnest($classes::varchar[]) as source_class
+    )
+"""
+_RECENT = f"""{_MAIN}
+    select show_id,
+        cast(coalesce(sum(downloads) filter (date > $last::date - 28), 0) as bigint) as downloads,
+        cast(coalesce(sum(downloads) filter (date <= $last::date - 28), 0) as bigint) as before
+    from fct_show_daily
+    join main using (show_id, source_class)
+    where date > $last::date - 56 and date <= $last
+    group by show_id
+"""
+_LISTENERS = f"""{_MAIN}
+    select show_id, listeners
+    from fct_show_listeners
+    join main using (show_id, source_class)
+    where period = 'trailing_28' and period_end = $last
+"""
+_DAILY = f"""{_MAIN}
+    select date, cast(sum(downloads) as bigint) as downloads
+    from fct_show_daily
+    join main using (show_id, source_class)
+    where date > $last::date - 90 and date <= $last
+    group by date
+    order by date
+"""
+_SPARKS = f"""{_MAIN}
+    select show_id, date, downloads
+    from fct_show_daily
+    join main using (show_id, source_class)
+    where date > $last::date - {SPARK_DAYS} and date <= $last
+"""
+_EPISODES = f"""{_MAIN}
+    select d.episode_key, coalesce(e.episode_title, e.episode_id) as title, e.published_at, d.show_id,
+        cast(sum(d.downloads) as bigint) as downloads, max(d.listeners) as listeners
+    from fct_episode_daily as d
+    join main using (show_id, source_class)
+    join dim_episodes as e using (episode_key)
+    where d.date > $last::date - 7 and d.date <= $last and e.is_in_catalog
+    group by all
+    order by downloads desc, title
+    limit 30
+"""
+_SOURCES = "select * from dim_sources order by source, source_class"
 
 
 @dataclass(frozen=True)
@@ -28,123 +78,90 @@ class Overview:
     sections: Sequence[Section]
     shows: Table | None
     shown: str  # which of how many
-    newer: str | None  # hrefs of the pages beside
+    newer: str | None  # addresses of the lists beside
     older: str | None
     query: str
 
 
-# Of each show the source class that saw most lately: classes are never added up.
-_MAIN = """
-    with seen as (
-        select show_id, source_class, sum(downloads) as downloads
-        from fct_show_daily
-        where date > $last::date - 90 and show_id is not null
-            and ($all or show_id in (select unnest($shows::varchar[])))
-        group by all
-    ),
-    main as (
-        select show_id, source_class
-        from seen
-        qualify row_number() over (partition by show_id order by downloads desc, source_class desc) = 1
-    )
-"""
-_LAST = "select max(period_end) as last from fct_show_listeners where period = 'day' and is_complete"
-_SHOWS = f"""{_MAIN}
-    select
-        s.show_id, coalesce(s.show_title, s.show_id) as title, s.episodes, s.last_published_at, m.source_class,
-        coalesce(sum(d.downloads) filter (d.date > $last::date - 28), 0) as downloads,
-        coalesce(sum(d.downloads) filter (d.date <= $last::date - 28), 0) as before
-    from dim_shows as s
-    left join main as m using (show_id)
-    left join fct_show_daily as d
-        on d.show_id = m.show_id and d.source_class = m.source_class
-        and d.date > $last::date - 56 and d.date <= $last
-    where ($all or s.show_id in (select unnest($shows::varchar[])))
-        and ($query = '' or contains(lower(coalesce(s.show_title, s.show_id)), lower($query)))
-    group by all
-    order by downloads desc, title, s.show_id
-"""
-_LISTENERS = """
-    select show_id, source_class, listeners
-    from fct_show_listeners
-    where period = 'trailing_28' and period_end = $last and show_id in (select unnest($shows::varchar[]))
-"""
-_DAILY = f"""{_MAIN}
-    select d.date, sum(d.downloads) as downloads
-    from fct_show_daily as d
-    join main using (show_id, source_class)
-    where d.date > $last::date - 90 and d.date <= $last
-    group by d.date
-    order by d.date
-"""
-_EPISODES = f"""{_MAIN}
-    select d.episode_key, coalesce(e.episode_title, e.episode_id) as title, e.published_at, d.show_id,
-        coalesce(s.show_title, d.show_id) as show_title, sum(d.downloads) as downloads
-    from fct_episode_daily as d
-    join main using (show_id, source_class)
-    join dim_episodes as e using (episode_key)
-    join dim_shows as s on s.show_id = d.show_id
-    where d.date > $last::date - 7 and d.date <= $last and e.is_in_catalog
-    group by all
-    having sum(d.downloads) >= $fewest
-    order by downloads desc, title
-    limit 10
-"""
-_SOURCES = "select * from dim_sources order by source, source_class"
+@dataclass(frozen=True)
+class Looker:
+    """Of which shows somebody may read figures, and of which small ones, too; None: of all."""
+
+    visible: Collection[str] | None
+    owned: Collection[str] | None
+    is_operator: bool
+
+    def sees(self, show_id: str) -> bool:
+        return self.visible is None or show_id in self.visible
+
+    def owns(self, show_id: str) -> bool:
+        return self.owned is None or show_id in self.owned
 
 
-def page(
-    asks: Asks, visible: frozenset[str] | None, owned: frozenset[str] | None, number: int, query: str, is_operator: bool
-) -> Overview:
-    """visible: the shows to tell of, None: all; owned: those of which small figures may be told, None: all."""
-    [ended] = asks.rows(_LAST, {})
-    last: date | None = ended["last"]
-    given = {"all": visible is None, "shows": sorted(visible or ()), "last": last, "query": query}
+def page(asks: Asks, shows: Shows, looker: Looker, number: int, query: str) -> Overview:
+    """number: of the list's page, from 1. query: part of a title."""
+    seen = [show for show in shows.by_id.values() if looker.sees(show.show_id)]
+    words = query.casefold().strip()
+    chosen = [show for show in seen if words in (show.title or show.show_id).casefold()]
+    last = max((end for _, end in shows.ends.values()), default=None)
     if last is None:
         return Overview([], [], None, "", None, None, query)
-    shows = asks.rows(_SHOWS, given)
+    last -= timedelta(1)  # it has not ended yet
+    recent = {row["show_id"]: row for row in ask(asks, _RECENT, {**_of(chosen), "last": last})}
+    chosen.sort(key=lambda show: (-_figure(recent, show, "downloads"), show.title or show.show_id))
     start = (number - 1) * PER_PAGE
-    listed = shows[start : start + PER_PAGE]
-    figures, sections = [], []
-    if number == 1 and not query:
-        figures = _figures(shows, last)
-        sections = [_course(asks, given, last), _episodes(asks, given, visible, owned, last)]
-        if is_operator:
-            sections.append(_sources(asks))
+    listed = chosen[start : start + PER_PAGE]
+    figures: list[Figure] = []
+    sections: list[Section | None] = []
+    if number == 1 and not words and seen:
+        figures = _figures(chosen, recent, last)
+        sections = [_course(asks, chosen, last), _episodes(asks, chosen, looker, last)]
+        sections += [_sources(asks)] if looker.is_operator else []
     return Overview(
         figures,
         [section for section in sections if section],
-        _table(asks, listed, last, owned) if listed else None,
-        f"{count(start + 1)} to {count(start + len(listed))} of {count(len(shows))}" if listed else "",
-        _href(number - 1, query) if number > 1 else None,
-        _href(number + 1, query) if start + PER_PAGE < len(shows) else None,
+        _table(asks, listed, recent, looker, last) if listed else None,
+        f"{count(start + 1)} to {count(start + len(listed))} of {count(len(chosen))}" if listed else "",
+        href("/", number - 1, query) if number > 1 else None,
+        href("/", number + 1, query) if start + PER_PAGE < len(chosen) else None,
         query,
     )
 
 
-def _href(number: int, query: str) -> str:
-    from urllib.parse import urlencode
-
+def href(path: str, number: int, query: str) -> str:
+    """The address of one page of a list."""
     asked = {name: value for name, value in (("q", query), ("page", number)) if value not in ("", 1)}
-    return f"/?{urlencode(asked)}" if asked else "/"
+    return f"{path}?{urlencode(asked)}" if asked else path
 
 
-def _figures(shows: list[Row], last: date) -> list[Figure]:
-    heard = [row for row in shows if row["downloads"]]
-    total, before = sum(row["downloads"] for row in shows), sum(row["before"] for row in shows)
-    when = span(last - timedelta(27), last)
-    note = f"{when}; of each show the source that sees more"
+def _of(shows: Sequence[Show]) -> Row:
+    heard = [show for show in shows if show.seen]
+    return {
+        "shows": [show.show_id for show in heard],
+        "classes": [str(show.main_class) for show in heard],
+    }
+
+
+def _figure(recent: Mapping[str, Row], show: Show, name: str) -> int:
+    return int(recent[show.show_id][name]) if show.show_id in recent else 0
+
+
+def _figures(shows: Sequence[Show], recent: Mapping[str, Row], last: date) -> list[Figure]:
+    total = sum(row["downloads"] for row in recent.values())
+    before = sum(row["before"] for row in recent.values())
+    heard = sum(1 for row in recent.values() if row["downloads"])
+    note = span(last - timedelta(27), last)
     if before:
         note += f"; {change(total, before, 'the 28 days before')}"
     return [
-        Figure("Shows", count(len(shows)), f"{count(len(heard))} were downloaded in the last 28 days", EPISODE),
+        Figure("Shows", count(len(shows)), f"{count(heard)} were downloaded in the last 28 days", EPISODE),
         Figure("Downloads in 28 days", count(total), note, DOWNLOAD),
-        Figure("Episodes", count(sum(row["episodes"] or 0 for row in shows)), "in the catalogue", EPISODE),
+        Figure("Episodes", count(sum(show.episodes for show in shows)), "in the catalogue", EPISODE),
     ]
 
 
-def _course(asks: Asks, given: Row, last: date) -> Section | None:
-    told = {row["date"]: row["downloads"] for row in asks.rows(_DAILY, given)}
+def _course(asks: Asks, shows: Sequence[Show], last: date) -> Section | None:
+    told = {row["date"]: row["downloads"] for row in ask(asks, _DAILY, {**_of(shows), "last": last})}
     if not told:
         return None
     first = max(min(told), last - timedelta(89))
@@ -158,18 +175,20 @@ def _course(asks: Asks, given: Row, last: date) -> Section | None:
         }
         for one in dates
     ]
+    is_bars = len(points) < 15
     return Section(
         "downloads",
         "Downloads of all these shows",
         DOWNLOAD,
+        lead="Of each show the source that its page shows first; the same listening is counted once.",
         chart=drawing(
             time.downloads,
             f"Downloads by day, {span(first, last)}; the table below has the figures",
             {"days": points, "episodes": []},
-            bars=len(points) < 15,
-            is_large=max(point["value"] for point in points) >= downloads.LARGE,
+            bars=is_bars,
+            is_large=max(told.values()) >= LARGE,
         ),
-        keys=(Key("bar" if len(points) < 15 else "line", "downloads a day"),),
+        keys=(Key("bar" if is_bars else "line", "downloads a day"),),
         table=Table(
             "Downloads by day, the newest first",
             columns("Day", "Downloads#"),
@@ -178,56 +197,64 @@ def _course(asks: Asks, given: Row, last: date) -> Section | None:
     )
 
 
-def _table(asks: Asks, rows: list[Row], last: date, owned: frozenset[str] | None) -> Table:
-    ids = [row["show_id"] for row in rows]
-    classes = {row["show_id"]: row["source_class"] for row in rows if row["source_class"]}
-    lines = downloads.sparks(asks, ids, classes, last)
-    found = asks.rows(_LISTENERS, {"shows": ids, "last": last})
-    listeners = {(row["show_id"], row["source_class"]): row["listeners"] for row in found}
-    shown = []
-    for row in rows:
-        heard = listeners.get((row["show_id"], row["source_class"]))
-        may = owned is None or row["show_id"] in owned or (heard or 0) >= FEWEST
-        line = lines[row["show_id"]]
-        has_line = may and sum(1 for point in line if point["value"]) > 3
-        shown.append(
+def _table(
+    asks: Asks, listed: Sequence[Show], recent: Mapping[str, Row], looker: Looker, last: date
+) -> Table:
+    given = {**_of(listed), "last": last}
+    listeners = {row["show_id"]: row["listeners"] for row in ask(asks, _LISTENERS, given)}
+    courses: dict[str, dict[date, int]] = {}
+    for row in ask(asks, _SPARKS, given):
+        courses.setdefault(row["show_id"], {})[row["date"]] = row["downloads"]
+    rows = []
+    for show in listed:
+        heard = listeners.get(show.show_id)
+        may = looker.owns(show.show_id) or (heard or 0) >= FEWEST
+        line = _line(courses.get(show.show_id, {}), last, show.title or show.show_id) if may else None
+        now, before = (_figure(recent, show, name) for name in ("downloads", "before"))
+        rows.append(
             (
-                Cell(row["title"], href=show_href(row["show_id"])),
-                Cell("", chart=svg(time.spark, SPARK, f"Course of {row['title']}", {"days": line}) if has_line else None),
-                Cell(count(row["downloads"]) if may else "few"),
-                Cell(_trend(row) if may else NOTHING),
-                Cell(count(heard) if may else "few"),
-                Cell(day(row["last_published_at"])),
+                Cell(show.title or show.show_id, href=show_href(show.show_id)),
+                Cell("", chart=line),
+                Cell(count(now) if may else FEW),
+                Cell(_trend(now, before) if may else NOTHING),
+                Cell(count(heard) if may else FEW),
+                Cell(day(show.last_published_at)),
             )
         )
     return Table(
         "Shows, most downloads in 28 days first",
         columns("Show", "90 days", "Downloads#", "Change#", "Listeners#", "Newest episode"),
-        shown,
+        rows,
     )
 
 
-def _trend(row: Row) -> str:
-    from serving.pages.view.words import percent
+def _line(told: Mapping[date, int], last: date, title: str) -> str | None:
+    if len(told) < _LEAST_DAYS:
+        return None
+    dates = [last - timedelta(n) for n in reversed(range(SPARK_DAYS))]
+    points = [{"at": epoch_ms(one), "value": told.get(one, 0)} for one in dates]
+    return svg(time.spark, SPARK, f"Course of {title}", {"days": points})
 
-    if not row["before"]:
+
+def _trend(now: int, before: int) -> str:
+    if not before:
         return NOTHING
-    share = (row["downloads"] - row["before"]) / row["before"]
-    return ("+" if share > 0 else "") + percent(share)
+    return ("+" if now > before else "") + percent((now - before) / before)
 
 
-def _episodes(
-    asks: Asks, given: Row, visible: frozenset[str] | None, owned: frozenset[str] | None, last: date
-) -> Section | None:
-    fewest = 1 if owned is None or visible == owned else FEWEST
-    found = asks.rows(_EPISODES, {**given, "fewest": fewest})
+def _episodes(asks: Asks, shows: Sequence[Show], looker: Looker, last: date) -> Section | None:
+    found = [
+        row
+        for row in ask(asks, _EPISODES, {**_of(shows), "last": last})
+        if looker.owns(row["show_id"]) or row["listeners"] >= FEWEST
+    ][:10]
     if not found:
         return None
-    most = found[0]["downloads"]
+    titles = {show.show_id: show.title or show.show_id for show in shows}
     return Section(
         "episodes",
         "Most downloaded in 7 days",
-        OURS,
+        DOWNLOAD,
         lead=span(last - timedelta(6), last) + ".",
         table=Table(
             "Episodes, most downloads first",
@@ -235,9 +262,9 @@ def _episodes(
             [
                 (
                     Cell(row["title"], href=episode_href(row["episode_key"])),
-                    Cell(row["show_title"], href=show_href(row["show_id"])),
+                    Cell(titles[row["show_id"]], href=show_href(row["show_id"])),
                     Cell(day(row["published_at"])),
-                    Cell(count(row["downloads"]), bar=row["downloads"] / most),
+                    Cell(count(row["downloads"]), bar=row["downloads"] / found[0]["downloads"]),
                 )
                 for row in found
             ],
@@ -247,12 +274,11 @@ def _episodes(
 
 
 def _sources(asks: Asks) -> Section:
-    rows = asks.rows(_SOURCES, {})
     return Section(
         "sources",
         "Where the figures come from",
         SOURCES,
-        lead="Seen only by who runs this installation.",
+        lead="Shown to who runs this installation only.",
         table=Table(
             "Sources of log files",
             columns("Source", "Kind", "Files#", "Held back#", "Requests#", "Unreadable#", "Until"),
@@ -266,11 +292,8 @@ def _sources(asks: Asks) -> Section:
                     Cell(count(row["rejects"])),
                     Cell(day(row["last_event_at"])),
                 )
-                for row in rows
+                for row in ask(asks, _SOURCES, {})
             ],
         ),
         is_folded=False,
     )
-
-
-__all__ = ["LISTENER", "Overview", "page"]

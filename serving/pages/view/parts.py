@@ -30,6 +30,7 @@ PLACE = _counting("Lists", "Where places come from", "lists-in-force")
 EPISODE = _counting("R33", "What an episode is", "which-episode-52")
 TWO_SOURCES = _counting("R35", "Two sources of a show", "two-sources-of-a-show-r35")
 PERIODS = _counting("Periods", "Dates and periods", "dates-and-periods")
+SOURCES = _counting("R17–R20", "What sources see", "one-listener-554")
 PACE = Rule("PACE", "How a collaboration is measured", "/methodology/collaborations#how-it-is-measured")
 RECORD = Rule("Record", "How podcasts are kept current", "/methodology/podcasts")
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from serving.pages.view.parts import RECORD, Cell, Table, columns
-from serving.pages.view.sight import Asks, Row
+from serving.pages.view.overview import href
+from serving.pages.view.sight import Row, ask
 from serving.pages.view.words import ago, count, day, minute, podcast_href, show_href
+from serving.reports.asking import Asks
 
 PER_PAGE = 50
 CHANGES = 40  # shown at once
@@ -112,15 +114,15 @@ class PodcastList:
 
 
 def found(asks: Asks, podcast_key: int) -> Row | None:
-    rows = asks.rows(_RECORD, {"podcast": podcast_key})
+    rows = ask(asks, _RECORD, {"podcast": podcast_key})
     return rows[0] if rows else None
 
 
 def page(asks: Asks, podcast: Row, before: int, is_inside: bool, show_seen: bool) -> PodcastPage:
     """is_inside: the looker owns the show or runs the installation, and may know how it is polled and where."""
     key = podcast["podcast_key"]
-    health = (asks.rows(_HEALTH, {"podcast": key}) or [{}])[0]
-    changed = asks.rows(_CHANGES, {"podcast": key, "before": before, "limit": CHANGES + 1})
+    health = (ask(asks, _HEALTH, {"podcast": key}) or [{}])[0]
+    changed = ask(asks, _CHANGES, {"podcast": key, "before": before, "limit": CHANGES + 1})
     groups = [list(of) for _, of in groupby(changed, key=lambda row: row["sequence"])]
     more = len(groups) > CHANGES
     groups = groups[:CHANGES]
@@ -209,13 +211,13 @@ def _value(row: Row, name: str) -> str | None:
     if value is None:
         return None
     if row["field"].endswith("_us") and value.lstrip("-").isdigit():
-        return minute(datetime.fromtimestamp(int(value) // 1_000_000).astimezone(None).replace(tzinfo=None))
+        return minute(datetime.fromtimestamp(int(value) // 1_000_000, UTC))
     return value if len(value) <= LONGEST else value[:LONGEST].rstrip() + "…"
 
 
 def listing(asks: Asks, visible: frozenset[str] | None, number: int, query: str) -> PodcastList:
     """Tracked podcasts, what changed last first."""
-    rows = asks.rows(
+    rows = ask(asks, 
         _LIST,
         {
             "all": visible is None,
@@ -241,13 +243,9 @@ def listing(asks: Asks, visible: frozenset[str] | None, number: int, query: str)
         ],
     )
 
-    def href(to: int) -> str:
-        asked = {name: value for name, value in (("q", query), ("page", to)) if value not in ("", 1)}
-        return f"/podcasts?{urlencode(asked)}" if asked else "/podcasts"
-
     return PodcastList(
         table if shown else None,
         query,
-        href(number - 1) if number > 1 else None,
-        href(number + 1) if len(rows) > PER_PAGE else None,
+        href("/podcasts", number - 1, query) if number > 1 else None,
+        href("/podcasts", number + 1, query) if len(rows) > PER_PAGE else None,
     )

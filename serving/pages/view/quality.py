@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from serving.pages.view.parts import DOWNLOAD, EXCLUSION, TWO_SOURCES, Cell, Section, Table, columns
-from serving.pages.view.sight import Asks, Sight
+from ingest.schema import SourceClass
+from serving.pages.view.parts import EXCLUSION, TWO_SOURCES, Cell, Section, Table, columns
+from serving.pages.view.sight import Sight
 from serving.pages.view.words import count, day, percent, source_words, span
-from serving.reasons import REASONS
+from serving.reports.asking import Asks
+from serving.reports.exclusions import exclusions as report
+from serving.reports.reconciliation import reconciliation as both
 
 _TITLES = {
     "method": "Not a download request",
@@ -24,55 +27,23 @@ _TITLES = {
     "duplicate": "Part of a download that counts already",
     "redelivered_line": "A log line that came twice",
 }
-_EXCLUDED = """
-    select reason, sum(requests) as requests
-    from fct_exclusions_daily
-    where show_id = $show and source_class = $class and date between $first and $last
-    group by reason
-    having sum(requests) > 0
-    order by requests desc, reason
-"""
-_COUNTED = """
-    select coalesce(sum(downloads), 0) as downloads
-    from fct_show_daily
-    where show_id = $show and source_class = $class and date between $first and $last
-"""
-_RECONCILED = """
-    select date, prefix_downloads, server_log_downloads, difference_share, is_within_tolerance, likely_cause
-    from fct_show_reconciliation_daily
-    where show_id = $show and date between $first and $last and is_complete
-    order by date desc
-"""
-_CAUSES = {
-    "agrees": "they agree",
-    "too_few": "too few to tell from chance",
-    "late_files": "files of one side seem to be missing",
-    "missing_prefix": "nothing came from the prefix",
-    "missing_server_log": "nothing came from the server logs",
-    "below_threshold": "the prefix cannot see that less than a minute was delivered",
-    "first_two": "requests for two bytes, which only the prefix counts",
-    "bots": "one side left out more bots",
-    "unexplained": "not explained",
-}
-
-
 def exclusions(asks: Asks, sight: Sight) -> Section:
     """Requests of the days shown that are no download, each with the first rule that applied."""
-    found = asks.rows(_EXCLUDED, sight.params)
-    [counted] = asks.rows(_COUNTED, sight.params)
-    rows = [row for row in found if sight.may_tell(row["requests"])]
+    found = report(sight.scope, None, sight.first, sight.last).rows(asks)
+    counted = sum(row["requests"] for row in found if not row["is_excluded"])
+    rows = [row for row in found if row["is_excluded"]]
     title = "Why not counted"
     if not rows:
         return Section("exclusions", title, EXCLUSION, nothing="Every request of these days counted.")
     left_out = sum(row["requests"] for row in rows)
-    total = left_out + counted["downloads"]
+    total = left_out + counted
     again = next((row["requests"] for row in rows if row["reason"] == "duplicate"), 0)
     return Section(
         "exclusions",
         title,
         EXCLUSION,
         lead=(
-            f"{span(sight.first, sight.last)}: of {count(total)} log lines {count(counted['downloads'])} are a "
+            f"{span(sight.first, sight.last)}: of {count(total)} log lines {count(counted)} are a "
             f"download. {count(again)} more belong to one of these: players fetch an episode in parts. The "
             "rest is left out for the first of these reasons that applies."
         ),
@@ -84,14 +55,11 @@ def exclusions(asks: Asks, sight: Sight) -> Section:
                     Cell(
                         _TITLES.get(row["reason"], row["reason"]),
                         bar=row["requests"] / left_out,
-                        note=REASONS[row["reason"]].words.replace("`", "") if row["reason"] in REASONS else None,
+                        note=row["words"].replace("`", ""),
                     ),
-                    Cell(
-                        REASONS[row["reason"]].rule if row["reason"] in REASONS else "–",
-                        href=EXCLUSION.href,
-                    ),
+                    Cell(row["rule"], href=EXCLUSION.href),
                     Cell(count(row["requests"])),
-                    Cell(percent(row["requests"] / total)),
+                    Cell(percent(row["share"])),
                 )
                 for row in rows
             ],
@@ -102,8 +70,10 @@ def exclusions(asks: Asks, sight: Sight) -> Section:
 
 def reconciliation(asks: Asks, sight: Sight) -> Section | None:
     """Prefix and server logs of one show beside each other; None where only one saw it."""
-    rows = asks.rows(_RECONCILED, sight.params)
-    if len(sight.classes) < 2 or not rows:
+    if len(sight.classes) < 2 or not sight.is_owner:
+        return None
+    rows = [row for row in both(sight.scope, sight.first, sight.last).rows(asks) if row["is_complete"]]
+    if not rows:
         return None
     apart = [row for row in rows if not row["is_within_tolerance"]]
     prefix = sum(row["prefix_downloads"] for row in rows)
@@ -126,9 +96,9 @@ def reconciliation(asks: Asks, sight: Sight) -> Section | None:
                     Cell(count(row["prefix_downloads"])),
                     Cell(count(row["server_log_downloads"])),
                     Cell(percent(row["difference_share"])),
-                    Cell(_CAUSES.get(row["likely_cause"], row["likely_cause"])),
+                    Cell(row["words"]),
                 )
-                for row in rows
+                for row in reversed(rows)
             ],
         ),
     )
@@ -136,8 +106,7 @@ def reconciliation(asks: Asks, sight: Sight) -> Section | None:
 
 def basis(sight: Sight) -> str:
     """The sentence under a page's title that says what all of it rests on."""
-    seen = "bytes delivered" if sight.source_class == "server_log" else "requests, not what was delivered"
-    return f"counted from {source_words(sight.source_class)}, which see {seen}; days begin at 00:00 UTC"
-
-
-__all__ = ["DOWNLOAD", "basis", "exclusions", "reconciliation"]
+    is_log = sight.scope.source_class is SourceClass.SERVER_LOG
+    seen = "bytes delivered" if is_log else "requests, not what was delivered"
+    kind = source_words(sight.scope.source_class)
+    return f"Counted from {kind}, which see{'' if is_log else 's'} {seen}; days begin at 00:00 {sight.scope.basis.time_zone}"

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from serving.pages.view import audience, collaborations, downloads, pacing, quality
 from serving.pages.view.parts import Figure, Section
-from serving.pages.view.sight import SPANS, Asks, Row, Sight
-from serving.pages.view.words import count, day, show_href, source_words, span
+from serving.pages.view.sight import SPANS, Row, Sight, ask
+from serving.pages.view.words import count, day, show_href, source_words
+from serving.reports.asking import Asks
+from serving.reports.shows import Show
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,10 @@ class ShowPage:
     sections: Sequence[Section]
     podcast_key: int | None
     opened: str  # what the public sees; empty for owners
-    when: str = ""
 
 
-_SHOW = """
-    select show_title, episodes, first_published_at, last_published_at
-    from dim_shows
-    where show_id = $show
-"""
 _PODCAST = """
-    select podcast_key, author, language, link, title
+    select podcast_key, author, title
     from dim_podcasts
     where show_id = $show
     order by podcast_key
@@ -48,26 +44,24 @@ _PODCAST = """
 """
 
 
-def about(asks: Asks, show_id: str) -> tuple[str, str, Row | None]:
+def about(asks: Asks, show: Show) -> tuple[str, str, Row | None]:
     """Title, one line about it, and its tracked podcast where there is one."""
-    found = asks.rows(_SHOW, {"show": show_id})
-    podcasts = asks.rows(_PODCAST, {"show": show_id})
+    podcasts = ask(asks, _PODCAST, {"show": show.show_id})
     podcast = podcasts[0] if podcasts else None
-    show = found[0] if found else {"show_title": None, "episodes": 0, "last_published_at": None}
-    title = show["show_title"] or (podcast and podcast["title"]) or show_id
+    title = show.title or (podcast and podcast["title"]) or show.show_id
     parts = []
     if podcast and podcast["author"]:
         parts.append(f"by {podcast['author']}")
-    if show["episodes"]:
-        parts.append(f"{count(show['episodes'])} episode{'s' if show['episodes'] > 1 else ''}")
-    if show["last_published_at"]:
-        parts.append(f"the newest of {day(show['last_published_at'])}")
+    if show.episodes:
+        parts.append(f"{count(show.episodes)} episode{'s' if show.episodes > 1 else ''}")
+    if show.last_published_at:
+        parts.append(f"the newest of {day(show.last_published_at)}")
     return str(title), ", ".join(parts), podcast
 
 
 def page(asks: Asks, sight: Sight) -> ShowPage:
     """Everything of a show that the looker may see."""
-    title, line, podcast = about(asks, sight.show_id)
+    title, line, podcast = about(asks, sight.scope.show)
     figures: list[Figure] = []
     sections: list[Section] = []
     if "downloads" in sight.subjects:
@@ -76,9 +70,13 @@ def page(asks: Asks, sight: Sight) -> ShowPage:
     if "audience" in sight.subjects:
         figures += audience.figures(asks, sight)
     if "pacing" in sight.subjects:
-        typical = pacing.figure(asks, sight)
+        quartiles, listed = pacing.band(asks, sight), pacing.listed(asks, sight)
+        paced = pacing.courses(asks, sight)
+        typical = pacing.figure(quartiles)
         figures += [typical] if typical else []
-        sections += [pacing.section(asks, sight), pacing.episodes(asks, sight)]
+        keys = {row["episode_id"]: int(row["episode_key"]) for row in listed}
+        sections.append(pacing.section(quartiles, paced, keys))
+        sections.append(pacing.episodes(listed, paced, sight))
     if "audience" in sight.subjects:
         sections += [audience.section(asks, sight), audience.breakdowns(asks, sight)]
     if "collaborations" in sight.subjects:
@@ -97,7 +95,6 @@ def page(asks: Asks, sight: Sight) -> ShowPage:
         sections,
         podcast["podcast_key"] if podcast else None,
         "" if sight.is_owner else ", ".join(sorted(sight.subjects)),
-        span(sight.first, sight.last),
     )
 
 
@@ -105,7 +102,7 @@ def spans(sight: Sight) -> list[Choice]:
     """28 days, 90 days, a year. Chosen is the shortest that holds the days shown."""
     chosen = next((days for days in SPANS if sight.days <= days), SPANS[-1])
     return [
-        Choice("a year" if days == 365 else f"{days} days", _href(sight, days, sight.source_class), days == chosen)
+        Choice("a year" if days == 365 else f"{days} days", _href(sight, days, sight.scope.source_class), days == chosen)
         for days in SPANS
     ]
 
@@ -115,7 +112,7 @@ def classes(sight: Sight) -> list[Choice]:
     if len(sight.classes) < 2:
         return []
     return [
-        Choice(source_words(one), _href(sight, sight.days, one), one == sight.source_class)
+        Choice(source_words(one), _href(sight, sight.days, one), one == sight.scope.source_class)
         for one in sight.classes
     ]
 

@@ -1,51 +1,55 @@
-"""Who looks at what: the show, the source class and the days of a page, and what of it may be told."""
+"""Who looks at what: a show under one source class, the days of a page, and what of it may be told."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any, Protocol
+from typing import Any
+
+from ingest.schema import SourceClass
+from serving.reports.asking import Asks, Basis, Query
+from serving.reports.shows import Scope, Shows
 
 Row = dict[str, Any]
 
 FEWEST = 10  # listeners of a cell that a stranger may read (DESIGN §2, privacy)
+FEW = "few"  # what stands in its place
 SPANS = (28, 90, 365)  # days that a page may show
 SUBJECTS = ("downloads", "audience", "pacing", "collaborations")
 
 
-class Marts(Protocol):
-    """One published version, as serving/api/marts.py opens it."""
-
-    def rows(self, sql: str, parameters: dict[str, object] = ..., /) -> list[Row]: ...
-
-
-class Asks:
-    """Asks a published version; of the values given a query gets those it names, since more are an error."""
-
-    def __init__(self, marts: Marts) -> None:
-        self._marts = marts
-
-    def rows(self, sql: str, given: Mapping[str, Any]) -> list[Row]:
-        named = set(_NAMED.findall(sql))
-        return list(self._marts.rows(sql, {name: value for name, value in given.items() if name in named}))
-
-
-_NAMED = re.compile(r"\$(\w+)")
+def ask(asks: Asks, sql: str, given: Row) -> list[Row]:
+    """The rows of a query of ours; of the values it gets those it names."""
+    return Query.of(sql, given).rows(asks)
 
 
 @dataclass(frozen=True)
 class Sight:
     """One look at a show: which figures, of which days, for whom."""
 
-    show_id: str
-    source_class: str
-    classes: tuple[str, ...]  # that have counted something of the show
+    scope: Scope
     first: date
     last: date  # the last date that is over
-    is_owner: bool
     subjects: frozenset[str] = frozenset(SUBJECTS)
+
+    @property
+    def show_id(self) -> str:
+        return self.scope.show.show_id
+
+    @property
+    def is_owner(self) -> bool:
+        return not self.scope.outside
+
+    @property
+    def classes(self) -> list[SourceClass]:
+        """Those that have seen something of the show."""
+        return sorted(self.scope.show.seen)
+
+    @property
+    def began(self) -> date:
+        """The first date on which something of the show was counted."""
+        return self.scope.show.seen[self.scope.source_class].first
 
     @property
     def days(self) -> int:
@@ -58,72 +62,51 @@ class Sight:
 
     @property
     def params(self) -> Row:
-        return {"show": self.show_id, "class": self.source_class, "first": self.first, "last": self.last}
+        return {**self.scope.params, "first": self.first, "last": self.last}
 
-    def may_tell(self, listeners: float | None) -> bool:
-        """Whether a figure that rests on so many listeners may be read."""
-        return self.is_owner or (listeners or 0) >= FEWEST
+    def tells(self, row: Row) -> bool:
+        """Whether a row of a report may be read: strangers see no cell of few listeners."""
+        return self.is_owner or (row["least_listeners"] or 0) >= FEWEST
 
-    def few_together(self, rows: Sequence[Row], others: str) -> list[Row]:
-        """Rows of a breakdown, largest first; for strangers those of few listeners are one row.
+    def few_together(self, rows: Sequence[Row]) -> tuple[list[Row], Row | None]:
+        """A breakdown's rows, the largest first, and for strangers those of few listeners as one.
 
-        At least two are put together, so that none can be told from the whole. Listeners are not summed.
+        At least two are put together, so that none can be told from the whole; what is still too little then
+        is left out together with the next.
         """
-        if self.is_owner or all(row["listeners"] >= FEWEST for row in rows):
-            return list(rows)
-        kept = [row for row in rows if row["listeners"] >= FEWEST]
-        few = [row for row in rows if row["listeners"] < FEWEST]
-        if len(few) == 1 and kept:
+        kept = [row for row in rows if self.tells(row)]
+        few = [row for row in rows if not self.tells(row)]
+        if not few:
+            return kept, None
+        while kept and (len(few) < 2 or sum(row["downloads"] for row in few) < FEWEST):
             few.append(kept.pop())
-        together = {"value": others, "downloads": sum(row["downloads"] for row in few), "listeners": None}
-        return [*kept, together] if together["downloads"] >= FEWEST else kept
-
-
-_CLASSES = """
-    select source_class, sum(downloads) filter (date > ended - 90) as downloads, min(date) as first,
-        max(date) as last
-    from (
-        select *, max(date) over () as ended
-        from fct_show_daily
-        where show_id = $show
-    )
-    group by source_class
-    order by downloads desc nulls last, source_class desc
-"""
-_LAST_WHOLE_DAY = """
-    select max(period_end) as last
-    from fct_show_listeners
-    where show_id = $show and source_class = $class and period = 'day' and is_complete
-"""
+        return kept, {
+            "downloads": sum(row["downloads"] for row in few),
+            "share": sum(row["share"] for row in few),
+            "values": len(few),
+        }
 
 
 def sight(
-    asks: Asks,
+    shows: Shows,
+    basis: Basis,
     show_id: str,
     days: int,
-    source_class: str | None,
-    is_owner: bool,
+    source_class: SourceClass | None,
+    outside: bool,
     subjects: frozenset[str],
 ) -> Sight | None:
     """The look that was asked for; None where nothing was ever counted of the show.
 
-    source_class: by default the one with most downloads lately. The days end with the last that is over, and
-    begin no earlier than the data.
+    The days end with the last that is over, and begin no earlier than the data of the show.
     """
-    found = asks.rows(_CLASSES, {"show": show_id})
-    if not found:
+    show = shows.get(show_id)
+    if show is None or not show.seen:
         return None
-    chosen = next((row for row in found if row["source_class"] == source_class), found[0])
-    one = {"show": show_id, "class": chosen["source_class"]}
-    [whole] = asks.rows(_LAST_WHOLE_DAY, one)
-    last = whole["last"] or chosen["last"]
-    first = max(last - timedelta(days - 1), min(chosen["first"], last))
-    return Sight(
-        show_id,
-        chosen["source_class"],
-        tuple(sorted(row["source_class"] for row in found)),
-        first,
-        last,
-        is_owner,
-        subjects,
-    )
+    chosen = source_class if source_class in show.seen else show.main_class
+    scope = Scope.of(shows, show, basis, chosen, None, outside)
+    assert scope.ends is not None  # the class has seen this show
+    began = show.seen[chosen].first
+    last = max(scope.ends[1] - timedelta(1), began)
+    first = max(last - timedelta(days - 1), began)
+    return Sight(scope, first, last, subjects)
