@@ -13,13 +13,16 @@ import typer
 from rich.console import Console
 
 from earshot import (
+    access_commands,
     attribution_commands,
     collaboration_commands,
     commands,
     deliver_command,
+    key_commands,
     lists,
     maintain,
     registry_commands,
+    serve_command,
     sweep_command,
     webhook_commands,
 )
@@ -194,6 +197,7 @@ for command in (
     maintain.maintain,
     sweep_command.sweep,
     deliver_command.deliver,
+    serve_command.serve,
 ):
     app.command()(command)
 
@@ -310,6 +314,8 @@ def home() -> None:
 app.add_typer(lists.app, name="lists")
 app.add_typer(collaboration_commands.app, name="collaboration")
 app.add_typer(attribution_commands.app, name="attribution")
+app.add_typer(key_commands.app, name="key")
+app.add_typer(access_commands.app, name="access")
 registry_commands.add_to(app)
 webhook_commands.add_to(app)
 

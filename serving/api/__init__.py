@@ -1,7 +1,7 @@
 """The HTTP API: figures, records, management and hints under /v1, as FastAPI routers behind one gate.
 
 How to add a router
-    router = APIRouter(prefix="/v1", tags=["reporting"])       # then name it in app.ROUTERS
+    router = Router(prefix="/v1", tags=["reporting"])   # serving.api.routing; then name it in app.ROUTERS
 
     @router.get("/shows/{show_id}/pacing", responses=answers.documented(PacingRow))
     def pacing(ask: AskTable, show_id: ShowId, page: PageAsked) -> Response:

@@ -93,21 +93,27 @@ class Shows:
         return standing
 
     def is_owner(self, show_id: str) -> bool:
-        if not self.caller.may(Scope.READ):
+        """Of a show that need not be there."""
+        if not self._reads or self.caller.only_show not in (None, show_id):
             return False
-        if self.caller.is_operator:
-            return True
         owned = self._owned
-        return show_id in owned or ALL_SHOWS in owned
+        return self.caller.is_operator or show_id in owned or ALL_SHOWS in owned
 
     def visible(self, subject: Subject) -> frozenset[str] | None:
         """The ids of all shows of which the caller may see the subject; None: all there are."""
         opened = self.access.opened.get(subject, frozenset())
-        reads = self.caller.may(Scope.READ)
-        owned = self._owned if reads else frozenset()
-        if ALL_SHOWS in opened or ALL_SHOWS in owned or (reads and self.caller.is_operator):
+        if ALL_SHOWS in opened:
+            return None
+        owned = self._owned if self._reads else frozenset()
+        if self.caller.only_show is not None:
+            owned = frozenset(filter(self.is_owner, [self.caller.only_show]))
+        elif (self._reads and self.caller.is_operator) or ALL_SHOWS in owned:
             return None
         return (owned | opened) & self.known
+
+    @property
+    def _reads(self) -> bool:
+        return self.caller.may(Scope.READ)
 
     @property
     def _owned(self) -> frozenset[str]:

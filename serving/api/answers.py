@@ -12,7 +12,7 @@ from starlette.responses import Response
 from serving.api.formats import MEDIA_TYPES, Format, to_csv, to_json, to_parquet
 from serving.api.marts import Rows
 from serving.api.paging import Page
-from serving.api.problems import MEDIA_TYPE, ProblemBody
+from serving.api.problems import MEDIA_TYPE
 from serving.api.visit import Visit
 
 VERSION_HEADER = "earshot-version"
@@ -60,7 +60,7 @@ def documented(row: type[BaseModel], about: type[BaseModel] | None = None) -> di
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """`responses=` of the problems an endpoint has beside those all have."""
-    body = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}}
+    body = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     return {status: {**body, "description": _DESCRIPTIONS[status]} for status in statuses}
 
 
@@ -76,13 +76,11 @@ _DESCRIPTIONS = {
     415: "The body has another type",
     422: "A parameter or the body cannot be used",
     429: "Too many requests",
+    500: "The server failed",
     503: "Nothing is published yet",
 }
-# Of every endpoint; ProblemBody is named here so that it is in the document.
-COMMON_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "default": {"model": ProblemBody, "description": "A problem (RFC 9457)"},
-    **problems(401, 422, 429, 503),
-}
+# Of every endpoint.
+COMMON_PROBLEMS = problems(401, 422, 429, 500, 503)
 _OTHER_FORMATS = {
     "text/csv": {"schema": {"type": "string"}},
     MEDIA_TYPES[Format.PARQUET]: {"schema": {"type": "string", "format": "binary"}},

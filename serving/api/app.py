@@ -6,18 +6,25 @@ import contextlib
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
-import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from serving.api import operations
 from serving.api.answers import COMMON_PROBLEMS
 from serving.api.core import Core
+from serving.api.documentation import document
 from serving.api.gate import Gate
 from serving.api.problems import handle_problems
 from serving.api.reporting import shows
 from serving.api.settings import ApiSettings
 
-ROUTERS: tuple[APIRouter, ...] = (shows.router,)
+ROUTERS: tuple[APIRouter, ...] = (operations.router, shows.router)
+
+_ABOUT = """Podcast figures, records and management.
+
+Figures come from one publication of the marts at a time, named by `version` in each answer; the ETag stands for it.
+Errors are problem documents (RFC 9457) that name the field. A show you may not see does not exist for you.
+"""
 
 
 def create_app(settings: ApiSettings) -> FastAPI:
@@ -26,24 +33,26 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads
         with core.kept_current():
             yield
 
     app = FastAPI(
         title="Earshot",
         version=version("earshot"),
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
         responses=COMMON_PROBLEMS,
         separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
+        description=_ABOUT,
     )
     app.state.core = core
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router)
+    document(app)
     app.add_middleware(Gate, core=core)
     if settings.cors:
         origins = [origin.strip() for origin in settings.cors.split(",")]

@@ -14,6 +14,7 @@ class Caller:
     tenant: str | None = None
     scopes: frozenset[Scope] = frozenset()
     key_id: int | None = None
+    only_show: str | None = None  # of a link: nothing else of the tenant's
 
     @property
     def is_operator(self) -> bool:

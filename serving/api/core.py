@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine
 
@@ -29,6 +30,7 @@ class Core:
         self.engine: Engine = connect(platform.registry, platform.data)
         self.book = AccessBook(self.engine)
         self.marts = Marts(platform.published_dir)
+        self.pool = ThreadPoolExecutor(settings.threads, "earshot-query")
 
     def refresh(self) -> None:
         """Look for a newer publication and changed access now."""
@@ -56,4 +58,5 @@ class Core:
         finally:
             stop.set()
             thread.join()
+            self.pool.shutdown()
             self.engine.dispose()

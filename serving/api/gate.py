@@ -1,82 +1,54 @@
 """The one layer around all routes: who asks, may it ask so often, is the answer known already, in what dress.
 
-A stack of middlewares would do the same for several times the price: each costs every request a task or a
-wrapped `send`. A request that is answered from memory, or with 304, meets nothing but this.
+A stack of middlewares would do the same for several times the price. A request that is answered from memory,
+or with 304, meets nothing but this; no other part of the API need know of ETags, gzip or limits.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import zlib
-from collections import OrderedDict
+import time
 from collections.abc import MutableMapping
-from dataclasses import dataclass
 from typing import Any
 
+from isal import isal_zlib
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.api.authentication import caller_of
+from registry.api_keys import note_use
+from serving.api import metrics
+from serving.api.authentication import Authentication
 from serving.api.caller import Caller
 from serving.api.core import Core
 from serving.api.formats import negotiated
 from serving.api.limits import Limiter
+from serving.api.memory import Headers, Kept, Memory
 from serving.api.problems import Problem, unexpected
 from serving.api.visit import KEY, Visit
 
 _WANTED = frozenset(
-    (b"authorization", b"accept", b"accept-encoding", b"if-none-match", b"content-length", b"x-forwarded-for")
-)
-_SECURITY = [
+    (
+        b"authorization", b"cookie", b"accept", b"accept-encoding", b"if-none-match", b"content-length",
+        b"x-forwarded-for",
+    )
+)  # fmt: skip
+# Pages and the documentation say their own policy.
+_POLICY = b"content-security-policy"
+_SECURITY: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 ]
+_API_SECURITY: Headers = [*_SECURITY, (_POLICY, b"default-src 'none'; frame-ancestors 'none'")]
+# A caller's copy is its own, and is asked about again: a newer publication may be there at any time.
+_CACHING: Headers = [
+    (b"cache-control", b"private, no-cache"),
+    (b"vary", b"Authorization, Cookie, Accept, Accept-Encoding"),
+]
 _SMALL = 1000  # bytes that are not worth packing
-_GZIP_LEVEL = 5
-_PACKED_TYPES = (
-    b"application/json",
-    b"application/problem",
-    b"text/",
-    b"image/svg",
-    b"application/javascript",
-)
-
-
-@dataclass(slots=True)
-class _Kept:
-    """An answer in memory."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-
-class _Memory:
-    """Answers by ETag, the least used dropped first; up to so many bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._bytes = limit, 0
-        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
-
-    def get(self, tag: bytes) -> _Kept | None:
-        found = self._kept.get(tag)
-        if found is not None:
-            self._kept.move_to_end(tag)
-        return found
-
-    def put(self, tag: bytes, kept: _Kept) -> None:
-        size = len(kept.body) + 1000
-        if size > self._limit // 8 or tag in self._kept:
-            return
-        self._kept[tag] = kept
-        self._bytes += size
-        while self._bytes > self._limit:
-            _, dropped = self._kept.popitem(last=False)
-            self._bytes -= len(dropped.body) + 1000
-
-    def clear(self) -> None:
-        self._kept.clear()
-        self._bytes = 0
+_PACKED_TYPES = (b"application/json", b"application/problem", b"text/", b"image/svg")
+_GZIP = 31  # zlib's word for it
+_DAY_S = 86_400
 
 
 class Gate:
@@ -84,9 +56,10 @@ class Gate:
 
     def __init__(self, app: ASGIApp, core: Core) -> None:
         self._app, self._core = app, core
+        self._authentication = Authentication(core.secret)
         self._limiter = Limiter(core.settings)
-        self._memory = _Memory(core.settings.cache_mb * 2**20)
-        self._memory_of = -1  # the version whose answers are in memory
+        self._memory = Memory(core.settings.cache_mb * 2**20)
+        self._used: dict[int, int] = {}  # key → the day its use was noted
         # Answers also depend on the settings in force: other ones, other tags.
         seed = repr(sorted(core.settings.platform.model_dump().items())).encode()
         self._tags = hashlib.blake2b(seed, key=core.secret, digest_size=12)
@@ -95,73 +68,99 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        started, method, status = time.perf_counter(), scope["method"], 500
+
+        async def seen(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif method == "HEAD":
+                message = {**message, "body": b""}
+            await send(message)
+
         try:
-            await self._answer(scope, receive, send)
+            await self._answer(scope, receive, seen)
         except Problem as problem:
-            await problem.response()(scope, receive, _secured(send))
+            await problem.response()(scope, receive, _secured(seen))
+        finally:
+            visit: Visit | None = scope.get(KEY)
+            metrics.count(method, visit.route if visit else "", status, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        core, method = self._core, scope["method"]
         headers = {name: value for name, value in scope["headers"] if name in _WANTED}
-        core = self._core
         access, edition = core.book.current, core.marts.current
-        caller = self._admitted(scope, headers, access)
+        is_safe = method in ("GET", "HEAD")
+        caller = self._admitted(scope, headers, is_safe)
         visit = Visit(
             core, caller, access, edition, scope["query_string"], negotiated(headers.get(b"accept", b""))
         )
         scope[KEY] = visit
-        method = scope["method"]
-        if method not in ("GET", "HEAD"):
-            await self._pass(
-                scope, _limited(receive, headers, core.settings.max_body_bytes), send, b"", False
-            )
+        if not is_safe:
+            receive = _limited(receive, headers, core.settings.max_body_bytes)
+            await self._pass(scope, receive, send, b"", False)
             return
-        if method == "HEAD":
-            scope["method"], send = "GET", _without_body(send)
+        scope["method"] = "GET"
         packs = b"gzip" in headers.get(b"accept-encoding", b"")
-        tag = self._tag(visit, scope, packs) if edition else b""
-        if tag:
-            if edition and self._memory_of != edition.version:
-                self._memory.clear()
-                self._memory_of = edition.version
+        tag = b""
+        if edition is not None:
+            self._memory.begin(edition.version)
+            tag = self._tag(visit, scope["path"], edition.version, packs)
             if (match := headers.get(b"if-none-match")) and tag in match:
-                await _send(send, 304, [(b"etag", tag), *_CACHING, *_SECURITY], b"")
+                visit.route = metrics.NOT_MODIFIED
+                await _send(send, 304, [(b"etag", tag), *_CACHING, *_API_SECURITY], b"")
                 return
             if kept := self._memory.get(tag):
-                await _send(send, kept.status, kept.headers, kept.body)
+                visit.route = kept.route
+                await _send(send, 200, kept.headers, kept.body)
                 return
         await self._pass(scope, receive, send, tag, packs)
 
-    def _admitted(self, scope: Scope, headers: dict[bytes, bytes], access: Any) -> Caller:
+    def _admitted(self, scope: Scope, headers: dict[bytes, bytes], is_safe: bool) -> Caller:
+        """Raises Problem: 401, 429."""
         client = scope.get("client")
         connecting = client[0] if client else ""
-        forwarded_for = headers.get(b"x-forwarded-for", b"").decode("latin-1")
+        forwarded_for = headers.get(b"x-forwarded-for", b"")
         try:
-            caller = caller_of(headers.get(b"authorization"), access)
+            caller = self._authentication.caller_of(
+                headers.get(b"authorization"), headers.get(b"cookie"), self._core.book.current, is_safe
+            )
         except Problem:
             self._limiter.admit(None, scope["path"], connecting, forwarded_for)
             raise
         self._limiter.admit(caller, scope["path"], connecting, forwarded_for)
+        if caller.key_id is not None:
+            self._note_use(caller.key_id)
         return caller
 
-    def _tag(self, visit: Visit, scope: Scope, packs: bool) -> bytes:
+    def _note_use(self, key_id: int) -> None:
+        today = int(time.time()) // _DAY_S
+        if self._used.get(key_id) != today:
+            self._used[key_id] = today
+            with contextlib.suppress(RuntimeError):  # the pool is shut down already
+                self._core.pool.submit(_noted, self._core, key_id)
+
+    def _tag(self, visit: Visit, path: str, version: int, packs: bool) -> bytes:
         """A strong ETag: of publication, what the caller may see, question, and the answer's dress."""
-        assert visit.edition is not None
         caller = visit.caller
+        query = visit.query.decode("latin-1")
         parts = (
-            str(visit.edition.version),
+            str(version),
             str(visit.access.revision),
             caller.tenant or "",
-            ",".join(sorted(caller.scopes)),
-            scope["path"],
-            "&".join(sorted(visit.query.decode("latin-1").split("&"), key=_name)),
-            f"{visit.accepted} {packs}",
+            "".join(sorted(caller.scopes)),
+            caller.only_show or "",
+            path,
+            "&".join(sorted(query.split("&"), key=_name)) if "&" in query else query,
+            visit.accepted or "",
+            "gzip" if packs else "",
         )
         digest = self._tags.copy()
         digest.update("\0".join(parts).encode("utf-8", "surrogatepass"))
-        return f'"{visit.edition.version}-{digest.hexdigest()}"'.encode()
+        return f'"{version}-{digest.hexdigest()}"'.encode()
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, tag: bytes, packs: bool) -> None:
-        """Let the routes answer; what they say of an error is a problem, too."""
+        """Let the routes answer, and dress what they say. Raises Problem: 500 for the unexpected."""
         visit: Visit = scope[KEY]
         start: Message | None = None
         is_started = False
@@ -169,25 +168,23 @@ class Gate:
         async def dressed(message: Message) -> None:
             nonlocal start, is_started
             if message["type"] == "http.response.start":
-                start = message
+                start = message  # held back until it is known how long the body is
                 return
             if start is None:
                 await send(message)
                 return
-            first, start = start, None
-            is_started = True
-            headers: list[tuple[bytes, bytes]] = list(first["headers"])
-            headers += _SECURITY
+            first, start, is_started = start, None, True
+            headers: Headers = [*first["headers"], *_missing_security(first["headers"])]
+            body = message.get("body", b"")
             if message.get("more_body"):
                 await send({**first, "headers": headers})
                 await send(message)
                 return
-            body, status = message.get("body", b""), first["status"]
             if packs and len(body) >= _SMALL:
                 headers, body = _packed(headers, body)
-            if tag and status == 200 and visit.is_reproducible:
+            if visit.is_reproducible and tag and first["status"] == 200:
                 headers += [(b"etag", tag), *_CACHING]
-                self._memory.put(tag, _Kept(status, headers, body))
+                self._memory.put(tag, Kept(headers, body, visit.route))
             await send({**first, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
@@ -197,28 +194,34 @@ class Gate:
             raise
         except Exception as error:
             if is_started:
-                raise
+                raise  # too late for another answer: the connection breaks off
             raise unexpected(error, scope["path"]) from None
 
 
-# A caller's copy is its own, and is asked about again: a newer publication may be there at any time.
-_CACHING = [(b"cache-control", b"private, no-cache"), (b"vary", b"Authorization, Accept, Accept-Encoding")]
+def _noted(core: Core, key_id: int) -> None:
+    # Nobody waits for it, and nothing hangs on it.
+    with contextlib.suppress(Exception):
+        note_use(core.engine, key_id, time.time_ns() // 1000)
 
 
 def _name(pair: str) -> str:
     return pair.partition("=")[0]
 
 
-async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-def _packed(headers: list[tuple[bytes, bytes]], body: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+def _missing_security(headers: Headers) -> Headers:
+    return _SECURITY if any(name == _POLICY for name, _ in headers) else _API_SECURITY
+
+
+def _packed(headers: Headers, body: bytes) -> tuple[Headers, bytes]:
     names = dict(headers)
     if b"content-encoding" in names or not names.get(b"content-type", b"").startswith(_PACKED_TYPES):
         return headers, body
-    packer = zlib.compressobj(_GZIP_LEVEL, wbits=31)
+    packer = isal_zlib.compressobj(level=2, wbits=_GZIP)
     body = packer.compress(body) + packer.flush()
     kept = [pair for pair in headers if pair[0] != b"content-length"]
     return [*kept, (b"content-encoding", b"gzip"), (b"content-length", str(len(body)).encode())], body
@@ -227,19 +230,10 @@ def _packed(headers: list[tuple[bytes, bytes]], body: bytes) -> tuple[list[tuple
 def _secured(send: Send) -> Send:
     async def secured(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], *_SECURITY]}
+            message = {**message, "headers": [*message["headers"], *_API_SECURITY]}
         await send(message)
 
     return secured
-
-
-def _without_body(send: Send) -> Send:
-    async def headers_only(message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await send(message)
-
-    return headers_only
 
 
 def _limited(receive: Receive, headers: dict[bytes, bytes], limit: int) -> Receive:

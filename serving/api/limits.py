@@ -28,7 +28,7 @@ class Limiter:
         self._proxies = settings.trusted_proxies
         self._strategy = FixedWindowRateLimiter(MemoryStorage())
 
-    def admit(self, caller: Caller | None, path: str, connecting: str, forwarded_for: str) -> None:
+    def admit(self, caller: Caller | None, path: str, connecting: str, forwarded_for: bytes) -> None:
         """Raises Problem: 429, with the seconds to wait. `caller` None: its key was refused."""
         if caller is not None and caller.key_id is not None:
             item, who = self._of_key, f"key {caller.key_id}"
@@ -46,11 +46,11 @@ class Limiter:
             headers={"retry-after": str(wait_s)},
         )
 
-    def _network(self, connecting: str, forwarded_for: str) -> str:
+    def _network(self, connecting: str, forwarded_for: bytes) -> str:
         """The address whose requests are counted; of IPv6 the /64, since a client has all of one."""
         client = connecting
         if self._proxies:
-            client = client_of(connecting, forwarded_for, self._proxies) or connecting
+            client = client_of(connecting, forwarded_for.decode("latin-1"), self._proxies) or connecting
         try:
             address = ipaddress.ip_address(client)
         except ValueError:  # a socket's name

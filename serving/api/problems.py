@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,6 +29,8 @@ class FieldError(BaseModel):
 
 class ProblemBody(BaseModel):
     """RFC 9457. `errors` names the fields at fault, where there are such."""
+
+    model_config = ConfigDict(title="Problem")
 
     type: str = Field(default="about:blank", examples=["about:blank"])
     title: str = Field(examples=["A parameter cannot be used"])

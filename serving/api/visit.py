@@ -102,21 +102,24 @@ def needs(scope: Scope) -> Any:
     """Dependency that admits only keys with the scope: 401 without a key, 403 with another."""
 
     async def check(ask: Ask) -> Caller:
-        if ask.caller.tenant is None:
-            raise Problem(
-                401,
-                "A key is needed",
-                f"Send a key with the scope {scope}: Authorization: Bearer es_…",
-                field="Authorization",
-                headers={"www-authenticate": "Bearer"},
-            )
-        if not ask.caller.may(scope):
-            raise Problem(
-                403, "The key may not do this", f"This needs the scope {scope}", field="Authorization"
-            )
+        check_scope(ask.caller, scope)
         return ask.caller
 
     return Depends(check)
+
+
+def check_scope(caller: Caller, scope: Scope) -> None:
+    """Raises Problem: 401 without a key, 403 with one that has not the scope."""
+    if caller.key_id is None:
+        raise Problem(
+            401,
+            "A key is needed",
+            f"Send a key with the scope {scope}: Authorization: Bearer es_…",
+            field="Authorization",
+            headers={"www-authenticate": "Bearer"},
+        )
+    if not caller.may(scope):
+        raise Problem(403, "The key may not do this", f"This needs the scope {scope}", field="Authorization")
 
 
 def _declared(route: Any) -> dict[str, bool]:

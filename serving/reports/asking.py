@@ -10,6 +10,7 @@ import duckdb
 import polars as pl
 
 from ingest.settings import Window
+from serving.reports.suppression import COLUMN, FLAG, GroupOf, suppressed, whole
 
 Row = dict[str, Any]
 
@@ -17,10 +18,10 @@ Row = dict[str, Any]
 class Asks(Protocol):
     """A published version that can be asked; params are those that the SQL names `$so`."""
 
-    def rows(self, sql: str, params: Mapping[str, Any]) -> list[Row]:
+    def rows(self, sql: str, params: dict[str, Any], /) -> list[Row]:
         """The rows, columns by name."""
 
-    def frame(self, sql: str, params: Mapping[str, Any]) -> pl.DataFrame:
+    def frame(self, sql: str, params: dict[str, Any], /) -> pl.DataFrame:
         """The same as a frame."""
 
 
@@ -30,13 +31,13 @@ class OverConnection:
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self._con = con
 
-    def rows(self, sql: str, params: Mapping[str, Any]) -> list[Row]:
-        cursor = self._con.execute(sql, dict(params))
+    def rows(self, sql: str, params: dict[str, Any], /) -> list[Row]:
+        cursor = self._con.execute(sql, params)
         names = [column[0] for column in cursor.description or []]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
-    def frame(self, sql: str, params: Mapping[str, Any]) -> pl.DataFrame:
-        return pl.DataFrame(self._con.sql(sql, params=dict(params)))
+    def frame(self, sql: str, params: dict[str, Any], /) -> pl.DataFrame:
+        return pl.DataFrame(self._con.sql(sql, params=params))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +72,28 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A question with what must be said beside its answer: `about` is plain data, ready for JSON."""
+    """A question with what must be said beside its answer: `about` is plain data, ready for JSON.
+
+    hides: it is for readers who do not own the show. Rows then have the column `suppressed`, and no figures
+    where too few listeners are behind them.
+    """
 
     query: Query
     about: Row
+    hides: bool = False
+    figures: tuple[str, ...] = ("downloads",)
+    groups: tuple[GroupOf, ...] = (whole,)
 
     def rows(self, asks: Asks) -> list[Row]:
-        return self.query.rows(asks)
+        rows = self.query.rows(asks)
+        return suppressed(rows, self.figures, self.groups) if self.hides else rows
 
     def frame(self, asks: Asks) -> pl.DataFrame:
-        return self.query.frame(asks)
+        frame = self.query.frame(asks)
+        if not self.hides:
+            return frame
+        schema = {name: kind for name, kind in frame.schema.items() if name != COLUMN} | {FLAG: pl.Boolean}
+        return pl.DataFrame(suppressed(frame.to_dicts(), self.figures, self.groups), schema)
 
 
 class BadQuestion(ValueError):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import asdict
+from collections.abc import Callable, Collection
+from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
 
@@ -19,7 +19,10 @@ from serving.reports.rules import COLLABORATIONS
 
 Row = dict[str, Any]
 
-# What a collaboration cost is its own tenant's to know.
+FOR_OUTSIDERS = (
+    "collaboration", "show", "partner", "state", "verdict", "estimate", "forecast", "at_most", "together",
+    "headline", "words", "flags", "as_of", "version", "made_at", "model_version", "rule",
+)  # fmt: skip
 OF_THE_TENANT = ("cost", "currency", "cost_per_new_listener", "notices", "notes", "tenant")
 _TITLES = """
     select show_id, min(show_title) as show_title from (
@@ -30,12 +33,15 @@ _TITLES = """
 """
 
 
+Costs = Callable[[str | None], bool]  # of a tenant: whether the reader may see what it paid
+
+
 def collaborations(
-    asks: Asks, shows: Collection[str] | None, tenant: str | None, void: Collection[int] = ()
+    asks: Asks, shows: Collection[str] | None, costs: Costs, void: Collection[int] = ()
 ) -> list[Row]:
     """All of these shows (None: all there are), the newest first, in short.
 
-    tenant: whose costs are shown; None: everybody's. void: those the registry declared void since.
+    void: those the registry declared void since.
     """
     where, params = _of_shows(shows)
     found = marts.lifts(asks, where, params)
@@ -51,42 +57,59 @@ def collaborations(
             "partner_show_id": row["partner_show_id"],
             "episode_id": row["episode_id"],
         }
-        answers.append(_seen_by(answer, row["tenant"], tenant))
+        answers.append(_without_costs(answer, costs(row["tenant"])))
     return answers
 
 
 def explanation(asks: Asks, collaboration_id: int, basis: Basis) -> Explanation | None:
-    """All that is known of one collaboration; None: the marts do not have it. Four queries, all small."""
+    """All that is known of one collaboration; None: the marts do not have it. Five queries, all small."""
     rows = marts.rows_of(asks, collaboration_id)
     return None if rows is None else explanation_of(rows, basis.version, basis.made_at)
 
 
-def explained(of: Explanation, tenant: str | None) -> Row:
-    """The explanation as plain data: terms, words, and the page that explains how the number comes about."""
-    told = page(of)
-    answer = as_json(of) | {
-        "words": in_short(of),
+def explained(of: Explanation, costs: Costs, outside: bool = False) -> Row:
+    """The explanation as plain data: terms, words, and the page that explains how the number comes about.
+
+    outside: for readers who do not own the show: without the terms, which count few listeners.
+    """
+    of = of if costs(of.collaboration.tenant) else _free(of)
+    answer = _without_costs(as_json(of), costs(of.collaboration.tenant))
+    answer |= {
+        "collaboration": _without_costs(answer["collaboration"], costs(of.collaboration.tenant)),
         "show": of.collaboration.show,
         "partner": of.collaboration.partner,
+        "words": in_short(of),
         "rule": COLLABORATIONS.about,
     }
-    if tenant is None or of.collaboration.tenant == tenant:
-        answer["explanation"] = {
+    if outside:
+        return {name: value for name, value in answer.items() if name in FOR_OUTSIDERS}
+    told = page(of)
+    return answer | {
+        "explanation": {
             "about": list(told.about),
             "sections": [asdict(section) for section in told.sections],
             "foot": list(told.foot),
         }
-    collaboration = _seen_by(answer["collaboration"], of.collaboration.tenant, tenant)
-    return _seen_by(answer, of.collaboration.tenant, tenant) | {"collaboration": collaboration}
+    }
 
 
-def daily(collaboration_id: int, basis: Basis) -> Report:
+def _free(of: Explanation) -> Explanation:
+    """As if it had cost nothing that is known."""
+    return replace(
+        of, cost=None, notices=(), collaboration=replace(of.collaboration, cost=None, currency=None)
+    )
+
+
+def daily(collaboration_id: int, basis: Basis, outside: bool = False) -> Report:
     """Rows by date: exposed and converted so far, organic: how many of them were to come anyway, excess."""
+    least = ", least(exposed, converted) as least_listeners" if outside else ""
     sql = (
-        "select date, exposed, converted, organic, excess from fct_collaboration_daily"
+        f"select date, exposed, converted, organic, excess {least} from fct_collaboration_daily"
         " where collaboration_id = $id order by date"
     )
-    return Report(Query(sql, {"id": collaboration_id}), _about(basis) | {"time_zone": "UTC"})
+    about = _about(basis) | {"time_zone": "UTC", "collaboration_id": collaboration_id}
+    figures = ("exposed", "converted", "organic", "excess")
+    return Report(Query(sql, {"id": collaboration_id}), about, outside, figures, ())
 
 
 def new_listener_sources(show_id: str, basis: Basis, first: date | None, last: date | None) -> Report:
@@ -102,18 +125,19 @@ def new_listener_sources(show_id: str, basis: Basis, first: date | None, last: d
     return Report(Query(sql, {"show": show_id} | span), _about(basis))
 
 
-def totals(asks: Asks, by: By, shows: Collection[str] | None, tenant: str | None) -> list[Row]:
+def totals(asks: Asks, by: By, shows: Collection[str] | None, costs: Costs) -> list[Row]:
     """What the collaborations of each show brought together, with the joint interval.
 
-    tenant: whose costs are shown; None: everybody's. They are left out where another tenant's are among them.
+    Costs are left out where any of a tenant are among them whose costs the reader may not see.
     """
     mart, column = MARTS[by]
     where, params = _of_shows(shows)
     titles = {row["show_id"]: row["show_title"] for row in asks.rows(_TITLES, {})}
-    others = _shows_of_others(asks, tenant)
+    tenants = asks.rows("select distinct show_id, tenant from fct_collaboration_lift", {})
+    hidden = {row["show_id"] for row in tenants if not costs(row["tenant"])}
     rows = [(total_of(row, column, titles), row) for row in marts.pooled(asks, mart, column, where, params)]
     return [
-        _total(total, row, column, tenant, others)
+        _total(total, row, column, total.show_id not in hidden)
         for total, row in sorted(rows, key=lambda one: (one[0].show, one[0].group))
     ]
 
@@ -123,19 +147,11 @@ def about(basis: Basis, **more: object) -> Row:
     return _about(basis) | more
 
 
-def _total(total: Total, row: Row, column: str, tenant: str | None, others: set[str]) -> Row:
+def _total(total: Total, row: Row, column: str, with_costs: bool) -> Row:
     answer = as_json(total) | {"words": in_short(total), "gross_last_touch": total.gross}
     if column == "partner_show_id":
         answer["partner_show_id"] = row[column]
-    return _seen_by(answer, None if total.show_id in others else tenant, tenant)
-
-
-def _shows_of_others(asks: Asks, tenant: str | None) -> set[str]:
-    """Shows that have a collaboration of another tenant."""
-    if tenant is None:
-        return set()
-    sql = "select distinct show_id from fct_collaboration_lift where tenant is distinct from $tenant"
-    return {row["show_id"] for row in asks.rows(sql, {"tenant": tenant})}
+    return _without_costs(answer, with_costs)
 
 
 def _of_shows(shows: Collection[str] | None) -> tuple[str, Row]:
@@ -144,8 +160,9 @@ def _of_shows(shows: Collection[str] | None) -> tuple[str, Row]:
     return "show_id in (select unnest($shows))", {"shows": sorted(shows)}
 
 
-def _seen_by(answer: Row, owner: str | None, tenant: str | None) -> Row:
-    if tenant is None or owner == tenant:
+def _without_costs(answer: Row, with_costs: bool) -> Row:
+    """What a collaboration cost, and what its tenant wrote of it, is the tenant's own."""
+    if with_costs:
         return answer
     return {name: value for name, value in answer.items() if name not in OF_THE_TENANT}
 

@@ -9,6 +9,7 @@ from serving.reports.asking import BadQuestion, Query, Report
 from serving.reports.downloads import Episode, about_range
 from serving.reports.periods import By, ends_of, is_whole, label, range_of, starts, zone_of
 from serving.reports.shows import Scope
+from serving.reports.suppression import by_column, whole
 
 MOST_VALUES = 1000
 
@@ -98,6 +99,9 @@ def by_dimension(
             dimension=dimension,
             **(episode.about if episode else {}),
         ),
+        scope.outside,
+        ("downloads", "share"),
+        (by_column("period"), by_column("value")) if by else (whole,),
     )
 
 

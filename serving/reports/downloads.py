@@ -25,8 +25,12 @@ from serving.reports.periods import (
     zone_of,
 )
 from serving.reports.shows import Scope
+from serving.reports.suppression import by_date, by_month, by_week, whole
 
 Row = dict[str, Any]
+
+
+GROUPS = {By.HOUR: (by_date,), By.DAY: (by_week, by_month)}  # whose totals can be asked for, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,8 @@ def downloads(
 ) -> Report:
     """Rows: period (ISO 8601), period_start, period_end, downloads, is_complete; none for periods without.
 
-    By hour period_start and period_end are the local hour and its end; else dates. By the marts' own dates
-    there are estimated_downloads and uncomparable_downloads, too. Raises BadQuestion.
+    By hour period_start and period_end are instants, UTC; else dates. By the marts' own dates there are
+    estimated_downloads and uncomparable_downloads, too. Raises BadQuestion.
     """
     zone = zone_of(time_zone, scope.basis)
     dates = range_of(
@@ -90,6 +94,9 @@ def downloads(
     return Report(
         Query.of(sql, scope.params, dates.params, dates.around, params),
         about_range(scope, dates, zone, by=by, **(episode.about if episode else {})),
+        scope.outside,
+        ("downloads", "estimated_downloads", "uncomparable_downloads"),
+        GROUPS.get(by, (whole,)),
     )
 
 
@@ -150,22 +157,16 @@ def _by_hour(scope: Scope, by: By, episode: Episode | None, instants: str) -> st
     """Counted anew by the wall clock of a zone."""
     source = instants.format(measure=scope.measure, episode="and episode_key = $episode" if episode else "")
     local = "timezone($zone, timezone('UTC', instant))"
+    start, utc = starts(by, "cast(local_time as date)"), "null"
+    name, end, order = label(by, "period_start"), ends_of(by, "period_start"), "period_start"
+    shown, whole_of = "period_start", ("period_start", end)
     if by is By.HOUR:
-        # As an instant, too: where the clock is turned back two hours bear one name.
-        start, utc = (
-            "date_trunc('hour', local_time)",
-            "instant - (local_time - date_trunc('hour', local_time))",
-        )
-        name, end, first, last = (
-            hour_label("period_start", "utc"),
-            "period_start + interval 1 hour",
-            "cast(period_start as date)",
-            "cast(period_start as date)",
-        )
-    else:
-        start, utc = starts(by, "cast(local_time as date)"), "null"
-        name, end = label(by, "period_start"), ends_of(by, "period_start")
-        first, last = "period_start", end
+        # As an instant: where the clock is turned back two hours bear one name.
+        start = "date_trunc('hour', local_time)"
+        utc = f"instant - (local_time - {start})"
+        name, shown, order = hour_label("period_start", "utc"), "utc", "utc"
+        end, date_ = "utc + interval 1 hour", "cast(period_start as date)"
+        whole_of = (date_, date_)
     # So many downloads of one episode on one date are as many listeners: at least so many are behind a row.
     of_episodes = ", episode_key, date" if scope.outside else ""
     counted = f"""
@@ -182,8 +183,8 @@ def _by_hour(scope: Scope, by: By, episode: Episode | None, instants: str) -> st
             from ({counted}) group by all
         """
     return f"""
-        select {name} as period, period_start, {end} as period_end, downloads,
-            {"least_listeners," if scope.outside else ""} {is_whole(first, last)} as is_complete
+        select {name} as period, {shown} as period_start, {end} as period_end, downloads,
+            {"least_listeners," if scope.outside else ""} {is_whole(*whole_of)} as is_complete
         from ({counted}) where downloads > 0
-        order by {"utc" if by is By.HOUR else "period_start"}
+        order by {order}
     """

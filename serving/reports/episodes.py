@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, datetime
-from typing import Any
+from datetime import date
 
 from serving.reports.asking import Query, Report
 from serving.reports.downloads import about_range
 from serving.reports.periods import range_of
 from serving.reports.shows import Scope
 
-Row = dict[str, Any]
-
-MOST = 1000
+MOST = 1001  # a page of the API, and one to know whether there is a next one
 _BEFORE_ALL = "timestamp '0001-01-01'"  # where episodes without a date are sorted
 
 
-def episodes(scope: Scope, most: int = 100, after: Sequence[object] | None = None) -> Report:
+def episodes(scope: Scope, most: int = 100, offset: int = 0) -> Report:
     """Rows: the show's episodes, the newest first, with their downloads so far.
 
     Columns: episode_id, episode_title, published_at, duration_s, enclosure_url, is_removed, downloads,
-    first_date, last_date, episode_key. after: the `position` of the last row before.
+    first_date, last_date. The enclosure_url is for owners. most, offset: which page of them.
     """
-    params: Row = {"most": min(most, MOST)}
-    where = ""
-    if after is not None:
-        where = f"and (coalesce(published_at, {_BEFORE_ALL}), episode_key) < ($after_at, $after_key)"
-        params |= {"after_at": _instant(after[0]), "after_key": after[1]}
     sql = f"""
         with page as (
-            select episode_key, episode_id, episode_title, published_at, duration_s, enclosure_url,
-                removed_at is not null as is_removed
+            select episode_key, episode_id, episode_title, published_at, duration_s,
+                {"" if scope.outside else "enclosure_url,"} removed_at is not null as is_removed
             from dim_episodes
-            where show_id = $show and is_in_catalog {where}
+            where show_id = $show and is_in_catalog
             order by coalesce(published_at, {_BEFORE_ALL}) desc, episode_key desc
-            limit $most
+            limit $most offset $offset
         ),
         counted as (
             select episode_key, cast(sum({scope.measure}) as bigint) as downloads, min(date) as first_date,
@@ -45,23 +36,17 @@ def episodes(scope: Scope, most: int = 100, after: Sequence[object] | None = Non
             group by episode_key
         )
         select page.* exclude (episode_key), coalesce(counted.downloads, 0) as downloads, first_date,
-            last_date,
-            {"coalesce(least_listeners, 0) as least_listeners," if scope.outside else ""}
-            cast(page.episode_key as varchar) as episode_key
+            last_date
+            {", coalesce(least_listeners, 0) as least_listeners" if scope.outside else ""}
         from page
         left join counted on page.episode_key = counted.episode_key
         order by coalesce(published_at, {_BEFORE_ALL}) desc, page.episode_key desc
     """
-    return Report(Query.of(sql, scope.params, params), scope.about(scope.rule))
-
-
-def position(row: Row) -> tuple[str, int]:
-    """Of a row of `episodes`: what comes `after` it, as plain data for a cursor."""
-    return (row["published_at"] or datetime.min).isoformat(), int(row["episode_key"])
-
-
-def _instant(given: object) -> datetime:
-    return given if isinstance(given, datetime) else datetime.fromisoformat(str(given))
+    return Report(
+        Query.of(sql, scope.params, {"most": min(most, MOST), "offset": offset}),
+        scope.about(scope.rule),
+        scope.outside,
+    )
 
 
 def top_episodes(scope: Scope, first: date | None = None, last: date | None = None, most: int = 10) -> Report:
@@ -95,4 +80,6 @@ def top_episodes(scope: Scope, first: date | None = None, last: date | None = No
     return Report(
         Query.of(sql, scope.params, dates.params, {"most": min(most, MOST)}),
         about_range(scope, dates, scope.basis.time_zone),
+        scope.outside,
+        ("downloads", "share"),
     )

@@ -10,6 +10,7 @@ from serving.reports.downloads import about_range
 from serving.reports.periods import By, label, range_of, starts
 from serving.reports.rules import EXCLUSIONS
 from serving.reports.shows import Scope
+from serving.reports.suppression import by_column, whole
 
 DOWNLOAD = "download"  # what stands where a reason does for requests that count
 
@@ -57,6 +58,7 @@ def exclusions(
         select {period} counted.reason, coalesce(w.rule, 'ours') as rule, coalesce(w.words, reason) as words,
             requests, round(requests / sum(requests) over (partition by period_start), 6) as share,
             counted.reason <> '{DOWNLOAD}' as is_excluded
+            {", requests as least_listeners" if scope.outside else ""}
         from counted
         left join (values {_WORDS}) as w(name, rule, words) on counted.reason = w.name
         order by period_start, requests desc, reason
@@ -64,4 +66,7 @@ def exclusions(
     return Report(
         Query.of(sql, scope.params, dates.params),
         about_range(scope, dates, scope.basis.time_zone, by=by) | {"rule": EXCLUSIONS.about},
+        scope.outside,
+        ("requests", "share"),
+        (by_column("period"), by_column("reason")) if by else (whole,),
     )

@@ -8,6 +8,7 @@ from serving.reports.asking import Query, Report
 from serving.reports.shows import Scope
 
 SPANS = (7, 28)  # days
+LISTENERS_28 = ("listeners_28", "new_listeners_28", "returning_listeners_28")
 
 
 def headlines(scope: Scope) -> Report:
@@ -49,4 +50,10 @@ def headlines(scope: Scope) -> Report:
         select cast($last as date) as last_date, counted.*, heard.*
         from counted cross join heard
     """
-    return Report(Query.of(sql, scope.params, {"last": last}), scope.about(scope.rule))
+    figures = tuple(f"downloads_{days}{which}" for days in SPANS for which in ("", "_before"))
+    return Report(
+        Query.of(sql, scope.params, {"last": last}),
+        scope.about(scope.rule),
+        scope.outside,
+        (*figures, "downloads_all", "listeners_7", *LISTENERS_28),
+    )

@@ -30,20 +30,24 @@ def listeners(
     episode: Episode | None = None,
 ) -> Report:
     """Rows: period, period_start, period_end, listeners, new_listeners, returning_listeners,
-    uncomparable_listeners, is_complete. Those that begin in the range; of trailing ones that end in it.
+    uncomparable_listeners, is_complete. Those that touch the range; of trailing ones that end in it.
 
     Dates are the marts'. Raises BadQuestion.
     """
     scope.only_published("listeners")
     by = By.DAY if period.startswith("trailing") else By(period)
     dates = range_of(by, first, last, scope.ends, since=episode.since if episode else None)
-    at = "period_end" if period.startswith("trailing") else "period_start"
+    trails = period.startswith("trailing")
+    at = "period_end" if trails else "period_start"
+    touches = (
+        "period_end between $first and $last" if trails else "period_start <= $last and period_end >= $first"
+    )
     sql = f"""
         select {label(by, at)} as period, period_start, period_end, listeners, new_listeners,
             returning_listeners, uncomparable_listeners, is_complete
             {", listeners as least_listeners" if scope.outside else ""}
         from {"fct_episode_listeners" if episode else "fct_show_listeners"}
-        where show_id = $show and source_class = $class and {at} between $first and $last
+        where show_id = $show and source_class = $class and {touches}
             and period = $period {"and episode_key = $episode" if episode else ""}
         order by {at}
     """
@@ -56,4 +60,8 @@ def listeners(
             period=period,
             **(episode.about if episode else {}),
         ),
+        scope.outside,
+        ("listeners", "new_listeners", "returning_listeners", "uncomparable_listeners"),
+        # They are no sums of each other, so nothing can be worked out.
+        (),
     )

@@ -24,7 +24,8 @@ def band(scope: Scope) -> Report:
         where show_id = $show and source_class = $class
         order by age_days
     """
-    return Report(Query.of(sql, scope.params), scope.about(PACING))
+    figures = ("median_downloads", "p25_downloads", "p75_downloads")
+    return Report(Query.of(sql, scope.params), scope.about(PACING), scope.outside, figures, ())
 
 
 def paces(scope: Scope, episode: Episode | None = None, most: int = 20) -> Report:
@@ -60,6 +61,9 @@ def paces(scope: Scope, episode: Episode | None = None, most: int = 20) -> Repor
     return Report(
         Query.of(sql, scope.params, params),
         scope.about(PACING, **(episode.about if episode else {})),
+        scope.outside,
+        ("downloads", "ratio_to_show_median", "rank_in_show"),
+        (),
     )
 
 

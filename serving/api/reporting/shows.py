@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from registry.show_access import Subject
 from serving.api.answers import documented, table_answer
 from serving.api.paging import PageAsked
+from serving.api.routing import Router
 from serving.api.visit import AskTable
 
-router = APIRouter(prefix="/v1", tags=["reporting"])
+router = Router(prefix="/v1", tags=["reporting"])
 
 _COLUMNS = "show_id, show_title, episodes, first_published_at, last_published_at"
 

@@ -1,0 +1,128 @@
+"""`earshot access`: whose a show is, and what of it anybody may see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from earshot.commands import Output
+from earshot.registry_at_hand import registry_at_hand
+from ingest.settings import Settings
+
+if TYPE_CHECKING:  # imported only by the command that needs it, to start fast
+    from sqlalchemy import Engine
+
+    from registry.show_access import Subject
+
+    Change = Callable[[Engine, int, Collection[str], Collection[Subject]], int]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Whose a show is, and what of it anybody may see through the API and the pages.",
+)
+
+Shows = Annotated[list[str], typer.Argument(metavar="SHOW…", help="show ids; '*': all", show_default=False)]
+Tenant = Annotated[str, typer.Argument(metavar="TENANT", show_default=False)]
+Subjects = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--subject", help="downloads, audience, pacing or collaborations; default: all", show_default=False
+    ),
+]
+
+
+@app.command()
+def grant(tenant: Tenant, shows: Shows) -> None:
+    """Make shows the tenant's: its keys see all of them."""
+    from ingest.lake import utc_now_us
+    from registry.registration import BadRegistration, checked_name
+    from registry.show_access import BadShowId
+    from registry.show_access import grant as granting
+
+    try:
+        with registry_at_hand(Settings.from_env()) as engine:
+            done = granting(engine, utc_now_us(), checked_name("tenant", tenant), shows)
+    except (BadRegistration, BadShowId) as error:
+        raise typer.BadParameter(str(error)) from None
+    _said("granted", done, len(shows), f"to {tenant}", "was the tenant's already")
+
+
+@app.command()
+def withdraw(tenant: Tenant, shows: Shows) -> None:
+    """They are no longer the tenant's."""
+    from ingest.lake import utc_now_us
+    from registry.show_access import BadShowId
+    from registry.show_access import withdraw as withdrawing
+
+    try:
+        with registry_at_hand(Settings.from_env()) as engine:
+            done = withdrawing(engine, utc_now_us(), tenant, shows)
+    except BadShowId as error:
+        raise typer.BadParameter(str(error)) from None
+    _said("withdrawn", done, len(shows), f"from {tenant}", "was not the tenant's")
+
+
+@app.command("open")
+def opening(shows: Shows, subjects: Subjects = None) -> None:
+    """Let anybody see these subjects, without a key; counts under 10 listeners stay hidden."""
+    from registry.show_access import open_to_all
+
+    _change_openings(open_to_all, "opened", shows, subjects, "open already")
+
+
+@app.command()
+def close(shows: Shows, subjects: Subjects = None) -> None:
+    """Only who owns them sees these subjects again."""
+    from registry.show_access import close as closing
+
+    _change_openings(closing, "closed", shows, subjects, "not open")
+
+
+@app.command("list")
+def listing(output: Output = "table") -> None:
+    """Which shows are whose, and what is open."""
+    from earshot.show import print_rows
+    from earshot.times import shown
+    from registry.show_access import openings, owners
+
+    with registry_at_hand(Settings.from_env()) as engine, engine.connect() as connection:
+        rows = [
+            {"show": each.show_id, "owner": each.tenant, "open": None, "since": shown(each.since_us)}
+            for each in owners(connection)
+        ]
+        rows += [
+            {"show": each.show_id, "owner": None, "open": str(each.subject), "since": shown(each.since_us)}
+            for each in openings(connection)
+        ]
+    rows.sort(key=lambda row: (row["show"], row["owner"] or "~", row["open"] or ""))
+    print_rows(rows, ["show", "owner", "open", "since"], output)
+
+
+def _change_openings(
+    change: Change, done: str, shows: list[str], names: list[str] | None, otherwise: str
+) -> None:
+    from ingest.lake import utc_now_us
+    from registry.show_access import BadShowId, Subject
+
+    try:
+        subjects = [Subject(name) for name in names or list(Subject)]
+    except ValueError:
+        allowed = ", ".join(Subject)
+        raise typer.BadParameter(f"a subject is one of {allowed}", param_hint="--subject") from None
+    try:
+        with registry_at_hand(Settings.from_env()) as engine:
+            changed = change(engine, utc_now_us(), shows, subjects)
+    except BadShowId as error:
+        raise typer.BadParameter(str(error)) from None
+    _said(done, changed, len(shows) * len(subjects), ", ".join(subjects), otherwise)
+
+
+def _said(done: str, changed: int, asked: int, what: str, otherwise: str) -> None:
+    from earshot.show import say
+
+    rest = f"; {asked - changed} {otherwise}" if changed < asked else ""
+    say(Console(stderr=True), done, f"{changed} {what}{rest}", "green")

@@ -1,0 +1,57 @@
+"""`earshot serve`: the API and the pages, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+_METRICS_DIR = "api-metrics"
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="processes; one a core")] = 2,
+) -> None:
+    """Serve the API and the pages on what is published in this data folder (docs/api.md)."""
+    from granian import Granian
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
+    from earshot.show import say
+    from registry.database import connected
+    from serving.api.metrics_folder import FOLDER
+    from serving.api.settings import ApiSettings
+    from serving.api.signing import load_secret
+    from serving.versions import current_version
+
+    screen = Console(stderr=True)
+    settings = ApiSettings.from_env()
+    platform = settings.platform
+    # Once, here, with a plain message when it cannot be: workers would each end with a stack trace.
+    with connected(platform.registry, platform.data):
+        load_secret(settings.secret, platform.data)
+    if current_version(platform.published_dir) is None:
+        say(screen, "note", "nothing is published yet: figures are answered 503 until there is", "yellow")
+    folder = platform.data / _METRICS_DIR
+    shutil.rmtree(folder, ignore_errors=True)  # counts begin with the server
+    folder.mkdir(parents=True)
+    os.environ[FOLDER] = str(folder.resolve())
+    server = Granian(
+        "serving.api.app:from_environment",
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        workers=workers,
+        factory=True,
+        websockets=False,
+        respawn_failed_workers=True,
+        log_level=LogLevels.warning,
+    )
+    shown = f"[{host}]" if ":" in host else host
+    say(screen, "serving", f"http://{shown}:{port} (API: /v1/docs), {workers} workers, until Ctrl-C", "green")
+    server.serve()

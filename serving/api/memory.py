@@ -1,0 +1,51 @@
+"""Answers kept in memory, up to so many bytes; the least used are dropped first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+Headers = list[tuple[bytes, bytes]]
+
+_OVERHEAD = 1000  # bytes of an entry beside its body, about
+_LARGEST = 8  # no answer takes more than this part
+
+
+@dataclass(slots=True)
+class Kept:
+    """An answer as it was sent."""
+
+    headers: Headers
+    body: bytes
+    route: str
+
+
+class Memory:
+    """Answers of one version by their ETag."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit, self._bytes = limit_bytes, 0
+        self._kept: OrderedDict[bytes, Kept] = OrderedDict()
+        self._version: int | None = None
+
+    def begin(self, version: int) -> None:
+        """Forget what belongs to another version: nobody asks for it any more."""
+        if version != self._version:
+            self._kept.clear()
+            self._bytes, self._version = 0, version
+
+    def get(self, tag: bytes) -> Kept | None:
+        found = self._kept.get(tag)
+        if found is not None:
+            self._kept.move_to_end(tag)
+        return found
+
+    def put(self, tag: bytes, kept: Kept) -> None:
+        size = len(kept.body) + _OVERHEAD
+        if size > self._limit // _LARGEST or tag in self._kept:
+            return
+        self._kept[tag] = kept
+        self._bytes += size
+        while self._bytes > self._limit:
+            _, dropped = self._kept.popitem(last=False)
+            self._bytes -= len(dropped.body) + _OVERHEAD
