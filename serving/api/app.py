@@ -17,8 +17,9 @@ from serving.api.gate import Gate
 from serving.api.problems import handle_problems
 from serving.api.reporting import shows
 from serving.api.settings import ApiSettings
+from serving.pages.routes import router as pages
 
-ROUTERS: tuple[APIRouter, ...] = (operations.router, shows.router)
+ROUTERS: tuple[APIRouter, ...] = (operations.router, shows.router, pages)
 
 _ABOUT = """Podcast figures, records and management.
 

@@ -38,7 +38,14 @@ def asset(name: str) -> tuple[bytes, str]:
 
 def render(template: str, **given: Any) -> str:
     """One page."""
-    around = {"sheet": asset(SHEET)[1], "icon": asset(ICON)[1], "last": None, "here": "", "who": "", "edition": None}
+    around = {
+        "sheet": asset(SHEET)[1],
+        "icon": asset(ICON)[1],
+        "last": None,
+        "here": "",
+        "who": "",
+        "edition": None,
+    }
     return environment().get_template(template).render(**{**around, **given})
 
 

@@ -47,7 +47,9 @@ _CONFIG: Spec = {
 }
 _ROOT = re.compile(r'^<svg[^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>')
 _DESCRIBED = re.compile(r'<(path|rect|circle|line) aria-label="([^"]*)"([^>]*?)/>')
-_ROLES = re.compile(r' (?:role|aria-roledescription|aria-hidden|pointer-events|class|stroke-miterlimit)="[^"]*"')
+_ROLES = re.compile(
+    r' (?:role|aria-roledescription|aria-hidden|pointer-events|class|stroke-miterlimit)="[^"]*"'
+)
 _STYLE = re.compile(r' style="[^"]*"')
 _EMPTY = re.compile(r'<path d="M0,0h0v0h0Z"/>|<path d="M0,0h[\d.]+v[\d.]+h-[\d.]+Z"/>|<g></g>')
 

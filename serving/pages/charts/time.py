@@ -146,7 +146,13 @@ def excess(width: int) -> Spec:
                 "encoding": {"x": x, "y": {**y, "field": "value"}},
             },
             {
-                "mark": {"type": "point", "filled": True, "opacity": 0, "size": 120, "color": "var(--series)"},
+                "mark": {
+                    "type": "point",
+                    "filled": True,
+                    "opacity": 0,
+                    "size": 120,
+                    "color": "var(--series)",
+                },
                 "encoding": {"x": x, "y": {**y, "field": "value"}, "description": {"field": "told"}},
             },
         ],

@@ -6,14 +6,15 @@ from datetime import timedelta
 
 from serving.pages.charts import time
 from serving.pages.charts.draw import drawing
+from serving.pages.view.downloads import AIR_MS
 from serving.pages.view.parts import AGENTS, LISTENER, OURS, PLACE, Cell, Figure, Key, Rule, Section, Table
 from serving.pages.view.parts import columns as columns_of
-from serving.pages.view.downloads import AIR_MS
-from serving.pages.view.sight import FEWEST, Row, Sight
+from serving.pages.view.sight import FEW, Row, Sight, tells
 from serving.pages.view.words import count, day, epoch_ms, next_day, percent, span
 from serving.reports.asking import Asks
 from serving.reports.dimensions import Dimension, by_dimension
 from serving.reports.listeners import Period, listeners
+from serving.reports.suppression import LEAST
 
 UNKNOWN = "unknown"
 MOST = 10  # values of a breakdown that are shown; the rest is one row
@@ -28,13 +29,13 @@ _DIMENSIONS: tuple[tuple[Dimension, str, str, Rule], ...] = (
 def figures(asks: Asks, sight: Sight) -> list[Figure]:
     """Listeners of the last 28 days, distinct over all of them, and how many were new."""
     rows = listeners(sight.scope, Period.TRAILING_28, sight.last, sight.last).rows(asks)
-    if not rows or not sight.tells(rows[0]):
+    if not rows or not tells(rows[0]):
         return []
     [row] = rows
     when = span(row["period_start"], row["period_end"])
     told = [Figure("Listeners in 28 days", count(row["listeners"]), f"distinct, {when}", LISTENER)]
     new = row["new_listeners"]
-    if new is not None and (sight.is_owner or FEWEST <= new <= row["listeners"] - FEWEST):
+    if new is not None and (sight.is_owner or _is_told(new, row["listeners"] - new)):
         note = f"{percent(new / row['listeners'])} of them: no download of the show before, as far as data go"
         told.append(Figure("New listeners in 28 days", count(new), note, OURS))
     return told
@@ -44,11 +45,7 @@ def section(asks: Asks, sight: Sight) -> Section:
     """New and returning listeners by ISO week, over a year by month."""
     period = Period.MONTH if sight.days > 200 else Period.WEEK
     found = listeners(sight.scope, period, sight.first, sight.last).rows(asks)
-    rows = [
-        row
-        for row in found
-        if row["period_end"] <= sight.last and row["new_listeners"] is not None and _tells_both(row, sight)
-    ]
+    rows = [row for row in found if row["period_end"] <= sight.last and _tells_both(row, sight)]
     empty = Section("listeners", "Listeners, new and returning", LISTENER)
     if not rows:
         why = f"No whole {period} lies in the days shown; choose more days."
@@ -102,7 +99,13 @@ _YOUNG = "Where the data begin everyone is new: the first weeks show more new li
 def _tells_both(row: Row, sight: Sight) -> bool:
     """Of a stranger's row neither part may be small: either could be told from the other."""
     parts = (row["new_listeners"], row["returning_listeners"])
-    return sight.is_owner or (sight.tells(row) and all(part == 0 or part >= FEWEST for part in parts))
+    if None in parts:
+        return False
+    return tells(row) and (sight.is_owner or _is_told(*parts))
+
+
+def _is_told(*parts: int) -> bool:
+    return all(part >= LEAST for part in parts)
 
 
 def breakdowns(asks: Asks, sight: Sight) -> Section:
@@ -127,20 +130,21 @@ def _breakdown(
             else f"No {heading.lower()} could be told."
         )
         return Section(str(dimension), title, rule, nothing=nothing)
-    rows, few = sight.few_together(found)
+    rows = [row for row in found if tells(row)]
+    few = len(found) - len(rows)
     shown, rest = rows[:MOST], rows[MOST:]
-    cells = [_cells(named(dimension, row["value"]), row["downloads"], row["share"]) for row in shown]
+    cells: list[tuple[Cell, ...]] = [
+        _cells(named(dimension, row["value"]), row["downloads"], row["share"]) for row in shown
+    ]
     if rest:
         cells.append(_cells(f"{len(rest)} more", _sum(rest, "downloads"), _sum(rest, "share")))
     if few:
-        cells.append(_cells(f"{few['values']} with few listeners", few["downloads"], few["share"]))
+        cells.append((Cell(f"{few} with few listeners"), Cell(FEW), Cell("")))
     return Section(
         str(dimension),
         title,
         rule,
-        table=Table(
-            f"Downloads by {heading.lower()}", columns_of(heading, "Downloads#", "Share#"), cells
-        ),
+        table=Table(f"Downloads by {heading.lower()}", columns_of(heading, "Downloads#", "Share#"), cells),
         is_folded=False,
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from serving.attribution.blocks import Block, Grid, Items, Picture, Sums
 from serving.attribution.model import Explanation
@@ -18,7 +18,7 @@ from serving.reports.asking import Asks, Basis
 from serving.reports.collaborations import daily
 
 STEPS = "/methodology/collaborations#step-"
-_OF_THE_TENANT = ("What a new listener cost",)  # sections that tell what it cost
+Costs = Callable[[str | None], bool]
 
 
 @dataclass(frozen=True)
@@ -43,26 +43,30 @@ class CollaborationPage:
     rule: object = PACE
 
 
-def page(asks: Asks, of: Explanation, basis: Basis, tenant: str | None) -> CollaborationPage:
-    """tenant: of the looker, who owns the show; None: who runs the installation.
+def page(asks: Asks, of: Explanation, basis: Basis, costs: Costs, outside: bool) -> CollaborationPage:
+    """costs: whether the looker may see what a tenant paid. outside: the looker does not own the show.
 
-    What it cost is told to its own tenant only.
+    Strangers see the answer; the terms behind it count few listeners.
     """
     one = of.collaboration
-    whole = told(of)
-    is_ours = tenant is None or tenant == one.tenant
-    sections = [section for section in (_interval(of), _course(asks, of, basis)) if section]
+    is_ours = costs(one.tenant)
+    whole = told(of if is_ours else replace(of, cost=None, notices=()))
+    sections = [
+        section for section in (_interval(of), None if outside else _course(asks, of, basis)) if section
+    ]
     return CollaborationPage(
         f"{one.show} × {one.partner}",
         one.show,
         show_href(one.show_id or ""),
-        whole.about if is_ours else whole.about[len(of.notices) :][1:],
+        whole.about if is_ours else whole.about[1:],  # the first names the tenant
         whole.headline,
         sections,
         [
-            Text(section.title, section.where, [shown for block in section.blocks if (shown := _block(block))])
+            Text(
+                section.title, section.where, [shown for block in section.blocks if (shown := _block(block))]
+            )
             for section in whole.sections
-            if section.title != "The interval" and (is_ours or section.title not in _OF_THE_TENANT)
+            if section.title != "The interval" and not outside
         ],
         whole.foot,
     )
@@ -76,7 +80,9 @@ def _interval(of: Explanation) -> Section | None:
     rows = [("so far" if forecast else "measured", shown)] + ([("forecast", forecast)] if forecast else [])
     ends = [0.0, gross or 0.0, *(end for _, one in rows for end in (one.low, one.high))]
     low, high = _rounded(min(ends), max(ends))
-    words = f"{count(shown.value)} new listeners, 90{NBSP}% interval {count(shown.low)} to {count(shown.high)}"
+    words = (
+        f"{count(shown.value)} new listeners, 90{NBSP}% interval {count(shown.low)} to {count(shown.high)}"
+    )
     return Section(
         "interval",
         "The interval",
@@ -182,7 +188,10 @@ def _block(block: Block) -> str | Table | Items | None:
         return Table(
             "The calculation",
             columns("What", "How", "Step"),
-            [(Cell(line.what), Cell(line.sum), Cell(str(int(line.step)), href=f"{STEPS}{int(line.step)}")) for line in block.lines],
+            [
+                (Cell(line.what), Cell(line.sum), Cell(str(int(line.step)), href=f"{STEPS}{int(line.step)}"))
+                for line in block.lines
+            ],
         )
     if isinstance(block, Grid):
         heads = tuple(Column(name, number >= block.texts) for number, name in enumerate(block.columns))

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from serving.pages.charts import time
 from serving.pages.charts.draw import drawing
 from serving.pages.view.parts import DOWNLOAD, Cell, Figure, Key, Section, Table, columns
-from serving.pages.view.sight import FEW, Row, Sight, ask
+from serving.pages.view.sight import FEW, Row, Sight, ask, tells
 from serving.pages.view.words import change, count, day, epoch_ms, next_day, span
 from serving.reports.asking import Asks
 from serving.reports.downloads import downloads
@@ -34,15 +34,23 @@ def rows_of(asks: Asks, sight: Sight, by: By = By.DAY) -> list[Row]:
 
 def figure(asks: Asks, sight: Sight) -> Figure:
     """Downloads of the days shown, and against as many days before where the data hold them."""
-    now = sum(row["downloads"] for row in rows_of(asks, sight))
+    now, is_all = total(rows_of(asks, sight))
     note = span(sight.first, sight.last)
     if sight.began <= sight.before.first:
-        before = sum(row["downloads"] for row in rows_of(asks, sight.before))
-        note += "; " + change(now, before, f"the {sight.days} days before")
+        before, was_all = total(rows_of(asks, sight.before))
+        if is_all and was_all:
+            note += "; " + change(now, before, f"the {sight.days} days before")
     elif sight.began == sight.first:
         note += "; the data begin there"
+    if not is_all:
+        note += "; without days of few listeners"
     days = "one day" if sight.days == 1 else f"{sight.days} days"
     return Figure(f"Downloads in {days}", count(now), note, DOWNLOAD)
+
+
+def total(rows: Sequence[Row]) -> tuple[int, bool]:
+    """The downloads of rows that are told, and whether these are all."""
+    return sum(row["downloads"] for row in rows if tells(row)), all(tells(row) for row in rows)
 
 
 def section(asks: Asks, sight: Sight) -> Section:
@@ -59,7 +67,9 @@ def section(asks: Asks, sight: Sight) -> Section:
     is_bars = by is By.WEEK or len(points) < 15
     unit = str(by)
     if not points:
-        return Section("downloads", "Downloads over time", DOWNLOAD, nothing="No whole week lies in these days.")
+        return Section(
+            "downloads", "Downloads over time", DOWNLOAD, nothing="No whole week lies in these days."
+        )
     return Section(
         "downloads",
         "Downloads over time",
@@ -94,9 +104,9 @@ def section(asks: Asks, sight: Sight) -> Section:
 
 def said(row: Row | None, sight: Sight) -> str:
     """A figure, or that it is too small for strangers."""
-    if row is None:
-        return "0" if sight.is_owner else f"0 or {FEW}"
-    return count(row["downloads"]) if sight.tells(row) else f"0 or {FEW}"
+    if row is not None and tells(row):
+        return count(row["downloads"])
+    return "0" if sight.is_owner else f"0 or {FEW}"
 
 
 def _starts(sight: Sight, by: By) -> list[date]:
@@ -108,7 +118,7 @@ def _starts(sight: Sight, by: By) -> list[date]:
 
 
 def _lead(rows: Sequence[Row], of: int, unit: str, sight: Sight, episodes: int) -> str:
-    rows = [row for row in rows if sight.tells(row)]
+    rows = [row for row in rows if tells(row)]
     if not rows:
         return "Nothing was downloaded in these days." if sight.is_owner else ""
     peak = max(rows, key=lambda row: row["downloads"])
@@ -124,7 +134,7 @@ def _point(start: date, by: By, row: Row | None, sight: Sight) -> Row:
     last = start + timedelta(6) if by is By.WEEK else start
     when = span(start, last) if by is By.WEEK else day(start)
     to = epoch_ms(next_day(last)) - (AIR_MS if by is By.WEEK else 0)
-    value = row["downloads"] if row is not None and sight.tells(row) else 0
+    value = row["downloads"] if row is not None and tells(row) else 0
     return {"at": epoch_ms(start), "to": to, "value": value, "told": f"{when}: {said(row, sight)} downloads"}
 
 

@@ -9,9 +9,9 @@ from datetime import date, timedelta
 from serving.pages.charts import time
 from serving.pages.charts.draw import drawing
 from serving.pages.view import pacing, quality
-from serving.pages.view.downloads import LARGE, said
+from serving.pages.view.downloads import LARGE, said, total
 from serving.pages.view.parts import DOWNLOAD, LISTENER, OURS, Cell, Figure, Key, Section, Table, columns
-from serving.pages.view.sight import Row, Sight, ask
+from serving.pages.view.sight import Row, Sight, ask, tells
 from serving.pages.view.words import NBSP, count, day, duration, epoch_ms, next_day, show_href, span
 from serving.reports.asking import Asks
 from serving.reports.downloads import Episode, downloads
@@ -45,7 +45,9 @@ def found(asks: Asks, episode_key: int) -> Row | None:
 
 def page(asks: Asks, row: Row, sight: Sight, show_title: str) -> EpisodePage:
     """Everything of an episode that the looker may see."""
-    of = Episode(*(row[name] for name in ("episode_key", "episode_id", "episode_title", "published_at", "duration_s")))
+    of = Episode(
+        *(row[name] for name in ("episode_key", "episode_id", "episode_title", "published_at", "duration_s"))
+    )
     figures: list[Figure] = []
     sections: list[Section] = []
     if "downloads" in sight.subjects:
@@ -81,10 +83,18 @@ def _since(of: Episode, sight: Sight) -> date:
 
 
 def _in_all(daily: Sequence[Row], sight: Sight) -> list[Figure]:
-    if not daily or not any(sight.tells(row) for row in daily):
+    if not daily or not any(tells(row) for row in daily):
         return []
-    total = sum(row["downloads"] for row in daily)
-    return [Figure("Downloads in all", count(total), span(daily[0]["period_start"], sight.last), DOWNLOAD)]
+    told, is_all = total(daily)
+    note = span(daily[0]["period_start"], sight.last)
+    return [
+        Figure(
+            "Downloads in all",
+            count(told),
+            note if is_all else f"{note}; without days of few listeners",
+            DOWNLOAD,
+        )
+    ]
 
 
 def _first_days(lines: Sequence[list[Row]]) -> list[Figure]:
@@ -105,8 +115,8 @@ def _first_days(lines: Sequence[list[Row]]) -> list[Figure]:
 
 def _heard(asks: Asks, of: Episode, sight: Sight) -> list[Figure]:
     rows = listeners(sight.scope, Period.MONTH, None, None, of).rows(asks)
-    best = max(rows, key=lambda row: row["listeners"], default=None)
-    if best is None or not sight.tells(best):
+    best = max((row for row in rows if tells(row)), key=lambda row: row["listeners"], default=None)
+    if best is None:
         return []
     month = f"{best['period_start']:%B}{NBSP}{best['period_start'].year}"
     return [Figure(f"Listeners in {month}", count(best["listeners"]), "distinct in its best month", LISTENER)]
@@ -120,8 +130,8 @@ def _course(daily: Sequence[Row], sight: Sight) -> Section:
     last = min(sight.last, first + timedelta(DAYS - 1))
     told = {row["period_start"]: row for row in daily}
     dates = [first + timedelta(n) for n in range((last - first).days + 1)]
-    later = sum(row["downloads"] for row in daily if row["period_start"] > last)
-    values = [told[one]["downloads"] if one in told and sight.tells(told[one]) else 0 for one in dates]
+    later, _ = total([row for row in daily if row["period_start"] > last])
+    values = [told[one]["downloads"] if one in told and tells(told[one]) else 0 for one in dates]
     return Section(
         "downloads",
         title,

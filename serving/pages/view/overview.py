@@ -11,12 +11,23 @@ from serving.pages.charts import time
 from serving.pages.charts.draw import drawing, svg
 from serving.pages.view.downloads import LARGE
 from serving.pages.view.parts import DOWNLOAD, EPISODE, SOURCES, Cell, Figure, Key, Section, Table, columns
-from serving.pages.view.sight import FEW, FEWEST, Row, ask
+from serving.pages.view.sight import FEW, Row, ask
 from serving.pages.view.words import (
-    NOTHING, change, count, day, episode_href, epoch_ms, next_day, percent, show_href, source_words, span,
+    NOTHING,
+    change,
+    count,
+    day,
+    episode_href,
+    epoch_ms,
+    next_day,
+    percent,
+    show_href,
+    source_words,
+    span,
 )  # fmt: skip
 from serving.reports.asking import Asks
 from serving.reports.shows import Show, Shows
+from serving.reports.suppression import LEAST
 
 PER_PAGE = 25
 SPARK = 112  # pixels
@@ -208,7 +219,7 @@ def _table(
     rows = []
     for show in listed:
         heard = listeners.get(show.show_id)
-        may = looker.owns(show.show_id) or (heard or 0) >= FEWEST
+        may = looker.owns(show.show_id) or (heard or 0) >= LEAST
         line = _line(courses.get(show.show_id, {}), last, show.title or show.show_id) if may else None
         now, before = (_figure(recent, show, name) for name in ("downloads", "before"))
         rows.append(
@@ -246,7 +257,7 @@ def _episodes(asks: Asks, shows: Sequence[Show], looker: Looker, last: date) -> 
     found = [
         row
         for row in ask(asks, _EPISODES, {**_of(shows), "last": last})
-        if looker.owns(row["show_id"]) or row["listeners"] >= FEWEST
+        if looker.owns(row["show_id"]) or row["listeners"] >= LEAST
     ][:10]
     if not found:
         return None

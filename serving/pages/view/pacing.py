@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from serving.pages.charts import pacing
 from serving.pages.charts.draw import Drawing, drawing
 from serving.pages.view.parts import EPISODE, OURS, Cell, Figure, Key, Section, Table, columns
-from serving.pages.view.sight import FEW, Row, Sight
+from serving.pages.view.sight import FEW, Row, Sight, ask, tells
 from serving.pages.view.words import NOTHING, count, day, duration, episode_href, percent, times
 from serving.reports import pacing as reports
 from serving.reports.asking import Asks
@@ -23,14 +23,14 @@ _MARKS = ("line", "mark", "third")
 def band(asks: Asks, sight: Sight) -> list[Row]:
     """The show's quartiles by age; ages at which no episode is whole are left out."""
     found = reports.band(sight.scope).rows(asks)
-    return [row for row in found if row["age_days"] <= DAYS and row["episodes"] and sight.tells(row)]
+    return [row for row in found if row["age_days"] <= DAYS and row["episodes"] and tells(row)]
 
 
 def courses(asks: Asks, sight: Sight, episode: Episode | None = None, most: int = LISTED) -> list[list[Row]]:
     """Of each of the newest episodes, or of one, the ages that are whole; those without any are left out."""
     found: dict[str, list[Row]] = {}
     for row in reports.paces(sight.scope, episode, most).rows(asks):
-        if row["is_complete"] and sight.tells(row):
+        if row["is_complete"] and tells(row):
             found.setdefault(row["episode_id"], []).append(row)
     return list(found.values())
 
@@ -49,12 +49,12 @@ def figure(quartiles: Sequence[Row]) -> Figure | None:
     )
 
 
-def section(quartiles: Sequence[Row], newest: Sequence[list[Row]], keys_of: dict[str, int]) -> Section:
+def section(quartiles: Sequence[Row], newest: Sequence[list[Row]], keys: Mapping[str, int]) -> Section:
     """The newest episodes of which at least a day is whole, drawn over the show's middle half.
 
-    keys_of: episode id → key, for links.
+    keys: episode id → key, for links.
     """
-    lines = [_to_the_end(line) for line in newest[:NEWEST]]
+    lines = [_to_the_end(line) for line in newest if line[0]["episode_id"] in keys][:NEWEST]
     title = "How new episodes set out"
     if not quartiles or not lines:
         return Section(
@@ -64,9 +64,7 @@ def section(quartiles: Sequence[Row], newest: Sequence[list[Row]], keys_of: dict
             nothing="Of no episode do the data hold the first day whole: there is nothing to compare.",
         )
     links = tuple(
-        Key(mark, name_of(line[0]), episode_href(keys_of[line[0]["episode_id"]]))
-        if line[0]["episode_id"] in keys_of
-        else Key(mark, name_of(line[0]))
+        Key(mark, name_of(line[0]), episode_href(keys[line[0]["episode_id"]]))
         for mark, line in zip(_MARKS, lines, strict=False)
     )
     return Section(
@@ -129,7 +127,9 @@ def draw(quartiles: Sequence[Row], lines: Sequence[list[Row]]) -> Drawing:
 def lead(line: Sequence[Row]) -> str:
     """How far one episode is, against the typical one."""
     last = line[-1]
-    text = f"“{name_of(last)}” had {count(last['downloads'])} downloads in its first {_days(last['age_days'])}"
+    text = (
+        f"“{name_of(last)}” had {count(last['downloads'])} downloads in its first {_days(last['age_days'])}"
+    )
     ratio = last["ratio_to_show_median"]
     if ratio is None or (last["episodes"] or 0) < 2:
         return text + "."
@@ -179,11 +179,19 @@ def listed(asks: Asks, sight: Sight) -> list[Row]:
     return report(sight.scope, LISTED).rows(asks)
 
 
-def episodes(found: Sequence[Row], paced: Sequence[list[Row]], sight: Sight) -> Section:
+def keys_of(asks: Asks, sight: Sight) -> dict[str, int]:
+    """Episode id → key: the address of its page."""
+    sql = "select episode_id, episode_key from dim_episodes where show_id = $show and is_in_catalog"
+    return {row["episode_id"]: row["episode_key"] for row in ask(asks, sql, sight.params)}
+
+
+def episodes(
+    found: Sequence[Row], paced: Sequence[list[Row]], keys: Mapping[str, int], sight: Sight
+) -> Section:
     """A table of the newest episodes with their first week, month, and all there is."""
     if not found:
         return Section("episodes", "Episodes", EPISODE, nothing="The catalogue has no episode of the show.")
-    most = max(row["downloads"] for row in found) or 1
+    most = max((row["downloads"] for row in found if tells(row)), default=0) or 1
     ages = {line[0]["episode_id"]: {row["age_days"]: row for row in line} for line in paced}
 
     def first(row: Row, days: int, name: str) -> float | None:
@@ -193,10 +201,10 @@ def episodes(found: Sequence[Row], paced: Sequence[list[Row]], sight: Sight) -> 
     rows = []
     for row in found:
         out = row["published_at"] is None or row["published_at"].date() <= sight.last
-        may = sight.is_owner or sight.tells(row)
+        may = tells(row)
         rows.append(
             (
-                Cell(name_of(row), href=episode_href(int(row["episode_key"]))),
+                Cell(name_of(row), href=episode_href(keys[row["episode_id"]])),
                 Cell(day(row["published_at"])),
                 Cell(duration(row["duration_s"])),
                 Cell(count(first(row, 7, "downloads"))),

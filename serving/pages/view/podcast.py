@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 from urllib.parse import urlsplit
 
-from serving.pages.view.parts import RECORD, Cell, Table, columns
 from serving.pages.view.overview import href
+from serving.pages.view.parts import RECORD, Cell, Table, columns
 from serving.pages.view.sight import Row, ask
 from serving.pages.view.words import ago, count, day, minute, podcast_href, show_href
 from serving.reports.asking import Asks
@@ -217,7 +217,8 @@ def _value(row: Row, name: str) -> str | None:
 
 def listing(asks: Asks, visible: frozenset[str] | None, number: int, query: str) -> PodcastList:
     """Tracked podcasts, what changed last first."""
-    rows = ask(asks, 
+    rows = ask(
+        asks,
         _LIST,
         {
             "all": visible is None,

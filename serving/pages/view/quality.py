@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ingest.schema import SourceClass
 from serving.pages.view.parts import EXCLUSION, TWO_SOURCES, Cell, Section, Table, columns
-from serving.pages.view.sight import Sight
+from serving.pages.view.sight import Sight, tells
 from serving.pages.view.words import count, day, percent, source_words, span
 from serving.reports.asking import Asks
 from serving.reports.exclusions import exclusions as report
@@ -27,14 +27,16 @@ _TITLES = {
     "duplicate": "Part of a download that counts already",
     "redelivered_line": "A log line that came twice",
 }
+
+
 def exclusions(asks: Asks, sight: Sight) -> Section:
     """Requests of the days shown that are no download, each with the first rule that applied."""
     found = report(sight.scope, None, sight.first, sight.last).rows(asks)
-    counted = sum(row["requests"] for row in found if not row["is_excluded"])
-    rows = [row for row in found if row["is_excluded"]]
+    counted = sum(row["requests"] for row in found if not row["is_excluded"] and tells(row))
+    rows = [row for row in found if row["is_excluded"] and tells(row)]
     title = "Why not counted"
     if not rows:
-        return Section("exclusions", title, EXCLUSION, nothing="Every request of these days counted.")
+        return Section("exclusions", title, EXCLUSION, nothing="Of these days no request was left out.")
     left_out = sum(row["requests"] for row in rows)
     total = left_out + counted
     again = next((row["requests"] for row in rows if row["reason"] == "duplicate"), 0)

@@ -74,9 +74,9 @@ def page(asks: Asks, sight: Sight) -> ShowPage:
         paced = pacing.courses(asks, sight)
         typical = pacing.figure(quartiles)
         figures += [typical] if typical else []
-        keys = {row["episode_id"]: int(row["episode_key"]) for row in listed}
+        keys = pacing.keys_of(asks, sight)
         sections.append(pacing.section(quartiles, paced, keys))
-        sections.append(pacing.episodes(listed, paced, sight))
+        sections.append(pacing.episodes(listed, paced, keys, sight))
     if "audience" in sight.subjects:
         sections += [audience.section(asks, sight), audience.breakdowns(asks, sight)]
     if "collaborations" in sight.subjects:
@@ -102,7 +102,11 @@ def spans(sight: Sight) -> list[Choice]:
     """28 days, 90 days, a year. Chosen is the shortest that holds the days shown."""
     chosen = next((days for days in SPANS if sight.days <= days), SPANS[-1])
     return [
-        Choice("a year" if days == 365 else f"{days} days", _href(sight, days, sight.scope.source_class), days == chosen)
+        Choice(
+            "a year" if days == 365 else f"{days} days",
+            _href(sight, days, sight.scope.source_class),
+            days == chosen,
+        )
         for days in SPANS
     ]
 

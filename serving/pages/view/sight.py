@@ -1,8 +1,7 @@
-"""Who looks at what: a show under one source class, the days of a page, and what of it may be told."""
+"""Who looks at what: a show under one source class, the days of a page, and what of it is told."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 from ingest.schema import SourceClass
 from serving.reports.asking import Asks, Basis, Query
 from serving.reports.shows import Scope, Shows
+from serving.reports.suppression import FLAG
 
 Row = dict[str, Any]
 
-FEWEST = 10  # listeners of a cell that a stranger may read (DESIGN §2, privacy)
-FEW = "few"  # what stands in its place
+FEW = "few"  # what stands in place of a figure that strangers may not read
 SPANS = (28, 90, 365)  # days that a page may show
 SUBJECTS = ("downloads", "audience", "pacing", "collaborations")
 
@@ -64,27 +63,10 @@ class Sight:
     def params(self) -> Row:
         return {**self.scope.params, "first": self.first, "last": self.last}
 
-    def tells(self, row: Row) -> bool:
-        """Whether a row of a report may be read: strangers see no cell of few listeners."""
-        return self.is_owner or (row["least_listeners"] or 0) >= FEWEST
 
-    def few_together(self, rows: Sequence[Row]) -> tuple[list[Row], Row | None]:
-        """A breakdown's rows, the largest first, and for strangers those of few listeners as one.
-
-        At least two are put together, so that none can be told from the whole; what is still too little then
-        is left out together with the next.
-        """
-        kept = [row for row in rows if self.tells(row)]
-        few = [row for row in rows if not self.tells(row)]
-        if not few:
-            return kept, None
-        while kept and (len(few) < 2 or sum(row["downloads"] for row in few) < FEWEST):
-            few.append(kept.pop())
-        return kept, {
-            "downloads": sum(row["downloads"] for row in few),
-            "share": sum(row["share"] for row in few),
-            "values": len(few),
-        }
+def tells(row: Row | None) -> bool:
+    """Whether a row of a report has its figures: strangers see none of few listeners."""
+    return row is not None and not row.get(FLAG)
 
 
 def sight(
