@@ -15,16 +15,34 @@ from serving.api.core import Core
 from serving.api.documentation import document
 from serving.api.gate import Gate
 from serving.api.problems import handle_problems
-from serving.api.reporting import shows
+from serving.api.reporting import (
+    collaborations,
+    downloads,
+    episodes,
+    listeners,
+    overview,
+    quality,
+    shows,
+)
 from serving.api.settings import ApiSettings
 from serving.pages.routes import router as pages
 
-ROUTERS: tuple[APIRouter, ...] = (operations.router, shows.router, pages)
+ROUTERS: tuple[APIRouter, ...] = (
+    operations.router,
+    shows.router,
+    downloads.router,
+    listeners.router,
+    episodes.router,
+    quality.router,
+    collaborations.router,
+    overview.router,
+)
 
 _ABOUT = """Podcast figures, records and management.
 
-Figures come from one publication of the marts at a time, named by `version` in each answer; the ETag stands for it.
-Errors are problem documents (RFC 9457) that name the field. A show you may not see does not exist for you.
+Figures come from one publication of the marts at a time, named by `version` in each answer; the ETag stands
+for it. Errors are problem documents (RFC 9457) that name the field. A show you may not see does not exist
+for you.
 """
 
 
@@ -53,6 +71,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(pages)
     document(app)
     app.add_middleware(Gate, core=core)
     if settings.cors:

@@ -20,6 +20,7 @@ import polars as pl
 
 from serving import versions
 from serving.publish import DATABASE_NAME, MANIFEST_NAME
+from serving.reports.shows import Shows as Catalogue
 
 KEPT_OPEN = 3  # versions a cursor may still go on in
 
@@ -72,6 +73,11 @@ class Edition:
         """The ids of all shows of the catalogue."""
         return frozenset(row["show_id"] for row in self.rows("select show_id from dim_shows"))
 
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The shows with what each source class has seen of them."""
+        return Catalogue.load(self)
+
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
         if cursor is None:
@@ -102,7 +108,7 @@ class Marts:
         with self._lock:
             try:
                 edition = Edition(folder)
-                edition.shows  # noqa: B018 - read here, not by the first request
+                edition.shows, edition.catalogue  # noqa: B018 - read here, not by the first request
             except (OSError, duckdb.Error, ValueError) as error:
                 log.warning("version %s cannot be read: %s", folder.name, error)
                 return False

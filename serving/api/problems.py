@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from serving.reports.asking import BadQuestion
+
 MEDIA_TYPE = "application/problem+json"
 
 log = logging.getLogger("earshot.api")
@@ -98,7 +100,12 @@ def handle_problems(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         return _of_http(error).response()
 
+    async def no_answer(_: Request, error: Exception) -> Response:
+        assert isinstance(error, BadQuestion)
+        return bad_parameter(error.field, error.reason).response()
+
     app.add_exception_handler(Problem, told)
+    app.add_exception_handler(BadQuestion, no_answer)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
 

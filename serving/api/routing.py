@@ -25,7 +25,8 @@ class Router(APIRouter):
 def _threaded(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(endpoint)
     async def threaded(**given: Any) -> Any:
-        visit = next((value for value in given.values() if isinstance(value, Visit)), None)
+        carried = (getattr(value, "ask", value) for value in given.values())  # OfShow carries one
+        visit = next((value for value in carried if isinstance(value, Visit)), None)
         pool = visit.core.pool if visit else None
         call = functools.partial(endpoint, **given)
         return await asyncio.get_running_loop().run_in_executor(pool, call)

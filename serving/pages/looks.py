@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
-from weakref import WeakKeyDictionary
 
 from ingest.schema import SourceClass
-from ingest.settings import Settings, Window
+from ingest.settings import Settings
 from registry.api_keys import Scope
 from registry.show_access import ALL_SHOWS, Subject
 from serving.api.access import Standing
 from serving.api.marts import Edition
 from serving.api.problems import Problem
+from serving.api.reporting.asked import basis_of
 from serving.api.visit import Visit
 from serving.methodology import statement
 from serving.pages import texts
@@ -26,9 +25,6 @@ from serving.pages.view.sight import sight as sight_of
 from serving.pages.view.words import minute
 from serving.reports.asking import Asks, Basis
 from serving.reports.shows import Shows
-
-_shows: WeakKeyDictionary[Edition, Shows] = WeakKeyDictionary()
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -44,13 +40,7 @@ class Look:
     def of(cls, ask: Visit) -> Look:
         """Raises Problem: 503, nothing is published yet."""
         edition = ask.marts
-        with _lock:
-            shows = _shows.get(edition)
-        if shows is None:
-            shows = Shows.load(edition)
-            with _lock:
-                _shows[edition] = shows
-        return cls(ask, edition, shows, basis_of(ask))
+        return cls(ask, edition, edition.catalogue, basis_of(ask))
 
     def sight(self, show_id: str, days: int, source_class: SourceClass | None) -> Sight:
         """A show as far as one may see it. Raises Problem: 404, alike for none and for none of one's own."""
@@ -90,13 +80,6 @@ class Look:
             return True
         return show_id is not None and any(self.ask.shows.may(show_id, subject) for subject in Subject)
 
-    def costs(self, tenant: str | None) -> bool:
-        """Whether one may see what a tenant paid."""
-        caller = self.ask.caller
-        return caller.is_operator or (
-            caller.may(Scope.READ) and caller.tenant is not None and caller.tenant == tenant
-        )
-
     def _owned(self) -> frozenset[str] | None:
         shows, caller = self.ask.shows, self.ask.caller
         if not caller.may(Scope.READ):
@@ -105,13 +88,6 @@ class Look:
         if caller.is_operator or (ALL_SHOWS in owned and caller.only_show is None):
             return None
         return frozenset(show_id for show_id in self.shows.by_id if shows.is_owner(show_id))
-
-
-def basis_of(ask: Visit) -> Basis:
-    """What the figures of this publication rest on."""
-    settings, edition = ask.core.settings.platform, ask.marts
-    window = Window(edition.window) if edition.window else settings.window
-    return Basis(edition.version, edition.made_at, window, settings.time_zone)
 
 
 def address_of(show_id: str) -> str:

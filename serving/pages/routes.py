@@ -20,6 +20,7 @@ from serving.api import sessions
 from serving.api.access import Standing
 from serving.api.authentication import Authentication
 from serving.api.problems import Problem
+from serving.api.reporting.asked import sees_costs
 from serving.api.routing import Router
 from serving.api.visit import KEY, Ask, Visit
 from serving.pages import looks, render, texts
@@ -99,7 +100,7 @@ def one_collaboration(ask: Ask, collaboration_id: Key64) -> Response:
     standing = ask.shows.may(show_id, Subject.COLLABORATIONS) if show_id else None
     if of is None or standing is None:
         raise _unknown("collaboration")
-    page = collaboration.page(look.asks, of, look.basis, look.costs, standing is Standing.PUBLIC)
+    page = collaboration.page(look.asks, of, look.basis, sees_costs(ask), standing is Standing.PUBLIC)
     return _page(ask, "collaboration.html.j2", title="", page=page)
 
 

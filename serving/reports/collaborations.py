@@ -11,8 +11,9 @@ from serving.attribution import marts
 from serving.attribution.answer import explanation_of, listed_of
 from serving.attribution.as_json import as_json
 from serving.attribution.headline import in_short
-from serving.attribution.model import Explanation
+from serving.attribution.model import Answer, Explanation
 from serving.attribution.page import page
+from serving.attribution.terms import Estimate
 from serving.attribution.totals import MARTS, By, Total, total_of
 from serving.reports.asking import Asks, Basis, Query, Report
 from serving.reports.rules import COLLABORATIONS
@@ -36,13 +37,8 @@ _TITLES = """
 Costs = Callable[[str | None], bool]  # of a tenant: whether the reader may see what it paid
 
 
-def collaborations(
-    asks: Asks, shows: Collection[str] | None, costs: Costs, void: Collection[int] = ()
-) -> list[Row]:
-    """All of these shows (None: all there are), the newest first, in short.
-
-    void: those the registry declared void since.
-    """
+def collaborations(asks: Asks, shows: Collection[str] | None, costs: Costs) -> list[Row]:
+    """All of these shows (None: all there are), the newest first, in short."""
     where, params = _of_shows(shows)
     found = marts.lifts(asks, where, params)
     of_show: dict[str | None, list[Row]] = {}
@@ -51,14 +47,43 @@ def collaborations(
             of_show.setdefault(row["show_id"], []).append(row)
     answers = []
     for row in found:
-        listed = listed_of(row, of_show.get(row["show_id"], []), void)
-        answer = as_json(listed) | {
-            "words": in_short(listed),
+        listed = listed_of(row, of_show.get(row["show_id"], []))
+        answer = _numbers(listed) | {
+            "collaboration_id": listed.collaboration_id,
+            "show_id": listed.show_id,
+            "show": listed.show,
             "partner_show_id": row["partner_show_id"],
-            "episode_id": row["episode_id"],
+            "partner": listed.partner,
+            "type": listed.type,
+            "starts_at": listed.starts_at,
+            "final_at": listed.final_at,
+            "flags": list(listed.flags),
+            "cost": listed.cost,
+            "currency": listed.currency,
         }
         answers.append(_without_costs(answer, costs(row["tenant"])))
     return answers
+
+
+def _numbers(of: Answer) -> Row:
+    """What is told of the effect. Of one recorded twice its equal part, so that rows add up."""
+    return {
+        "state": of.state,
+        "verdict": of.verdict,
+        "words": in_short(of),
+        **_estimate("new_listeners", of.estimate),
+        **_estimate("forecast", of.forecast),
+        "at_most": of.at_most,
+        "together_with": list(of.together.others) if of.together else [],
+    }
+
+
+def _estimate(name: str, of: Estimate | None) -> Row:
+    return {
+        name: of.value if of else None,
+        f"{name}_low": of.low if of else None,
+        f"{name}_high": of.high if of else None,
+    }
 
 
 def explanation(asks: Asks, collaboration_id: int, basis: Basis) -> Explanation | None:
@@ -148,9 +173,19 @@ def about(basis: Basis, **more: object) -> Row:
 
 
 def _total(total: Total, row: Row, column: str, with_costs: bool) -> Row:
-    answer = as_json(total) | {"words": in_short(total), "gross_last_touch": total.gross}
-    if column == "partner_show_id":
-        answer["partner_show_id"] = row[column]
+    answer = _numbers(total) | {
+        "show_id": total.show_id,
+        "show": total.show,
+        "group": total.group,
+        "partner_show_id": row[column] if column == "partner_show_id" else None,
+        "collaborations": total.collaborations,
+        "provisional": total.provisional,
+        "insufficient": total.insufficient,
+        "gross_last_touch": total.gross,
+        "cost": total.cost,
+        "currency": total.currency,
+        "cost_per_new_listener": total.cost_per_new_listener,
+    }
     return _without_costs(answer, with_costs)
 
 

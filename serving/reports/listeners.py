@@ -28,11 +28,12 @@ def listeners(
     first: date | None = None,
     last: date | None = None,
     episode: Episode | None = None,
+    with_new: bool = True,
 ) -> Report:
     """Rows: period, period_start, period_end, listeners, new_listeners, returning_listeners,
     uncomparable_listeners, is_complete. Those that touch the range; of trailing ones that end in it.
 
-    Dates are the marts'. Raises BadQuestion.
+    with_new: with new_listeners and returning_listeners. Dates are the marts'. Raises BadQuestion.
     """
     scope.only_published("listeners")
     by = By.DAY if period.startswith("trailing") else By(period)
@@ -43,8 +44,8 @@ def listeners(
         "period_end between $first and $last" if trails else "period_start <= $last and period_end >= $first"
     )
     sql = f"""
-        select {label(by, at)} as period, period_start, period_end, listeners, new_listeners,
-            returning_listeners, uncomparable_listeners, is_complete
+        select {label(by, at)} as period, period_start, period_end, listeners,
+            {"new_listeners, returning_listeners," if with_new else ""} uncomparable_listeners, is_complete
             {", listeners as least_listeners" if scope.outside else ""}
         from {"fct_episode_listeners" if episode else "fct_show_listeners"}
         where show_id = $show and source_class = $class and {touches}

@@ -33,9 +33,11 @@ def figures(asks: Asks, sight: Sight) -> list[Figure]:
         return []
     [row] = rows
     when = span(row["period_start"], row["period_end"])
-    told = [Figure("Listeners in 28 days", count(row["listeners"]), f"distinct, {when}", LISTENER)]
-    new = row["new_listeners"]
-    if new is not None and (sight.is_owner or _is_told(new, row["listeners"] - new)):
+    is_whole = sight.began <= row["period_start"]
+    note = f"distinct, {when}" + ("" if is_whole else f"; the data begin {day(sight.began)}")
+    told = [Figure("Listeners in 28 days", count(row["listeners"]), note, LISTENER)]
+    new = row["new_listeners"]  # where the data begin everyone is
+    if new is not None and is_whole and (sight.is_owner or _is_told(new, row["listeners"] - new)):
         note = f"{percent(new / row['listeners'])} of them: no download of the show before, as far as data go"
         told.append(Figure("New listeners in 28 days", count(new), note, OURS))
     return told

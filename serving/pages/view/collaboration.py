@@ -187,7 +187,7 @@ def _block(block: Block) -> str | Table | Items | None:
     if isinstance(block, Sums):
         return Table(
             "The calculation",
-            columns("What", "How", "Step"),
+            columns("What", "How…", "Step"),
             [
                 (Cell(line.what), Cell(line.sum), Cell(str(int(line.step)), href=f"{STEPS}{int(line.step)}"))
                 for line in block.lines

@@ -37,8 +37,8 @@ def section(asks: Asks, sight: Sight) -> Section:
             "collaborations",
             title,
             PACE,
-            nothing="No collaboration of this show is recorded. Record guest swaps, promo swaps and feed drops, "
-            "and their new listeners are measured: `earshot collaboration add`.",
+            nothing="No collaboration of this show is recorded. Once guest swaps, promo swaps and feed drops "
+            "are, the new listeners they bring are measured.",
         )
     told = [answer_of(row, [other for other in rows if other is not row]) for row in rows]
     low, high = bounds([*zip(rows, told, strict=True)])
@@ -71,7 +71,7 @@ def section(asks: Asks, sight: Sight) -> Section:
         ),
         table=Table(
             "Collaborations, the newest first",
-            columns("With", "Began", "New listeners", "In words"),
+            columns("With", "Began", "New listeners…", "In words…"),
             shown,
             foot=(Cell(""), Cell(""), Cell("", chart=scale), Cell("")),
         ),

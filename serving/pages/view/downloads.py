@@ -16,6 +16,7 @@ from serving.reports.periods import By
 
 BY_WEEK_FROM = 181  # days: beyond half a year a day is too thin to see
 LARGE = 100_000  # from here on an axis tells thousands
+SHORT = 15  # points: from here on a line shows more than bars
 AIR_MS = 20 * 3_600_000  # between bars of weeks
 
 _EPISODES = """
@@ -64,7 +65,7 @@ def section(asks: Asks, sight: Sight) -> Section:
         for one in episodes
     ]
     points = [_point(start, by, told.get(start), sight) for start in starts]
-    is_bars = by is By.WEEK or len(points) < 15
+    is_bars = by is By.WEEK or len(points) < SHORT
     unit = str(by)
     if not points:
         return Section(
@@ -80,6 +81,7 @@ def section(asks: Asks, sight: Sight) -> Section:
             f"Downloads by {unit}, {span(sight.first, sight.last)}; the table below has the figures",
             {"days": points, "episodes": marks},
             bars=is_bars,
+            is_short=by is By.DAY and len(points) < SHORT,
             within_year=sight.days <= 366,
             is_large=max(point["value"] for point in points) >= LARGE,
         ),
@@ -133,7 +135,7 @@ def _lead(rows: Sequence[Row], of: int, unit: str, sight: Sight, episodes: int) 
 def _point(start: date, by: By, row: Row | None, sight: Sight) -> Row:
     last = start + timedelta(6) if by is By.WEEK else start
     when = span(start, last) if by is By.WEEK else day(start)
-    to = epoch_ms(next_day(last)) - (AIR_MS if by is By.WEEK else 0)
+    to = epoch_ms(next_day(last)) - (AIR_MS if by is By.WEEK else AIR_MS // 6)
     value = row["downloads"] if row is not None and tells(row) else 0
     return {"at": epoch_ms(start), "to": to, "value": value, "told": f"{when}: {said(row, sight)} downloads"}
 

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from serving.pages.charts import time
 from serving.pages.charts.draw import drawing
 from serving.pages.view import pacing, quality
-from serving.pages.view.downloads import LARGE, said, total
+from serving.pages.view.downloads import LARGE, SHORT, said, total
 from serving.pages.view.parts import DOWNLOAD, LISTENER, OURS, Cell, Figure, Key, Section, Table, columns
 from serving.pages.view.sight import Row, Sight, ask, tells
 from serving.pages.view.words import NBSP, count, day, duration, epoch_ms, next_day, show_href, span
@@ -153,6 +153,7 @@ def _course(daily: Sequence[Row], sight: Sight) -> Section:
                 "episodes": [],
             },
             bars=True,
+            is_short=len(dates) < SHORT,
             is_large=max(values) >= LARGE,
         ),
         keys=(Key("bar", "downloads a day"),),

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from serving.pages.charts import time
 from serving.pages.charts.draw import drawing, svg
-from serving.pages.view.downloads import LARGE
+from serving.pages.view.downloads import LARGE, SHORT
 from serving.pages.view.parts import DOWNLOAD, EPISODE, SOURCES, Cell, Figure, Key, Section, Table, columns
 from serving.pages.view.sight import FEW, Row, ask
 from serving.pages.view.words import (
@@ -160,9 +160,12 @@ def _figure(recent: Mapping[str, Row], show: Show, name: str) -> int:
 def _figures(shows: Sequence[Show], recent: Mapping[str, Row], last: date) -> list[Figure]:
     total = sum(row["downloads"] for row in recent.values())
     before = sum(row["before"] for row in recent.values())
+    fresh = sum(1 for show in shows if show.seen and show.seen[show.main_class].first > last - timedelta(55))
     heard = sum(1 for row in recent.values() if row["downloads"])
     note = span(last - timedelta(27), last)
-    if before:
+    if fresh:
+        note += f"; {count(fresh)} shows began less than 56 days ago, so there is no comparison"
+    elif before:
         note += f"; {change(total, before, 'the 28 days before')}"
     return [
         Figure("Shows", count(len(shows)), f"{count(heard)} were downloaded in the last 28 days", EPISODE),
@@ -186,7 +189,7 @@ def _course(asks: Asks, shows: Sequence[Show], last: date) -> Section | None:
         }
         for one in dates
     ]
-    is_bars = len(points) < 15
+    is_bars = len(points) < SHORT
     return Section(
         "downloads",
         "Downloads of all these shows",
@@ -197,6 +200,7 @@ def _course(asks: Asks, shows: Sequence[Show], last: date) -> Section | None:
             f"Downloads by day, {span(first, last)}; the table below has the figures",
             {"days": points, "episodes": []},
             bars=is_bars,
+            is_short=len(points) < SHORT,
             is_large=max(told.values()) >= LARGE,
         ),
         keys=(Key("bar" if is_bars else "line", "downloads a day"),),
@@ -234,7 +238,7 @@ def _table(
         )
     return Table(
         "Shows, most downloads in 28 days first",
-        columns("Show", "90 days", "Downloads#", "Change#", "Listeners#", "Newest episode"),
+        columns("Show", "90 days…", "Downloads#", "Change#", "Listeners#", "Newest episode"),
         rows,
     )
 

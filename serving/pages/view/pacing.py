@@ -21,9 +21,9 @@ _MARKS = ("line", "mark", "third")
 
 
 def band(asks: Asks, sight: Sight) -> list[Row]:
-    """The show's quartiles by age; ages at which no episode is whole are left out."""
+    """The show's quartiles by age; ages at which fewer than two episodes are whole are left out."""
     found = reports.band(sight.scope).rows(asks)
-    return [row for row in found if row["age_days"] <= DAYS and row["episodes"] and tells(row)]
+    return [row for row in found if row["age_days"] <= DAYS and row["episodes"] >= 2 and tells(row)]
 
 
 def courses(asks: Asks, sight: Sight, episode: Episode | None = None, most: int = LISTED) -> list[list[Row]]:
@@ -61,7 +61,7 @@ def section(quartiles: Sequence[Row], newest: Sequence[list[Row]], keys: Mapping
             "pacing",
             title,
             OURS,
-            nothing="Of no episode do the data hold the first day whole: there is nothing to compare.",
+            nothing="The data do not hold the first days of two episodes whole: there is nothing to compare yet.",
         )
     links = tuple(
         Key(mark, name_of(line[0]), episode_href(keys[line[0]["episode_id"]]))
@@ -92,6 +92,7 @@ def _to_the_end(line: list[Row]) -> list[Row]:
 
 def draw(quartiles: Sequence[Row], lines: Sequence[list[Row]]) -> Drawing:
     """The chart of a band and some courses."""
+    oldest = max(row["age_days"] for row in (*quartiles, *(row for line in lines for row in line)))
     points: list[Row] = []
     for number, line in enumerate(lines):
         points.append({"age": 0, "value": 0, "episode": str(number), "told": "publication"})
@@ -119,7 +120,7 @@ def draw(quartiles: Sequence[Row], lines: Sequence[list[Row]]) -> Drawing:
             ],
             "episodes": points,
         },
-        days=DAYS,
+        days=next(days for days in (7, 14, DAYS) if oldest <= days),
         series=tuple(str(number) for number in range(len(lines))),
     )
 
@@ -216,6 +217,10 @@ def episodes(
                 ),
             )
         )
+    headings = columns(
+        "Episode", "Published", "Length#", "First 7 days#", "Against median#", "First 30 days#", "In all#"
+    )
+    told = [place for place in range(len(headings)) if any(row[place].text != NOTHING for row in rows)]
     return Section(
         "episodes",
         "Episodes",
@@ -223,11 +228,8 @@ def episodes(
         lead=f"The newest {len(found)}. A dash: the data do not hold these days whole.",
         table=Table(
             "Episodes, the newest first",
-            columns(
-                "Episode", "Published", "Length#", "First 7 days#", "Against median#", "First 30 days#",
-                "In all#",
-            ),
-            rows,
+            tuple(headings[place] for place in told),
+            [[row[place] for place in told] for row in rows],
         ),
         is_folded=False,
-    )  # fmt: skip
+    )

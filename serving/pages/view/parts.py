@@ -59,8 +59,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
+    """One column; is_words: its cells are sentences or pictures, and have a line to themselves where it is narrow."""
+
     heading: str
     is_number: bool = False
+    is_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,5 +101,7 @@ class Section:
 
 
 def columns(*headings: str) -> tuple[Column, ...]:
-    """Columns by heading; one that ends with # holds numbers."""
-    return tuple(Column(heading.rstrip("#"), heading.endswith("#")) for heading in headings)
+    """Columns by heading; one that ends with # holds numbers, with … words."""
+    return tuple(
+        Column(heading.rstrip("#…"), heading.endswith("#"), heading.endswith("…")) for heading in headings
+    )

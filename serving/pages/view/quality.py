@@ -45,9 +45,9 @@ def exclusions(asks: Asks, sight: Sight) -> Section:
         title,
         EXCLUSION,
         lead=(
-            f"{span(sight.first, sight.last)}: of {count(total)} log lines {count(counted)} are a "
-            f"download. {count(again)} more belong to one of these: players fetch an episode in parts. The "
-            "rest is left out for the first of these reasons that applies."
+            f"{span(sight.first, sight.last)}: of {count(total)} log lines {count(counted)} count "
+            f"as a download. {count(again)} more belong to one that counts: players fetch an episode in parts. "
+            "The rest is left out, each line for the first reason that applies."
         ),
         table=Table(
             "Requests left out, by reason",
@@ -91,7 +91,7 @@ def reconciliation(asks: Asks, sight: Sight) -> Section | None:
         ),
         table=Table(
             "By day, the newest first",
-            columns("Day", "Prefix#", "Server logs#", "Difference#", "Likely cause"),
+            columns("Day", "Prefix#", "Server logs#", "Difference#", "Likely cause…"),
             [
                 (
                     Cell(day(row["date"])),

@@ -29,8 +29,8 @@ NBSP = "\N{NO-BREAK SPACE}"
 
 
 def times(ratio: float | None) -> str:
-    """`1.3 ×`."""
-    return NOTHING if ratio is None else f"{ratio:.2g}{NBSP}×" if ratio < 10 else f"{ratio:.0f}{NBSP}×"
+    """`1.30 ×`."""
+    return NOTHING if ratio is None else f"{ratio:.2f}{NBSP}×"
 
 
 def day(value: date | datetime | None) -> str:

@@ -1,0 +1,103 @@
+"""What somebody who does not own a show cannot see, nor work out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date, datetime, timedelta
+
+import pytest
+
+from serving.reports.asking import OverConnection
+from serving.reports.dimensions import Dimension, by_dimension
+from serving.reports.downloads import downloads, find_episode
+from serving.reports.episodes import top_episodes
+from serving.reports.periods import By
+from serving.reports.suppression import LEAST, suppressed, whole
+from tests.serving.reports.made import START, a_download, local, marts, scope, some_downloads
+
+ROWS = some_downloads(400, 40, seed=5)
+
+
+@pytest.fixture(scope="module")
+def asks() -> OverConnection:
+    return marts(ROWS)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu"])
+@pytest.mark.parametrize("by", By)
+@pytest.mark.parametrize("episode", [None, 1])
+def test_no_shown_cell_has_fewer_than_ten_listeners(
+    asks: OverConnection, zone: str, by: By, episode: int | None
+) -> None:
+    of = None if episode is None else find_episode(asks, "show", f"guid-{episode}")
+    report = downloads(scope(asks, outside=True), by, time_zone=zone, episode=of, last=date(2026, 11, 2))
+    listeners: dict[object, set[int]] = defaultdict(set)
+    for row in ROWS:
+        if episode in (None, row["episode_key"]):
+            at = local(row, zone)
+            keys = {
+                By.HOUR: at.replace(minute=0, second=0).isoformat(timespec="minutes"),
+                By.DAY: at.date().isoformat(),
+                By.WEEK: "{}-W{:02d}".format(*at.isocalendar()[:2]),
+                By.MONTH: f"{at:%Y-%m}",
+            }
+            listeners[keys[by]].add(row["listener_key"])
+    rows = report.rows(asks)
+    assert rows and all("least_listeners" not in row for row in rows)
+    for row in rows:
+        if row["suppressed"]:
+            assert row["downloads"] is None
+        else:
+            assert row["downloads"] and len(listeners[row["period"]]) >= LEAST
+    if by is By.HOUR or (by is By.DAY and episode is not None):
+        assert any(row["suppressed"] for row in rows)
+    if by is By.MONTH:
+        assert any(not row["suppressed"] for row in rows)
+    assert report.frame(asks).to_dicts() == rows
+
+
+def test_an_owner_sees_every_cell(asks: OverConnection) -> None:
+    rows = downloads(scope(asks), By.HOUR).rows(asks)
+    assert min(row["downloads"] for row in rows) == 1
+    assert all("suppressed" not in row for row in rows)
+
+
+def test_a_single_hidden_value_takes_the_next_with_it() -> None:
+    # 30, 20 and 12 listeners of three apps, 3 of a fourth: it would be the total less the others.
+    sizes = {"a": 30, "b": 20, "c": 12, "d": 3}
+    apps = [app for app, size in sizes.items() for _ in range(size)]
+    rows = [a_download(START + timedelta(seconds=n), n, app=app) for n, app in enumerate(apps)]
+    asks = marts(rows)
+    found = by_dimension(scope(asks, outside=True), Dimension.APP).rows(asks)
+    assert {row["value"]: row["downloads"] for row in found} == {"a": 30, "b": 20, "c": None, "d": None}
+    assert {row["value"]: row["share"] for row in found}["d"] is None
+    weekly = by_dimension(scope(asks, outside=True), Dimension.APP, By.WEEK).rows(asks)
+    assert {row["value"]: row["downloads"] for row in weekly} == {"a": 30, "b": 20, "c": None, "d": None}
+
+
+def test_a_single_hidden_day_of_a_week_takes_another_with_it() -> None:
+    sizes = [15, 11, 2, 14]
+    rows = [
+        a_download(datetime(2026, 10, 20 + day, 6, 0, n), n)
+        for day, size in enumerate(sizes)
+        for n in range(size)
+    ]
+    asks = marts(rows)
+    found = downloads(scope(asks, outside=True), By.DAY).rows(asks)
+    assert [row["downloads"] for row in found] == [15, None, None, 14]
+
+
+def test_one_listener_of_many_episodes_is_no_crowd() -> None:
+    rows = [a_download(START + timedelta(minutes=n), 1, n) for n in range(12)]
+    asks = marts(rows)
+    for by in By:
+        for zone in ("UTC", "Europe/Berlin", "Asia/Kathmandu"):
+            found = downloads(scope(asks, outside=True), by, time_zone=zone).rows(asks)
+            assert {row["downloads"] for row in found} == {None}
+    assert {row["downloads"] for row in top_episodes(scope(asks, outside=True)).rows(asks)} == {None}
+
+
+def test_what_is_unknown_is_hidden() -> None:
+    rows = [{"n": 5, "least_listeners": None}, {"n": 20, "least_listeners": 10}]
+    assert suppressed(rows, ("n",), ()) == [{"n": None, "suppressed": True}, {"n": 20, "suppressed": False}]
+    assert [row["n"] for row in suppressed(rows, ("n",), (whole,))] == [None, None]
