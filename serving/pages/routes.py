@@ -19,7 +19,7 @@ from registry.show_access import Subject
 from serving.api import sessions
 from serving.api.access import Standing
 from serving.api.authentication import Authentication
-from serving.api.problems import Problem
+from serving.api.problems import Problem, unexpected
 from serving.api.reporting.asked import sees_costs
 from serving.api.routing import Router
 from serving.api.visit import KEY, Ask, Visit
@@ -51,12 +51,14 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except Problem as problem:
-                return _problem(request.scope[KEY], problem.status, problem.title, problem.detail)
+                return _problem(request.scope[KEY], problem)
             except RequestValidationError as error:
                 first = error.errors()[0]
                 detail = f"{first['loc'][-1]}: {str(first['msg']).removeprefix('Value error, ')}."
                 status = 404 if first["loc"][0] == "path" else 422
-                return _problem(request.scope[KEY], status, "That address says something odd", detail)
+                return _problem(request.scope[KEY], Problem(status, "This address has a mistake", detail))
+            except Exception as error:
+                return _problem(request.scope[KEY], unexpected(error, request.url.path))
 
         return told
 
@@ -253,9 +255,10 @@ def _session_page(ask: Visit, wrong: str, status: int) -> Response:
     return _html(html, status, {"cache-control": "no-store"})
 
 
-def _problem(ask: Visit, status: int, title: str, detail: str) -> Response:
-    html = render.render("problem.html.j2", **looks.around(ask), title=title, detail=detail)
-    return _html(html, status, {"cache-control": "no-store"})
+def _problem(ask: Visit, of: Problem) -> Response:
+    html = render.render("problem.html.j2", **looks.around(ask), title=of.title, detail=of.detail)
+    headers = {name: value for name, value in of.headers.items() if name != "www-authenticate"}
+    return _html(html, of.status, {"cache-control": "no-store", **headers})
 
 
 def _html(html: str, status: int, headers: dict[str, str]) -> Response:

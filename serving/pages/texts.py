@@ -52,6 +52,8 @@ def text_of(markdown: str) -> Text:
         elif token.type == "td_open" and _RULES.fullmatch(inline.content):
             token.attrSet("id", inline.content.split(",")[0].lower())
     for token in tokens:
+        if token.type in ("td_open", "th_open") and token.attrs.pop("style", None) == "text-align:right":
+            token.attrSet("class", "number")  # styles in the text are not allowed on our pages
         for child in token.children or ():
             if child.type == "link_open":
                 child.attrSet("href", _href(str(child.attrGet("href"))))

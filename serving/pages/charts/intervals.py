@@ -76,8 +76,11 @@ def scale(width: int, low: float = 0, high: float = 1) -> Spec:
     }
 
 
-def alone(width: int, low: float = 0, high: float = 1, rows: int = 1) -> Spec:
-    """One collaboration's interval with its own scale. Data sets `all` (name, low, high, value; told), `gross`."""
+def alone(width: int, low: float = 0, high: float = 1, lines: int = 1) -> Spec:
+    """One collaboration's interval on a scale of its own, so far and forecast a line each.
+
+    Data sets `all` (name, low, high, value; told), `gross` (name, value; told).
+    """
     x: Spec = {
         "type": "quantitative",
         "title": "new listeners",
@@ -94,7 +97,7 @@ def alone(width: int, low: float = 0, high: float = 1, rows: int = 1) -> Spec:
     told: Spec = {"field": "told"}
     return {
         "width": width - 90,
-        "height": 44 * rows,
+        "height": 44 * lines,
         "layer": [
             {
                 "mark": {"type": "rule", "color": "var(--quiet)", "strokeDash": [2, 2]},

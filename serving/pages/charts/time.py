@@ -74,7 +74,9 @@ def downloads(width: int, bars: bool = False, within_year: bool = True, is_large
                     "filled": True,
                     "opacity": 1,
                     "color": "var(--mark)",
-                    "size": 70,
+                    "stroke": "var(--paper)",
+                    "strokeWidth": 1,
+                    "size": 90,
                     "yOffset": -6,
                 },
                 "encoding": {

@@ -113,7 +113,7 @@ def _interval(of: Explanation) -> Section | None:
             },
             low=low,
             high=high,
-            rows=len(rows),
+            lines=len(rows),
         ),
         keys=(
             Key("dot", "new listeners, with their 90 % interval"),

@@ -18,7 +18,7 @@ from serving.reports.downloads import Episode, downloads
 from serving.reports.listeners import Period, listeners
 from serving.reports.periods import By
 
-DAYS = 90  # drawn of an episode's course
+DAYS = 30  # drawn of an episode's course
 _HERE = """
     select episode_key, episode_id, show_id, episode_title, published_at, duration_s, removed_at
     from dim_episodes

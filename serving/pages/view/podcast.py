@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from serving.pages.view.overview import href
 from serving.pages.view.parts import RECORD, Cell, Table, columns
 from serving.pages.view.sight import Row, ask
-from serving.pages.view.words import ago, count, day, minute, podcast_href, show_href
+from serving.pages.view.words import ago, count, day, duration, minute, podcast_href, show_href
 from serving.reports.asking import Asks
 
 PER_PAGE = 50
@@ -202,7 +202,7 @@ def _change(of: list[Row]) -> Change:
 
 
 def _field(name: str) -> str:
-    known = {"published_us": "published", "duration_s": "length, seconds", "image_url": "image"}
+    known = {"published_us": "published", "duration_s": "length", "image_url": "image"}
     return known.get(name, name.removesuffix("_url").replace("_", " "))
 
 
@@ -210,6 +210,8 @@ def _value(row: Row, name: str) -> str | None:
     value = row[name]
     if value is None:
         return None
+    if row["field"] == "duration_s":
+        return duration(float(value))
     if row["field"].endswith("_us") and value.lstrip("-").isdigit():
         return minute(datetime.fromtimestamp(int(value) // 1_000_000, UTC))
     return value if len(value) <= LONGEST else value[:LONGEST].rstrip() + "…"
