@@ -25,6 +25,7 @@ from serving.api.reporting import (
     shows,
 )
 from serving.api.settings import ApiSettings
+from serving.pages.charts.draw import warm
 from serving.pages.routes import router as pages
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -40,9 +41,8 @@ ROUTERS: tuple[APIRouter, ...] = (
 
 _ABOUT = """Podcast figures, records and management.
 
-Figures come from one publication of the marts at a time, named by `version` in each answer; the ETag stands
-for it. Errors are problem documents (RFC 9457) that name the field. A show you may not see does not exist
-for you.
+Figures come from one publication of the marts at a time: `version` in each answer, and its ETag.
+Errors are problem documents (RFC 9457) that name the field. A show you may not see does not exist for you.
 """
 
 
@@ -52,6 +52,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        warm()
         with core.kept_current():
             yield
 
