@@ -64,7 +64,7 @@ class Drawing:
 
 
 def warm() -> None:
-    """Start the engine beside everything else: the first chart of a process costs a third of a second more."""
+    """Start the engine beside all else: the first chart of a process costs a third of a second more."""
     empty: Spec = {"$schema": "https://vega.github.io/schema/vega/v6.json", "width": 9, "height": 9}
     threading.Thread(target=vl_convert.vega_to_svg, args=(empty,), name="earshot-charts", daemon=True).start()
 

@@ -108,11 +108,17 @@ def alone(width: int, low: float = 0, high: float = 1, lines: int = 1) -> Spec:
                 "data": {"name": "all"},
                 "mark": {"type": "rule", "color": "var(--series)", "strokeWidth": 10, "strokeCap": "round",
                          "opacity": 0.35},
-                "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y, "description": told},
+                "encoding": {
+                    "x": {**x, "field": "low"},
+                    "x2": {"field": "high"},
+                    "y": y,
+                    "description": told,
+                },
             },
             {
                 "data": {"name": "all"},
-                "mark": {"type": "point", "filled": True, "color": "var(--series)", "size": 130, "opacity": 1},
+                "mark": {"type": "point", "filled": True, "color": "var(--series)", "size": 130,
+                         "opacity": 1},
                 "encoding": {"x": {**x, "field": "value"}, "y": y, "description": told},
             },
             {

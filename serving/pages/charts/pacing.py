@@ -16,7 +16,11 @@ def pacing(width: int, days: int = 30, series: tuple[str, ...] = ()) -> Spec:
         "field": "age",
         "type": "quantitative",
         "scale": {"type": "sqrt", "domain": [0, days], "nice": False},  # most happens early
-        "axis": {"values": [age for age in (0, 1, 3, 7, 14, 30) if age <= days], "title": "days since publication", "format": "d"},
+        "axis": {
+            "values": [age for age in (0, 1, 3, 7, 14, 30) if age <= days],
+            "title": "days since publication",
+            "format": "d",
+        },
     }
     y: Spec = {"type": "quantitative", "title": None, "axis": {"tickCount": 4, "format": ",d"}}
     colour: Spec = {

@@ -11,8 +11,9 @@ DAY_MS = 86_400_000
 
 def _time(width: int, within_year: bool, is_short: bool = False) -> Spec:
     """An axis of days; a span beyond a year tells the year, too."""
+    is_wide = width > 500
     axis = {
-        "tickCount": {"interval": "day", "step": 1 if width > 500 else 3} if is_short else 7 if width > 500 else 3,
+        "tickCount": {"interval": "day", "step": 1 if is_wide else 3} if is_short else 7 if is_wide else 3,
         "title": None,
         "format": "%-d %b" if within_year else "%b %Y",
         "labelFlush": False,
@@ -25,7 +26,9 @@ def _amount(is_large: bool) -> Spec:
     return {"type": "quantitative", "title": None, "axis": axis, "scale": {"domainMin": 0, "nice": True}}
 
 
-def downloads(width: int, bars: bool = False, within_year: bool = True, is_large: bool = False, is_short: bool = False) -> Spec:
+def downloads(
+    width: int, bars: bool = False, within_year: bool = True, is_large: bool = False, is_short: bool = False
+) -> Spec:
     """Downloads by day or week. Data sets: `days` (at, to: epoch ms; value; told), `episodes` (at; told).
 
     The area is the figure, a tick below an episode published. `told` is shown on hover.

@@ -151,13 +151,13 @@ def _course(asks: Asks, of: Explanation, basis: Basis) -> Section | None:
         "Day by day",
         PACE,
         lead=(
-            f"Of {count(last['exposed'])} listeners who heard it, were known for four weeks and new to the show, "
-            f"{count(last['converted'])} took it up. The gap to what was to be expected anyway is what it brought "
-            "of them; the number above is scaled to all who heard it."
+            f"Of {count(last['exposed'])} listeners who heard it, were known for four weeks and new to the "
+            f"show, {count(last['converted'])} took it up. The gap to what was to be expected is what it "
+            "brought of them; the number above is scaled to all who heard it."
         ),
         chart=drawing(
             time.excess,
-            "Listeners who took up the show, and how many were to be expected, by day; the table has the figures",
+            "Listeners who took up the show, and how many were to be expected; the table has the figures",
             {"days": points},
         ),
         keys=(

@@ -1,4 +1,4 @@
-"""What collaborations brought a show: each with its interval drawn on one scale, in the words of the report."""
+"""What collaborations brought a show: each with its interval on one scale, in the words of the report."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def section(asks: Asks, sight: Sight) -> Section:
         title,
         PACE,
         lead=(
-            "New listeners who came because of each, and how sure that is: the bar holds the truth in nine of "
-            "ten cases. Who would have come anyway is taken off."
+            "New listeners who came because of each, and how sure that is: the bar holds the truth in nine "
+            "of ten cases. Who would have come anyway is taken off."
         ),
         keys=(
             Key("dot", "new listeners, with their 90 % interval"),

@@ -141,4 +141,5 @@ def _point(start: date, by: By, row: Row | None, sight: Sight) -> Row:
 
 
 def _falls(episode: Row, start: date, by: By) -> bool:
-    return 0 <= (episode["published_at"].date() - start).days < (7 if by is By.WEEK else 1)
+    out: date = episode["published_at"].date()
+    return 0 <= (out - start).days < (7 if by is By.WEEK else 1)

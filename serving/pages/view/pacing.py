@@ -61,7 +61,7 @@ def section(quartiles: Sequence[Row], newest: Sequence[list[Row]], keys: Mapping
             "pacing",
             title,
             OURS,
-            nothing="The data do not hold the first days of two episodes whole: there is nothing to compare yet.",
+            nothing="The data hold the first days of no two episodes whole: there is nothing to compare yet.",
         )
     links = tuple(
         Key(mark, name_of(line[0]), episode_href(keys[line[0]["episode_id"]]))
@@ -108,8 +108,8 @@ def draw(quartiles: Sequence[Row], lines: Sequence[list[Row]]) -> Drawing:
     named = {"p25": "p25_downloads", "median": "median_downloads", "p75": "p75_downloads"}
     return drawing(
         pacing.pacing,
-        "Downloads by days since publication, against the middle half of the show's episodes; the table below "
-        "has the figures",
+        "Downloads by days since publication, against the middle half of the show's episodes; the table "
+        "below has the figures",
         {
             "band": [
                 {"age": 0, "p25": 0, "median": 0, "p75": 0},

@@ -59,7 +59,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """One column; is_words: its cells are sentences or pictures, and have a line to themselves where it is narrow."""
+    """One column; is_words: of sentences or pictures, which have a line to themselves where it is narrow."""
 
     heading: str
     is_number: bool = False

@@ -39,10 +39,9 @@ _CHANGES = """
     order by c.sequence desc, c.field
 """
 _LIST = """
-    select p.podcast_key, coalesce(p.title, p.feed_url) as title, p.author, p.episode_count, p.newest_published_at,
-        p.content_changed_at, p.show_id, h.health
+    select p.podcast_key, coalesce(p.title, p.feed_url) as title, p.author, p.episode_count,
+        p.newest_published_at, p.content_changed_at
     from dim_podcasts as p
-    left join fct_feed_health as h using (podcast_key)
     where ($all or p.show_id in (select unnest($shows::varchar[])))
         and ($query = '' or contains(lower(coalesce(p.title, '')), lower($query))
             or contains(lower(coalesce(p.author, '')), lower($query)))
@@ -119,7 +118,7 @@ def found(asks: Asks, podcast_key: int) -> Row | None:
 
 
 def page(asks: Asks, podcast: Row, before: int, is_inside: bool, show_seen: bool) -> PodcastPage:
-    """is_inside: the looker owns the show or runs the installation, and may know how it is polled and where."""
+    """is_inside: the looker owns the show or runs the installation: how and where it is polled is told."""
     key = podcast["podcast_key"]
     health = (ask(asks, _HEALTH, {"podcast": key}) or [{}])[0]
     changed = ask(asks, _CHANGES, {"podcast": key, "before": before, "limit": CHANGES + 1})
@@ -192,7 +191,7 @@ def _change(of: list[Row]) -> Change:
         if row["field"] and row["field"] not in _HIDDEN and (not is_new or row["field"] in _OF_NEW)
     ]
     return Change(
-        _WORDS.get(first["change"], first["change"]),
+        _WORDS.get(first["change"], str(first["change"])),
         first["episode"] if first["episode_id"] else None,
         minute(first["detected_at"]),
         f"{first['detected_at']:%Y-%m-%dT%H:%M:%SZ}",
@@ -207,7 +206,7 @@ def _field(name: str) -> str:
 
 
 def _value(row: Row, name: str) -> str | None:
-    value = row[name]
+    value: str | None = row[name]
     if value is None:
         return None
     if row["field"] == "duration_s":

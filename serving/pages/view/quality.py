@@ -45,8 +45,8 @@ def exclusions(asks: Asks, sight: Sight) -> Section:
         title,
         EXCLUSION,
         lead=(
-            f"{span(sight.first, sight.last)}: of {count(total)} log lines {count(counted)} count "
-            f"as a download. {count(again)} more belong to one that counts: players fetch an episode in parts. "
+            f"{span(sight.first, sight.last)}: of {count(total)} log lines {count(counted)} count as a "
+            f"download. {count(again)} more belong to one that counts: players fetch an episode in parts. "
             "The rest is left out, each line for the first reason that applies."
         ),
         table=Table(
@@ -55,7 +55,7 @@ def exclusions(asks: Asks, sight: Sight) -> Section:
             [
                 (
                     Cell(
-                        _TITLES.get(row["reason"], row["reason"]),
+                        _TITLES.get(row["reason"], str(row["reason"])),
                         bar=row["requests"] / left_out,
                         note=row["words"].replace("`", ""),
                     ),
@@ -85,9 +85,9 @@ def reconciliation(asks: Asks, sight: Sight) -> Section | None:
         "Prefix against server logs",
         TWO_SOURCES,
         lead=(
-            f"Both saw this show: the prefix counts {count(prefix)} downloads, the server logs {count(logs)}. "
-            f"They are alternatives, never to be added. On {count(len(rows) - len(apart))} of {count(len(rows))} "
-            "days they agree."
+            f"Both saw this show: the prefix counts {count(prefix)} downloads, the server logs "
+            f"{count(logs)}. They are alternatives, never to be added. On {count(len(rows) - len(apart))} of "
+            f"{count(len(rows))} days they agree."
         ),
         table=Table(
             "By day, the newest first",
@@ -111,4 +111,5 @@ def basis(sight: Sight) -> str:
     is_log = sight.scope.source_class is SourceClass.SERVER_LOG
     seen = "bytes delivered" if is_log else "requests, not what was delivered"
     kind = source_words(sight.scope.source_class)
-    return f"Counted from {kind}, which see{'' if is_log else 's'} {seen}; days begin at 00:00 {sight.scope.basis.time_zone}"
+    zone = sight.scope.basis.time_zone
+    return f"Counted from {kind}, which see{'' if is_log else 's'} {seen}; days begin at 00:00 {zone}"

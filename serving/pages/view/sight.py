@@ -85,7 +85,7 @@ def sight(
     show = shows.get(show_id)
     if show is None or not show.seen:
         return None
-    chosen = source_class if source_class in show.seen else show.main_class
+    chosen = source_class if source_class and source_class in show.seen else show.main_class
     scope = Scope.of(shows, show, basis, chosen, None, outside)
     assert scope.ends is not None  # the class has seen this show
     began = show.seen[chosen].first
