@@ -82,6 +82,41 @@ def close(shows: Shows, subjects: Subjects = None) -> None:
     _change_openings(closing, "closed", shows, subjects, "not open")
 
 
+@app.command()
+def link(
+    tenant: Tenant,
+    show: Annotated[str, typer.Argument(metavar="SHOW", help="its show id", show_default=False)],
+    days: Annotated[int, typer.Option(min=1, max=366, help="for how long it opens the show")] = 30,
+    base: Annotated[
+        str, typer.Option("--base", metavar="URL", help="where the pages are served")
+    ] = "http://127.0.0.1:8000",
+) -> None:
+    """Print a link that shows one show of the tenant's to whoever has it, without a key.
+
+    It ends after its days, and at once where the show is withdrawn from the tenant.
+    """
+    from earshot.show import say
+    from earshot.times import shown
+    from ingest.lake import utc_now_us
+    from registry.show_access import ALL_SHOWS, owners
+    from serving.api.sessions import Session, issue
+    from serving.api.settings import ApiSettings
+    from serving.api.signing import load_secret
+
+    settings = ApiSettings.from_env()
+    with registry_at_hand(settings.platform) as engine, engine.connect() as connection:
+        theirs = {owner.show_id for owner in owners(connection) if owner.tenant == tenant}
+    if show == ALL_SHOWS or not theirs & {show, ALL_SHOWS}:
+        raise typer.BadParameter(
+            f"{show} is no show of {tenant}'s: `earshot access grant {tenant} {show}` makes it one",
+            param_hint="SHOW",
+        )
+    until_us = utc_now_us() + days * 86_400_000_000
+    secret = load_secret(settings.secret, settings.platform.data)
+    print(f"{base.rstrip('/')}/link/{issue(secret, Session(until_us, tenant=tenant, show_id=show))}")
+    say(Console(stderr=True), "made", f"a link to {show}, good until {shown(until_us)}", "green")
+
+
 @app.command("list")
 def listing(output: Output = "table") -> None:
     """Which shows are whose, and what is open."""

@@ -28,6 +28,8 @@ from serving.api.reporting import (
     shows,
 )
 from serving.api.settings import ApiSettings
+from serving.pages.charts.draw import warm
+from serving.pages.routes import router as pages
 
 ROUTERS: tuple[APIRouter, ...] = (
     operations.router,
@@ -57,6 +59,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        warm()
         with core.kept_current():
             yield
 
@@ -76,6 +79,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     handle_problems(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(pages)
     document(app)
     app.add_middleware(Gate, core=core)
     if settings.cors:

@@ -109,7 +109,8 @@ class Gate:
             tag = self._tag(visit, scope["path"], edition.version, packs)
             if (match := headers.get(b"if-none-match")) and tag in match:
                 visit.route = metrics.NOT_MODIFIED
-                await _send(send, 304, [(b"etag", tag), *_CACHING, *_API_SECURITY], b"")
+                # No policy: browsers would put it over that of the page they have.
+                await _send(send, 304, [(b"etag", tag), *_CACHING], b"")
                 return
             if kept := self._memory.get(tag):
                 visit.route = kept.route

@@ -1,0 +1,266 @@
+"""Which address shows what, and to whom. What the API refuses is refused here, in words instead of JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import Form, Path, Query
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from ingest.schema import SourceClass
+from registry.api_keys import Scope
+from registry.show_access import Subject
+from serving.api import sessions
+from serving.api.access import Standing
+from serving.api.authentication import Authentication
+from serving.api.problems import Problem, unexpected
+from serving.api.reporting.asked import sees_costs
+from serving.api.routing import Router
+from serving.api.visit import KEY, Ask, Visit
+from serving.pages import looks, render, texts
+from serving.pages.view import collaboration, episode, overview, podcast, show
+from serving.reports.collaborations import explanation
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+FOR_EVER = "public, max-age=31536000, immutable"
+SESSION_S = 30 * 86_400
+_LAST_CHANGE = 2**62
+
+Days = Annotated[int, Query(ge=1, le=731)]
+Number = Annotated[int, Query(ge=1, le=10_000)]
+Words = Annotated[str, Query(max_length=100)]
+Key64 = Annotated[int, Path(ge=-(2**63), lt=2**63)]
+
+
+class PageRoute(APIRoute):
+    """Tells errors as a page."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def told(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Problem as problem:
+                return _problem(request.scope[KEY], problem)
+            except RequestValidationError as error:
+                first = error.errors()[0]
+                detail = f"{first['loc'][-1]}: {str(first['msg']).removeprefix('Value error, ')}."
+                status = 404 if first["loc"][0] == "path" else 422
+                return _problem(request.scope[KEY], Problem(status, "This address has a mistake", detail))
+            except Exception as error:
+                return _problem(request.scope[KEY], unexpected(error, request.url.path))
+
+        return told
+
+
+router = Router(route_class=PageRoute, include_in_schema=False)
+
+
+@router.get("/")
+def shows(ask: Ask, page: Number = 1, q: Words = "") -> Response:
+    """All shows that one may see."""
+    look = looks.Look.of(ask)
+    found = overview.page(look.asks, look.shows, look.looker(Subject.DOWNLOADS), page, q)
+    return _page(ask, "overview.html.j2", title="Shows", here="overview", page=found)
+
+
+@router.get("/shows/{show_id:path}")
+def one_show(ask: Ask, show_id: str, days: Days = 90, source_class: SourceClass | None = None) -> Response:
+    """A show, as much of it as one may see."""
+    look = looks.Look.of(ask)
+    sight = look.sight(show_id, days, source_class)
+    return _page(ask, "show.html.j2", title="", page=show.page(look.asks, sight))
+
+
+@router.get("/episodes/{episode_key}")
+def one_episode(ask: Ask, episode_key: Key64, source_class: SourceClass | None = None) -> Response:
+    """An episode of a show that one may see."""
+    look = looks.Look.of(ask)
+    row = episode.found(look.asks, episode_key)
+    sight = look.sight(row["show_id"] if row else "", 365, source_class)
+    assert row is not None  # of no show nothing may be seen
+    title, _, _ = show.about(look.asks, sight.scope.show)
+    return _page(ask, "episode.html.j2", title="", page=episode.page(look.asks, row, sight, title))
+
+
+@router.get("/collaborations/{collaboration_id}")
+def one_collaboration(ask: Ask, collaboration_id: Key64) -> Response:
+    """What a collaboration brought, and how the number comes about: for who owns the show."""
+    look = looks.Look.of(ask)
+    of = explanation(look.asks, collaboration_id, look.basis)
+    show_id = of.collaboration.show_id if of else None
+    standing = ask.shows.may(show_id, Subject.COLLABORATIONS) if show_id else None
+    if of is None or standing is None:
+        raise _unknown("collaboration")
+    page = collaboration.page(look.asks, of, look.basis, sees_costs(ask), standing is Standing.PUBLIC)
+    return _page(ask, "collaboration.html.j2", title="", page=page)
+
+
+@router.get("/podcasts")
+def podcasts(ask: Ask, page: Number = 1, q: Words = "") -> Response:
+    """Tracked podcasts of shows that one may see."""
+    look = looks.Look.of(ask)
+    found = podcast.listing(look.asks, look.any_subject(), page, q)
+    return _page(ask, "podcasts.html.j2", title="Podcasts", here="podcasts", page=found)
+
+
+@router.get("/podcasts/{podcast_key}")
+def one_podcast(
+    ask: Ask, podcast_key: Key64, before: Annotated[int, Query(ge=1, le=_LAST_CHANGE)] = _LAST_CHANGE
+) -> Response:
+    """The record of a podcast and its changes; how it is polled, for who owns the show."""
+    look = looks.Look.of(ask)
+    row = podcast.found(look.asks, podcast_key)
+    if row is None or not look.may_see(row["show_id"]):
+        raise _unknown("podcast")
+    is_inside = ask.caller.is_operator or ask.shows.is_owner(row["show_id"] or "")
+    found = podcast.page(look.asks, row, before, is_inside, row["show_id"] in look.shows.by_id)
+    return _page(ask, "podcast.html.j2", title="", here="podcasts", page=found)
+
+
+@router.get("/methodology")
+def methodology(ask: Ask) -> Response:
+    """How this installation counts, from what is in force."""
+    text = looks.statement_of(ask)
+    return _page(ask, "text.html.j2", title=text.title, here="methodology", text=text)
+
+
+@router.get("/methodology/{name}")
+def document(ask: Ask, name: str) -> Response:
+    """A document that does not depend on the installation."""
+    text = texts.document(name)
+    if text is None:
+        raise _unknown("page")
+    return _page(ask, "text.html.j2", title=text.title, here="methodology", text=text)
+
+
+@router.get("/methodology/pictures/{name}")
+async def picture(ask: Ask, name: str) -> Response:
+    """A picture of a document."""
+    content = texts.picture(name)
+    if content is None:
+        raise _unknown("page")
+    # As an image it runs nothing; opened by itself it may use the styles that are written in it.
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    return Response(
+        content,
+        media_type="image/svg+xml",
+        headers={"content-security-policy": policy, "cache-control": "max-age=3600"},
+    )
+
+
+@router.get("/assets/{name}")
+async def asset(ask: Ask, name: str) -> Response:
+    """The style sheet and the icon, each under the name of its content."""
+    for file, kind in ((render.SHEET, "text/css"), (render.ICON, "image/svg+xml")):
+        content, address = render.asset(file)
+        if address == f"/assets/{name}":
+            return Response(content, media_type=kind, headers={"cache-control": FOR_EVER})
+    raise _unknown("page")
+
+
+@router.get("/session")
+async def session_form(ask: Ask) -> Response:
+    """Where a key is entered."""
+    return _session_page(ask, "", 200)
+
+
+@router.post("/session")
+async def session_begin(
+    ask: Ask, request: Request, key: Annotated[str, Form(max_length=200)] = ""
+) -> Response:
+    """Remember the tenant of a key in this browser."""
+    _same_site(request)
+    try:
+        caller = Authentication(ask.core.secret).caller_of(
+            f"Bearer {key.strip()}".encode(), None, ask.access, False
+        )
+    except Problem:
+        return _session_page(ask, "This key is unknown, revoked or expired.", 401)
+    if not caller.may(Scope.READ):
+        return _session_page(ask, "This key may not read figures: it lacks the scope read.", 403)
+    answer = RedirectResponse("/", 303)
+    _remember(answer, ask, request, sessions.Session(_in(SESSION_S), key_id=caller.key_id))
+    return answer
+
+
+@router.post("/session/end")
+async def session_end(ask: Ask, request: Request) -> Response:
+    """Forget it."""
+    _same_site(request)
+    answer = RedirectResponse("/", 303)
+    answer.delete_cookie(sessions.COOKIE, path="/", httponly=True, samesite="lax")
+    return answer
+
+
+@router.get("/link/{token}")
+async def link(ask: Ask, request: Request, token: str) -> Response:
+    """A link of `earshot access link`: shows one show, without a key."""
+    session = sessions.read(ask.core.secret, token, time.time_ns() // 1000)
+    if session is None or session.show_id is None:
+        raise Problem(410, "This link is over", "It has ended, or was not copied whole: ask for a new one.")
+    answer = RedirectResponse(looks.address_of(session.show_id), 303)
+    answer.headers["cache-control"] = "no-store"
+    _remember(answer, ask, request, session)
+    return answer
+
+
+def _in(seconds: int) -> int:
+    return (int(time.time()) + seconds) * 1_000_000
+
+
+def _remember(answer: Response, ask: Visit, request: Request, session: sessions.Session) -> None:
+    answer.set_cookie(
+        sessions.COOKIE,
+        sessions.issue(ask.core.secret, session),
+        max_age=max(0, session.until_us // 1_000_000 - int(time.time())),
+        path="/",
+        httponly=True,
+        secure=request.url.scheme == "https" or request.headers.get("x-forwarded-proto") == "https",
+        samesite="lax",
+    )
+
+
+def _same_site(request: Request) -> None:
+    """Raises Problem: another page sent the form."""
+    site = request.headers.get("sec-fetch-site")  # Origin is null: our pages send no referrer
+    origin = request.headers.get("origin", "null")
+    is_ours = origin == "null" or urlsplit(origin).netloc == request.headers.get("host")
+    if not (site in ("same-origin", "none") if site else is_ours):
+        raise Problem(403, "Not from here", "This form was sent by another page: enter the key on this one.")
+
+
+def _unknown(what: str) -> Problem:
+    return Problem(404, f"No such {what}", "There is none under this address that you may see.")
+
+
+def _page(ask: Visit, template: str, **given: Any) -> Response:
+    """A page that depends on nothing but publication, caller and address: the gate keeps it."""
+    ask.is_reproducible = True
+    return _html(render.render(template, **looks.around(ask), **given), 200, {})
+
+
+def _session_page(ask: Visit, wrong: str, status: int) -> Response:
+    html = render.render("session.html.j2", **looks.around(ask), title="Enter your key", wrong=wrong)
+    return _html(html, status, {"cache-control": "no-store"})
+
+
+def _problem(ask: Visit, of: Problem) -> Response:
+    html = render.render("problem.html.j2", **looks.around(ask), title=of.title, detail=of.detail)
+    headers = {name: value for name, value in of.headers.items() if name != "www-authenticate"}
+    return _html(html, of.status, {"cache-control": "no-store", **headers})
+
+
+def _html(html: str, status: int, headers: dict[str, str]) -> Response:
+    headers = {"content-security-policy": POLICY, **headers}
+    return Response(html, status, headers, "text/html; charset=utf-8")
