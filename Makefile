@@ -3,6 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+BI_VENV := .venv-bi
+BI_BIN  := $(BI_VENV)/bin
+BI_STAMP := $(BI_VENV)/.installed
 
 # dbt's site needs no warehouse: what it shows stands in the project.
 DBT_ENV := EARSHOT_WAREHOUSE=:memory: EARSHOT_LAKE=/nowhere DBT_PROJECT_DIR=dbt_project \
@@ -12,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DAGSTER_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup demo test lint types sql unit validate pytest docs lock clean
+.PHONY: help setup demo test lint types sql unit validate pytest docs lock clean bi bi-password test-bi lock-bi
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,5 +66,26 @@ lock:  ## resolve pyproject.toml again into requirements.lock
 	uv pip compile -q pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \
 	  --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
 
-clean:  ## remove the virtual environment and the default data folder
-	rm -rf $(VENV) .earshot dbt_project/target
+$(BI_STAMP): deploy/superset/requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Setting up $(BI_VENV) (once, one to two minutes, 0.9 GB) ..."
+	@$(PYTHON) -m venv $(BI_VENV)
+	@$(BI_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $(BI_STAMP)
+
+bi: $(BI_STAMP)  ## Apache Superset with our dashboard over the published marts, port 8088
+	@$(BI_BIN)/python -m deploy.superset.start
+
+bi-password: $(BI_STAMP)  ## another password for Superset's administrator
+	@$(BI_BIN)/python -m deploy.superset.start --new-password --prepare-only
+
+test-bi: setup $(BI_STAMP)  ## Superset's dashboard in Chromium while versions are published (minutes)
+	pytest -q -p no:xdist deploy/superset/tests
+
+lock-bi:  ## resolve deploy/superset/requirements.in again into requirements.txt
+	$(BIN)/python -m pip install --quiet uv
+	uv pip compile -q deploy/superset/requirements.in --generate-hashes --python-version 3.11 \
+	  --no-emit-index-url --no-emit-find-links --no-header -o deploy/superset/requirements.txt
+
+clean:  ## remove the virtual environments and the default data folder
+	rm -rf $(VENV) $(BI_VENV) .earshot dbt_project/target

@@ -1,0 +1,1 @@
+"""What stands beside Earshot where it is run."""
