@@ -107,8 +107,9 @@ def measured(draw: st.DrawFn) -> Explanation:
     # se² as attribution.organic and attribution.figures have it; siblings add to it
     people, seen = reach * (1 - q) / link, min(n * link / (reach * (1 - q)), 1)
     theta_se = theta / (theta_converts + DEFAULTS.prior) ** 0.5
-    of_organic = 1 / (theta_converts + DEFAULTS.prior) + 1 / max(sum(y for _, y in pool), 1)
-    variance = max(x, 1) - seen * max(x - organic, 0) + organic**2 * of_organic
+    of_rates = 1 / (theta_converts + DEFAULTS.prior) + 1 / max(sum(y for _, y in pool), 1)
+    plain = max(x, 1) + organic**2 * of_rates
+    variance = plain - seen * max(x - organic - DEFAULTS.z * plain**0.5, 0)
     se = variance**0.5 * people / n * (draw(st.floats(1, 2)) if siblings else 1)
     half = 2.0 * 1.1 * se
     row = lift(
