@@ -59,4 +59,5 @@ class Core:
             stop.set()
             thread.join()
             self.pool.shutdown()
+            self.marts.close()
             self.engine.dispose()
