@@ -24,7 +24,7 @@ from serving.publish import DATABASE_NAME, MANIFEST_NAME
 KEPT_OPEN = 3  # versions a cursor may still go on in
 _MAX_STATEMENTS = 1000
 
-_TYPES: dict[str, type[pl.DataType]] = {  # what is not named is told by its values
+_TYPES: dict[str, Any] = {  # what is not named is told by its values
     "BIGINT": pl.Int64,
     "HUGEINT": pl.Int64,  # a sum of those; ours are counts
     "INTEGER": pl.Int32,
@@ -79,9 +79,7 @@ class Edition:
     def frame(self, sql: str, parameters: Sequence[object] | dict[str, object] = ()) -> pl.DataFrame:
         """The same as a frame, with the types of the query's columns: to compute on, or for Parquet."""
         result = self._cursor().execute(self._parsed(sql), parameters)
-        schema: dict[str, type[pl.DataType] | None] = {
-            column[0]: _TYPES.get(str(column[1])) for column in result.description
-        }
+        schema: dict[str, Any] = {column[0]: _TYPES.get(str(column[1])) for column in result.description}
         # Not from a relation: DuckDB then ends with a report of leaked objects (attribution/relations.py).
         return pl.DataFrame(result.fetchall(), schema, orient="row", infer_schema_length=None)
 
