@@ -88,6 +88,12 @@ class Edition:
         """The ids of all shows of the catalogue."""
         return frozenset(row["show_id"] for row in self.rows("select show_id from dim_shows"))
 
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self._database.cursor()
+        return cursor
+
     def _parsed(self, sql: str) -> duckdb.Statement:
         # A tenth or two of a short query's time goes into parsing; its text is always the same.
         found = self._statements.get(sql)
@@ -96,12 +102,6 @@ class Edition:
                 self._statements.clear()
             found = self._statements[sql] = self._cursor().extract_statements(sql)[0]
         return found
-
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
-        if cursor is None:
-            cursor = self._local.cursor = self._database.cursor()
-        return cursor
 
 
 class Marts:
