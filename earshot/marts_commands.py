@@ -17,14 +17,22 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The marts: 
 def document(
     output: Annotated[Path | None, typer.Option(help="a file, else the screen", show_default=False)] = None,
 ) -> None:
-    """Print what each mart promises: grain, columns, types, meaning, version, who reads it."""
+    """Print what each mart promises: grain, columns, types, meaning, version, who reads it.
+
+    A file that promised more under the same version is left as it is.
+    """
+    from serving.contract import ContractError, read_contract
     from serving.marts_page import page
+    from serving.marts_promises import broken_promises
 
     text = page()
     if output is None:
         print(text, end="")
-    else:
-        output.write_text(text, "utf-8")
+        return
+    former = output.read_text("utf-8") if output.exists() else ""
+    if broken := broken_promises(former, read_contract()):
+        raise ContractError(f"{output} promised more: {'; '.join(broken)}")
+    output.write_text(text, "utf-8")
 
 
 @app.command()
