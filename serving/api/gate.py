@@ -97,8 +97,9 @@ class Gate:
         )
         scope[KEY] = visit
         if not is_safe:
-            receive = _limited(receive, headers, core.settings.max_body_bytes)
-            await self._pass(scope, receive, send, b"", False)
+            body = _Limited(receive, headers, core.settings.max_body_bytes)
+            body.check()
+            await self._pass(scope, body, send, b"", False)
             return
         scope["method"] = "GET"
         packs = b"gzip" in headers.get(b"accept-encoding", b"")
@@ -170,6 +171,8 @@ class Gate:
             if message["type"] == "http.response.start":
                 start = message  # held back until it is known how long the body is
                 return
+            if isinstance(receive, _Limited) and receive.is_exceeded and not is_started:
+                return  # FastAPI makes a 400 of what fails while it reads
             if start is None:
                 await send(message)
                 return
@@ -196,6 +199,8 @@ class Gate:
             if is_started:
                 raise  # too late for another answer: the connection breaks off
             raise unexpected(error, scope["path"]) from None
+        if isinstance(receive, _Limited) and not is_started:
+            receive.check()
 
 
 def _noted(core: Core, key_id: int) -> None:
@@ -236,20 +241,27 @@ def _secured(send: Send) -> Send:
     return secured
 
 
-def _limited(receive: Receive, headers: dict[bytes, bytes], limit: int) -> Receive:
-    """Refuses a body that is too large as soon as that is known. Raises Problem: 413."""
-    too_large = Problem(413, "The body is too large", f"A body may have {limit:,} bytes: send it in parts")
-    said = headers.get(b"content-length", b"")
-    if said.isdigit() and int(said[:20]) > limit:
-        raise too_large
-    received = 0
+class _Limited:
+    """A body that is refused as soon as it is known to be too large."""
 
-    async def counted() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limit:
-            raise too_large
+    def __init__(self, receive: Receive, headers: dict[bytes, bytes], limit: int) -> None:
+        self._receive, self._limit, self._received = receive, limit, 0
+        said = headers.get(b"content-length", b"")
+        if said.isdigit() and int(said[:20]) > limit:
+            self._received = limit + 1
+
+    async def __call__(self) -> Message:
+        self.check()
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        self.check()
         return message
 
-    return counted
+    @property
+    def is_exceeded(self) -> bool:
+        return self._received > self._limit
+
+    def check(self) -> None:
+        """Raises Problem: 413."""
+        if self.is_exceeded:
+            raise Problem(413, "The body is too large", f"A body has {self._limit:,} bytes at most")

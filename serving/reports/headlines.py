@@ -34,9 +34,9 @@ def headlines(scope: Scope, with_new: bool = True) -> Report:
     """One row: downloads in the last 7 and 28 whole days and in those before; listeners likewise.
 
     Two queries. Columns: last_date, downloads_7, downloads_7_before, downloads_28, downloads_28_before,
-    downloads_all, first_date, listeners_7, listeners_28, new_listeners_28, returning_listeners_28. The listeners are null
-    where there were none. with_new: with the new and returning ones. A span before the data begin is not
-    whole: compare first_date.
+    downloads_all, first_date, listeners_7, listeners_28, new_listeners_28, returning_listeners_28. The
+    listeners are null where there were none. with_new: with the new and returning ones. A span before the
+    data begin is not whole: compare first_date.
     """
     scope.only_published("headlines")
     last = (scope.ends[1] if scope.ends else FIRST_DATE) - _DAY

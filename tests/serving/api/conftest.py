@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 from ingest.settings import Settings
 from registry import show_access
 from registry.api_keys import Scope, create
+from registry.database import connect
 from registry.show_access import Subject
 from serving.api.app import create_app
 from serving.api.core import Core
@@ -23,33 +25,13 @@ ALL_SHOWS = sorted(show for shows in SHOWS.values() for show in shows)
 NOW_US = time.time_ns() // 1000
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """A data folder with a publication of all shows."""
-    publish_rows(tmp_path / "published", {"dim_shows": [a_show(show) for show in ALL_SHOWS]})
-    return tmp_path
+def settings_of(data: Path, **more: object) -> ApiSettings:
+    """Without limits; what is published or granted is seen when a test says `core.refresh()`."""
+    told = {"rate": "0", "public_rate": "0", "hub_rate": "0", "poll_s": 60, **more}
+    return ApiSettings.model_validate({"platform": Settings(data=data), **told})
 
 
-@pytest.fixture
-def settings(data: Path) -> ApiSettings:
-    return ApiSettings(platform=Settings(data=data), rate="0", public_rate="0", hub_rate="0", poll_s=60)
-
-
-@pytest.fixture
-def client(settings: ApiSettings) -> Iterator[TestClient]:
-    app = create_app(settings)
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield client
-
-
-@pytest.fixture
-def core(client: TestClient) -> Core:
-    found: Core = client.app.state.core  # type: ignore[attr-defined]
-    return found
-
-
-@pytest.fixture
-def keys(core: Core) -> dict[str, str]:
+def keys_of(core: Core) -> dict[str, str]:
     """A key of each tenant, and one of the operator; the shows belong to whom SHOWS says."""
     made = {name: create(core.engine, NOW_US, name, [Scope.READ, Scope.MANAGE])[0] for name in ("ann", "bob")}
     made["operator"] = create(core.engine, NOW_US, "house", [Scope.OPERATE])[0]
@@ -63,3 +45,35 @@ def keys(core: Core) -> dict[str, str]:
 def of(key: str) -> dict[str, str]:
     """The header a key is sent in."""
     return {"authorization": f"Bearer {key}"}
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder to copy: to publish and to migrate cost more."""
+    folder = tmp_path_factory.mktemp("api")
+    publish_rows(folder / "published", {"dim_shows": [a_show(show) for show in ALL_SHOWS]})
+    connect(None, folder).dispose()
+    return folder
+
+
+@pytest.fixture
+def data(template: Path, tmp_path: Path) -> Path:
+    """A data folder with a publication of all shows."""
+    return shutil.copytree(template, tmp_path / "data", symlinks=True)
+
+
+@pytest.fixture
+def client(data: Path) -> Iterator[TestClient]:
+    with TestClient(create_app(settings_of(data)), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def core(client: TestClient) -> Core:
+    found: Core = client.app.state.core  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.fixture
+def keys(core: Core) -> dict[str, str]:
+    return keys_of(core)

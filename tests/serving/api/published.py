@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,19 @@ from serving.publish import Publication, publish
 MODELS = Path(__file__).parents[3] / "dbt_project/models/marts"
 
 Row = Mapping[str, Any]
+Tables = Mapping[str, Sequence[Row]]
+
+_DAY = date(2026, 9, 1)
+_VALUES: dict[str, Any] = {
+    "bigint": 7_000_001,
+    "integer": 7_001,
+    "double": 7.5,
+    "boolean": False,
+    "date": _DAY,
+    "timestamp": datetime(2026, 9, 1, 6),
+}
+# Columns with a closed set of values.
+_ONE_OF = {"source_class": "server_log", "time_zone": "UTC", "currency": "EUR", "window": "calendar"}
 
 
 @cache
@@ -28,7 +42,7 @@ def contracts() -> dict[str, dict[str, str]]:
     return found
 
 
-def publish_rows(published_dir: Path, tables: Mapping[str, Sequence[Row]]) -> Publication:
+def publish_rows(published_dir: Path, tables: Tables) -> Publication:
     """Publish all marts as the next version; those not named are empty, columns not given null."""
     with tempfile.TemporaryDirectory() as folder:
         warehouse = Path(folder) / "warehouse.duckdb"
@@ -47,3 +61,29 @@ def publish_rows(published_dir: Path, tables: Mapping[str, Sequence[Row]]) -> Pu
 def a_show(show_id: str, **more: Any) -> Row:
     """A row of dim_shows."""
     return {"show_id": show_id, "show_title": f"Title of {show_id}", "episodes": 3, **more}
+
+
+def marked(show_ids: Sequence[str]) -> Tables:
+    """A row a show in every mart that has a show_id; all of its texts hold `mark(show_id)`."""
+    return {
+        mart: [_marked_row(columns, show_id) for show_id in show_ids]
+        for mart, columns in contracts().items()
+        if "show_id" in columns
+    }
+
+
+def mark(show_id: str) -> str:
+    """What an answer holds that tells anything of this show."""
+    return f"{show_id}-secret"
+
+
+def _marked_row(columns: Mapping[str, str], show_id: str) -> Row:
+    row = {}
+    for column, kind in columns.items():
+        if column == "show_id":
+            row[column] = show_id
+        elif kind == "varchar":
+            row[column] = _ONE_OF.get(column, mark(show_id))
+        else:
+            row[column] = _VALUES.get(kind)
+    return row

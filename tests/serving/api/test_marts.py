@@ -1,0 +1,114 @@
+"""The marts in use: a request has one version from beginning to end, and publishing disturbs none."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import threading
+import time
+import weakref
+from datetime import date
+from pathlib import Path
+
+from serving.api.marts import Marts
+from tests.serving.api.published import a_show, publish_rows
+
+
+def publish_generation(folder: Path, generation: int) -> None:
+    """Every row of both marts says the generation."""
+    daily = {
+        "show_id": "s1", "source_class": "server_log", "date": date(2026, 9, 1), "downloads": generation,
+    }  # fmt: skip
+    publish_rows(folder, {"dim_shows": [a_show("s1", episodes=generation)], "fct_show_daily": [daily]})
+
+
+def test_readers_see_whole_versions_through_publications(tmp_path: Path) -> None:
+    publish_generation(tmp_path, 1)
+    marts = Marts(tmp_path)
+    wrong: list[object] = []
+    seen: set[int] = set()
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            edition = marts.current
+            assert edition is not None
+            try:
+                first = edition.rows("select episodes from dim_shows")[0]["episodes"]
+                second = edition.frame("select downloads from fct_show_daily")["downloads"][0]
+                if not first == second == edition.version:
+                    wrong.append((first, second, edition.version))
+                seen.add(first)
+            except Exception as error:
+                wrong.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for generation in range(2, 5):
+        publish_generation(tmp_path, generation)
+        assert marts.refresh()
+    while 4 not in seen and not wrong:
+        time.sleep(0.01)
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert wrong == []
+    assert not marts.refresh()
+
+
+def test_a_version_nobody_uses_is_closed(tmp_path: Path) -> None:
+    publish_generation(tmp_path, 1)
+    marts = Marts(tmp_path)
+    first = weakref.ref(marts.current)  # type: ignore[arg-type]
+    for generation in range(2, 5):
+        publish_generation(tmp_path, generation)
+        marts.refresh()
+    gc.collect()
+    assert first() is None
+
+
+def test_a_version_that_cannot_be_read_leaves_the_former(tmp_path: Path) -> None:
+    publish_generation(tmp_path, 1)
+    marts = Marts(tmp_path)
+    publish_generation(tmp_path, 2)
+    folder = (tmp_path / "current").resolve()
+    (folder / "marts.duckdb").write_bytes(b"no database")
+    assert not marts.refresh() and marts.current and marts.current.version == 1
+    publish_generation(tmp_path, 3)
+    assert marts.refresh() and marts.current.version == 3
+
+
+def test_earlier_versions_are_there_as_long_as_they_are_kept(tmp_path: Path) -> None:
+    for generation in (1, 2, 3, 4):
+        publish_generation(tmp_path, generation)
+    marts = Marts(tmp_path)
+    third = marts.edition(3)
+    assert third and third.rows("select episodes from dim_shows")[0]["episodes"] == 3
+    assert marts.edition(1) is None and marts.edition(99) is None
+    shutil.rmtree(tmp_path / "00000003")
+    assert marts.edition(3) is third  # it is open
+
+
+def test_nothing_but_the_marts_can_be_read(tmp_path: Path) -> None:
+    publish_generation(tmp_path, 1)
+    edition = Marts(tmp_path).current
+    assert edition is not None
+    for sql in (
+        "select * from read_csv('/etc/passwd')",
+        "copy dim_shows to '/tmp/x.csv'",
+        "drop table dim_shows",
+    ):
+        try:
+            edition.rows(sql)
+        except Exception as error:
+            assert "disabled" in str(error) or "read-only" in str(error), error
+        else:
+            raise AssertionError(sql)
+
+
+def test_without_a_publication_there_is_none(tmp_path: Path) -> None:
+    marts = Marts(tmp_path / "published")
+    assert marts.current is None and not marts.refresh()
+    publish_generation(tmp_path / "published", 1)
+    assert marts.refresh() and marts.current is not None

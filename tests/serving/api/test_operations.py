@@ -1,0 +1,77 @@
+"""Health, readiness, metrics, the OpenAPI document and its page."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from serving.api.core import Core
+from tests.serving.api.conftest import of
+
+
+def samples(client: TestClient, key: str) -> dict[tuple[str, ...], float]:
+    answer = client.get("/metrics", headers=of(key))
+    assert answer.status_code == 200
+    return {
+        (sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_requests_are_counted_by_route_not_by_path(client: TestClient, keys: dict[str, str]) -> None:
+    ok = ("earshot_api_requests_total", "method=GET", "route=/v1/shows", "status=200")
+    lost = ("earshot_api_requests_total", "method=GET", "route=(none)", "status=404")
+    before = samples(client, keys["operator"])
+    for _ in range(3):
+        client.get("/v1/shows", headers=of(keys["ann"]))
+    for number in range(5):
+        client.get(f"/nowhere/{number}")
+    after = samples(client, keys["operator"])
+    assert after[ok] - before.get(ok, 0) == 3  # one asked, two from memory
+    assert after[lost] - before.get(lost, 0) == 5
+    assert after[("earshot_api_request_seconds_count", "route=/v1/shows")] >= 3
+    assert after[("earshot_published_version",)] == 1
+    assert after[("earshot_published_age_seconds",)] >= 0
+
+
+def test_metrics_are_for_who_runs_it(client: TestClient, keys: dict[str, str]) -> None:
+    assert client.get("/metrics").status_code == 401
+    assert client.get("/metrics", headers=of(keys["ann"])).status_code == 403
+
+
+def test_it_is_not_ready_while_the_registry_is_away(
+    client: TestClient, core: Core, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.get("/ready").json()["status"] == "ready"
+    with core.engine.begin() as connection:
+        connection.execute(text("alter table access_revisions rename to gone"))
+    core.refresh()
+    answer = client.get("/ready")
+    assert answer.status_code == 503 and "the registry does not answer" in answer.json()["missing"][0]
+    assert client.get("/v1/shows", headers=of(keys["ann"])).status_code == 200  # as last known
+
+
+def test_the_documentation_page_asks_nobody_else(client: TestClient) -> None:
+    page = client.get("/v1/docs")
+    assert page.status_code == 200
+    for part in page.text.split('"'):
+        if part.startswith("/v1/"):
+            assert client.get(part).status_code == 200, part
+    assert "http" not in page.text
+    policy = page.headers["content-security-policy"]
+    assert "script-src 'self';" in policy and "default-src 'none'" in policy
+
+
+def test_every_endpoint_is_described(client: TestClient) -> None:
+    told = client.get("/v1/openapi.json").json()
+    assert told["openapi"].startswith("3.1")
+    for path, operations in told["paths"].items():
+        for method, operation in operations.items():
+            where = f"{method} {path}"
+            assert operation.get("summary") and operation.get("description"), where
+            assert "422" in operation["responses"] and "429" in operation["responses"], where
+            for parameter in operation.get("parameters", []):
+                assert parameter.get("description"), f"{where}: {parameter['name']}"
