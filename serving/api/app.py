@@ -47,9 +47,8 @@ ROUTERS: tuple[APIRouter, ...] = (
 
 _ABOUT = """Podcast figures, records and management.
 
-Figures come from one publication of the marts at a time, named by `version` in each answer; the ETag stands
-for it. Errors are problem documents (RFC 9457) that name the field. A show you may not see does not exist
-for you.
+Figures come from one publication of the marts at a time: `version` in each answer, and its ETag.
+Errors are problem documents (RFC 9457) that name the field. A show you may not see does not exist for you.
 """
 
 

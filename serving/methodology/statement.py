@@ -26,20 +26,34 @@ _OTHER_LISTS = {  # what judges beside the reference lists
     "network_db": "address database: networks",
     "network_kinds": "what well-known networks are for",
 }
+_NONE = "none published yet"
+_UNTOLD: Row = {
+    "estimates_intro": "Answers tell their share as `estimated_downloads`.",
+    "estimates": [],
+    "judged_under": [],
+    "restatements": [],
+}
 _EVIDENCE = ("episode", "log", "show", "default")
 
 
-def statement(settings: Settings, marts: tuple[Asks, Basis] | None) -> str:
+def statement(settings: Settings, marts: tuple[Asks, Basis] | None, for_anybody: bool = False) -> str:
     """The statement of this installation as Markdown. Raises SettingError, ReferenceListError.
 
-    marts: the published ones; None: there are none yet.
+    marts: the published ones; None: there are none yet. for_anybody: without what tells of the platform's
+    tenants: its sources, and figures over all shows.
     """
     environment = jinja2.Environment(
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["cell"] = _cell
     template = environment.from_string(_beside_us("methodology.md.j2"))
-    return template.render(**_in_force(settings), **_of_marts(settings, marts))
+    if for_anybody:
+        told = _UNTOLD | {
+            "marts_line": f"version {marts[1].version} of {marts[1].made_at}" if marts else _NONE
+        }
+    else:
+        told = _of_marts(settings, marts)
+    return template.render(**_in_force(settings), for_anybody=for_anybody, **told)
 
 
 def as_page(markdown: str) -> str:
@@ -118,7 +132,7 @@ def _of_marts(settings: Settings, marts: tuple[Asks, Basis] | None) -> Row:
     """What the published marts say of themselves."""
     if marts is None:
         return {
-            "marts_line": "none published yet",
+            "marts_line": _NONE,
             "estimates_intro": "Their share of the published downloads is stated here once there are marts.",
             "estimates": [],
             "judged_under": [],

@@ -110,7 +110,8 @@ def top_episodes(of: Together, first: date | None = None, last: date | None = No
         select rank, ranked.show_id, s.show_title, e.episode_id, e.episode_title, e.published_at,
             cast(downloads as bigint) as downloads
         from ranked
-        left join dim_episodes as e on ranked.episode_key = e.episode_key
+        left join dim_episodes as e
+            on ranked.episode_key = e.episode_key and ranked.show_id = e.show_id
         left join dim_shows as s on ranked.show_id = s.show_id
         order by rank, ranked.show_id, e.episode_id
     """

@@ -83,7 +83,9 @@ def downloads_of_an_episode(
 )
 def audience_of_a_show(
     asked: Audience,
-    dimension: Annotated[Dimension, Query(description="each holds all downloads: choose one")],
+    dimension: Annotated[
+        Dimension, Query(description="each holds all downloads: choose one")
+    ] = Dimension.APP,
     first: First = None,
     last: Last = None,
     values: Annotated[int, Query(ge=1, le=1000, description="the largest; shares are of all")] = 100,
@@ -100,7 +102,9 @@ def audience_of_a_show(
 def audience_of_an_episode(
     asked: Audience,
     episode_id: EpisodeId,
-    dimension: Annotated[Dimension, Query(description="each holds all downloads: choose one")],
+    dimension: Annotated[
+        Dimension, Query(description="each holds all downloads: choose one")
+    ] = Dimension.APP,
     first: First = None,
     last: Last = None,
     values: Annotated[int, Query(ge=1, le=1000, description="the largest; shares are of all")] = 100,

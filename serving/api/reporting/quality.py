@@ -100,7 +100,8 @@ def methodology(
 ) -> Response:
     """The statement that the guideline asks for, from the settings, lists and marts in force.
 
-    HTML where the header Accept names it, as browsers do: each rule has an anchor, to which answers link.
+    Figures over all shows, and the sources, are told to the operator only. HTML where the header Accept names
+    it, as browsers do: each rule has an anchor, to which answers link.
     """
     accepts = request.headers.get("accept", "")
     form = format or (
@@ -125,17 +126,18 @@ def methodology(
 
 
 _UNCACHED = {"cache-control": "no-store", "vary": "Accept"}
-# It looks through all downloads: once a publication.
-_statements: WeakKeyDictionary[Edition, str] = WeakKeyDictionary()
+# It looks through all downloads: once a publication. By whether it is for the operator.
+_statements: WeakKeyDictionary[Edition, dict[bool, str]] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
 def _stated(ask: Visit) -> str:
-    settings = ask.core.settings.platform
+    """What tells of the platform's tenants together is for its operator."""
+    settings, is_operator = ask.core.settings.platform, ask.caller.is_operator
     if ask.edition is None:
-        return statement(settings, None)
+        return statement(settings, None, not is_operator)
     with _lock:
-        text = _statements.get(ask.edition)
-        if text is None:
-            text = _statements[ask.edition] = statement(settings, (ask.edition, basis_of(ask)))
-    return text
+        kept = _statements.setdefault(ask.edition, {})
+        if is_operator not in kept:
+            kept[is_operator] = statement(settings, (ask.edition, basis_of(ask)), not is_operator)
+    return kept[is_operator]

@@ -29,7 +29,15 @@ _VALUES: dict[str, Any] = {
     "timestamp": datetime(2026, 9, 1, 6),
 }
 # Columns with a closed set of values.
-_ONE_OF = {"source_class": "server_log", "time_zone": "UTC", "currency": "EUR", "window": "calendar"}
+_ONE_OF = {
+    "source_class": "server_log",
+    "time_zone": "UTC",
+    "currency": "EUR",
+    "window": "calendar",
+    "period": "week",
+    "dimension": "app",
+    "state": "final",
+}
 
 
 @cache
@@ -66,7 +74,7 @@ def a_show(show_id: str, **more: Any) -> Row:
 def marked(show_ids: Sequence[str]) -> Tables:
     """A row a show in every mart that has a show_id; all of its texts hold `mark(show_id)`."""
     return {
-        mart: [_marked_row(columns, show_id) for show_id in show_ids]
+        mart: [_marked_row(columns, show_id, number) for number, show_id in enumerate(show_ids)]
         for mart, columns in contracts().items()
         if "show_id" in columns
     }
@@ -77,11 +85,14 @@ def mark(show_id: str) -> str:
     return f"{show_id}-secret"
 
 
-def _marked_row(columns: Mapping[str, str], show_id: str) -> Row:
+def _marked_row(columns: Mapping[str, str], show_id: str, number: int) -> Row:
+    """number: by which collaborations of different shows are different ones."""
     row = {}
     for column, kind in columns.items():
         if column == "show_id":
             row[column] = show_id
+        elif column == "collaboration_id":
+            row[column] = _VALUES[kind] + number
         elif kind == "varchar":
             row[column] = _ONE_OF.get(column, mark(show_id))
         else:

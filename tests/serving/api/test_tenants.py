@@ -71,7 +71,7 @@ def values(parameter: dict[str, Any], show: str, chance: random.Random) -> list[
     if parameter["name"] == "cursor":
         return []
     if any(option.get("type") in ("integer", "number") for option in options):
-        return [chance.choice(("7000001", "7001"))]
+        return [chance.choice(("7000001", "7000002", "7000003", "7001"))]
     if any(option.get("format") == "date" for option in options):
         return ["2026-09-01"]
     return [chance.choice(tricks(show))]

@@ -183,7 +183,7 @@ def test_a_show_without_any_data_is_told_as_such(
         ("/shows/ann-show/downloads?source_class=both", "source_class"),
         ("/shows/ann-show/downloads?window=hourly", "window"),
         ("/shows/ann-show/downloads?values=0", "values"),
-        ("/shows/ann-show/audience", "dimension"),
+        ("/shows/ann-show/audience?dimension=", "dimension"),
         ("/shows/ann-show/audience?dimension=listener_key", "dimension"),
         ("/shows/ann-show/listeners?period=year", "period"),
         ("/shows/ann-show/exclusions?by=hour", "by"),

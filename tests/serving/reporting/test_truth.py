@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from earshot.made_up import world as worlds
+from earshot.methodology import statement
 from earshot.report import By, Question, report
 from ingest.schema import SourceClass
 from ingest.settings import Window
@@ -228,3 +229,20 @@ def test_every_answer_says_what_it_rests_on(of_world: Asked, world: worlds.World
     both = of_world.get(f"/shows/{show}")
     assert {one["source_class"] for one in both["source_classes"]} == set(SourceClass)
     assert any("never sum them" in note for note in of_world.get(f"/shows/{show}/downloads")["notes"])
+
+
+def test_the_methodology_tells_figures_over_all_shows_to_the_operator_alone(of_world: Asked) -> None:
+    def told(who: str) -> str:
+        statement: str = of_world.get("/methodology", who)["statement"]
+        return statement
+
+    command = statement(of_world.aside)
+    assert told("operator") == command
+    assert told("bob") == told("nobody")
+    downloads = f"{of_world.sql('select count(*) from fct_downloads where downloads = 1')[0][0]:,}"
+    assert "| `episode` |" in command and "| prefix |" in command
+    assert "| prefix |" not in told("nobody") and downloads not in told("nobody")
+    for heading in ("## What is counted", "## Shown to others", "## Restating", "## Rule numbers"):
+        assert heading in told("nobody")
+    markdown = of_world.client.get("/v1/methodology", headers={"accept": "text/markdown"})
+    assert markdown.text == told("nobody") and markdown.headers["content-type"].startswith("text/markdown")
