@@ -62,4 +62,6 @@ class Core:
             stop.set()
             thread.join()
             self.pool.shutdown()
+            # An application may be started once more; threads begin with the first query.
+            self.pool = ThreadPoolExecutor(self.settings.threads, "earshot-query")
             self.engine.dispose()

@@ -6,6 +6,7 @@ import time
 
 from sqlalchemy import Engine
 
+from ingest.feeds.state import last_commit_us
 from ingest.logs.prefixes import PrefixRules
 from ingest.logs.rules import prefixes_in_force
 from ingest.logs.urls import canonical_url
@@ -29,6 +30,11 @@ class Catalogue:
         self.visible = VisiblePodcasts(engine)
         self._settings = settings
         self._prefixes: tuple[float, PrefixRules] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """No feed was ever read: there is nothing to find, and no index of it."""
+        return last_commit_us(self.lake_root) is None
 
     def canonical(self, enclosure_url: str) -> str:
         """As episodes' `enclosure_urls` have it: without tokens, measuring prefixes taken off."""

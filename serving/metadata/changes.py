@@ -84,8 +84,15 @@ class Page:
     has_more: bool  # False: all is read for now; the cursor goes on with what comes
 
 
-def read(lake_root: Path, cursor: Cursor, limit: int, podcast_keys: Collection[int] | None = None) -> Page:
-    """The next changes of these podcasts (None: of all), at most `limit`.
+def read(
+    lake_root: Path,
+    cursor: Cursor,
+    limit: int,
+    podcast_keys: Collection[int] | None = None,
+    types: Collection[str] = (),
+    with_minor: bool = True,
+) -> Page:
+    """The next changes of these podcasts (None: of all), at most `limit`; of `types` alone unless empty.
 
     A page may have fewer and more follow: what one call reads is bounded.
     """
@@ -94,6 +101,10 @@ def read(lake_root: Path, cursor: Cursor, limit: int, podcast_keys: Collection[i
     pending = _pending(lake_root, cursor, shards)
     is_wanted = pl.lit(True) if podcast_keys is None else pl.col("podcast_key").is_in(list(podcast_keys))
     is_wanted &= pl.col("detected_us") >= cursor.since_us
+    if types:
+        is_wanted &= pl.col("change").is_in(list(types))
+    if not with_minor:
+        is_wanted &= ~pl.col("is_minor")
     found: list[Record] = []
     files_left = FILES_A_PAGE
     are_laid_out = True

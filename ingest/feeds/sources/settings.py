@@ -4,7 +4,7 @@
 on = true
 [websub]                                   # files in landing/hints/websub/; subscribing needs a callback
 on = true
-callback = "https://podcasts.example/websub"
+callback = "https://podcasts.example/v1/hints/websub"
 secret_env = "EARSHOT_WEBSUB_SECRET"
 [podcastindex_changes]                     # the change file, no key needed
 on = true

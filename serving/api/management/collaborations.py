@@ -175,7 +175,7 @@ async def add_collaborations(ask: Ask, request: Request, whose: For) -> Response
 @router.post(
     "/collaborations/{collaboration_id}/end",
     response_model=CollaborationRow,
-    responses=problems(403, 404, 409),
+    responses=problems(400, 403, 404, 409),
     summary="It was stopped, or never took place",
 )
 def end_collaboration(ask: Ask, whose: For, collaboration_id: CollaborationId, how: Ending) -> Response:

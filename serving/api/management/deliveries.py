@@ -90,7 +90,7 @@ def get_delivery(ask: Ask, whose: For, subscription_id: SubscriptionId, message_
 @router.post(
     "/subscriptions/{subscription_id}/replay",
     response_model=ReplayAnswer,
-    responses=problems(403, 404, 409),
+    responses=problems(400, 403, 404, 409),
     summary="Send messages once more",
 )
 def replay_messages(ask: Ask, whose: For, subscription_id: SubscriptionId, wanted: ReplayWanted) -> Response:

@@ -90,7 +90,8 @@ def get_subscription(ask: Ask, whose: For, subscription_id: SubscriptionId) -> R
     "/subscriptions",
     status_code=201,
     response_model=SubscribedAnswer,
-    responses=problems(403, 409, 413) | {200: {"model": SubscribedAnswer, "description": "It was there"}},
+    responses=problems(400, 403, 409, 413)
+    | {200: {"model": SubscribedAnswer, "description": "It was there"}},
     summary="Have an endpoint told of changes",
 )
 async def subscribe(ask: Ask, whose: For, wanted: SubscriptionWanted) -> Response:
@@ -121,7 +122,7 @@ def unsubscribe(ask: Ask, whose: For, subscription_id: SubscriptionId) -> Respon
 @router.post(
     "/subscriptions/{subscription_id}/rotate-secret",
     response_model=SecretAnswer,
-    responses=problems(403, 404, 409),
+    responses=problems(400, 403, 404, 409),
     summary="Sign with a new secret",
 )
 def rotate_secret(ask: Ask, whose: For, subscription_id: SubscriptionId, wanted: SecretWanted) -> Response:
@@ -156,7 +157,7 @@ async def resume_subscription(ask: Ask, whose: For, subscription_id: Subscriptio
 @router.post(
     "/subscriptions/{subscription_id}/test",
     response_model=TestAnswer,
-    responses=problems(403, 404, 409),
+    responses=problems(400, 403, 404, 409),
     summary="Send an endpoint an example now",
 )
 async def send_test(ask: Ask, whose: For, subscription_id: SubscriptionId, wanted: TestWanted) -> Response:

@@ -53,16 +53,11 @@ def list_changes(
     """
     sight = sight_of(ask)
     start = _start(cursor, since)
-    page = read(ask.core.catalogue.lake_root, start, limit, sight.whole)
     types = {str(one) for one in type or ()}
-    rows = [
-        row
-        for row in page.changes
-        if (with_minor or not row["is_minor"]) and (not types or row["change"] in types)
-    ]
-    since_us = _known_since(ask, sight, rows)
+    page = read(ask.core.catalogue.lake_root, start, limit, sight.whole, types, with_minor)
+    since_us = _known_since(ask, sight, page.changes)
     said = {
-        "data": [_told(row, since_us.get(row["podcast_key"])) for row in rows],
+        "data": [_told(row, since_us.get(row["podcast_key"])) for row in page.changes],
         "cursor": page.cursor.text(),
         "has_more": page.has_more,
     }

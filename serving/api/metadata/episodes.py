@@ -102,7 +102,9 @@ def find_episodes(
     try:
         candidates = catalogue.search.episodes(wanted if canonical is None else canonical, key)
     except NoIndex as error:
-        raise no_index(error) from None
+        if not catalogue.is_empty:
+            raise no_index(error) from None
+        candidates = []
     seen = set(sight.among(podcast for podcast, _ in candidates))
     rows = []
     for podcast_key, number in candidates:

@@ -48,7 +48,9 @@ def search(
     except BadQuery as error:
         raise bad_parameter("q", str(error)) from None
     except NoIndex as error:
-        raise no_index(error) from None
+        if not catalogue.is_empty:
+            raise no_index(error) from None
+        hits = []
     keys = frozenset(hit.podcast_key for hit in hits[: place.limit])
     found = {each.podcast_key: each for each in find_among(ask.core.engine, Named(), keys, limit=len(keys))}
     records = catalogue.latest.podcasts(keys)

@@ -1,4 +1,4 @@
-"""What the records look like, for OpenAPI: the fields that matter; the others are named in docs/api.md."""
+"""What the records look like, for OpenAPI: the fields that matter; the others are named in docs/webhooks.md."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class PodcastRecord(BaseModel):
     reason: str | None = Field(description="of gone and dead", examples=[None])
     labels: list[str] = Field(description="your own", examples=[["customer"]])
     record: dict[str, Any] | None = Field(
-        description="what the feed says (docs/api.md); null: it was not read yet",
+        description="what the feed says (fields: docs/webhooks.md); null: it was not read yet",
         examples=[{"title": "The Slow Morning", "author": "Ann Author", "language": "en"}],
     )
 

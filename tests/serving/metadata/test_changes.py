@@ -149,3 +149,13 @@ def test_a_cursor_that_unpacks_to_very_much_is_refused() -> None:
     bomb = zlib.compress(b"[" + b"1," * 10_000_000, 9)
     with pytest.raises(BadCursor):
         Cursor.of(base64.urlsafe_b64encode(bomb).decode()[:8_000])
+
+
+def test_a_page_is_filled_with_what_is_asked_for(root: Path) -> None:
+    rows = [change(1, number, is_minor=number % 2 == 1) for number in range(1, 9)]
+    rows.append(change(1, 9, change="podcast.moved"))
+    commit(root, 1, sequence=9, changes=rows)
+    page = read(root, Cursor(), 3, None, with_minor=False)
+    assert [row["sequence"] for row in page.changes] == [2, 4, 6]
+    moved = read(root, Cursor(), 3, None, ["podcast.moved"])
+    assert ([row["sequence"] for row in moved.changes], moved.has_more) == ([9], False)

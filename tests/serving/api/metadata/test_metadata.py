@@ -14,7 +14,7 @@ from ingest.feeds.urls import podcast_key
 from registry.podcasts import deregister, register
 from registry.registration import registration
 from serving.api.core import Core
-from serving.metadata.index import update
+from serving.metadata.index import index_path, update
 from tests.serving.api.conftest import ALL_SHOWS, NOW_US, of
 from tests.serving.api.metadata.conftest import KEYS, SEEN, URLS
 from tests.serving.api.published import a_show, publish_rows
@@ -278,5 +278,13 @@ def test_a_foreign_podcast_and_one_that_is_not_there_are_answered_alike(api: Tes
 def test_without_a_lake_there_is_nothing_yet_and_no_error(client: TestClient, keys: Keys) -> None:
     assert got(client, "/v1/podcasts", keys["ann"])["data"] == []
     assert got(client, "/v1/changes", keys["ann"])["data"] == []
-    answer = client.get("/v1/search?q=x", headers=of(keys["ann"]))
-    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert got(client, "/v1/search?q=x", keys["ann"])["data"] == []
+    assert got(client, "/v1/episodes?guid=x", keys["ann"])["data"] == []
+
+
+def test_until_the_index_is_made_it_is_said(api: TestClient, core: Core, keys: Keys) -> None:
+    index_path(core.settings.platform).unlink()
+    for path in ("/v1/search?q=x", "/v1/episodes?guid=x"):
+        answer = api.get(path, headers=of(keys["ann"]))
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert "earshot sweep" in answer.json()["detail"]
