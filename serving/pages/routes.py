@@ -256,7 +256,9 @@ def _session_page(ask: Visit, wrong: str, status: int) -> Response:
 
 
 def _problem(ask: Visit, of: Problem) -> Response:
-    html = render.render("problem.html.j2", **looks.around(ask), title=of.title, detail=of.detail)
+    fields = [field for field, _ in of.errors if field not in of.detail]
+    detail = ": ".join([*fields, of.detail]) + ("" if of.detail.endswith(".") else ".")
+    html = render.render("problem.html.j2", **looks.around(ask), title=of.title, detail=detail)
     headers = {name: value for name, value in of.headers.items() if name != "www-authenticate"}
     return _html(html, of.status, {"cache-control": "no-store", **headers})
 
