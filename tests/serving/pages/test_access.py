@@ -1,4 +1,4 @@
-"""Who sees which page: owners their shows, strangers what is open and no small figure, nobody else's anything."""
+"""Who sees which page: owners their shows, strangers what is open and no small figure, others nothing."""
 
 from __future__ import annotations
 

@@ -51,10 +51,12 @@ def test_a_show_tells_the_downloads_and_listeners_of_its_days(
     assert number(told["A typical episode's first 7 days"]) == round(
         one(
             marts,
-            f"""select median(n) from (select count(*) as n from fct_downloads join dim_episodes using (episode_key)
-            where source_class = 'server_log' and fct_downloads.show_id = '{world.OWN}'
-                and first_request_at < published_at + interval 7 days
-                and published_at + interval 7 days < timestamp '{world.LAST_DAY} 12:00' group by episode_key)""",
+            f"""select median(n) from (
+                select count(*) as n from fct_downloads join dim_episodes using (episode_key)
+                where source_class = 'server_log' and fct_downloads.show_id = '{world.OWN}'
+                    and first_request_at < published_at + interval 7 days
+                    and published_at + interval 7 days < timestamp '{world.LAST_DAY} 12:00'
+                group by episode_key)""",
         )
     )
 

@@ -1,8 +1,8 @@
-"""A publication for the pages: three shows with 140 days of downloads made in SQL, all else counted from these.
+"""A publication for the pages: three shows with 140 days of downloads made in SQL, all else counted of these.
 
-show-a "Garden Talk", ann's, with the seven collaborations of tests/attribution/published_marts; a prefix sees its
-last ten days again. evil, bob's: its title, its episodes' and its record are hostile; seven listeners. open-1,
-nobody's: opened to the public by the tests that want it.
+show-a "Garden Talk", ann's, with the seven collaborations of tests/attribution/published_marts; a prefix
+sees its last days again. evil, bob's: its title, its episodes' and its record are hostile; seven listeners.
+open-1, nobody's: downloads and audience are open to the public.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def episode_key(show_id: str, number: int) -> int:
     return -(list(TITLES).index(show_id) * 1000 + number)
 
 
-def build(published_dir: Path, keep: int = 3) -> None:
-    """Publish the world as the platform does."""
+def build(published_dir: Path) -> Path:
+    """Publish the world as the platform does; the warehouse it is from, to publish it again."""
     published_dir.mkdir(parents=True, exist_ok=True)
     warehouse = published_dir.parent / "warehouse.duckdb"
     with duckdb.connect(str(warehouse)) as con:
@@ -54,8 +54,8 @@ def build(published_dir: Path, keep: int = 3) -> None:
             con.execute(f"insert into {mart} by name {sql}")
         _collaborations(con, published_dir.parent)
         _podcasts(con)
-    publish(warehouse, published_dir, keep, window="calendar")
-    warehouse.unlink()
+    publish(warehouse, published_dir, keep=3, window="calendar")
+    return warehouse
 
 
 def _insert(con: duckdb.DuckDBPyConnection, mart: str, **row: Any) -> None:
@@ -89,7 +89,8 @@ def _downloads(con: duckdb.DuckDBPyConnection) -> None:
             insert into fct_downloads by name
             select source_class, 'cdn' as source, show_id, episode_id, episode_key, listener_key,
                 cast(instant as date) as date, instant as first_request_at, instant as last_request_at,
-                1 as downloads, 1 as downloads_calendar, 1 as downloads_first_touch, 1 as downloads_last_touch,
+                1 as downloads, 1 as downloads_calendar, 1 as downloads_first_touch,
+                1 as downloads_last_touch,
                 ['Apple Podcasts', 'Overcast', 'AntennaPod', 'Spotify', null][1 + listener_key % 5] as app,
                 ['mobile', 'mobile', 'computer', 'smart_speaker'][1 + listener_key % 4] as device_category,
                 ['DE', 'DE', 'DE', 'AT', 'FR', 'NZ'][1 + listener_key % 6] as country,
@@ -113,9 +114,10 @@ def _downloads(con: duckdb.DuckDBPyConnection) -> None:
 
 
 _PERIODS = """
-    (select distinct cast(date_trunc('week', date) as date) as start, cast(date_trunc('week', date) as date) + 6
-        as stop, 'week' as period from fct_downloads
-    union all select distinct cast(date_trunc('month', date) as date), last_day(date), 'month' from fct_downloads
+    (select distinct cast(date_trunc('week', date) as date) as start,
+        cast(date_trunc('week', date) as date) + 6 as stop, 'week' as period from fct_downloads
+    union all select distinct cast(date_trunc('month', date) as date), last_day(date), 'month'
+        from fct_downloads
     union all select distinct date, date, 'day' from fct_downloads
     union all select distinct date - 27, date, 'trailing_28' from fct_downloads) as p
 """
@@ -126,11 +128,12 @@ _LISTENERS = f"""
         count(distinct listener_key) filter (first_date < p.start) as returning_listeners
 """
 _FIRSTS = """(
-    select *, min(date) over (partition by source_class, show_id, listener_key) as first_date from fct_downloads
+    select *, min(date) over (partition by source_class, show_id, listener_key) as first_date
+    from fct_downloads
 ) as d"""
 _DIMENSIONS = " union all ".join(
-    f"""select date, source_class, show_id, '{name}' as dimension, coalesce({name}, 'unknown') as value, {_SUMS},
-        count(distinct listener_key) as listeners from fct_downloads group by all"""
+    f"""select date, source_class, show_id, '{name}' as dimension, coalesce({name}, 'unknown') as value,
+        {_SUMS}, count(distinct listener_key) as listeners from fct_downloads group by all"""
     for name in ("app", "device_category", "country")
 )
 _AGES = "(values (1), (3), (7), (14), (30)) as a(age_days)"
@@ -145,8 +148,8 @@ _COUNTED = {
     "fct_show_dimensions_daily": _DIMENSIONS,
     "fct_episode_pacing": f"""
         select *, downloads / show_median as ratio_to_show_median, 'complete' as completeness,
-            true as is_complete, rank() over (partition by source_class, show_id, age_days order by downloads desc)
-            as rank_in_show
+            true as is_complete,
+            rank() over (partition by source_class, show_id, age_days order by downloads desc) as rank_in_show
         from (
             select *, median(downloads) over (partition by source_class, show_id, age_days) as show_median
             from (
@@ -159,14 +162,16 @@ _COUNTED = {
             )
         )""",
     "fct_show_pacing": """
-        select source_class, show_id, age_days, count(*) as episodes, quantile_cont(downloads, 0.25) as p25_downloads,
+        select source_class, show_id, age_days, count(*) as episodes,
+            quantile_cont(downloads, 0.25) as p25_downloads,
             median(downloads) as median_downloads, quantile_cont(downloads, 0.75) as p75_downloads,
             0 as episodes_too_young, 0 as episodes_before_data, 0 as episodes_without_date
         from fct_episode_pacing group by all""",
     "fct_exclusions_daily": """
-        select date, source_class, source, show_id, reason, count(*) as requests, count(*) as requests_calendar,
-            count(*) as requests_first_touch, count(*) as requests_last_touch
-        from fct_downloads join (values ('bot', 7), ('duplicate', 1), ('below_threshold', 3)) as r(reason, nth)
+        select date, source_class, source, show_id, reason, count(*) as requests,
+            count(*) as requests_calendar, count(*) as requests_first_touch, count(*) as requests_last_touch
+        from fct_downloads
+        join (values ('bot', 7), ('duplicate', 1), ('below_threshold', 3)) as r(reason, nth)
             on listener_key % r.nth = 0 group by all""",
     "fct_show_reconciliation_daily": f"""
         select date, show_id, p.downloads as prefix_downloads, s.downloads as server_log_downloads,
@@ -191,7 +196,7 @@ def _collaborations(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
         rows.unlink()
     con.execute(
         "insert into fct_collaboration_daily by name select 1 as collaboration_id,"
-        " cast(date '2026-06-01' + cast(n as integer) as date) as date, 100 * n as exposed, 2 * n as converted,"
+        " date '2026-06-01' + cast(n as integer) as date, 100 * n as exposed, 2 * n as converted,"
         " 1.0 * n as organic, 1.0 * n as excess from range(44) as r(n)"
     )
 
@@ -201,8 +206,8 @@ def _podcasts(con: duckdb.DuckDBPyConnection) -> None:
     for show_id, key in PODCASTS.items():
         _insert(
             con, "dim_podcasts", podcast_key=key, show_id=show_id, title=TITLES[show_id], author="The makers",
-            feed_url=f"https://feeds.example/{show_id}.xml?token=secret", language="en", episode_count=EPISODES,
-            link=SCRIPT if show_id == EVIL else f"https://www.example/{show_id}", content_changed_at=at,
+            feed_url=f"https://feeds.example/{show_id}.xml?token=secret", language="en",
+            episode_count=EPISODES, link=SCRIPT if show_id == EVIL else f"https://www.example/{show_id}", content_changed_at=at,
             registry_reason="asked for by bob", polled_at=at, fetched_at=at, tier_reason="every 7 days",
         )  # fmt: skip
         _insert(
@@ -217,8 +222,8 @@ def _podcasts(con: duckdb.DuckDBPyConnection) -> None:
         ]
         for sequence, change, episode, is_minor, field, old, new in changes:
             _insert(
-                con, "fct_metadata_changes", podcast_key=key, sequence=sequence, detected_at=at, change=change,
-                episode_id=episode, is_minor=is_minor, field=field, old_value=old, new_value=new,
+                con, "fct_metadata_changes", podcast_key=key, sequence=sequence, detected_at=at,
+                change=change, episode_id=episode, is_minor=is_minor, field=field, old_value=old, new_value=new,
             )  # fmt: skip
     _insert(
         con, "dim_sources", source="cdn", source_class="server_log", formats="cloudfront", is_comparable=True,
