@@ -207,7 +207,8 @@ def _podcasts(con: duckdb.DuckDBPyConnection) -> None:
         _insert(
             con, "dim_podcasts", podcast_key=key, show_id=show_id, title=TITLES[show_id], author="The makers",
             feed_url=f"https://feeds.example/{show_id}.xml?token=secret", language="en",
-            episode_count=EPISODES, link=SCRIPT if show_id == EVIL else f"https://www.example/{show_id}", content_changed_at=at,
+            episode_count=EPISODES, content_changed_at=at,
+            link=SCRIPT if show_id == EVIL else f"https://www.example/{show_id}",
             registry_reason="asked for by bob", polled_at=at, fetched_at=at, tier_reason="every 7 days",
         )  # fmt: skip
         _insert(
@@ -223,7 +224,8 @@ def _podcasts(con: duckdb.DuckDBPyConnection) -> None:
         for sequence, change, episode, is_minor, field, old, new in changes:
             _insert(
                 con, "fct_metadata_changes", podcast_key=key, sequence=sequence, detected_at=at,
-                change=change, episode_id=episode, is_minor=is_minor, field=field, old_value=old, new_value=new,
+                change=change, episode_id=episode, is_minor=is_minor, field=field, old_value=old,
+                new_value=new,
             )  # fmt: skip
     _insert(
         con, "dim_sources", source="cdn", source_class="server_log", formats="cloudfront", is_comparable=True,
