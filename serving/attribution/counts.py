@@ -141,7 +141,7 @@ def _variance(lift: Row, cohorts: Sequence[Row]) -> Variance | None:
     seen = min(lift["exposed"] / people, 1.0)
     square = (people / lift["exposed"]) ** 2
     of_theta = 1 / DEFAULTS.prior if lift["theta_se"] is None else (lift["theta_se"] / theta) ** 2
-    pool = _counts(cohorts, Cohort.CONTEMPORANEOUS).converts.sum()
+    pool = float(_counts(cohorts, Cohort.CONTEMPORANEOUS).converts.sum())
     parts = [
         (max(x, 1) - seen * max(x - organic, 0)) * square,
         organic**2 * of_theta * square,
@@ -153,4 +153,4 @@ def _variance(lift: Row, cohorts: Sequence[Row]) -> Variance | None:
         if abs(rest) > _SAME_ERROR * lift["se"] ** 2:
             return None
         rest = 0.0
-    return Variance(parts[0], parts[1], float(parts[2]), rest, of_link)
+    return Variance(parts[0], parts[1], parts[2], rest, of_link)

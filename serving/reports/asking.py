@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -74,8 +74,9 @@ class Query:
 class Report:
     """A question with what must be said beside its answer: `about` is plain data, ready for JSON.
 
-    hides: it is for readers who do not own the show. Rows then have the column `suppressed`, and no figures
-    where too few listeners are behind them.
+    finish: makes the rows of the answer of those of the query, which may take another one; `schema` then has
+    their columns. hides: it is for readers who do not own the show. Rows then have the column `suppressed`,
+    and no figures where too few listeners are behind them.
     """
 
     query: Query
@@ -83,12 +84,19 @@ class Report:
     hides: bool = False
     figures: tuple[str, ...] = ("downloads",)
     groups: tuple[GroupOf, ...] = (whole,)
+    finish: Callable[[list[Row], Asks], list[Row]] | None = None
+    schema: Mapping[str, Any] | None = None
 
     def rows(self, asks: Asks) -> list[Row]:
         rows = self.query.rows(asks)
+        if self.finish:
+            rows = self.finish(rows, asks)
         return suppressed(rows, self.figures, self.groups) if self.hides else rows
 
     def frame(self, asks: Asks) -> pl.DataFrame:
+        if self.schema is not None:
+            flag = {FLAG: pl.Boolean} if self.hides else {}
+            return pl.DataFrame(self.rows(asks), {**self.schema, **flag}, orient="row")
         frame = self.query.frame(asks)
         if not self.hides:
             return frame

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
+from typing import Any
 
-from serving.reports.asking import BadQuestion, Query, Report
+import polars as pl
+
+from serving.reports.asking import Asks, BadQuestion, Query, Report
 from serving.reports.downloads import Episode, about_range
-from serving.reports.periods import By, ends_of, is_whole, label, range_of, starts, zone_of
+from serving.reports.periods import By, Range, ends_of, is_whole, label, range_of, starts
 from serving.reports.shows import Scope
-from serving.reports.suppression import by_column, whole
+from serving.reports.suppression import by_column
+
+Row = dict[str, Any]
 
 MOST_VALUES = 1000
 
@@ -44,64 +49,75 @@ def by_dimension(
     if by is By.HOUR:
         raise BadQuestion("by", "a dimension is told by day, week or month, not by hour")
     dates = range_of(by, first, last, scope.ends, since=episode.since if episode else None)
+    if by is None:
+        return _over_range(scope, dimension, dates, episode, min(most, MOST_VALUES))
     source = _of_episode(scope, dimension) if episode else _of_show(scope)
     least = ", max(least) as least_listeners" if scope.outside else ""
-    chosen = f"""
+    start, end = starts(by, "date"), ends_of(by, "period_start")
+    sql = f"""
         with counted as ({source}),
         largest as (
             select value from counted group by value
             having sum(downloads) > 0
             order by sum(downloads) desc, value limit $most
-        )
-    """
-    if by is None:
-        sql = f"""
-            {chosen}
-            select value, cast(sum(downloads) as bigint) as downloads,
-                round(sum(downloads) / (select sum(downloads) from counted), 6) as share {least}
-            from counted
-            where value in (from largest)
-            group by value
-            order by downloads desc, value
-        """
-    else:
-        start = starts(by, "date")
-        sql = f"""
-            {chosen},
-            of_periods as (
-                select {start} as period_start, value, sum(downloads) as downloads {least}
-                from counted group by all
-            ),
-            shares as (
-                select *, sum(downloads) over (partition by period_start) as of_period from of_periods
-            )
-            select {label(by, "period_start")} as period, period_start,
-                {ends_of(by, "period_start")} as period_end, value, cast(downloads as bigint) as downloads,
-                round(downloads / of_period, 6) as share,
-                {"least_listeners," if scope.outside else ""}
-                {is_whole("period_start", ends_of(by, "period_start"))} as is_complete
-            from shares
-            where downloads > 0 and value in (from largest)
-            order by period_start, downloads desc, value
-        """
-    params = {
-        "dimension": str(dimension),
-        "episode": episode.episode_key if episode else None,
-        "most": min(most, MOST_VALUES),
-    }
-    return Report(
-        Query.of(sql, scope.params, dates.params, params),
-        about_range(
-            scope,
-            dates,
-            zone_of(None, scope.basis),
-            by=by,
-            dimension=dimension,
-            **(episode.about if episode else {}),
         ),
+        of_periods as (
+            select {start} as period_start, value, sum(downloads) as downloads {least}
+            from counted group by all
+        ),
+        shares as (
+            select *, sum(downloads) over (partition by period_start) as of_period from of_periods
+        )
+        select {label(by, "period_start")} as period, period_start, {end} as period_end, value,
+            cast(downloads as bigint) as downloads, round(downloads / of_period, 6) as share,
+            {"least_listeners," if scope.outside else ""} {is_whole("period_start", end)} as is_complete
+        from shares
+        where downloads > 0 and value in (from largest)
+        order by period_start, downloads desc, value
+    """
+    return Report(
+        Query.of(
+            sql, scope.params, dates.params, _params(dimension, episode), {"most": min(most, MOST_VALUES)}
+        ),
+        _about(scope, dimension, dates, episode) | {"by": by},
         scope.outside,
         ("downloads", "share"),
-        (by_column("period"), by_column("value")) if by else (whole,),
+        (by_column("period"), by_column("value")),
+    )
+
+
+def _over_range(
+    scope: Scope, dimension: Dimension, dates: Range, episode: Episode | None, most: int
+) -> Report:
+    source = _of_episode(scope, dimension) if episode else _of_show(scope)
+    least = ", max(least) as least_listeners" if scope.outside else ""
+    sql = f"""
+        select value, cast(sum(downloads) as bigint) as downloads {least}
+        from ({source}) group by value
+    """
+
+    def shared(rows: list[Row], _: Asks) -> list[Row]:
+        total = sum(row["downloads"] for row in rows)
+        largest = sorted(rows, key=lambda row: (-row["downloads"], row["value"]))[:most]
+        return [row | {"share": round(row["downloads"] / total, 6)} for row in largest if row["downloads"]]
+
+    return Report(
+        Query.of(sql, scope.params, dates.params, _params(dimension, episode)),
+        _about(scope, dimension, dates, episode),
+        scope.outside,
+        ("downloads", "share"),
+        finish=shared,
+        schema={"value": pl.String, "downloads": pl.Int64, "share": pl.Float64},
+    )
+
+
+def _params(dimension: Dimension, episode: Episode | None) -> Row:
+    return {"dimension": str(dimension), "episode": episode.episode_key if episode else None}
+
+
+def _about(scope: Scope, dimension: Dimension, dates: Range, episode: Episode | None) -> Row:
+    return about_range(
+        scope, dates, scope.basis.time_zone, dimension=dimension, **(episode.about if episode else {})
     )
 
 

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import polars as pl
+
 from serving.reports.asking import Asks, Query, Report
+from serving.reports.folding import DATES, INSTANTS, bounds, fold_days, name_hours
 from serving.reports.periods import (
     By,
     Range,
@@ -84,20 +87,35 @@ def downloads(
     dates = range_of(
         by, first, last, scope.ends, zone != scope.basis.time_zone, episode.since if episode else None
     )
+    is_whole = has_whole_hours(zone, dates.first, dates.last)
+    params = scope.params | dates.around | {"zone": zone}
+    if episode:
+        params["episode"] = episode.episode_key
+    said = about_range(scope, dates, zone, by=by, **(episode.about if episode else {}))
+    groups = GROUPS.get(by, (whole,))
     if zone == scope.basis.time_zone and by is not By.HOUR:
-        sql = _by_date(scope, by, episode)
-    elif has_whole_hours(zone, dates.first, dates.last):
-        sql = _by_hour(scope, by, episode, _HOURS)
-    else:
-        sql = _by_hour(scope, by, episode, _DOWNLOADS)
-    params = {"episode": episode.episode_key if episode else None, "zone": zone}
-    return Report(
-        Query.of(sql, scope.params, dates.params, dates.around, params),
-        about_range(scope, dates, zone, by=by, **(episode.about if episode else {})),
-        scope.outside,
-        ("downloads", "estimated_downloads", "uncomparable_downloads"),
-        GROUPS.get(by, (whole,)),
-    )
+        figures = _FIGURES if scope.measure == "downloads" else _FIGURES[:1]
+        return Report(
+            Query.of(_of_dates(scope, figures, episode), params, dates.params),
+            said,
+            scope.outside,
+            figures,
+            groups,
+            lambda rows, _: fold_days(rows, by, dates, figures),
+            DATES | dict.fromkeys(figures, pl.Int64) | _COMPLETE,
+        )
+    if by is By.HOUR and is_whole:
+        params["since"], params["until"] = bounds(dates, zone)
+        return Report(
+            Query.of(_of_hours(scope, episode), params),
+            said,
+            scope.outside,
+            groups=groups,
+            finish=lambda rows, _: name_hours(rows, zone, dates),
+            schema=INSTANTS | {"downloads": pl.Int64} | _COMPLETE,
+        )
+    sql = _by_clock(scope, by, episode, _HOURS if is_whole else _DOWNLOADS)
+    return Report(Query.of(sql, params, dates.params), said, scope.outside, groups=groups)
 
 
 def about_range(scope: Scope, dates: Range, zone: str, **more: object) -> Row:
@@ -113,30 +131,32 @@ def about_range(scope: Scope, dates: Range, zone: str, **more: object) -> Row:
     )
 
 
-def _by_date(scope: Scope, by: By, episode: Episode | None) -> str:
+_FIGURES = ("downloads", "estimated_downloads", "uncomparable_downloads")
+_COMPLETE = {"is_complete": pl.Boolean}
+
+
+def _of_dates(scope: Scope, figures: tuple[str, ...], episode: Episode | None) -> str:
     """A daily mart holds a show's, or an episode's, dates as rows."""
-    is_day, measure = by is By.DAY, scope.measure
-    names = [measure]
-    if measure == "downloads":
-        names += ["estimated_downloads", "uncomparable_downloads"]
-    figures = [
-        f"{name if is_day else f'cast(sum({name}) as bigint)'} as {name.replace(measure, 'downloads')}"
-        for name in names
-    ]
-    least = [f"{'listeners' if is_day else 'max(listeners)'} as least_listeners"] if scope.outside else []
-    rows = f"""
-        select {starts(by, "date")} as period_start, {", ".join((*figures, *least))}
+    columns = [f"{scope.measure} as downloads", *figures[1:]]
+    if scope.outside:
+        columns.append("listeners as least_listeners")
+    return f"""
+        select date, {", ".join(columns)}
         from {"fct_episode_daily" if episode else "fct_show_daily"}
         where show_id = $show and source_class = $class and date between $first and $last
             {"and episode_key = $episode" if episode else ""}
-        {"" if is_day else "group by all"}
     """
+
+
+def _of_hours(scope: Scope, episode: Episode | None) -> str:
+    """So many downloads of one episode on one date are as many listeners: of an hour at least the most."""
     return f"""
-        select {label(by, "period_start")} as period, period_start,
-            {ends_of(by, "period_start")} as period_end, * exclude (period_start),
-            {is_whole("period_start", ends_of(by, "period_start"))} as is_complete
-        from ({rows}) where downloads > 0
-        order by period_start
+        select hour, cast(sum({scope.measure}) as bigint) as downloads
+            {f", max({scope.measure}) as least_listeners" if scope.outside else ""}
+        from fct_episode_hourly
+        where show_id = $show and source_class = $class and date between $around_first and $around_last
+            and hour >= $since and hour < $until {"and episode_key = $episode" if episode else ""}
+        group by hour
     """
 
 
@@ -153,7 +173,7 @@ _DOWNLOADS = """
 """
 
 
-def _by_hour(scope: Scope, by: By, episode: Episode | None, instants: str) -> str:
+def _by_clock(scope: Scope, by: By, episode: Episode | None, instants: str) -> str:
     """Counted anew by the wall clock of a zone."""
     source = instants.format(measure=scope.measure, episode="and episode_key = $episode" if episode else "")
     local = "timezone($zone, timezone('UTC', instant))"

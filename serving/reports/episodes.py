@@ -2,84 +2,140 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any
 
-from serving.reports.asking import Query, Report
+import polars as pl
+
+from serving.reports.asking import Asks, Query, Report
 from serving.reports.downloads import about_range
 from serving.reports.periods import range_of
 from serving.reports.shows import Scope
+from serving.reports.suppression import COLUMN
+
+Row = dict[str, Any]
 
 MOST = 1001  # a page of the API, and one to know whether there is a next one
-_BEFORE_ALL = "timestamp '0001-01-01'"  # where episodes without a date are sorted
+_TEXTS: dict[str, Any] = {
+    "episode_id": pl.String,
+    "episode_title": pl.String,
+    "published_at": pl.Datetime("us"),
+}
 
 
 def episodes(scope: Scope, most: int = 100, offset: int = 0) -> Report:
-    """Rows: the show's episodes, the newest first, with their downloads so far.
+    """Rows: the show's episodes, the newest first, with their downloads so far. Two queries.
 
     Columns: episode_id, episode_title, published_at, duration_s, enclosure_url, is_removed, downloads,
     first_date, last_date. The enclosure_url is for owners. most, offset: which page of them.
     """
+    url = "" if scope.outside else "enclosure_url,"
     sql = f"""
-        with page as (
-            select episode_key, episode_id, episode_title, published_at, duration_s,
-                {"" if scope.outside else "enclosure_url,"} removed_at is not null as is_removed
-            from dim_episodes
-            where show_id = $show and is_in_catalog
-            order by coalesce(published_at, {_BEFORE_ALL}) desc, episode_key desc
-            limit $most offset $offset
-        ),
-        counted as (
-            select episode_key, cast(sum({scope.measure}) as bigint) as downloads, min(date) as first_date,
-                max(date) as last_date {", max(listeners) as least_listeners" if scope.outside else ""}
-            from fct_episode_daily
-            where show_id = $show and source_class = $class and episode_key in (select episode_key from page)
-            group by episode_key
-        )
-        select page.* exclude (episode_key), coalesce(counted.downloads, 0) as downloads, first_date,
-            last_date
-            {", coalesce(least_listeners, 0) as least_listeners" if scope.outside else ""}
-        from page
-        left join counted on page.episode_key = counted.episode_key
-        order by coalesce(published_at, {_BEFORE_ALL}) desc, page.episode_key desc
+        select episode_key, episode_id, episode_title, published_at, duration_s, {url}
+            removed_at is not null as is_removed
+        from dim_episodes
+        where show_id = $show and is_in_catalog
+        order by published_at desc nulls last, episode_key desc
+        limit $most offset $offset
     """
+
+    def counted(rows: list[Row], asks: Asks) -> list[Row]:
+        of = _downloads(scope, asks)
+        # An order in the query is one of the answer, too.
+        return [_with(row, of.get(row.pop("episode_key")), scope.outside) for row in rows]
+
     return Report(
         Query.of(sql, scope.params, {"most": min(most, MOST), "offset": offset}),
         scope.about(scope.rule),
         scope.outside,
+        finish=counted,
+        schema={
+            **_TEXTS,
+            "duration_s": pl.Float64,
+            **({} if scope.outside else {"enclosure_url": pl.String}),
+            "is_removed": pl.Boolean,
+            "downloads": pl.Int64,
+            "first_date": pl.Date,
+            "last_date": pl.Date,
+        },
     )
+
+
+def _downloads(scope: Scope, asks: Asks) -> dict[int, Row]:
+    """All downloads of the show's episodes, by their keys: to choose some would cost more."""
+    least = f", max(listeners) as {COLUMN}" if scope.outside else ""
+    sql = f"""
+        select episode_key, cast(sum({scope.measure}) as bigint) as downloads, min(date) as first_date,
+            max(date) as last_date {least}
+        from fct_episode_daily
+        where show_id = $show and source_class = $class
+        group by episode_key
+    """
+    return {row.pop("episode_key"): row for row in asks.rows(sql, scope.params)}
+
+
+def _with(row: Row, counts: Row | None, outside: bool) -> Row:
+    if counts is None:
+        counts = {"downloads": 0, "first_date": None, "last_date": None} | ({COLUMN: 0} if outside else {})
+    return row | counts
 
 
 def top_episodes(scope: Scope, first: date | None = None, last: date | None = None, most: int = 10) -> Report:
     """Rows: rank, episode_id, episode_title, published_at, downloads in the range, share of the show's.
 
-    Raises BadQuestion.
+    Two queries. Raises BadQuestion.
     """
     dates = range_of(None, first, last, scope.ends)
     sql = f"""
-        with counted as (
-            select episode_key, episode_id, sum({scope.measure}) as downloads
-                {", max(listeners) as least_listeners" if scope.outside else ""}
-            from fct_episode_daily
-            where show_id = $show and source_class = $class and date between $first and $last
-            group by episode_key, episode_id
-            having sum({scope.measure}) > 0
-        ),
-        ranked as (
-            select *, rank() over (order by downloads desc) as rank, sum(downloads) over () as of_show
-            from counted
-            order by downloads desc, episode_key
-            limit $most
-        )
-        select rank, ranked.episode_id, e.episode_title, e.published_at,
-            cast(ranked.downloads as bigint) as downloads, round(ranked.downloads / of_show, 6) as share
-            {", least_listeners" if scope.outside else ""}
-        from ranked
-        left join (from dim_episodes where show_id = $show) as e on ranked.episode_key = e.episode_key
-        order by rank, ranked.episode_id
+        select episode_key, episode_id, cast(sum({scope.measure}) as bigint) as downloads
+            {f", max(listeners) as {COLUMN}" if scope.outside else ""}
+        from fct_episode_daily
+        where show_id = $show and source_class = $class and date between $first and $last
+        group by episode_key, episode_id
     """
+
+    def ranked(rows: list[Row], asks: Asks) -> list[Row]:
+        total = sum(row["downloads"] for row in rows)
+        largest = sorted(rows, key=lambda row: (-row["downloads"], row["episode_id"]))[: min(most, MOST)]
+        named = titles(scope, asks, [row["episode_key"] for row in largest])
+        found: list[Row] = []
+        for place, row in enumerate(largest, 1):
+            if not row["downloads"]:
+                break
+            title, published_at = named.get(row["episode_key"], (None, None))
+            is_equal = bool(found) and found[-1]["downloads"] == row["downloads"]
+            found.append(
+                {
+                    "rank": found[-1]["rank"] if is_equal else place,
+                    "episode_id": row["episode_id"],
+                    "episode_title": title,
+                    "published_at": published_at,
+                    "downloads": row["downloads"],
+                    "share": round(row["downloads"] / total, 6),
+                    **({COLUMN: row[COLUMN]} if scope.outside else {}),
+                }
+            )
+        return found
+
     return Report(
-        Query.of(sql, scope.params, dates.params, {"most": min(most, MOST)}),
+        Query.of(sql, scope.params, dates.params),
         about_range(scope, dates, scope.basis.time_zone),
         scope.outside,
         ("downloads", "share"),
+        finish=ranked,
+        schema={"rank": pl.Int64, **_TEXTS, "downloads": pl.Int64, "share": pl.Float64},
     )
+
+
+def titles(scope: Scope, asks: Asks, keys: Iterable[int]) -> dict[int, tuple[str | None, datetime | None]]:
+    """Title and publication of these episodes, by their keys."""
+    listed = ", ".join(str(int(key)) for key in keys)
+    if not listed:
+        return {}
+    sql = (
+        "select episode_key, episode_title, published_at from dim_episodes"
+        f" where show_id = $show and episode_key in ({listed})"
+    )
+    found = asks.rows(sql, {"show": scope.show.show_id})
+    return {row["episode_key"]: (row["episode_title"], row["published_at"]) for row in found}

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import date
+from typing import Any
+
+import polars as pl
 
 from serving.reasons import REASONS
 from serving.reports.asking import BadQuestion, Query, Report
 from serving.reports.downloads import about_range
-from serving.reports.periods import By, label, range_of, starts
+from serving.reports.folding import period_of
+from serving.reports.periods import By, range_of
 from serving.reports.rules import EXCLUSIONS
 from serving.reports.shows import Scope
-from serving.reports.suppression import by_column, whole
+from serving.reports.suppression import COLUMN, by_column, whole
+
+Row = dict[str, Any]
 
 DOWNLOAD = "download"  # what stands where a reason does for requests that count
-
-
-def _text(words: str) -> str:
-    return "'" + words.replace("'", "''") + "'"
-
-
-_WORDS = ", ".join(
-    f"({_text(name)}, {_text(rule)}, {_text(words)})"
-    for name, rule, words in (
-        (DOWNLOAD, "R25", "it counts: the request that begins a download"),
-        *((name, reason.rule, reason.words) for name, reason in REASONS.items()),
-    )
-)
+_WORDS = {DOWNLOAD: ("R25", "it counts: the request that begins a download")} | {
+    name: (reason.rule, reason.words) for name, reason in REASONS.items()
+}
+_SCHEMA: dict[str, Any] = {
+    **dict.fromkeys(("reason", "rule", "words"), pl.String),
+    "requests": pl.Int64,
+    "share": pl.Float64,
+    "is_excluded": pl.Boolean,
+}
 
 
 def exclusions(
@@ -40,33 +44,51 @@ def exclusions(
         raise BadQuestion("by", "exclusions are told by day, week or month, not by hour")
     dates = range_of(by, first, last, scope.ends)
     requests = "requests" if scope.measure == "downloads" else f"requests_{scope.window}"
-    start = starts(by, "date") if by else "null"
+    day = "date" if by else "null"
     here = "where show_id = $show and source_class = $class and date between $first and $last"
-    period = f"{label(by, 'period_start')} as period, period_start," if by else ""
     sql = f"""
-        with lines as (
-            select {start} as period_start, reason, {requests} as requests
-            from fct_exclusions_daily {here}
-            union all
-            select {start} as period_start, '{DOWNLOAD}' as reason, {scope.measure} as requests
-            from fct_show_daily {here}
-        ),
-        counted as (
-            select period_start, reason, cast(sum(requests) as bigint) as requests
-            from lines group by all having sum(requests) > 0
-        )
-        select {period} counted.reason, coalesce(w.rule, 'ours') as rule, coalesce(w.words, reason) as words,
-            requests, round(requests / sum(requests) over (partition by period_start), 6) as share,
-            counted.reason <> '{DOWNLOAD}' as is_excluded
-            {", requests as least_listeners" if scope.outside else ""}
-        from counted
-        left join (values {_WORDS}) as w(name, rule, words) on counted.reason = w.name
-        order by period_start, requests desc, reason
+        select {day} as date, reason, cast(sum({requests}) as bigint) as requests
+        from fct_exclusions_daily {here} group by {"date," if by else ""} reason
+        union all
+        select {day}, '{DOWNLOAD}', cast(sum({scope.measure}) as bigint)
+        from fct_show_daily {here} {"group by date" if by else ""}
     """
+    period: dict[str, Any] = {"period": pl.String, "period_start": pl.Date} if by else {}
     return Report(
         Query.of(sql, scope.params, dates.params),
         about_range(scope, dates, scope.basis.time_zone, by=by) | {"rule": EXCLUSIONS.about},
         scope.outside,
         ("requests", "share"),
         (by_column("period"), by_column("reason")) if by else (whole,),
+        lambda rows, _: _told(rows, by, scope.outside),
+        period | _SCHEMA,
     )
+
+
+def _told(rows: Iterable[Row], by: By | None, outside: bool) -> list[Row]:
+    counted: Counter[tuple[date | None, str]] = Counter()
+    of_period: Counter[date | None] = Counter()
+    for line in rows:
+        begins = period_of(by, line["date"])[1] if by else None
+        counted[begins, line["reason"]] += line["requests"] or 0
+        of_period[begins] += line["requests"] or 0
+    found = []
+    for (start, reason), requests in sorted(
+        counted.items(), key=lambda one: (one[0][0] or date.min, -one[1], one[0][1])
+    ):
+        if not requests:
+            continue
+        rule, words = _WORDS.get(reason, ("ours", reason))
+        row: Row = {"period": period_of(by, start)[0], "period_start": start} if by and start else {}
+        row |= {
+            "reason": reason,
+            "rule": rule,
+            "words": words,
+            "requests": requests,
+            "share": round(requests / of_period[start], 6),
+            "is_excluded": reason != DOWNLOAD,
+        }
+        if outside:
+            row[COLUMN] = requests
+        found.append(row)
+    return found

@@ -3,64 +3,79 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from serving.reports.asking import Query, Report
+import polars as pl
+
+from serving.reports.asking import Asks, Query, Report
 from serving.reports.periods import FIRST_DATE
 from serving.reports.shows import Scope
+from serving.reports.suppression import COLUMN
+
+Row = dict[str, Any]
 
 SPANS = (7, 28)  # days
-LISTENERS_28 = ("listeners_28", "new_listeners_28", "returning_listeners_28")
+_DAY = timedelta(days=1)
+# Column: how many days, and how many before the last one they end.
+_COUNTED = tuple(
+    (f"downloads_{days}{'_before' if back else ''}", days, back) for days in SPANS for back in (0, days)
+)
+_SPAN_NAMES = tuple(name for name, *_ in _COUNTED)
+_NEW = ("new_listeners", "returning_listeners")
+_HEARD = """
+    select period, listeners, new_listeners, returning_listeners
+    from fct_show_listeners
+    where show_id = $show and source_class = $class and period_end = $last
+        and period in ('trailing_7', 'trailing_28')
+"""
 
 
 def headlines(scope: Scope, with_new: bool = True) -> Report:
     """One row: downloads in the last 7 and 28 whole days and in those before; listeners likewise.
 
-    Columns: last_date, downloads_7, downloads_7_before, downloads_28, downloads_28_before, downloads_all,
-    listeners_7, listeners_28, new_listeners_28, returning_listeners_28, first_date. The listeners are null
-    where there were none. with_new: with the new and returning ones. A span before the data begin is not
-    whole: compare first_date.
+    Two queries. Columns: last_date, downloads_7, downloads_7_before, downloads_28, downloads_28_before,
+    downloads_all, first_date, listeners_7, listeners_28, new_listeners_28, returning_listeners_28. The
+    listeners are null where there were none. with_new: with the new and returning ones. A span before the
+    data begin is not whole: compare first_date.
     """
     scope.only_published("headlines")
-    last = (scope.ends[1] if scope.ends else FIRST_DATE) - timedelta(days=1)
-    shown = "$last" if scope.ends else "cast(null as date)"
-    spans = ", ".join(
-        f"coalesce(cast(sum(downloads) filter (date between $last - {days * to - 1} and $last - "
-        f"{days * (to - 1)}) as bigint), 0) as downloads_{days}{'' if to == 1 else '_before'}"
-        for days in SPANS
-        for to in (1, 2)
-    )
-    least = (
-        ", max(listeners) filter (date > $last - 7 and date <= $last) as least_listeners"
-        if scope.outside
-        else ""
-    )
-    new = (
-        ", max(new_listeners) filter (period = 'trailing_28') as new_listeners_28"
-        ", max(returning_listeners) filter (period = 'trailing_28') as returning_listeners_28"
-        if with_new
-        else ""
-    )
+    last = (scope.ends[1] if scope.ends else FIRST_DATE) - _DAY
+    first = last - (2 * max(SPANS) - 1) * _DAY
+    seen = scope.show.seen.get(scope.source_class)
     sql = f"""
-        with counted as (
-            select {spans}, coalesce(cast(sum(downloads) as bigint), 0) as downloads_all,
-                min(date) as first_date {least}
-            from fct_show_daily
-            where show_id = $show and source_class = $class
-        ),
-        heard as (
-            select max(listeners) filter (period = 'trailing_7') as listeners_7,
-                max(listeners) filter (period = 'trailing_28') as listeners_28 {new}
-            from fct_show_listeners
-            where show_id = $show and source_class = $class and period_end = $last
-                and period in ('trailing_7', 'trailing_28')
-        )
-        select {shown} as last_date, counted.*, heard.*
-        from counted cross join heard
+        select date, downloads {f", listeners as {COLUMN}" if scope.outside else ""}
+        from fct_show_daily
+        where show_id = $show and source_class = $class and date between $first and $last
     """
-    figures = tuple(f"downloads_{days}{which}" for days in SPANS for which in ("", "_before"))
+    new = tuple(f"{name}_28" for name in _NEW) if with_new else ()
+    heard = ("listeners_7", "listeners_28", *new)
+
+    def gathered(rows: list[Row], asks: Asks) -> list[Row]:
+        found: Row = {"last_date": last if scope.ends else None}
+        for name, days, back in _COUNTED:
+            until = last - back * _DAY
+            within = [row["downloads"] for row in rows if until - days * _DAY < row["date"] <= until]
+            found[name] = sum(within)
+        found["downloads_all"] = seen.downloads if seen else 0
+        found["first_date"] = seen.first if seen else None
+        spans = {row["period"]: row for row in asks.rows(_HEARD, scope.params | {"last": last})}
+        for name in heard:
+            figure, _, length = name.rpartition("_")
+            found[name] = spans.get(f"trailing_{length}", {}).get(figure)
+        if scope.outside:
+            found[COLUMN] = max((row[COLUMN] for row in rows if row["date"] > last - 7 * _DAY), default=0)
+        return [found]
+
     return Report(
-        Query.of(sql, scope.params, {"last": last}),
+        Query.of(sql, scope.params, {"first": first, "last": last}),
         scope.about(scope.rule),
         scope.outside,
-        (*figures, "downloads_all", "listeners_7", *LISTENERS_28),
+        (*_SPAN_NAMES, "downloads_all", *heard),
+        finish=gathered,
+        schema={
+            "last_date": pl.Date,
+            **dict.fromkeys((*_SPAN_NAMES, "downloads_all"), pl.Int64),
+            "first_date": pl.Date,
+            **dict.fromkeys(heard, pl.Int64),
+        },
     )

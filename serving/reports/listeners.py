@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
+from typing import Any
 
-from serving.reports.asking import Query, Report
+import polars as pl
+
+from serving.reports.asking import Asks, Query, Report
 from serving.reports.downloads import Episode
-from serving.reports.periods import By, label, range_of
+from serving.reports.folding import DATES, period_of
+from serving.reports.periods import By, range_of
 from serving.reports.rules import LISTENERS
 from serving.reports.shows import Scope
+
+Row = dict[str, Any]
+
+_FIGURES = ("listeners", "new_listeners", "returning_listeners", "uncomparable_listeners")
 
 
 class Period(StrEnum):
@@ -43,15 +51,18 @@ def listeners(
     touches = (
         "period_end between $first and $last" if trails else "period_start <= $last and period_end >= $first"
     )
+    columns = [*_FIGURES] if with_new else [_FIGURES[0], _FIGURES[-1]]
     sql = f"""
-        select {label(by, at)} as period, period_start, period_end, listeners,
-            {"new_listeners, returning_listeners," if with_new else ""} uncomparable_listeners, is_complete
+        select period_start, period_end, {", ".join(columns)}, is_complete
             {", listeners as least_listeners" if scope.outside else ""}
         from {"fct_episode_listeners" if episode else "fct_show_listeners"}
         where show_id = $show and source_class = $class and {touches}
             and period = $period {"and episode_key = $episode" if episode else ""}
-        order by {at}
     """
+
+    def named(rows: list[Row], _: Asks) -> list[Row]:
+        return [{"period": period_of(by, row[at])[0]} | row for row in sorted(rows, key=lambda row: row[at])]
+
     params = {"period": str(period), "episode": episode.episode_key if episode else None}
     return Report(
         Query.of(sql, scope.params, dates.params, params),
@@ -62,7 +73,8 @@ def listeners(
             **(episode.about if episode else {}),
         ),
         scope.outside,
-        ("listeners", "new_listeners", "returning_listeners", "uncomparable_listeners"),
-        # They are no sums of each other, so nothing can be worked out.
-        (),
+        _FIGURES,
+        (),  # they are no sums of each other, so nothing can be worked out
+        named,
+        DATES | dict.fromkeys(columns, pl.Int64) | {"is_complete": pl.Boolean},
     )
