@@ -53,7 +53,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         warm()
-        with core.kept_current():
+        with core.kept_current(), contextlib.closing(core.marts):
             yield
 
     app = FastAPI(

@@ -40,6 +40,7 @@ class Core:
     @contextlib.contextmanager
     def kept_current(self) -> Iterator[None]:
         """Meanwhile a thread refreshes every `poll_s`: no request waits for a version to be opened."""
+        self.refresh()  # it may have been started and stopped before
         stop = threading.Event()
 
         def watch() -> None:

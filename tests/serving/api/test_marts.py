@@ -10,6 +10,8 @@ import weakref
 from datetime import date
 from pathlib import Path
 
+import polars as pl
+
 from serving.api.marts import Marts
 from tests.serving.api.published import a_show, publish_rows
 
@@ -105,6 +107,20 @@ def test_nothing_but_the_marts_can_be_read(tmp_path: Path) -> None:
             assert "disabled" in str(error) or "read-only" in str(error), error
         else:
             raise AssertionError(sql)
+
+
+def test_a_frame_has_the_types_of_its_columns_even_without_rows(tmp_path: Path) -> None:
+    publish_generation(tmp_path, 1)
+    edition = Marts(tmp_path).current
+    assert edition is not None
+    for where in ("true", "false"):
+        frame = edition.frame(
+            "select date, downloads, show_id, timestamp '2026-09-01 06:00' as at, 1.5::double as share,"
+            f" sum(downloads) over () as whole, true as yes, ['a'] as names from fct_show_daily where {where}"
+        )
+        kinds = [pl.Date, pl.Int64, pl.String, pl.Datetime("us"), pl.Float64, pl.Int64, pl.Boolean]
+        assert frame.dtypes[:7] == kinds, where
+    assert edition.frame("select ['a', 'b'] as names")["names"].to_list() == [["a", "b"]]
 
 
 def test_without_a_publication_there_is_none(tmp_path: Path) -> None:
