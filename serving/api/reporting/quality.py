@@ -106,7 +106,7 @@ def methodology(
     form = format or (
         "html" if "text/html" in accepts else "markdown" if "text/markdown" in accepts else "json"
     )
-    text = _stated(ask)
+    text = stated(ask)
     if form == "html":
         return Response(as_page(text), media_type="text/html", headers=_UNCACHED)
     if form == "markdown":
@@ -130,7 +130,7 @@ _statements: WeakKeyDictionary[Edition, str] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def _stated(ask: Visit) -> str:
+def stated(ask: Visit) -> str:
     settings = ask.core.settings.platform
     if ask.edition is None:
         return statement(settings, None)
