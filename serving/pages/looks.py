@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from ingest.schema import SourceClass
-from ingest.settings import Settings
 from registry.api_keys import Scope
 from registry.show_access import ALL_SHOWS, Subject
 from serving.api.access import Standing
-from serving.api.marts import Edition
 from serving.api.problems import Problem
 from serving.api.reporting.asked import basis_of
 from serving.api.visit import Visit
-from serving.methodology import statement
-from serving.pages import texts
 from serving.pages.view.overview import Looker
 from serving.pages.view.sight import Sight
 from serving.pages.view.sight import sight as sight_of
@@ -107,15 +102,3 @@ def around(ask: Visit) -> dict[str, Any]:
         made = datetime.fromisoformat(edition.made_at)
         told = {"version": edition.version, "made": minute(made), "window": edition.window}
     return {"who": who, "edition": told}
-
-
-def statement_of(ask: Visit) -> texts.Text:
-    """How this installation counts."""
-    edition = ask.edition
-    return _statement(ask.core.settings.platform, edition, basis_of(ask) if edition else None)
-
-
-@lru_cache(maxsize=2)
-def _statement(settings: Settings, edition: Edition | None, basis: Basis | None) -> texts.Text:
-    marts = (edition, basis) if edition is not None and basis is not None else None
-    return texts.text_of(statement.statement(settings, marts))

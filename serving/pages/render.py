@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 SHEET = "pages.css"
 ICON = "icon.svg"
+CONTROLS = {code: None for code in range(32) if chr(code) not in "\t\n\r"} | {127: None}
 
 
 @cache
@@ -23,9 +24,15 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_printable,
     )
     found.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return found
+
+
+def _printable(value: Any) -> Any:
+    """Words of others without control characters, which no page needs."""
+    return value.translate(CONTROLS) if isinstance(value, str) and value.isprintable() is False else value
 
 
 @cache

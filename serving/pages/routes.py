@@ -21,6 +21,7 @@ from serving.api.access import Standing
 from serving.api.authentication import Authentication
 from serving.api.problems import Problem, unexpected
 from serving.api.reporting.asked import sees_costs
+from serving.api.reporting.quality import stated
 from serving.api.routing import Router
 from serving.api.visit import KEY, Ask, Visit
 from serving.pages import looks, render, texts
@@ -131,8 +132,11 @@ def one_podcast(
 @router.get("/methodology")
 def methodology(ask: Ask) -> Response:
     """How this installation counts, from what is in force."""
-    text = looks.statement_of(ask)
-    return _page(ask, "text.html.j2", title=text.title, here="methodology", text=text)
+    text = texts.text_of(stated(ask))
+    given = {"title": text.title, "here": "methodology", "text": text}
+    # Lists in force may change without a publication: not kept.
+    html = render.render("text.html.j2", **looks.around(ask), **given)
+    return _html(html, 200, {"cache-control": "no-store"})
 
 
 @router.get("/methodology/{name}")
@@ -256,7 +260,9 @@ def _session_page(ask: Visit, wrong: str, status: int) -> Response:
 
 
 def _problem(ask: Visit, of: Problem) -> Response:
-    html = render.render("problem.html.j2", **looks.around(ask), title=of.title, detail=of.detail)
+    fields = [field for field, _ in of.errors if field not in of.detail]
+    detail = ": ".join([*fields, of.detail]) + ("" if of.detail.endswith(".") else ".")
+    html = render.render("problem.html.j2", **looks.around(ask), title=of.title, detail=detail)
     headers = {name: value for name, value in of.headers.items() if name != "www-authenticate"}
     return _html(html, of.status, {"cache-control": "no-store", **headers})
 

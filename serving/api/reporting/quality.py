@@ -107,7 +107,7 @@ def methodology(
     form = format or (
         "html" if "text/html" in accepts else "markdown" if "text/markdown" in accepts else "json"
     )
-    text = _stated(ask)
+    text = stated(ask)
     if form == "html":
         return Response(as_page(text), media_type="text/html", headers=_UNCACHED)
     if form == "markdown":
@@ -131,7 +131,7 @@ _statements: WeakKeyDictionary[Edition, dict[bool, str]] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def _stated(ask: Visit) -> str:
+def stated(ask: Visit) -> str:
     """What tells of the platform's tenants together is for its operator."""
     settings, is_operator = ask.core.settings.platform, ask.caller.is_operator
     if ask.edition is None:

@@ -52,6 +52,7 @@ _ROLES = re.compile(
     r' (?:role|aria-roledescription|aria-hidden|pointer-events|class|stroke-miterlimit)="[^"]*"'
 )
 _STYLE = re.compile(r' style="[^"]*"')
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _EMPTY = re.compile(r'<path d="M0,0h0v0h0Z"/>|<path d="M0,0h[\d.]+v[\d.]+h-[\d.]+Z"/>|<g></g>')
 
 
@@ -89,7 +90,7 @@ def svg(design: Design, width: int, title: str, rows: Mapping[str, Rows], **opti
         for source in spec["data"]
     ]
     drawn = vl_convert.vega_to_svg(json.dumps(spec, default=str), allowed_base_urls=[])
-    return Markup(_tidy(drawn, title))
+    return Markup(_tidy(_CONTROLS.sub("", drawn), title))
 
 
 @lru_cache(maxsize=256)
