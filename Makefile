@@ -7,6 +7,10 @@ BI_VENV := .venv-bi
 BI_BIN  := $(BI_VENV)/bin
 BI_STAMP := $(BI_VENV)/.installed
 
+# dbt's site needs no warehouse: what it shows stands in the project.
+DBT_ENV := EARSHOT_WAREHOUSE=:memory: EARSHOT_LAKE=/nowhere DBT_PROJECT_DIR=dbt_project \
+  DBT_PROFILES_DIR=dbt_project DBT_TARGET_PATH=$(CURDIR)/build/dbt-docs DBT_LOG_PATH=$(CURDIR)/build/dbt-docs
+
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DAGSTER_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
@@ -51,8 +55,11 @@ validate: setup  ## Dagster definitions, from a clone without a dbt manifest
 pytest: setup  ## the Python tests on both cores
 	pytest -n 2 --dist loadfile -q
 
-docs: setup  ## render docs/methodology.md: the statement under default settings
+docs: setup  ## render docs/methodology.md, docs/marts.md, and dbt's site build/dbt-docs/static_index.html
 	env -i PATH="$$PATH" EARSHOT_DATA=/nowhere earshot methodology --output docs/methodology.md
+	earshot marts document --output docs/marts.md
+	$(DBT_ENV) dbt --quiet parse
+	$(DBT_ENV) dbt --quiet docs generate --static --empty-catalog --no-compile
 
 lock:  ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/python -m pip install --quiet uv

@@ -19,6 +19,7 @@ from earshot import (
     deliver_command,
     lists,
     maintain,
+    marts_commands,
     registry_commands,
     sweep_command,
     webhook_commands,
@@ -71,16 +72,20 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from orchestration.dbt_manifest import ManifestError
     from registry.collaborations import UnknownCollaboration
     from registry.subscriptions import UnknownSubscription
+    from serving.contract import ContractError
+    from serving.postgres import MartsDatabaseError
     from serving.publish import PublishError
 
     return (
         AgentListError,
         CatalogError,
+        ContractError,
         DbtFailed,
         DemoFailed,
         FileRefused,
         LakeFormatError,
         ManifestError,
+        MartsDatabaseError,
         NoAttribution,
         NothingPublished,
         NothingToExplain,
@@ -308,6 +313,7 @@ def home() -> None:
 
 
 app.add_typer(lists.app, name="lists")
+app.add_typer(marts_commands.app, name="marts")
 app.add_typer(collaboration_commands.app, name="collaboration")
 app.add_typer(attribution_commands.app, name="attribution")
 registry_commands.add_to(app)

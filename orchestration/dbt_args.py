@@ -57,11 +57,12 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
 
 
 def build_args(select: Sequence[str] = (), full_refresh: bool = False, tests: bool = True) -> list[str]:
-    """`dbt build` as production runs it: unit tests are for CI, and no Dagster asset check shows them.
+    """`dbt build` as production runs it: unit tests are for CI, and no Dagster asset check shows them; of
+    exposures there is nothing to build.
 
     Changing `--vars` would force a full parse, so everything variable travels in the environment.
     """
-    args = ["build", "--exclude-resource-type", "unit_test"]
+    args = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
     if not tests:
         args += ["--exclude-resource-type", "test"]
     if select:

@@ -100,6 +100,23 @@ def has_shape(table: dict[str, Any], mart: Mart) -> bool:
     return told == wanted
 
 
+def mart_of(table: dict[str, Any]) -> Mart:
+    """A manifest's table as the publisher knew it."""
+    columns = table["columns"]
+    comments = [(None, table["description"]), *((c["name"], c["description"]) for c in columns)]
+    return Mart(
+        table["name"],
+        table["subject"],
+        tuple(table["order_by"]),
+        tuple((column["name"], column["type"]) for column in columns),
+        tuple((column, comment) for column, comment in comments if comment is not None),
+        tuple(table["grain"]),
+        tuple(column["name"] for column in columns if not column["is_nullable"]),
+        tuple(column["name"] for column in columns if column["audience"] == Audience.SHARED),
+        table["contract_version"],
+    )
+
+
 def _described(table: PublishedTable) -> dict[str, Any]:
     comments = dict(table.mart.comments)
     told = shape(table.mart)

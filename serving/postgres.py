@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,32 +81,47 @@ def load(
     it, and where PostgreSQL has another version, all is loaded. Raises MartsDatabaseError.
     """
     began = time.monotonic()
+    with (
+        _connected(database) as cursor,
+        contextlib.closing(duckdb.connect()) as con,
+    ):
+        cursor.execute("select pg_advisory_lock(%s)", [_LOCK])
+        con.execute(f"attach {text(str(shared.resolve()))} as {SOURCE} (read_only)")
+        return _Load(con, cursor, database.reader, version, marts).run(written, former_sha256, began)
+
+
+def version_there(database: MartsDatabase) -> int | None:
+    """The version PostgreSQL has; None without one. Raises MartsDatabaseError."""
+    with _connected(database) as cursor:
+        cursor.execute("select to_regclass(%s) is not null", [f"{SCHEMA}.{VERSION_TABLE}"])
+        if not cursor.fetchone()[0]:
+            return None
+        cursor.execute(f"select version from {SCHEMA}.{VERSION_TABLE}")
+        return int(cursor.fetchone()[0])
+
+
+@contextlib.contextmanager
+def _connected(database: MartsDatabase) -> Iterator[Any]:
+    """A cursor of a connection that ends with the block; what fails in it is told as MartsDatabaseError."""
     try:
         parameters = psycopg2.extensions.parse_dsn(database.url)
     except psycopg2.Error:  # what it says repeats the address, password and all
         raise MartsDatabaseError(
             "EARSHOT_MARTS_DB is no address of a database: write postgresql://user:password@host/database"
         ) from None
+    defaults = {"connect_timeout": CONNECT_S, "application_name": "earshot", "keepalives_idle": 30}
     try:
         with (
-            contextlib.closing(duckdb.connect()) as con,
-            contextlib.closing(_connect(parameters)) as server,
+            contextlib.closing(psycopg2.connect(**{**defaults, **parameters})) as server,
             server.cursor() as cursor,
         ):
-            con.execute(f"attach {text(str(shared.resolve()))} as {SOURCE} (read_only)")
-            return _Load(con, cursor, database.reader, version, marts).run(written, former_sha256, began)
+            cursor.execute(
+                f"set lock_timeout = '{LOCK_S}s'; set timezone = 'UTC'; set client_encoding = 'UTF8'"
+            )
+            server.commit()
+            yield cursor
     except (psycopg2.Error, duckdb.Error, OSError) as error:
         raise MartsDatabaseError(explain(error, parameters)) from error
-
-
-def _connect(parameters: dict[str, Any]) -> Any:
-    defaults = {"connect_timeout": CONNECT_S, "application_name": "earshot", "keepalives_idle": 30}
-    server = psycopg2.connect(**{**defaults, **parameters})
-    with server.cursor() as cursor:
-        cursor.execute(f"set lock_timeout = '{LOCK_S}s'; set timezone = 'UTC'; set client_encoding = 'UTF8'")
-        cursor.execute("select pg_advisory_lock(%s)", [_LOCK])
-    server.commit()
-    return server
 
 
 class _Load:

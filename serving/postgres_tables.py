@@ -112,11 +112,18 @@ def finish_table(cursor: Any, schema: str, mart: Mart) -> None:
             cursor.execute(f"alter table {table} add unique{alike} ({grain})")
     if mart.order_by and mart.grain[: len(mart.order_by)] != mart.order_by:
         cursor.execute(f"create index on {table} ({', '.join(map(name, mart.order_by))})")
-    for column, comment in mart.comments:
-        what = f"column {table}.{name(column)}" if column else f"table {table}"
-        asked = f"comment on {what.replace('%', '%%')} is %s"
-        cursor.execute(asked, [comment.replace("\0", "")])
+    comments = [
+        cursor.mogrify(f"comment on {_percent(what)} is %s", [comment.replace("\0", "")])
+        for column, comment in mart.comments
+        for what in [f"column {table}.{name(column)}" if column else f"table {table}"]
+    ]
+    if comments:
+        cursor.execute(b";".join(comments))
     cursor.execute(f"analyze {table}")
+
+
+def _percent(what: str) -> str:
+    return what.replace("%", "%%")
 
 
 def fingerprint(con: duckdb.DuckDBPyConnection, source: str, mart: Mart) -> str:

@@ -14,6 +14,7 @@ from serving.contract import project_dir, read_contract
 
 ROOT = Path(earshot.__file__).parent.parent
 _MART = re.compile(r"\b(?:fct|dim|rpt)_[a-z_]+")
+_CODE = (".py", ".j2", ".sql", ".yaml")
 _REF = re.compile(r"ref\('(\w+)'\)")
 
 
@@ -23,7 +24,7 @@ def exposures() -> dict[str, dict[str, Any]]:
 
 
 def named_in(path: Path) -> set[str]:
-    files = [path] if path.is_file() else [f for f in path.rglob("*") if f.suffix in (".py", ".j2", ".sql")]
+    files = [path] if path.is_file() else [f for f in path.rglob("*") if f.suffix in _CODE]
     return {
         mart for file in files for mart in _MART.findall(file.read_text("utf-8"))
     } & read_contract().keys()

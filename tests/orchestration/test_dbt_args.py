@@ -12,8 +12,9 @@ from ingest.settings import Settings
 from orchestration.dbt_args import build_args, dbt_environment
 
 
-def test_a_plain_build_leaves_unit_tests_to_ci() -> None:
-    assert build_args() == ["build", "--exclude-resource-type", "unit_test"]
+def test_a_plain_build_leaves_unit_tests_to_ci_and_exposures_alone() -> None:
+    excluded = ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
+    assert build_args() == ["build", *excluded]
 
 
 def test_selections_are_joined_into_one_argument() -> None:
