@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import secrets
+import socket
 import sys
 import warnings
 from collections.abc import Iterable
@@ -87,6 +88,23 @@ def sources(place: Place) -> list[bundle.Source]:
             "not have; set EARSHOT_BI_MARTS_DB to that of the role in EARSHOT_MARTS_DB_READER"
         )
     return found
+
+
+def look_for_the_port(place: Place) -> None:
+    """Before minutes of preparing. Raises CannotStart."""
+    try:
+        with socket.create_server((place.host, place.port), family=_family(place.host)):
+            pass
+    except OSError as error:
+        reason = str(error.strerror or error).partition(" (")[0]
+        raise CannotStart(
+            f"Superset cannot listen on {place.host}, port {place.port} ({reason}): set "
+            "EARSHOT_BI_HOST and EARSHOT_BI_PORT, for example EARSHOT_BI_PORT=8089"
+        ) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def make_folder(place: Place) -> None:
@@ -194,6 +212,8 @@ def main() -> None:
     given = parser.parse_args()
     try:
         place = Place.from_env()
+        if not given.prepare_only:
+            look_for_the_port(place)
         found = sources(place)
         make_folder(place)
         password = prepare(place, found, given.new_password)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import Page, Response, ViewportSize, sync_playwright
+from playwright.sync_api import APIResponse, Page, Response, ViewportSize, sync_playwright
 
 from deploy.superset import bundle
 
@@ -66,9 +66,17 @@ class Analyst:
         self.page.keyboard.press("Enter")
         self.page.wait_for_url(lambda url: "/login" not in url)
 
+    def ask(self, method: str, path: str, **told: Any) -> APIResponse:
+        """What Superset's API answers to who is logged in here."""
+        api, headers = self.page.request, {"Referer": self.base}
+        if method != "get":
+            token = api.get(f"{self.base}/api/v1/security/csrf_token/", headers=headers)
+            headers["X-CSRFToken"] = token.json()["result"]
+        return api.fetch(self.base + path, method=method, headers=headers, **told)
+
     def open_dashboard(self, slug: str) -> dict[str, list[dict[str, Any]]]:
         """Rows by chart of the first tab, once all of them are drawn."""
-        told = self.page.request.get(f"{self.base}/api/v1/dashboard/{slug}/charts").json()["result"]
+        told = self.ask("get", f"/api/v1/dashboard/{slug}/charts").json()["result"]
         self._titles = {int(chart["id"]): str(chart["slice_name"]) for chart in told}
         self._answers.clear()
         self.page.goto(f"{self.base}/superset/dashboard/{slug}/")
