@@ -11,6 +11,7 @@ import hashlib
 import io
 import logging
 import os
+import re
 import secrets
 import socket
 import sys
@@ -44,7 +45,10 @@ class Place:
 
     @classmethod
     def from_env(cls) -> Place:
-        """EARSHOT_DATA as everywhere, EARSHOT_BI_HOST, …_PORT, …_WORKERS. Raises CannotStart."""
+        """EARSHOT_DATA as everywhere, EARSHOT_BI_HOST, …_PORT, …_WORKERS, …_MEMORY. Raises CannotStart."""
+        memory = os.environ.get("EARSHOT_BI_MEMORY") or "1GB"
+        if not re.fullmatch(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", memory):
+            raise CannotStart(f"setting EARSHOT_BI_MEMORY = {memory!r} cannot be used: write 1GB or 512MiB")
         numbers = {}
         for name, default, largest in (("EARSHOT_BI_PORT", 8088, 65_535), ("EARSHOT_BI_WORKERS", 1, 64)):
             given = os.environ.get(name) or str(default)
