@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -169,6 +170,22 @@ def test_what_fails_there_does_not_undo_the_files_and_is_told_without_the_passwo
     assert done.postgres is None
     assert told.lower() in str(done.postgres_problem).lower()
     assert "s3cret" not in str(done.postgres_problem) + repr(database)
+
+
+def test_rows_that_postgres_refuses_end_the_load_and_nothing_waits_for_ever(url: str, tmp_path: Path) -> None:
+    warehouse = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(warehouse)) as con:
+        con.execute("create schema marts")
+        con.execute(
+            "create table marts.dim_shows as select case when i > 5 then 'show ' || i end as show_id,"
+            " 'a title of a show' as show_title from range(300000) as t (i)"
+        )
+    before = threading.active_count()
+    done = publish(warehouse, tmp_path / "published", keep=3, postgres=MartsDatabase(url))
+    assert 'null value in column "show_id"' in str(done.postgres_problem)
+    assert done.tables[0].rows == 300_000
+    assert schemas(url) == []
+    assert threading.active_count() == before
 
 
 def test_a_schema_of_somebody_elses_is_not_touched(url: str, tmp_path: Path) -> None:
