@@ -69,7 +69,8 @@ lock:  ## resolve pyproject.toml again into requirements.lock
 	  --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
 
 $(BI_STAMP): deploy/superset/requirements.txt
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "Superset's versions are those for Python 3.11: set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Setting up $(BI_VENV) (once, one to two minutes, 0.9 GB) ..."
 	@$(PYTHON) -m venv $(BI_VENV)
 	@$(BI_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<

@@ -69,7 +69,8 @@ def for_source(files: Files, source: Source, is_ours: bool = False) -> Files:
         if kind == "databases":
             told |= {"sqlalchemy_uri": source.uri, "database_name": told["database_name"] + source.label}
         elif kind == "datasets":
-            told["schema"] = source.schema
+            # In SQLite, Superset's datasets have to differ by name alone.
+            told |= {"schema": source.schema, "table_name": told["table_name"] + source.label}
         elif kind == "dashboards":
             told["dashboard_title"] += source.label
             told["slug"] = "-".join(part for part in (told["slug"], source.key) if part)

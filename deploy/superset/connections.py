@@ -16,7 +16,7 @@ LOCKED = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "lock_configuration": "true",
-    "memory_limit": os.environ.get("EARSHOT_BI_MEMORY", "1GB"),
+    "memory_limit": os.environ.get("EARSHOT_BI_MEMORY") or "1GB",
     "threads": "2",
     "custom_user_agent": "superset",
 }

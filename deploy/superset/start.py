@@ -11,7 +11,9 @@ import hashlib
 import io
 import logging
 import os
+import re
 import secrets
+import socket
 import sys
 import warnings
 from collections.abc import Iterable
@@ -43,7 +45,10 @@ class Place:
 
     @classmethod
     def from_env(cls) -> Place:
-        """EARSHOT_DATA as everywhere, EARSHOT_BI_HOST, …_PORT, …_WORKERS. Raises CannotStart."""
+        """EARSHOT_DATA as everywhere, EARSHOT_BI_HOST, …_PORT, …_WORKERS, …_MEMORY. Raises CannotStart."""
+        memory = os.environ.get("EARSHOT_BI_MEMORY") or "1GB"
+        if not re.fullmatch(r"[0-9]+(\.[0-9]+)? ?[KMGT]i?B", memory):
+            raise CannotStart(f"setting EARSHOT_BI_MEMORY = {memory!r} cannot be used: write 1GB or 512MiB")
         numbers = {}
         for name, default, largest in (("EARSHOT_BI_PORT", 8088, 65_535), ("EARSHOT_BI_WORKERS", 1, 64)):
             given = os.environ.get(name) or str(default)
@@ -87,6 +92,23 @@ def sources(place: Place) -> list[bundle.Source]:
             "not have; set EARSHOT_BI_MARTS_DB to that of the role in EARSHOT_MARTS_DB_READER"
         )
     return found
+
+
+def look_for_the_port(place: Place) -> None:
+    """Before minutes of preparing. Raises CannotStart."""
+    try:
+        with socket.create_server((place.host, place.port), family=_family(place.host)):
+            pass
+    except OSError as error:
+        reason = str(error.strerror or error).partition(" (")[0]
+        raise CannotStart(
+            f"Superset cannot listen on {place.host}, port {place.port} ({reason}): set "
+            "EARSHOT_BI_HOST and EARSHOT_BI_PORT, for example EARSHOT_BI_PORT=8089"
+        ) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def make_folder(place: Place) -> None:
@@ -194,6 +216,8 @@ def main() -> None:
     given = parser.parse_args()
     try:
         place = Place.from_env()
+        if not given.prepare_only:
+            look_for_the_port(place)
         found = sources(place)
         make_folder(place)
         password = prepare(place, found, given.new_password)

@@ -15,8 +15,10 @@ from typing import Any
 import duckdb
 import psycopg2
 import pytest
+import yaml
 
 from deploy.superset import bundle
+from serving.contract import project_dir
 from serving.postgres import MartsDatabase
 from serving.publish import publish
 from tests.postgres import Postgres, postgres
@@ -107,6 +109,13 @@ def test_a_chart_names_columns_and_metrics_that_its_dataset_has(name: str) -> No
     assert set(params.get("metrics", ())) | {params.get("x_axis_sort", "downloads")} <= metrics | {
         "downloads"
     }
+
+
+def test_the_exposure_in_dbt_names_the_marts_that_the_dashboard_reads() -> None:
+    read = {mart for told in DATASETS.values() for mart in re.findall(r"\b(?:dim|fct)_\w+", told["sql"])}
+    exposures = yaml.safe_load((project_dir() / "models" / "exposures.yml").read_text("utf-8"))["exposures"]
+    (ours,) = [exposure for exposure in exposures if exposure["name"] == "superset_dashboard"]
+    assert set(re.findall(r"ref\('(\w+)'\)", " ".join(ours["depends_on"]))) == read
 
 
 def test_the_dashboard_shows_each_chart_once() -> None:
