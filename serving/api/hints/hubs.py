@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import os
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Path, Request
 from starlette.responses import PlainTextResponse, Response
 
 from ingest.feeds.sources import websub
@@ -32,10 +32,19 @@ router = Router(prefix="/v1", tags=["hints"])
 
 _WINDOW_US = 10_000_000  # of one podcast no more than a notice is kept for each so long
 _MOST_TYPE_CHARS = 200
+_SAID = {
+    "hub.mode": "subscribe or denied",
+    "hub.topic": "the feed's URL, as it was asked for",
+    "hub.challenge": "is answered as it is",
+    "hub.lease_seconds": "until when the hub tells us",
+    "hub.reason": "of a denial",
+}
 _PARAMETERS = [
-    {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
-    for name in ("hub.mode", "hub.topic", "hub.challenge", "hub.lease_seconds", "hub.reason")
+    {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "description": what}
+    for name, what in _SAID.items()
 ]
+_Key = Annotated[str, Path(max_length=20, description="of the podcast", examples=["-4211503829512346624"])]
+_Token = Annotated[str, Path(max_length=100, description="ends the callback that the hub was given")]
 
 
 @router.get(
@@ -45,7 +54,7 @@ _PARAMETERS = [
     openapi_extra={"parameters": _PARAMETERS},
     summary="A hub verifies a subscription",
 )
-async def verify(request: Request, podcast_key: str, token: str) -> Response:
+async def verify(request: Request, podcast_key: _Key, token: _Token) -> Response:
     """Answered with the hub's challenge where we asked for it, else 404 (§5.3). Further parameters of a hub's
     own are passed over.
     """
@@ -61,7 +70,7 @@ async def verify(request: Request, podcast_key: str, token: str) -> Response:
     openapi_extra={"requestBody": {"content": {"*/*": {"schema": {"type": "string"}}}}},
     summary="A hub delivers",
 )
-async def deliver(request: Request, podcast_key: str, token: str) -> Response:
+async def deliver(request: Request, podcast_key: _Key, token: _Token) -> Response:
     """Always 202 where the callback is ours: a wrong signature is told to our team, not to who made it (§8).
     Of the body nothing is used: the feed is polled instead.
     """

@@ -55,7 +55,7 @@ _MOST_ID = 2**63 - 1
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _SHOW = "one you track: title, show_id, feed URL, podcast key or guid"
 
-CollaborationId = Annotated[int, Path(ge=1, le=_MOST_ID, examples=[7])]
+CollaborationId = Annotated[int, Path(ge=1, le=_MOST_ID, description="as lists have it", examples=[7])]
 
 
 class CollaborationWanted(BaseModel):
@@ -152,6 +152,7 @@ def list_collaborations(
     summary="One collaboration",
 )
 def get_collaboration(ask: Ask, whose: For, collaboration_id: CollaborationId) -> Response:
+    """In whatever state."""
     return plain_answer(_rows(ask, [_own(ask, whose, collaboration_id)])[0])
 
 
@@ -179,6 +180,7 @@ async def add_collaborations(ask: Ask, request: Request, whose: For) -> Response
     summary="It was stopped, or never took place",
 )
 def end_collaboration(ask: Ask, whose: For, collaboration_id: CollaborationId, how: Ending) -> Response:
+    """Of an ended one, nothing, except that it can be declared void."""
     _own(ask, whose, collaboration_id)
     now_us = utc_now_us()
     if how.at is not None and how.at.tzinfo is None:

@@ -32,7 +32,7 @@ router = Router(prefix="/v1", tags=["management"])
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
-MessageId = Annotated[str, Path(max_length=200, examples=["msg_0f3b2c"])]
+MessageId = Annotated[str, Path(max_length=200, description="its webhook-id", examples=["msg_0f3b2c"])]
 
 
 @router.get(

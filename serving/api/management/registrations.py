@@ -38,7 +38,9 @@ router = Router(prefix="/v1", tags=["management"])
 
 MOST = 10_000  # podcasts of a JSON body; of more send a file
 
-PodcastKey = Annotated[str, Path(max_length=20, examples=["-4211503829512346624"])]
+PodcastKey = Annotated[
+    str, Path(max_length=20, description="of a podcast that you track", examples=["-4211503829512346624"])
+]
 
 
 class PodcastWish(BaseModel):
@@ -127,8 +129,8 @@ def list_registrations(
     request: Request,
     whose: For,
     place: PlaceAsked,
-    label: Annotated[str | None, Query(max_length=64)] = None,
-    state: Annotated[Literal["active", "gone", "dead"] | None, Query()] = None,
+    label: Annotated[str | None, Query(max_length=64, description="one of yours")] = None,
+    state: Annotated[Literal["active", "gone", "dead"] | None, Query(description="default: all")] = None,
 ) -> Response:
     """By podcast key."""
     which = Filter(whose.name, label, PodcastState(state) if state else None)

@@ -49,7 +49,7 @@ from serving.webhooks.send import Sender
 
 router = Router(prefix="/v1", tags=["management"])
 
-SubscriptionId = Annotated[int, Path(ge=1, le=2**63 - 1, examples=[3])]
+SubscriptionId = Annotated[int, Path(ge=1, le=2**63 - 1, description="as lists have it", examples=[3])]
 
 
 @router.get("/subscriptions", responses=listed(SubscriptionRow, 401, 403), summary="Your subscriptions")

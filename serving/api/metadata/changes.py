@@ -43,7 +43,7 @@ def list_changes(
         datetime | None,
         Query(description="without a cursor: detected since then; default: the last 24 hours"),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="changes of a page")] = 100,
     type: Annotated[list[ChangeType] | None, Query(description="only these; may be repeated")] = None,
     with_minor: Annotated[bool, Query(description="also what is nothing to wake anybody for")] = False,
 ) -> Response:

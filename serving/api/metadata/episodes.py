@@ -84,7 +84,7 @@ def find_episodes(
     request: Request,
     guid: Guid = None,
     enclosure_url: Enclosure = None,
-    episode_key: Annotated[str | None, Query(max_length=20)] = None,
+    episode_key: Annotated[str | None, Query(max_length=20, description="as lists have it")] = None,
 ) -> Response:
     """Among all podcasts that you may see: by guid, by any enclosure it ever had, or by key.
 

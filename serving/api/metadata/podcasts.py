@@ -26,7 +26,7 @@ from serving.metadata.history import FIELDS, Asked, history
 router = Router(prefix="/v1", tags=["metadata"])
 
 _REASONED = (PodcastState.GONE, PodcastState.DEAD)
-_ID = Query(ge=1, le=2**63 - 1)
+_MOST_ID = 2**63 - 1
 
 
 @router.get("/podcasts", responses=listed(PodcastRow), summary="Podcasts, by what names them")
@@ -38,9 +38,13 @@ def list_podcasts(
         str | None, Query(max_length=4096, description="of the feed, also one it moved to")
     ] = None,
     guid: Annotated[str | None, Query(max_length=200, description="podcast:guid")] = None,
-    itunes_id: Annotated[int | None, _ID] = None,
-    podcastindex_id: Annotated[int | None, _ID] = None,
-    show_id: Annotated[str | None, Query(max_length=200)] = None,
+    itunes_id: Annotated[int | None, Query(ge=1, le=_MOST_ID, description="Apple's")] = None,
+    podcastindex_id: Annotated[
+        int | None, Query(ge=1, le=_MOST_ID, description="the Podcast Index's")
+    ] = None,
+    show_id: Annotated[
+        str | None, Query(max_length=200, description="under which its downloads are counted")
+    ] = None,
 ) -> Response:
     """Those you track, and those whose show you may see; by key. All conditions together."""
     named = Named(

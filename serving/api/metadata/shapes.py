@@ -1,4 +1,4 @@
-"""What the records look like, for OpenAPI: those that matter; the others are named in docs/webhooks.md."""
+"""What records look like, for OpenAPI: the fields that matter; docs/webhooks.md names the others."""
 
 from __future__ import annotations
 
