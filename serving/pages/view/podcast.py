@@ -70,9 +70,9 @@ _OF_NEW = ("published_us", "duration_s")
 # What strangers are told of: addresses of private feeds and files may hold a token.
 _OF_ALL = frozenset(
     (
-        "title", "subtitle", "description", "author", "link", "image_url", "language", "categories", "copyright",
-        "is_explicit", "show_type", "is_complete", "medium", "published_us", "duration_s", "season", "episode",
-        "episode_type",
+        "title", "subtitle", "description", "author", "link", "image_url", "language", "categories",
+        "copyright", "is_explicit", "show_type", "is_complete", "medium", "published_us", "duration_s",
+        "season", "episode", "episode_type",
     )
 )  # fmt: skip
 _HIDDEN = ("description_html", "content_html", "published_raw", "duration_raw", "enclosure_canonical")
