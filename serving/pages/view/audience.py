@@ -27,7 +27,7 @@ _DIMENSIONS: tuple[tuple[Dimension, str, str, Rule], ...] = (
 
 
 def figures(asks: Asks, sight: Sight) -> list[Figure]:
-    """Listeners of the last 28 days, distinct over all of them, and how many were new."""
+    """Listeners of the last 28 days, distinct over all of them, and how many were new: as far as open."""
     rows = listeners(sight.scope, Period.TRAILING_28, sight.last, sight.last).rows(asks)
     if not rows or not tells(rows[0]):
         return []
@@ -35,7 +35,11 @@ def figures(asks: Asks, sight: Sight) -> list[Figure]:
     when = span(row["period_start"], row["period_end"])
     is_whole = sight.began <= row["period_start"]
     note = f"distinct, {when}" + ("" if is_whole else f"; the data begin {day(sight.began)}")
-    told = [Figure("Listeners in 28 days", count(row["listeners"]), note, LISTENER)]
+    told = []
+    if "downloads" in sight.subjects:
+        told.append(Figure("Listeners in 28 days", count(row["listeners"]), note, LISTENER))
+    if "audience" not in sight.subjects:
+        return told
     new = row["new_listeners"]  # where the data begin everyone is
     if new is not None and is_whole and (sight.is_owner or _is_told(new, row["listeners"] - new)):
         note = f"{percent(new / row['listeners'])} of them: no download of the show before, as far as data go"

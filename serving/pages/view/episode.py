@@ -59,7 +59,7 @@ def page(asks: Asks, row: Row, sight: Sight, show_title: str) -> EpisodePage:
         lines = pacing.courses(asks, sight, of)
         figures += _first_days(lines)
         sections.append(_pacing(asks, of, lines, sight))
-    if "audience" in sight.subjects:
+    if "downloads" in sight.subjects:
         figures += _heard(asks, of, sight)
     about = [
         f"published {day(of.published_at)}" if of.published_at else "",

@@ -164,7 +164,8 @@ def _figures(shows: Sequence[Show], recent: Mapping[str, Row], last: date) -> li
     heard = sum(1 for row in recent.values() if row["downloads"])
     note = span(last - timedelta(27), last)
     if fresh:
-        note += f"; {count(fresh)} shows began less than 56 days ago, so there is no comparison"
+        began = "one show" if fresh == 1 else f"{count(fresh)} shows"
+        note += f"; {began} began less than 56 days ago, so there is no comparison"
     elif before:
         note += f"; {change(total, before, 'the 28 days before')}"
     return [

@@ -67,6 +67,14 @@ _HEALTH_WORDS = {
 }
 # Of a new episode, what a reader wants first; the rest is the record itself.
 _OF_NEW = ("published_us", "duration_s")
+# What strangers are told of: addresses of private feeds and files may hold a token.
+_OF_ALL = frozenset(
+    (
+        "title", "subtitle", "description", "author", "link", "image_url", "language", "categories",
+        "copyright", "is_explicit", "show_type", "is_complete", "medium", "published_us", "duration_s",
+        "season", "episode", "episode_type",
+    )
+)  # fmt: skip
 _HIDDEN = ("description_html", "content_html", "published_raw", "duration_raw", "enclosure_canonical")
 
 
@@ -136,7 +144,7 @@ def page(asks: Asks, podcast: Row, before: int, is_inside: bool, show_seen: bool
         health.get("health") == "good",
         _HEALTH_WORDS.get(health.get("health", "waiting"), "Not polled yet"),
         _polls(podcast, health) if is_inside else [],
-        [_change(of) for of in groups],
+        [_change(of, is_inside) for of in groups],
         f"{podcast_href(key)}?before={groups[-1][0]['sequence']}" if more else None,
     )
 
@@ -182,13 +190,16 @@ def _polls(podcast: Row, health: Row) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in told if value]
 
 
-def _change(of: list[Row]) -> Change:
+def _change(of: list[Row], is_inside: bool) -> Change:
     first = of[0]
     is_new = first["change"] in ("episode.created", "podcast.added")
     fields = [
         FieldChange(_field(row["field"]), *(_value(row, name) for name in ("old_value", "new_value")))
         for row in of
-        if row["field"] and row["field"] not in _HIDDEN and (not is_new or row["field"] in _OF_NEW)
+        if row["field"]
+        and row["field"] not in _HIDDEN
+        and (is_inside or row["field"] in _OF_ALL)
+        and (not is_new or row["field"] in _OF_NEW)
     ]
     return Change(
         _WORDS.get(first["change"], str(first["change"])),

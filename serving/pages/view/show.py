@@ -67,8 +67,7 @@ def page(asks: Asks, sight: Sight) -> ShowPage:
     if "downloads" in sight.subjects:
         figures.append(downloads.figure(asks, sight))
         sections.append(downloads.section(asks, sight))
-    if "audience" in sight.subjects:
-        figures += audience.figures(asks, sight)
+    figures += audience.figures(asks, sight)
     if "pacing" in sight.subjects:
         quartiles, listed = pacing.band(asks, sight), pacing.listed(asks, sight)
         paced = pacing.courses(asks, sight)

@@ -220,6 +220,7 @@ def _podcasts(con: duckdb.DuckDBPyConnection) -> None:
             (2, "episode.created", f"{show_id}/0", False, "duration_s", None, "1800.0"),
             (3, "episode.updated", f"{show_id}/0", True, "title", "Week one", "Week 1"),
             (4, "podcast.updated", None, False, "description", "Old words", HOSTILE),
+            (4, "podcast.updated", None, False, "feed_url", "https://a.example/?token=secret", "https://b"),
         ]
         for sequence, change, episode, is_minor, field, old, new in changes:
             _insert(
