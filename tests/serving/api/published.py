@@ -28,7 +28,7 @@ _VALUES: dict[str, Any] = {
     "date": _DAY,
     "timestamp": datetime(2026, 9, 1, 6),
 }
-# Columns with a closed set of values.
+# Columns with a closed set of values, or that belong to no show.
 _ONE_OF = {
     "source_class": "server_log",
     "time_zone": "UTC",
@@ -36,7 +36,12 @@ _ONE_OF = {
     "window": "calendar",
     "period": "week",
     "dimension": "app",
+    "rules_version": "rules-1",
     "state": "final",
+    "type": "guest_swap",
+    "theta_source": "none",
+    "linkability_source": "assumed",
+    "model_version": "pace-3",
 }
 
 

@@ -64,6 +64,8 @@ def tricks(show: str) -> list[str]:
 def values(parameter: dict[str, Any], show: str, chance: random.Random) -> list[str]:
     """Values that might lead to the other's show, else such as the parameter allows."""
     schema = parameter["schema"]
+    if "examples" in schema and parameter.get("required"):
+        return [str(schema["examples"][0])]
     options = schema.get("anyOf", [schema])
     enums = [value for option in options for value in option.get("enum", [])]
     if enums:
@@ -138,7 +140,7 @@ def test_what_is_forbidden_looks_like_what_is_not_there(
     of_shows = [path for path in paths if path.startswith("/v1/shows/{show_id}")]
     for path in of_shows:
         required = {
-            parameter["name"]: "2026-09-01"
+            parameter["name"]: values(parameter, "x", random.Random(1))[0]
             for parameter in paths[path]
             if parameter["in"] == "query" and parameter.get("required")
         }
