@@ -23,6 +23,7 @@ from serving.api.reporting.asked import (
     report_answer,
     sees_costs,
 )
+from serving.api.reporting.collaboration_rows import CollaborationRow, CourseRow, SourceRow, TotalRow
 from serving.api.routing import Router
 from serving.api.visit import Ask, AskTable, Visit
 from serving.attribution.model import Explanation
@@ -59,18 +60,18 @@ class ExplanationBody(BaseModel):
 
 @router.get(
     "/collaborations",
-    responses=documented(rows.CollaborationRow, rows.Basis),
+    responses=documented(CollaborationRow, rows.Basis),
     summary="What each collaboration brought",
 )
 def collaborations(ask: AskTable, show_id: OfOneShow = None) -> Response:
     """The newest first; of the shows whose collaborations you may see."""
     found = reports.collaborations(ask.marts, _shows(ask, show_id), sees_costs(ask))
-    return _table(ask, found, rows.CollaborationRow)
+    return _table(ask, found, CollaborationRow)
 
 
 @router.get(
     "/collaboration-totals",
-    responses=documented(rows.TotalRow, rows.Basis),
+    responses=documented(TotalRow, rows.Basis),
     summary="What collaborations brought together",
 )
 def collaboration_totals(
@@ -80,7 +81,7 @@ def collaboration_totals(
 ) -> Response:
     """With the joint interval, which is not the sum of the intervals; a month is that of their starts."""
     found = reports.totals(ask.marts, by, _shows(ask, show_id), sees_costs(ask))
-    return _table(ask, found, rows.TotalRow)
+    return _table(ask, found, TotalRow)
 
 
 @router.get(
@@ -96,7 +97,7 @@ def collaboration(ask: AskTable, collaboration_id: CollaborationId) -> Response:
 
 @router.get(
     "/collaborations/{collaboration_id}/daily",
-    responses=documented(rows.CourseRow, rows.Basis),
+    responses=documented(CourseRow, rows.Basis),
     summary="A collaboration's course by day",
 )
 def course_of_a_collaboration(ask: AskTable, collaboration_id: CollaborationId) -> Response:
@@ -107,7 +108,7 @@ def course_of_a_collaboration(ask: AskTable, collaboration_id: CollaborationId) 
 
 @router.get(
     "/shows/{show_id}/new-listener-sources",
-    responses=documented(rows.SourceRow, rows.Basis),
+    responses=documented(SourceRow, rows.Basis),
     summary="Where first-ever listeners had been before",
 )
 def new_listener_sources(ask: AskTable, show_id: ShowId, first: First = None, last: Last = None) -> Response:
