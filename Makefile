@@ -7,8 +7,8 @@ BI_VENV := .venv-bi
 BI_BIN  := $(BI_VENV)/bin
 BI_STAMP := $(BI_VENV)/.installed
 
-# dbt's site needs no warehouse: what it shows stands in the project.
-DBT_ENV := EARSHOT_WAREHOUSE=:memory: EARSHOT_LAKE=/nowhere DBT_PROJECT_DIR=dbt_project \
+# dbt's site needs no data: what it shows stands in the project, and in marts without a row.
+DBT_ENV := EARSHOT_WAREHOUSE=$(CURDIR)/build/dbt-docs/empty.duckdb EARSHOT_LAKE=/nowhere DBT_PROJECT_DIR=dbt_project \
   DBT_PROFILES_DIR=dbt_project DBT_TARGET_PATH=$(CURDIR)/build/dbt-docs DBT_LOG_PATH=$(CURDIR)/build/dbt-docs
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -58,8 +58,10 @@ pytest: setup  ## the Python tests on both cores
 docs: setup  ## render docs/methodology.md, docs/marts.md, and dbt's site build/dbt-docs/static_index.html
 	env -i PATH="$$PATH" EARSHOT_DATA=/nowhere earshot methodology --output docs/methodology.md
 	earshot marts document --output docs/marts.md
+	mkdir -p build/dbt-docs
+	python -m serving.empty_marts build/dbt-docs/empty.duckdb
 	$(DBT_ENV) dbt --quiet parse
-	$(DBT_ENV) dbt --quiet docs generate --static --empty-catalog --no-compile
+	$(DBT_ENV) dbt --quiet docs generate --static --no-compile
 
 lock:  ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/python -m pip install --quiet uv

@@ -6,11 +6,13 @@ import json
 import re
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from ingest.settings import Settings
 from orchestration.dbt_manifest import ensure_manifest
 from serving.contract import Audience, ContractError, project_dir, read_contract
+from serving.empty_marts import write_empty_marts
 
 # Keys of listeners and addresses, and what lets one reach a person or a private feed.
 OF_THE_TEAM = re.compile(
@@ -95,6 +97,22 @@ def test_a_file_that_is_no_contract_is_named_with_the_reason(
     with pytest.raises(ContractError, match=r"models/marts/downloads/dim_shows\.yml is no contract") as told:
         read_contract(tmp_path)
     assert reason in str(told.value)
+
+
+def test_the_marts_without_a_row_are_as_the_contract_says(tmp_path: Path) -> None:
+    path = tmp_path / "marts.duckdb"
+    for _ in range(2):
+        write_empty_marts(path, read_contract())
+    with duckdb.connect(str(path), read_only=True) as con:
+        rows = con.execute(
+            "select table_name, column_name, lower(data_type), is_nullable from duckdb_columns()"
+            " where schema_name = 'marts' order by table_name, column_index"
+        ).fetchall()
+    assert rows == [
+        (mart.name, column.name, column.type, column.is_nullable)
+        for mart in sorted(read_contract().values(), key=lambda mart: mart.name)
+        for column in mart.columns
+    ]
 
 
 def test_a_folder_without_marts_is_an_error_that_says_where_they_were_looked_for(tmp_path: Path) -> None:
