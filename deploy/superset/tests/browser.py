@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import APIResponse, Page, Response, ViewportSize, sync_playwright
+from playwright.sync_api import APIResponse, Browser, Page, Response, ViewportSize, sync_playwright
 
 from deploy.superset import bundle
 
@@ -129,11 +129,18 @@ class Analyst:
 
 
 @contextmanager
-def analyst(chromium: str, base: str) -> Iterator[Analyst]:
-    """One in a window of their own."""
+def open_browser(chromium: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         try:
-            yield Analyst(browser.new_page(viewport=WIDE), base)
+            yield browser
         finally:
             browser.close()
+
+
+def analyst(browser: Browser, base: str, user: str, password: str) -> Analyst:
+    """One who has logged in, with cookies of their own."""
+    someone = Analyst(browser.new_page(viewport=WIDE), base)
+    someone.log_in(user, password)
+    someone.errors.clear()  # Superset asks who is there before anybody is
+    return someone

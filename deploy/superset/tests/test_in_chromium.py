@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from deploy.superset import bundle
-from deploy.superset.tests.browser import Analyst, analyst
+from deploy.superset.tests.browser import Analyst, analyst, open_browser
 from deploy.superset.tests.conftest import Superset
 from deploy.superset.tests.house import House
 
@@ -21,11 +22,14 @@ TOTAL = "select sum(downloads) from fct_show_daily where source_class = 'server_
 
 
 @pytest.fixture(scope="module")
-def admin(superset: Superset, chromium: str) -> Iterator[Analyst]:
-    with analyst(chromium, superset.base) as someone:
-        someone.log_in("admin", superset.password)
-        someone.errors.clear()  # Superset asks who is there before anybody is
-        yield someone
+def browser(chromium: str) -> Iterator[Browser]:
+    with open_browser(chromium) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def admin(superset: Superset, browser: Browser) -> Analyst:
+    return analyst(browser, superset.base, "admin", superset.password)
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -165,7 +169,7 @@ def test_the_folder_is_its_owners_alone(house: House, superset: Superset) -> Non
 
 
 def test_an_analyst_with_two_roles_sees_the_dashboard_and_one_without_ours_sees_none(
-    admin: Analyst, superset: Superset, chromium: str
+    admin: Analyst, superset: Superset, browser: Browser
 ) -> None:
     told = admin.ask("get", "/api/v1/security/roles/?q=(page_size:100)").json()
     roles = dict(zip((role["name"] for role in told["result"]), told["ids"], strict=True))
@@ -181,16 +185,11 @@ def test_an_analyst_with_two_roles_sees_the_dashboard_and_one_without_ours_sees_
         }
         made = admin.ask("post", "/api/v1/security/users/", data=person)
         assert made.status == 201, made.text()
-    admin.errors.clear()
-    with analyst(chromium, superset.base) as ana:
-        ana.log_in("ana", "ana-and-a-long-secret")
-        ana.errors.clear()
-        assert len(ana.open_dashboard("earshot")["Downloads by day"]) > 100
-        assert ana.errors == []
-    with analyst(chromium, superset.base) as ben:
-        ben.log_in("ben", "ben-and-a-long-secret")
-        assert ben.ask("get", "/api/v1/dashboard/").json()["count"] == 0
-        assert ben.ask("get", "/api/v1/dashboard/earshot").status in (403, 404)
+    ana, ben = (analyst(browser, superset.base, name, f"{name}-and-a-long-secret") for name in ("ana", "ben"))
+    assert len(ana.open_dashboard("earshot")["Downloads by day"]) > 100
+    assert ana.errors == []
+    assert ben.ask("get", "/api/v1/dashboard/").json()["count"] == 0
+    assert ben.ask("get", "/api/v1/dashboard/earshot").status in (403, 404)
 
 
 def test_the_file_for_a_superset_of_ones_own_is_imported_by_it(
