@@ -8,6 +8,7 @@ from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import duckdb
 import yaml
@@ -100,6 +101,8 @@ def _marked_row(columns: Mapping[str, str], show_id: str, number: int) -> Row:
             row[column] = _VALUES[kind] + number
         elif kind == "varchar":
             row[column] = _ONE_OF.get(column, mark(show_id))
+        elif kind == "bigint" and column.endswith(("_key", "_id")):
+            row[column] = crc32(f"{column} {show_id}".encode())  # no two shows share an episode
         else:
             row[column] = _VALUES.get(kind)
     return row

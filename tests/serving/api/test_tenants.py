@@ -47,8 +47,15 @@ def keys(core: Core) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def paths(client: TestClient) -> dict[str, list[dict[str, Any]]]:
     """Path template → its parameters, of all GET endpoints."""
-    told = client.get("/v1/openapi.json").json()["paths"]
-    return {path: found["get"].get("parameters", []) for path, found in told.items() if "get" in found}
+    told = client.get("/v1/openapi.json").json()
+    named = told["components"]["schemas"]
+    found = {path: each["get"].get("parameters", []) for path, each in told["paths"].items() if "get" in each}
+    for parameter in (each for parameters in found.values() for each in parameters):
+        schema = parameter["schema"]
+        options = schema.get("anyOf", [schema])
+        resolved = [named[each["$ref"].split("/")[-1]] if "$ref" in each else each for each in options]
+        parameter["schema"] = {**schema, "anyOf": resolved}
+    return found
 
 
 def tricks(show: str) -> list[str]:
