@@ -117,7 +117,7 @@ class CollaborationAnswer(CollaborationRow):
 
 
 @router.get(
-    "/collaborations",
+    "/collaboration-records",
     response_model=None,
     responses=listed(CollaborationRow, 401, 403),
     summary="Collaborations",
@@ -146,7 +146,7 @@ def list_collaborations(
 
 
 @router.get(
-    "/collaborations/{collaboration_id}",
+    "/collaboration-records/{collaboration_id}",
     response_model=CollaborationRow,
     responses=problems(403, 404),
     summary="One collaboration",
@@ -157,7 +157,7 @@ def get_collaboration(ask: Ask, whose: For, collaboration_id: CollaborationId) -
 
 
 @router.post(
-    "/collaborations",
+    "/collaboration-records",
     response_model=CollaborationAnswer,
     responses=problems(403, 413, 415),
     openapi_extra=bodies.described(CollaborationWanted, bodies.CSV),
@@ -174,7 +174,7 @@ async def add_collaborations(ask: Ask, request: Request, whose: For) -> Response
 
 
 @router.post(
-    "/collaborations/{collaboration_id}/end",
+    "/collaboration-records/{collaboration_id}/end",
     response_model=CollaborationRow,
     responses=problems(400, 403, 404, 409),
     summary="It was stopped, or never took place",
@@ -196,7 +196,7 @@ def end_collaboration(ask: Ask, whose: For, collaboration_id: CollaborationId, h
 
 
 @router.post(
-    "/collaborations/{collaboration_id}/restore",
+    "/collaboration-records/{collaboration_id}/restore",
     response_model=CollaborationRow,
     responses=problems(403, 404, 409),
     summary="Undo that it never took place",

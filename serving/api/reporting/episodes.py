@@ -37,7 +37,7 @@ def top_episodes_of_a_show(
     asked: Downloads,
     first: First = None,
     last: Last = None,
-    most: Annotated[int, Query(ge=1, le=1000)] = 10,
+    most: Annotated[int, Query(ge=1, le=1000, description="episodes, the largest")] = 10,
 ) -> Response:
     """By downloads in the range; without dates the newest 30 days."""
     return asked.answer(episodes.top_episodes(asked.scope(), first, last, most))

@@ -22,7 +22,7 @@ from serving.reports.periods import By
 router = Router(prefix="/v1", tags=["reporting"])
 
 Reader = Annotated[Caller, needs(Scope.READ)]
-Most = Annotated[int, Query(ge=1, le=1000)]
+Most = Annotated[int, Query(ge=1, le=1000, description="the largest so many")]
 
 
 @router.get(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from registry.database import connect
-from serving.api.app import create_app
+from serving.api.app import ROUTERS, create_app
 from tests.serving.api.conftest import ALL_SHOWS, keys_of, of, settings_of
 from tests.serving.api.published import marked, publish_rows
 
@@ -38,6 +39,12 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     publish_rows(data / "published", marked(ALL_SHOWS))
     connect(None, data).dispose()
     return create_app(settings_of(data))
+
+
+def test_no_address_is_served_twice() -> None:
+    routes = [route for router in ROUTERS for route in router.routes]
+    served = Counter((method, route.path) for route in routes for method in route.methods)
+    assert [address for address, times in served.items() if times > 1] == []
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

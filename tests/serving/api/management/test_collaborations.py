@@ -15,6 +15,7 @@ from tests.serving.api.conftest import NOW_US
 from tests.serving.api.management.conftest import Call, fields
 from tests.serving.metadata.lake import commit, lake, podcast
 
+RECORDS = "/v1/collaboration-records"
 A, B, BOBS = (f"https://feeds.example/{name}.xml" for name in ("a", "b", "bobs"))
 
 
@@ -34,27 +35,27 @@ def wanted(**more: Any) -> dict[str, Any]:
 
 
 def test_a_collaboration_is_recorded_once_and_changed_where_more_is_known(call: Call, engine: Engine) -> None:
-    made = call("ann", "POST", "/v1/collaborations", 201, json=wanted())
+    made = call("ann", "POST", RECORDS, 201, json=wanted())
     assert (made["outcome"], made["title"], made["partner_title"]) == ("added", "Tide Tables", "Night Bus")
     assert made["starts_at"] == "2026-10-01T00:00:00.000000Z"
-    again = call("ann", "POST", "/v1/collaborations", 200, json=wanted(show="guid-a"))
+    again = call("ann", "POST", RECORDS, 200, json=wanted(show="guid-a"))
     assert (again["outcome"], again["collaboration_id"]) == ("known", made["collaboration_id"])
-    more = call("ann", "POST", "/v1/collaborations", 200, json=wanted(cost=250, currency="EUR"))
+    more = call("ann", "POST", RECORDS, 200, json=wanted(cost=250, currency="EUR"))
     assert (more["outcome"], more["cost"]) == ("changed", 250.0)
-    assert len(call("ann", "GET", "/v1/collaborations")["data"]) == 1
+    assert len(call("ann", "GET", RECORDS)["data"]) == 1
     actions = [row["action"] for row in call("ann", "GET", "/v1/audit")["data"]]
     assert actions.count("collaborations.recorded") == 2
 
 
 def test_it_is_ended_voided_and_restored(call: Call, engine: Engine) -> None:
-    number = call("ann", "POST", "/v1/collaborations", 201, json=wanted())["collaboration_id"]
-    path = f"/v1/collaborations/{number}"
+    number = call("ann", "POST", RECORDS, 201, json=wanted())["collaboration_id"]
+    path = f"{RECORDS}/{number}"
     early = call("ann", "POST", f"{path}/end", 409, json={"at": "2026-09-01T00:00:00Z"})
     assert fields(early) == ["at"]
     assert call("ann", "POST", f"{path}/end", json={"at": "2026-10-05T00:00:00Z"})["state"] == "ended"
     assert call("ann", "POST", f"{path}/end", json={"void": True})["state"] == "void"
-    assert call("ann", "GET", "/v1/collaborations")["data"] == []
-    assert len(call("ann", "GET", "/v1/collaborations?state=void")["data"]) == 1
+    assert call("ann", "GET", RECORDS)["data"] == []
+    assert len(call("ann", "GET", f"{RECORDS}?state=void")["data"]) == 1
     assert call("ann", "POST", f"{path}/restore")["state"] == "active"
     call("ann", "POST", f"{path}/restore", 409)
 
@@ -67,39 +68,39 @@ def test_a_file_is_taken_in_line_by_line(call: Call, engine: Engine) -> None:
         f"{A},{BOBS},promo_swap,2026-10-01,\n"
         f"{B},{A},promo_swap,2026-10-01,bob\n"
     )
-    done = call("ann", "POST", "/v1/collaborations", 201, content=csv, headers={"content-type": "text/csv"})
+    done = call("ann", "POST", RECORDS, 201, content=csv, headers={"content-type": "text/csv"})
     assert (done["added"], done["rejected"]) == (1, 3)
     assert [(one["line"], one["reason"]) for one in done["rejects"]] == [
         (3, "bad_value"),
         (4, "unknown_show"),
         (5, "bad_value"),
     ]
-    assert call("bob", "GET", "/v1/collaborations")["data"] == []
+    assert call("bob", "GET", RECORDS)["data"] == []
 
 
 def test_shows_of_another_tenant_are_unknown_whatever_they_are_called(call: Call, engine: Engine) -> None:
     names = ["Bobs Secret", BOBS, str(podcast_key(BOBS)), "Bobs Secre", "no such"]
     for name in names:
-        problem = call("ann", "POST", "/v1/collaborations", 422, json=wanted(partner=name))
+        problem = call("ann", "POST", RECORDS, 422, json=wanted(partner=name))
         assert fields(problem) == ["partner"]
         assert "Bobs Secret" not in str(problem).replace(name, "")
-    call("ann", "GET", f"/v1/collaborations?show={podcast_key(BOBS)}", 404)
+    call("ann", "GET", f"{RECORDS}?show={podcast_key(BOBS)}", 404)
 
 
 def test_another_tenants_collaborations_are_not_there(call: Call, engine: Engine) -> None:
-    number = call("ann", "POST", "/v1/collaborations", 201, json=wanted())["collaboration_id"]
+    number = call("ann", "POST", RECORDS, 201, json=wanted())["collaboration_id"]
     for method, tail, body in (("GET", "", None), ("POST", "/end", {}), ("POST", "/restore", None)):
-        foreign = call("bob", method, f"/v1/collaborations/{number}{tail}", 404, json=body)
-        assert foreign == call("bob", method, f"/v1/collaborations/98765{tail}", 404, json=body)
-    assert call("ann", "GET", f"/v1/collaborations/{number}")["state"] == "active"
+        foreign = call("bob", method, f"{RECORDS}/{number}{tail}", 404, json=body)
+        assert foreign == call("bob", method, f"{RECORDS}/98765{tail}", 404, json=body)
+    assert call("ann", "GET", f"{RECORDS}/{number}")["state"] == "active"
 
 
 def test_pages_have_each_once(call: Call, engine: Engine) -> None:
     for day in range(1, 6):
-        call("ann", "POST", "/v1/collaborations", 201, json=wanted(starts=f"2026-10-0{day}"))
+        call("ann", "POST", RECORDS, 201, json=wanted(starts=f"2026-10-0{day}"))
     found, cursor = [], ""
     while True:
-        page = call("ann", "GET", f"/v1/collaborations?limit=2{cursor}")
+        page = call("ann", "GET", f"{RECORDS}?limit=2{cursor}")
         found += [row["starts_at"][:10] for row in page["data"]]
         if page["next"] is None:
             break
@@ -123,4 +124,4 @@ def test_what_cannot_be_is_named(call: Call, engine: Engine) -> None:
         ({"colour": "red"}, "colour"),
     ]
     for body, field in wrong:
-        assert fields(call("ann", "POST", "/v1/collaborations", 422, json=wanted(**body))) == [field], body
+        assert fields(call("ann", "POST", RECORDS, 422, json=wanted(**body))) == [field], body
