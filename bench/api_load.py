@@ -23,7 +23,7 @@ from bench.api_world import SHOWS_A_TENANT, World
 
 CHECKED = 10
 _GZIP = 31
-_PATIENCE_S = 30.0
+_PATIENCE_S, _LOOK_S = 30.0, 0.05
 
 
 @dataclass
@@ -181,9 +181,8 @@ async def load(
         for number in range(clients)
     ]
     ends = asyncio.gather(*(client.ended for client in connected))
-    waiting = asyncio.ensure_future(over.wait())
-    await asyncio.wait([ends, waiting], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
+    while not over.is_set() and not ends.done():
+        await asyncio.sleep(_LOOK_S)
     for client in connected:
         client.stop()
     try:

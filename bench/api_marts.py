@@ -2,7 +2,8 @@
 
 `bench.daily` (number, day, downloads) holds all that is drawn; every mart is told from it by arithmetic, so
 that daily, hourly and dimension marts agree to the download. A day's downloads are dealt out by halves: of
-`n` parts, part i > 0 gets downloads >> (i + 1), part 0 the rest. Marts that bench/api_mix.py does not read stay empty, and fct_episode_hourly holds HOURLY_DAYS, which is all the API tells by hour at once.
+`n` parts, part i > 0 gets downloads >> (i + 1), part 0 the rest. Marts that bench/api_mix.py does not read
+stay empty, and fct_episode_hourly holds HOURLY_DAYS, which is all the API tells by hour at once.
 """
 
 from __future__ import annotations
