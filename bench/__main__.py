@@ -22,10 +22,12 @@ BENCHES = {
     "webhooks": "changes to endpoints, good and bad, while the sender is killed",
     "attribution": "what collaborations brought, against the truth of simulated worlds",
     "attribution_days": "what one more day of requests costs attribution",
+    "api": "mixed requests to `earshot serve` through publications",
     "plots": "draws docs/performance-*.svg and docs/attribution.svg from the results kept of the others",
 }
 
 _OPTIONS = {
+    "api": ("shows", "days", "publications"),
     "webhooks": ("endpoints", "kills", "registry"),
     "attribution_days": ("people", "shows", "collaborations", "seed"),
     "attribution": ("worlds", "people", "shows", "collaborations", "seed", "permute_genres"),
@@ -48,7 +50,9 @@ def main() -> None:
         type=int,
         help="log lines, feeds, changes to measure with (each bench has its own default)",
     )
-    parser.add_argument("--repeats", type=int, help=f"medians are of so many ({_REPEATS}; of webhooks 1)")
+    parser.add_argument(
+        "--repeats", type=int, help=f"medians are of so many ({_REPEATS}; of webhooks and api 1)"
+    )
     parser.add_argument("--json", action="store_true", help="the line of JSON alone: no table, no progress")
     own = parser.add_argument_group("of webhooks alone")
     own.add_argument("--endpoints", type=int, help="how many (50)")
@@ -57,12 +61,15 @@ def main() -> None:
     own = parser.add_argument_group("of attribution and attribution_days alone")
     own.add_argument("--worlds", type=int, help="how many (8); of attribution")
     own.add_argument("--people", type=int, help="of a world (200,000; 245,000)")
-    own.add_argument("--shows", type=int, help="of a world (60; 1,200)")
+    own.add_argument("--shows", type=int, help="of a world (60; 1,200; of api, too: 12,000)")
     own.add_argument("--collaborations", type=int, help="of a world (26; 165)")
     own.add_argument("--seed", type=int, help="of the first world")
     own.add_argument(
         "--permute-genres", action="store_true", default=None, help="and once more with permuted genres"
     )
+    own = parser.add_argument_group("of api alone")
+    own.add_argument("--days", type=int, help="of its world (365)")
+    own.add_argument("--publications", type=int, help="while it is asked (10)")
     asked = parser.parse_args()
     if (asked.rows or 1) < 1 or (asked.repeats or 1) < 1:
         parser.error("--rows and --repeats must be at least 1")

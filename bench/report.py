@@ -35,7 +35,7 @@ def show(title: str, columns: list[str], rows: list[list[object]]) -> None:
 def finish(name: str, figures: Figures) -> None:
     """The last line, which is also kept for the plots."""
     line = orjson.dumps({"bench": name, **figures, "machine": machine()})
-    sizes = ("rows", "rows_a_day", "large_lines", "people")
+    sizes = ("rows", "rows_a_day", "large_lines", "people", "shows")
     size = next((figures[name] for name in sizes if figures.get(name)), "default")
     kept = cache() / "results" / f"{name}-{size}.json"
     kept.parent.mkdir(parents=True, exist_ok=True)
