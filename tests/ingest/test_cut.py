@@ -109,6 +109,20 @@ def json_lines(draw: st.DrawFn) -> bytes:
     return line[:cut_at] + draw(st.sampled_from([b""] * 6 + [b" ", b"\r", b"x", b",", b"}"]))
 
 
+@pytest.mark.parametrize("half", [rb"\ud800", rb"\udc00", rb"\ud800x", rb"\ud83d\u0041"])
+@pytest.mark.parametrize("neighbour", [b"", b"{torn"])
+def test_half_a_character_is_no_json_whatever_the_other_lines_are(half: bytes, neighbour: bytes) -> None:
+    line = b"{" + b",".join(f'"{key}":{value}'.encode() for key, value in OBJECT.items()) + b"}"
+    whole = line.replace(b"Pod/1", rb"Pod \ud83c\udf99/1")
+    broken = line.replace(b"Pod/1", half)
+    assert whole != line != broken
+    body = b"\n".join([*[line] * USUAL, whole, broken, *([neighbour] if neighbour else [])])
+    parsed = nginx.parse(body, 1, ())
+    assert parsed.requests.height == USUAL + 1
+    assert parsed.rejects["line_number"].to_list()[0] == USUAL + 2
+    assert parsed.rejects["reason"][0].startswith("not JSON")
+
+
 @settings(max_examples=50)
 @given(st.lists(json_lines(), min_size=8, max_size=24), st.booleans())
 def test_json_lines_are_read_as_polars_reads_them(lines: list[bytes], ends: bool) -> None:

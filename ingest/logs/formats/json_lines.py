@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -19,6 +20,11 @@ from ingest.schema import Schema
 SNIFFED_LINES = 1000
 # What one bad line costs: so many lines are read one by one. † A whole segment would take 3 times as long.
 BLOCK_LINES = 2_048
+
+# Half of a character: no JSON, yet Polars reads some of it as NUL. No line is good or bad by its neighbours.
+_HALF = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]"
+)
 
 Numbered = list[tuple[int, bytes]]
 Bad = list[tuple[int, str, bytes]]
@@ -114,6 +120,8 @@ def _in_blocks(body: bytes, schema: Schema) -> tuple[pl.DataFrame, Bad, int]:
 
 def _whole(body: bytes, first_line: int, schema: Schema) -> pl.DataFrame | None:
     """The frame if every line is one object of this shape; blank lines would shift the line numbers."""
+    if b"\\u" in body and _HALF.search(body):
+        return None
     count = cut.newlines(body) + (not body.endswith(b"\n") and body != b"")
     try:
         frame = _parse(body, first_line, schema)

@@ -110,7 +110,7 @@ def site(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]
         server.send_signal(signal.SIGINT)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, driven by Playwright."""
     if CHROMIUM is None:
