@@ -124,7 +124,7 @@ def one_podcast(
     row = podcast.found(look.asks, podcast_key)
     if row is None or not look.may_see(row["show_id"]):
         raise _unknown("podcast")
-    is_inside = ask.caller.is_operator or ask.shows.is_owner(row["show_id"] or "")
+    is_inside = ask.shows.is_owner(row["show_id"] or "") and ask.caller.is_told_addresses
     found = podcast.page(look.asks, row, before, is_inside, row["show_id"] in look.shows.by_id)
     return _page(ask, "podcast.html.j2", title="", here="podcasts", page=found)
 

@@ -186,6 +186,8 @@ def test_a_link_opens_one_show_without_a_key(
     answer = client.get(link.removeprefix("http://pages.example"), follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/shows/{world.OWN}")
     assert "By a link" in words(read(client, f"/shows/{world.OWN}"))
+    podcast = words(read(client, f"/podcasts/{world.PODCASTS[world.OWN]}"))
+    assert "token=secret" not in podcast and "every 7 days" not in podcast and "Made with" not in podcast
     assert "0 or few" in words(read(client, f"/shows/{world.OPEN}"))  # carol's too, but not the link's
     assert read(client, link.removeprefix("http://pages.example")[:-3] + "xyz", status=410) is not None
     refused = CliRunner().invoke(commands, ["access", "link", "carol", world.EVIL])
