@@ -144,6 +144,21 @@ def test_a_key_that_is_wrong_or_may_not_read_is_refused_on_the_page(
         )
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=b", b"no boundary at all"),
+        ("application/x-www-form-urlencoded", b"a=&" * 200_000),
+    ],
+)
+def test_a_form_that_cannot_be_read_is_the_senders_mistake(
+    client: TestClient, kind: str, body: bytes
+) -> None:
+    answer = client.post("/session", content=body, headers={"content-type": kind})
+    assert answer.status_code == 400 and "This request cannot be read" in answer.text
+
+
 def test_a_form_on_another_page_begins_and_ends_no_session(client: TestClient, keys: dict[str, str]) -> None:
     for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://elsewhere.example"}):
         for path in ("/session", "/session/end"):
