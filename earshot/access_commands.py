@@ -25,12 +25,16 @@ app = typer.Typer(
     help="Whose a show is, and what of it anybody may see through the API and the pages.",
 )
 
+ALL_SUBJECTS = "all"
+
 Shows = Annotated[list[str], typer.Argument(metavar="SHOW…", help="show ids; '*': all", show_default=False)]
 Tenant = Annotated[str, typer.Argument(metavar="TENANT", show_default=False)]
 Subjects = Annotated[
     list[str] | None,
     typer.Option(
-        "--subject", help="downloads, audience, pacing or collaborations; default: all", show_default=False
+        "--subject",
+        help=f"downloads, audience, pacing, collaborations, or {ALL_SUBJECTS}; may be repeated",
+        show_default=False,
     ),
 ]
 
@@ -43,11 +47,13 @@ def grant(tenant: Tenant, shows: Shows) -> None:
     from registry.show_access import BadShowId
     from registry.show_access import grant as granting
 
+    settings = Settings.from_env()
     try:
-        with registry_at_hand(Settings.from_env()) as engine:
+        with registry_at_hand(settings) as engine:
             done = granting(engine, utc_now_us(), checked_name("tenant", tenant), shows)
     except (BadRegistration, BadShowId) as error:
         raise typer.BadParameter(str(error)) from None
+    _warn_of_unknown(settings, shows)
     _said("granted", done, len(shows), f"to {tenant}", "was the tenant's already")
 
 
@@ -69,14 +75,18 @@ def withdraw(tenant: Tenant, shows: Shows) -> None:
 @app.command("open")
 def opening(shows: Shows, subjects: Subjects = None) -> None:
     """Let anybody see these subjects, without a key; counts under 10 listeners stay hidden."""
-    from registry.show_access import open_to_all
+    from registry.show_access import Subject, open_to_all
 
+    if not subjects:
+        allowed = ", ".join(Subject)
+        raise typer.BadParameter(f"say what: {allowed}, or {ALL_SUBJECTS}", param_hint="--subject")
     _change_openings(open_to_all, "opened", shows, subjects, "open already")
+    _warn_of_unknown(Settings.from_env(), shows)
 
 
 @app.command()
 def close(shows: Shows, subjects: Subjects = None) -> None:
-    """Only who owns them sees these subjects again."""
+    """Only who owns them sees these subjects again; without --subject all."""
     from registry.show_access import close as closing
 
     _change_openings(closing, "closed", shows, subjects, "not open")
@@ -144,9 +154,10 @@ def _change_openings(
     from registry.show_access import BadShowId, Subject
 
     try:
-        subjects = [Subject(name) for name in names or list(Subject)]
+        is_all = not names or ALL_SUBJECTS in names
+        subjects = list(Subject) if is_all else [Subject(name) for name in names or ()]
     except ValueError:
-        allowed = ", ".join(Subject)
+        allowed = ", ".join((*Subject, ALL_SUBJECTS))
         raise typer.BadParameter(f"a subject is one of {allowed}", param_hint="--subject") from None
     try:
         with registry_at_hand(Settings.from_env()) as engine:
@@ -154,6 +165,26 @@ def _change_openings(
     except BadShowId as error:
         raise typer.BadParameter(str(error)) from None
     _said(done, changed, len(shows) * len(subjects), ", ".join(subjects), otherwise)
+
+
+def _warn_of_unknown(settings: Settings, shows: Collection[str]) -> None:
+    """Tell of show ids that the published marts do not know: perhaps mistyped, perhaps of shows to come."""
+    import duckdb
+
+    from earshot.pipeline import reading
+    from earshot.published import NothingPublished, current
+    from earshot.show import say
+    from registry.show_access import ALL_SHOWS
+
+    try:
+        with reading(current(settings).database) as con:
+            known = {show_id for (show_id,) in con.execute("select show_id from dim_shows").fetchall()}
+    except (NothingPublished, duckdb.Error):  # nothing to compare with; it is done all the same
+        return
+    for show in dict.fromkeys(shows):
+        if show != ALL_SHOWS and show not in known:
+            message = f"dim_shows has no show {show} yet: if it is mistyped, withdraw or close it"
+            say(Console(stderr=True), "warning", message, "yellow")
 
 
 def _said(done: str, changed: int, asked: int, what: str, otherwise: str) -> None:

@@ -23,6 +23,7 @@ from registry.registration import (
 )
 
 CHUNK_BYTES = 64 * 1024
+MAX_ATTRIBUTES = 100  # of an outline; lxml takes quadratic time to list more
 PARSER_TELLS = 100  # errors; of more libxml2 keeps silent
 
 # Apps write URLs and titles without escaping them. As text, an entity of whatever name does no harm either.
@@ -75,7 +76,8 @@ def read_opml(
         yield _bad(path, outlines.line, "the file breaks off behind this line")
 
 
-_Outline = tuple[int, dict[str, str], bool]  # line, attributes by lower-case name, whether it holds others
+# Line, attributes by lower-case name (None: too many), whether it holds others.
+_Outline = tuple[int, dict[str, str] | None, bool]
 
 
 class _Outlines:
@@ -100,8 +102,7 @@ class _Outlines:
             holds = self._holds.pop()
             if _local(element) == "outline":
                 self.seen += 1
-                attributes = {str(name).lower(): str(value) for name, value in element.attrib.items()}
-                yield element.sourceline or 0, attributes, holds
+                yield element.sourceline or 0, _attributes(element), holds
             element.clear()
             while element.getprevious() is not None:
                 del element.getparent()[0]
@@ -115,6 +116,13 @@ class _Outlines:
         self._holds.append(False)
 
 
+def _attributes(element: etree._Element) -> dict[str, str] | None:
+    """None: more than MAX_ATTRIBUTES."""
+    if len(element.attrib) > MAX_ATTRIBUTES:
+        return None
+    return {str(name).lower(): str(value) for name, value in element.attrib.items()}
+
+
 def _local(element: etree._Element) -> str:
     return str(element.tag).rpartition("}")[2].lower()
 
@@ -123,6 +131,8 @@ def _judged(
     path: Path, outline: _Outline, tenant: str, labels: tuple[str, ...], repeats: Repeats
 ) -> Registration | Reject | None:
     line, attributes, holds = outline
+    if attributes is None:
+        return _bad(path, line, f"the outline has more than {MAX_ATTRIBUTES} attributes")
     url = attributes.get("xmlurl", "").strip()
     if not url and attributes.get("type", "").lower() in _FEED_TYPES:  # type="link" has the URL of a page
         url = attributes.get("url", "").strip()

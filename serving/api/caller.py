@@ -21,6 +21,11 @@ class Caller:
         """Sees and does everything, whoever's it is."""
         return Scope.OPERATE in self.scopes
 
+    @property
+    def is_told_addresses(self) -> bool:
+        """Of feeds and files: a link may be passed on, and private ones hold a token."""
+        return self.only_show is None
+
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes or self.is_operator
 

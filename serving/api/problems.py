@@ -17,6 +17,8 @@ from starlette.responses import Response
 
 from serving.reports.asking import BadQuestion
 
+MOST_ERRORS = 20  # told of a request
+_MOST_NAME_CHARS = 200  # a body's unknown keys are as long as it likes
 MEDIA_TYPE = "application/problem+json"
 
 log = logging.getLogger("earshot.api")
@@ -111,12 +113,15 @@ def handle_problems(app: FastAPI) -> None:
 
 
 def _of_validation(error: RequestValidationError) -> Problem:
+    found = error.errors()
     errors = []
-    for each in error.errors():
+    for each in found[:MOST_ERRORS]:
         place, *names = each["loc"]
-        errors.append((".".join(map(str, names)) or str(place), _reason(each)))
+        errors.append(((".".join(map(str, names)) or str(place))[:_MOST_NAME_CHARS], _reason(each)))
     detail = "; ".join(f"{field}: {reason}" for field, reason in errors)
-    is_body = any(each["loc"][0] == "body" for each in error.errors())
+    if len(found) > MOST_ERRORS:
+        detail += f"; and {len(found) - MOST_ERRORS:,} more"
+    is_body = any(each["loc"][0] == "body" for each in found)
     title = "The body cannot be used" if is_body else "A parameter cannot be used"
     return Problem(422, title, detail, errors=errors)
 

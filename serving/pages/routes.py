@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from fastapi import Form, Path, Query
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -58,6 +59,9 @@ class PageRoute(APIRoute):
                 detail = f"{first['loc'][-1]}: {str(first['msg']).removeprefix('Value error, ')}."
                 status = 404 if first["loc"][0] == "path" else 422
                 return _problem(request.scope[KEY], Problem(status, "This address has a mistake", detail))
+            except HTTPException as error:  # a form that cannot be read
+                title = "This request cannot be read"
+                return _problem(request.scope[KEY], Problem(error.status_code, title, str(error.detail)))
             except Exception as error:
                 return _problem(request.scope[KEY], unexpected(error, request.url.path))
 
@@ -124,7 +128,7 @@ def one_podcast(
     row = podcast.found(look.asks, podcast_key)
     if row is None or not look.may_see(row["show_id"]):
         raise _unknown("podcast")
-    is_inside = ask.caller.is_operator or ask.shows.is_owner(row["show_id"] or "")
+    is_inside = ask.shows.is_owner(row["show_id"] or "") and ask.caller.is_told_addresses
     found = podcast.page(look.asks, row, before, is_inside, row["show_id"] in look.shows.by_id)
     return _page(ask, "podcast.html.j2", title="", here="podcasts", page=found)
 

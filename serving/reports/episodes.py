@@ -24,13 +24,15 @@ _TEXTS: dict[str, Any] = {
 }
 
 
-def episodes(scope: Scope, most: int = 100, offset: int = 0) -> Report:
+def episodes(scope: Scope, most: int = 100, offset: int = 0, with_urls: bool = True) -> Report:
     """Rows: the show's episodes, the newest first, with their downloads so far. Two queries.
 
     Columns: episode_id, episode_title, published_at, duration_s, enclosure_url, is_removed, downloads,
     first_date, last_date. The enclosure_url is for owners. most, offset: which page of them.
+    with_urls: the reader may be told addresses of files.
     """
-    url = "" if scope.outside else "enclosure_url,"
+    has_url = with_urls and not scope.outside
+    url = "enclosure_url," if has_url else ""
     sql = f"""
         select episode_key, episode_id, episode_title, published_at, duration_s, {url}
             removed_at is not null as is_removed
@@ -53,7 +55,7 @@ def episodes(scope: Scope, most: int = 100, offset: int = 0) -> Report:
         schema={
             **_TEXTS,
             "duration_s": pl.Float64,
-            **({} if scope.outside else {"enclosure_url": pl.String}),
+            **({"enclosure_url": pl.String} if has_url else {}),
             "is_removed": pl.Boolean,
             "downloads": pl.Int64,
             "first_date": pl.Date,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ingest.settings import Settings
 from tests.registry.command_line import Earshot
+from tests.serving.api.published import a_show, publish_rows
 
 
 def test_a_key_is_shown_once_and_can_be_revoked(earshot: Earshot) -> None:
@@ -38,4 +40,21 @@ def test_shows_are_granted_opened_and_taken_back(earshot: Earshot) -> None:
     assert earshot("access", "close", "s1").code == 0
     assert earshot("access", "withdraw", "ann", "s1", "s2").code == 0
     assert earshot("access", "list", "--output", "json").rows == []
-    assert "a subject is one of downloads" in earshot("access", "open", "s1", "--subject", "all").err
+    assert "a subject is one of downloads" in earshot("access", "open", "s1", "--subject", "each").err
+
+
+def test_nothing_is_opened_that_was_not_asked_for(earshot: Earshot) -> None:
+    refused = earshot("access", "open", "s1")
+    assert refused.code == 2 and "say what: downloads" in refused.err
+    assert earshot("access", "list", "--output", "json").rows == []
+    assert earshot("access", "open", "s1", "--subject", "all").code == 0
+    assert len(earshot("access", "list", "--output", "json").rows) == 4
+
+
+def test_a_show_that_the_marts_do_not_know_is_told_and_granted(earshot: Earshot) -> None:
+    publish_rows(Settings.from_env().published_dir, {"dim_shows": [a_show("s1")]})
+    assert "warning" not in earshot("access", "grant", "ann", "s1", "*").err
+    for command in (["grant", "ann", "s1", "s9"], ["open", "s1", "s9", "--subject", "all"]):
+        done = earshot("access", *command)
+        assert done.code == 0 and done.err.count("warning") == 1 and "no show s9" in done.err
+    assert len(earshot("access", "list", "--output", "json").rows) == 3 + 8

@@ -46,7 +46,8 @@ def parsed(model: type[Model], body: bytes) -> Model:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
+        told = error.errors(include_url=False, include_input=False)
+        found = [{**each, "loc": ("body", *each["loc"])} for each in told]
         raise RequestValidationError(found) from None
 
 

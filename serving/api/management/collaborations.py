@@ -20,6 +20,7 @@ from registry.collaborating import CollaborationWish, Ground, Written, wish
 from registry.collaboration_doubles import doubles
 from registry.collaboration_lists import read_collaborations
 from registry.collaboration_values import BadCollaboration
+from registry.collaboration_values import Problem as Refusal
 from registry.collaborations import (
     CannotEnd,
     CannotRestore,
@@ -36,6 +37,7 @@ from registry.collaborations import (
 from registry.csv_lines import ListError
 from registry.podcasts import Podcast
 from registry.registration import Reject
+from registry.show_access import ALL_SHOWS
 from registry.tables import CollaborationState, CollaborationType
 from registry.visible import Named, find_among
 from serving.api.answers import plain_answer, problems
@@ -216,6 +218,7 @@ def _add_one(ask: Visit, whose: Tenant, body: bytes) -> Response:
     now_us = utc_now_us()
     try:
         made, remarks = wish(Written(**wanted.model_dump(), tenant=whose.name), _ground(ask, whose, now_us))
+        _check_own(ask, whose, made)
         ((added, outcome),) = add(
             ask.core.engine, [made], now_us, whose.note("collaborations.recorded", _ids)
         )
@@ -264,6 +267,11 @@ def _read(
                     reason = f"tenant: your key is of {whose.name!r}; leave the column out"
                     refused.append(Reject("", line, bodies.BAD_VALUE, reason))
                     continue
+                try:
+                    _check_own(ask, whose, wanted)
+                except BadCollaboration as error:
+                    refused.append(Reject("", line, error.problem, str(error)))
+                    continue
                 for note in notes:
                     remarks.setdefault(note, line)
                 yield wanted
@@ -298,6 +306,23 @@ def _ground(ask: Visit, whose: Tenant, now_us: int) -> Ground:
         return [podcast for podcast in whole.find(what) if podcast.podcast_key in mine]
 
     return replace(whole, find=find, alike=lambda _: ())
+
+
+def _check_own(ask: Visit, whose: Tenant, made: CollaborationWish) -> None:
+    """Raises BadCollaboration: the show that is to grow is one that is counted, or another's, and not the
+    tenant's. A record stands in what is measured of the show: one too many spoils its owner's.
+    """
+    owned = ask.access.owned.get(whose.name, frozenset())
+    if whose.caller.is_operator or ALL_SHOWS in owned:
+        return
+    (show,) = find_among(ask.core.engine, Named(podcast_key=made.podcast_key), {made.podcast_key})
+    show_id = show.show_id or show.podcast_guid
+    if show_id is None or show_id in owned:
+        return
+    is_anybodys = any(show_id in shows for shows in ask.access.owned.values())
+    if is_anybodys or (ask.edition is not None and show_id in ask.edition.shows):
+        reason = f"show_id {show_id[:80]!r} is none of your shows (`earshot access grant`)"
+        raise BadCollaboration("show", Refusal.BAD_VALUE, reason)
 
 
 def _own(ask: Visit, whose: Tenant, collaboration_id: int) -> Collaboration:

@@ -61,7 +61,8 @@ class Registrations(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    podcasts: list[PodcastWish] = Field(min_length=1, max_length=MOST)
+    # The first that is wrong is told: each of 10,000 may have errors without number.
+    podcasts: list[PodcastWish] = Field(min_length=1, max_length=MOST, fail_fast=True)
 
 
 class Deregistrations(BaseModel):
@@ -69,7 +70,9 @@ class Deregistrations(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    podcasts: list[str] = Field(min_length=1, max_length=MOST, examples=[["https://feeds.example/show.xml"]])
+    podcasts: list[str] = Field(
+        min_length=1, max_length=MOST, fail_fast=True, examples=[["https://feeds.example/show.xml"]]
+    )
 
 
 class RejectRow(BaseModel):

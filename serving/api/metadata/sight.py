@@ -47,13 +47,19 @@ def sight_of(ask: Visit) -> Sight:
     reads = caller.may(Scope.READ)
     if reads and caller.is_operator:
         return Sight(None, None, caller.tenant, is_operator=True)
-    tenant = caller.tenant if reads else None
+    tenant = caller.tenant if reads and caller.only_show is None else None  # a link shows nothing else of it
     tracked = visible.tracked(tenant) if tenant is not None else frozenset()
-    owned = ask.access.owned.get(tenant, frozenset()) if tenant is not None else frozenset()
+    owned = _owned(ask) if reads else frozenset()
     opened = frozenset[str]().union(*ask.access.opened.values())
     if ALL_SHOWS in owned or ALL_SHOWS in opened:
         return Sight(None, tracked, tenant, is_operator=False)
     return Sight(tracked | visible.of_shows(owned | opened), tracked, tenant, is_operator=False)
+
+
+def _owned(ask: Visit) -> frozenset[str]:
+    """Of the caller's tenant, perhaps with *; by a link its one show, while that is still the tenant's."""
+    owned, only = ask.access.owned.get(ask.caller.tenant or "", frozenset()), ask.caller.only_show
+    return owned if only is None else frozenset({only} if owned & {only, ALL_SHOWS} else ())
 
 
 def no_such(what: str, field: str) -> Problem:

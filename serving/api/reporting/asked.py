@@ -171,7 +171,7 @@ def object_answer(ask: Visit, value: dict[str, Any]) -> Response:
 
 
 def sees_costs(ask: Visit) -> Callable[[str | None], bool]:
-    """Whether the caller may see what a tenant paid: its own alone."""
+    """Whether the caller may see what a tenant paid: its own alone, and none by a link to one show."""
     caller = ask.caller
-    own = caller.tenant if caller.may(KeyScope.READ) else None
+    own = caller.tenant if caller.may(KeyScope.READ) and caller.only_show is None else None
     return lambda tenant: caller.is_operator or (own is not None and tenant == own)

@@ -25,7 +25,8 @@ router = Router(prefix="/v1", tags=["reporting"])
 def episodes_of_a_show(page: PageAsked, asked: Downloads) -> Response:
     """The newest first."""
     most, offset = page.window
-    return asked.answer(episodes.episodes(asked.scope(), most, offset), page)
+    with_urls = asked.ask.caller.is_told_addresses
+    return asked.answer(episodes.episodes(asked.scope(), most, offset, with_urls), page)
 
 
 @router.get(

@@ -39,7 +39,7 @@ _CHANGES = """
     order by c.sequence desc, c.field
 """
 _LIST = """
-    select p.podcast_key, coalesce(p.title, p.feed_url) as title, p.author, p.episode_count,
+    select p.podcast_key, coalesce(p.title, 'Podcast ' || p.podcast_key) as title, p.author, p.episode_count,
         p.newest_published_at, p.content_changed_at
     from dim_podcasts as p
     where ($all or p.show_id in (select unnest($shows::varchar[])))
@@ -126,7 +126,8 @@ def found(asks: Asks, podcast_key: int) -> Row | None:
 
 
 def page(asks: Asks, podcast: Row, before: int, is_inside: bool, show_seen: bool) -> PodcastPage:
-    """is_inside: the looker owns the show or runs the installation: how and where it is polled is told."""
+    """is_inside: the looker owns the show, and not by a link, or runs the installation: is told how and where
+    it is polled."""
     key = podcast["podcast_key"]
     health = (ask(asks, _HEALTH, {"podcast": key}) or [{}])[0]
     changed = ask(asks, _CHANGES, {"podcast": key, "before": before, "limit": CHANGES + 1})
@@ -159,7 +160,7 @@ def _record(podcast: Row, is_inside: bool) -> list[tuple[str, str]]:
         ("Newest episode", day(podcast["newest_published_at"]) if podcast["newest_published_at"] else None),
         ("Oldest episode", day(podcast["oldest_published_at"]) if podcast["oldest_published_at"] else None),
         ("Publishes", podcast["update_frequency"]),
-        ("Made with", podcast["generator"]),
+        ("Made with", podcast["generator"] if is_inside else None),
         ("Copyright", podcast["copyright"]),
         ("License", podcast["license"]),
         ("podcast:guid", podcast["podcast_guid"]),

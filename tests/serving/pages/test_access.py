@@ -144,6 +144,21 @@ def test_a_key_that_is_wrong_or_may_not_read_is_refused_on_the_page(
         )
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=b", b"no boundary at all"),
+        ("application/x-www-form-urlencoded", b"a=&" * 200_000),
+    ],
+)
+def test_a_form_that_cannot_be_read_is_the_senders_mistake(
+    client: TestClient, kind: str, body: bytes
+) -> None:
+    answer = client.post("/session", content=body, headers={"content-type": kind})
+    assert answer.status_code == 400 and "This request cannot be read" in answer.text
+
+
 def test_a_form_on_another_page_begins_and_ends_no_session(client: TestClient, keys: dict[str, str]) -> None:
     for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://elsewhere.example"}):
         for path in ("/session", "/session/end"):
@@ -186,6 +201,8 @@ def test_a_link_opens_one_show_without_a_key(
     answer = client.get(link.removeprefix("http://pages.example"), follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/shows/{world.OWN}")
     assert "By a link" in words(read(client, f"/shows/{world.OWN}"))
+    podcast = words(read(client, f"/podcasts/{world.PODCASTS[world.OWN]}"))
+    assert "token=secret" not in podcast and "every 7 days" not in podcast and "Made with" not in podcast
     assert "0 or few" in words(read(client, f"/shows/{world.OPEN}"))  # carol's too, but not the link's
     assert read(client, link.removeprefix("http://pages.example")[:-3] + "xyz", status=410) is not None
     refused = CliRunner().invoke(commands, ["access", "link", "carol", world.EVIL])

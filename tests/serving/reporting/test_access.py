@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from ingest.settings import Settings
 from registry import show_access
 from registry.show_access import Subject
+from serving.api.sessions import COOKIE, Session, issue
 from tests.serving.api.published import publish_rows
 from tests.serving.reporting.conftest import Asked, asked
 from tests.serving.reports.made import marts, some_downloads
@@ -122,6 +124,11 @@ def test_an_answer_from_memory_is_not_another_readers(api: Asked) -> None:
 def test_outsiders_are_told_no_addresses_of_files_and_no_counts_of_sources(api: Asked) -> None:
     assert "enclosure_url" not in api.rows("/shows/open-show/episodes", "bob")[0]
     assert "enclosure_url" in api.rows("/shows/ann-show/episodes", "ann")[0]
+    core = api.client.app.state.core  # type: ignore[attr-defined]
+    session = Session(time.time_ns() // 1000 + 3_600_000_000, tenant="ann", show_id="ann-show")
+    link = {"cookie": f"{COOKIE}={issue(core.secret, session)}"}
+    by_link = api.client.get("/v1/shows/ann-show/episodes", headers=link)
+    assert by_link.status_code == 200 and "enclosure_url" not in by_link.text
     assert "downloads" not in api.get("/shows/open-show", "bob")["source_classes"][0]
     assert api.get("/shows/open-show", "bob")["subjects"] == ["downloads"]
     assert api.get("/shows/ann-show", "ann")["subjects"] == [*Subject]

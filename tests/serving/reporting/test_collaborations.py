@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -13,6 +14,7 @@ from earshot.attribution.listed import listing
 from ingest.settings import Settings
 from registry import show_access
 from registry.show_access import Subject
+from serving.api.sessions import COOKIE, Session, issue
 from serving.attribution.headline import in_short
 from tests.attribution.published_marts import (
     COHORT_ROWS,
@@ -123,6 +125,17 @@ def test_costs_are_the_tenants_that_recorded_it(api: Asked) -> None:
     assert api.rows("/collaboration-totals", by="type")[0]["cost_per_new_listener"] is not None or any(
         row["cost"] for row in api.rows("/collaboration-totals", by="type")
     )
+
+
+def test_a_link_to_a_show_tells_no_costs(api: Asked) -> None:
+    core = api.client.app.state.core  # type: ignore[attr-defined]
+    until_us = time.time_ns() // 1000 + 3_600_000_000
+    link = issue(core.secret, Session(until_us, tenant="ann", show_id="show-a"))
+    head = {"cookie": f"{COOKIE}={link}"}
+    for path in ("collaborations", "collaboration-totals?by=type", "collaborations/1"):
+        answer = api.client.get(f"/v1/{path}", headers=head)
+        assert answer.status_code == 200 and answer.json().get("data") != [], answer.text
+        assert '"cost"' not in answer.text and '"currency"' not in answer.text, path
 
 
 def _of(api: Asked, who: str) -> dict[str, str]:

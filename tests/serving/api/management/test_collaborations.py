@@ -125,3 +125,24 @@ def test_what_cannot_be_is_named(call: Call, engine: Engine) -> None:
     ]
     for body, field in wrong:
         assert fields(call("ann", "POST", RECORDS, 422, json=wanted(**body))) == [field], body
+
+
+def test_a_show_that_is_another_tenants_cannot_be_said_to_grow(
+    call: Call, core: Core, engine: Engine
+) -> None:
+    theirs, unowned, mine = (f"https://feeds.example/{name}.xml" for name in ("of-ann", "open", "of-bob"))
+    register(core.engine, [registration(theirs, "ann", show_id="ann-1")], NOW_US)
+    register(core.engine, [registration(unowned, "house", show_id="open-1")], NOW_US)
+    register(core.engine, [registration(mine, "house", show_id="bob-1")], NOW_US)
+    register(core.engine, [registration(url, "bob") for url in (theirs, unowned, mine)], NOW_US)
+    for show in (theirs, unowned):  # of open-1 there are figures, which nobody owns
+        said = wanted(show=show, partner=BOBS)
+        problem = call("bob", "POST", RECORDS, 422, json=said)
+        assert fields(problem) == ["show"] and "none of your shows" in problem["detail"]
+        csv = f"show,partner,type,starts\n{show},{BOBS},promo_swap,2026-10-01\n"
+        refused = call("bob", "POST", RECORDS, 422, content=csv, headers={"content-type": "text/csv"})
+        assert fields(refused) == ["line 2"] and "none of your shows" in refused["detail"]
+    call("bob", "POST", RECORDS, 201, json=wanted(show=mine, partner=theirs))
+    call("bob", "POST", RECORDS, 201, json=wanted(show=BOBS, partner=theirs))  # tracked by him, no show yet
+    call("ann", "POST", RECORDS, 201, json=wanted(show=theirs, partner=A))
+    call("operator", "POST", f"{RECORDS}?tenant=bob", 201, json=wanted(show=theirs, partner=BOBS))

@@ -168,3 +168,14 @@ def test_what_cannot_be_used_is_named(call: Call, client: TestClient, keys: dict
     call(None, "POST", path, 401, json={"podcasts": [{"url": URL}]})
     answer = client.get("/v1/registrations/x", headers=of(keys["ann"]))
     assert answer.status_code == 404
+
+
+def test_errors_without_number_are_answered_shortly(call: Call) -> None:
+    keys = {f"k{number}": "" for number in range(100)}
+    podcasts = [{"url": "https://feeds.example/a.xml", **keys}] * 9_000
+    problem = call("ann", "POST", "/v1/registrations", 422, json={"podcasts": podcasts})
+    assert len(problem["errors"]) == 20 and problem["detail"].endswith("; and 80 more")
+    long = call("ann", "POST", "/v1/registrations", 422, json={"podcasts": [{"k" * 500_000: ""}]})
+    assert len(str(long)) < 10_000
+    numbers = {"podcasts": list(range(9_000))}
+    assert len(call("ann", "POST", "/v1/deregistrations", 422, json=numbers)["errors"]) == 1

@@ -11,9 +11,11 @@ import polars as pl
 from starlette.testclient import TestClient
 
 from ingest.feeds.urls import podcast_key
+from registry import show_access
 from registry.podcasts import deregister, register
 from registry.registration import registration
 from serving.api.core import Core
+from serving.api.sessions import COOKIE, Session, issue
 from serving.metadata.index import index_path, update
 from tests.serving.api.conftest import ALL_SHOWS, NOW_US, of
 from tests.serving.api.metadata.conftest import KEYS, SEEN, URLS
@@ -288,3 +290,24 @@ def test_until_the_index_is_made_it_is_said(api: TestClient, core: Core, keys: K
         answer = api.get(path, headers=of(keys["ann"]))
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert "earshot sweep" in answer.json()["detail"]
+
+
+def test_a_link_to_one_show_opens_nothing_else_of_the_tenant(api: TestClient, core: Core, keys: Keys) -> None:
+    register(core.engine, [registration(URLS["ann"], "ann", show_id="ann-1")], NOW_US)
+    until_us = NOW_US + 3_600_000_000
+    link = issue(core.secret, Session(until_us, tenant="ann", show_id="ann-1"))
+    head = {"cookie": f"{COOKIE}={link}"}
+
+    def seen(path: str) -> set[str]:
+        answer = api.get(path, headers=head)
+        assert answer.status_code == 200 and "-secret" not in answer.text and "hers" not in answer.text
+        return names(answer.json()["data"])
+
+    shown = api.get(f"/v1/podcasts/{KEYS['ann']}", headers=head)
+    assert shown.status_code == 200 and "secret" not in shown.text and shown.json()["labels"] == []
+    assert seen("/v1/podcasts") == seen("/v1/search?q=podcast") == {"ann", "open"}
+    assert api.get(f"/v1/podcasts/{KEYS['both']}", headers=head).status_code == 404
+    show_access.withdraw(core.engine, NOW_US, "ann", ["ann-1"])
+    core.refresh()
+    assert seen("/v1/podcasts") == seen("/v1/search?q=podcast") == {"open"}
+    assert api.get(f"/v1/podcasts/{KEYS['ann']}", headers=head).status_code == 404
