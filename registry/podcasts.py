@@ -256,9 +256,7 @@ def tracked(
 
 def registered(engine: Engine) -> pl.DataFrame:
     """The registry as the marts see it: columns of REGISTERED, by podcast_key."""
-    selected: list[ColumnElement[Any]] = [
-        _DEFAULTS.get(name, podcasts.c[name]) for name in REGISTERED if name in podcasts.c
-    ]
+    selected: list[ColumnElement[Any]] = [podcasts.c[name] for name in REGISTERED if name in podcasts.c]
     with engine.connect() as connection:
         rows = connection.execute(select(*selected)).fetchall()
         who = connection.execute(

@@ -79,9 +79,15 @@ def _conditions(named: Named) -> list[ColumnElement[bool]]:
 
 
 def _is_of(show_ids: Collection[str]) -> ColumnElement[bool]:
-    """A podcast's show is its guid where none was given (registry.podcasts)."""
-    table = podcasts.c
-    return or_(table.show_id.in_(show_ids), and_(table.show_id.is_(None), table.podcast_guid.in_(show_ids)))
+    """A podcast's show is its guid where none was given, and where no other podcast was given that one
+    (int_catalog_enclosures).
+    """
+    table, other = podcasts.c, podcasts.alias()
+    named = select(other.c.show_id).where(other.c.show_id.in_(show_ids))  # by itself: read once
+    by_guid = and_(
+        table.show_id.is_(None), table.podcast_guid.in_(show_ids), table.podcast_guid.not_in(named)
+    )
+    return or_(table.show_id.in_(show_ids), by_guid)
 
 
 def tracked_by(engine: Engine, tenant: str, podcast_keys: Collection[int]) -> set[int]:
@@ -130,7 +136,7 @@ class VisiblePodcasts:
 
         def read(connection: Connection) -> frozenset[int]:
             found = set[int]()
-            for some in batches(show_ids, PARAMETERS // 2):
+            for some in batches(show_ids, PARAMETERS // 3):
                 query = select(podcasts.c.podcast_key).where(
                     _is_of(some), podcasts.c.state != PodcastState.DEREGISTERED
                 )

@@ -231,7 +231,7 @@ REGISTERED: Schema = {
     "podcast_key": pl.Int64,
     "shard": pl.Int64,
     "feed_url": pl.String,  # as registered, or where the podcast has moved since
-    "show_id": pl.String,  # under which its downloads are counted; by default the podcast_guid
+    "show_id": pl.String,  # as registered; null: none was, its downloads are counted under the podcast_guid
     "podcast_guid": pl.String,
     "itunes_id": pl.Int64,
     "podcastindex_id": pl.Int64,

@@ -152,6 +152,63 @@ def test_an_enclosure_in_two_feeds_is_that_ones_that_still_has_it(lake: Lake, wa
     assert downloads(warehouse) == {"guid-b": ("show-3", 1)}
 
 
+def test_what_a_feed_says_of_itself_takes_nothing_from_another(
+    lake: Lake, warehouse: Path, tmp_path: Path
+) -> None:
+    a_year = 365 * 24 * HOUR_US
+    old: dict[str, object] = {"published_us": START_US - a_year, "first_seen_us": START_US + HOUR_US}
+    named, seen_first, thief, forger = CUSTOMER, LEAD, TWIN, OTHER
+    # A thief lists the enclosures of two others, under dates of a year before; it saw one of them even first.
+    stolen = [
+        episode(thief, "t1", 1, enclosure_canonical=url("n"), enclosure_urls=[url("n")], first_seen_us=1),
+        episode(thief, "t2", 1, enclosure_canonical=url("s"), enclosure_urls=[url("s")], **old),
+        episode(
+            thief, "t3", 1, enclosure_canonical=url("gone"), enclosure_urls=[url("gone")], first_seen_us=1
+        ),
+    ]
+    theirs = [
+        episode(named, "n", 1),
+        episode(named, "gone", 1, removed_us=START_US + HOUR_US),
+        episode(seen_first, "s", 1),
+        # Under two feeds with one guid it is the one show.
+        episode(4, "again", 1),
+    ]
+    # A forger calls itself what another is registered as; and another one what the list has.
+    forged = [episode(forger, "f", 1), episode(5, "g", 1)]
+    guids = {thief: "guid-of-3", seen_first: "guid-of-2", 4: "guid-of-2", forger: "show-1", 5: "listed-show"}
+    podcasts = [podcast(named, 1), *(podcast(key, 1, podcast_guid=guid) for key, guid in guids.items())]
+    registry = [
+        registered(named),
+        *(registered(key, show_id=None, podcast_guid=guid) for key, guid in guids.items()),
+    ]
+    set_catalog(lake, listed("l", show_title="Listed"))
+    set_registered(lake, registry)
+    counted = {
+        "guid-n": ("show-1", 1),
+        "guid-gone": ("show-1", 1),
+        "guid-s": ("guid-of-2", 1),
+        "guid-again": ("guid-of-2", 1),
+        url("f"): (None, 1),
+        url("g"): (None, 1),
+        "listed-l": ("listed-show", 1),
+    }
+    asked = ["n", "gone", "s", "again", "f", "g", "l"]
+    add_file(lake, "f1", [request(name, number, START_US) for number, name in enumerate(asked)])
+    commit(lake, 1, podcasts, theirs + forged)
+    dbt(lake, warehouse, "calendar", "run")
+    commit(lake, 2, [], [{**row, "generation": 2} for row in stolen])
+    dbt(lake, warehouse, "calendar", *BATCH)
+    assert downloads(warehouse) == counted
+    titles = "select show_id, show_title from marts.dim_shows where show_id in ('show-1', 'listed-show')"
+    assert sorted(rows(warehouse, titles)) == [("listed-show", "Listed"), ("show-1", "Podcast 1")]
+    shows = "select podcast_key from marts.dim_podcasts where show_id in ('show-1', 'listed-show')"
+    assert rows(warehouse, shows) == [(named,)]
+
+    anew = tmp_path / "anew.duckdb"
+    dbt(lake, anew, "calendar", "run")
+    assert marts(anew) == marts(warehouse)
+
+
 def test_a_size_no_audio_has_and_a_date_after_it_was_seen_are_not_believed(
     lake: Lake, warehouse: Path
 ) -> None:

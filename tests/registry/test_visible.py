@@ -87,6 +87,13 @@ def test_the_podcasts_of_shows_are_those_counted_under_them_while_somebody_track
     assert visible.of_shows(frozenset()) == frozenset()
 
 
+def test_no_guid_makes_a_podcast_one_of_a_show_that_another_was_registered_as(tracked: Engine) -> None:
+    forged = "https://feeds.example/forged.xml"
+    register(tracked, [registration(forged, "them", guid="show-5")], 2)
+    assert podcast_key(forged) not in VisiblePodcasts(tracked).of_shows(frozenset({"show-5"}))
+    assert urls(tracked, None, Named(show_id="show-5")) == {OURS, THEIRS}
+
+
 def test_which_are_tracked_by_a_tenant_and_which_by_others(tracked: Engine) -> None:
     keys = {podcast_key(url) for url in (OURS, THEIRS, BOTH)}
     assert tracked_by(tracked, "us", keys) == {podcast_key(OURS), podcast_key(BOTH)}

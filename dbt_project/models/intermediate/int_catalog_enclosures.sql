@@ -2,10 +2,25 @@
   The catalogue of the downloads marts: the operator's lists and the feeds of matched podcasts, an enclosure an
   episode's. Where a list knows an enclosure its word stands, and the feed only fills what it leaves empty. An
   episode that both know is the list's, through all enclosures of both.
+
+  Nothing that a feed says of itself gives it what is another's: neither its dates, nor a podcast:guid that is the id
+  of a show which a list or a registration names (docs/decisions/0013).
 #}
 with listed as (
 
     select * from {{ ref('stg_lake__episodes') }}
+
+),
+
+registered as (
+
+    select * from {{ ref('stg_lake__registered') }}
+
+),
+
+named_shows as (
+
+    {{ named_shows('listed', 'registered') }}
 
 ),
 
@@ -22,19 +37,26 @@ feed_urls as (
         episodes.duration_s,
         episodes.enclosure_bytes,
         episodes.enclosure_canonical,
-        coalesce(registered.show_id, podcasts.podcast_guid) as show_id,
+        registered.show_id is not null as is_named,
+        case
+            when registered.show_id is not null then registered.show_id
+            when named_shows.show_id is null then coalesce(registered.podcast_guid, podcasts.podcast_guid)
+        end as show_id,
         podcasts.title as show_title,
         {{ explode('episodes.enclosure_urls') }} as enclosure_url
     from {{ ref('int_feed_episodes') }} as episodes
-    left join {{ ref('stg_lake__registered') }} as registered
+    left join registered
         on episodes.podcast_key = registered.podcast_key
     left join {{ ref('int_matched_podcasts') }} as podcasts
         on episodes.podcast_key = podcasts.podcast_key
+    left join named_shows
+        on coalesce(registered.podcast_guid, podcasts.podcast_guid) = named_shows.show_id
     where episodes.episode_key is not null
 
 ),
 
--- Feeds take episodes over from one another: it is that one's that still has it, then that had it first.
+-- Feeds take episodes over from one another: it is that one's whose show somebody named, then that still has it, then
+-- in which we saw it first.
 ranked as (
 
     select
@@ -42,7 +64,7 @@ ranked as (
         row_number() over (
             partition by enclosure_url
             order by
-                (removed_us is not null), published_us nulls last, first_seen_us, podcast_key, episode_key
+                (not is_named), (removed_us is not null), first_seen_us, podcast_key, episode_key
         ) as claim_rank
     from feed_urls
     where show_id is not null

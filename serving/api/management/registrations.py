@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from ingest.feeds.state import find as crawl_state
-from ingest.feeds.urls import BadFeedUrl, feed_url, podcast_key, without_credentials
+from ingest.feeds.urls import BadFeedUrl, feed_url, is_derived_guid, podcast_key, without_credentials
 from ingest.lake import utc_now_us
 from registry.csv_lines import ListError
 from registry.findings import of_podcast
@@ -50,7 +50,9 @@ class PodcastWish(BaseModel):
 
     url: str = Field(max_length=4096, examples=["https://feeds.example/show.xml"])
     labels: list[str] = Field(default=[], max_length=50, examples=[["customer"]])
-    guid: str = Field(default="", max_length=200, description="podcast:guid, until the feed declares one")
+    guid: str = Field(
+        default="", max_length=200, description="podcast:guid, until the feed declares one; one of your shows"
+    )
     itunes_id: int | None = Field(default=None, ge=1, le=2**63 - 1)
     podcastindex_id: int | None = Field(default=None, ge=1, le=2**63 - 1)
     show_id: str = Field(default="", max_length=200, description="one of your shows; default: the guid")
@@ -183,8 +185,8 @@ async def register_podcasts(
     """From then on they are polled. The same again changes nothing; labels add up.
 
     JSON, CSV with the header `url[,labels,show_id,itunes_id,podcastindex_id,guid]`, or OPML. What is refused
-    is told with its line, the rest is taken in. `show_id` must be one of your shows. Ids fill gaps, where
-    nobody else tracks the podcast.
+    is told with its line, the rest is taken in. `show_id` and `guid` must be of your shows. Ids fill gaps,
+    where nobody else tracks the podcast.
     """
     kind, body = await bodies.read(request, bodies.JSON, bodies.CSV, *bodies.OPML)
     return await asyncio.to_thread(_register, ask, whose, kind, body, label or [])
@@ -306,16 +308,20 @@ def _of_file(
 def _allowed(
     ask: Visit, whose: Tenant, wishes: Iterator[Registration], refused: list[Reject]
 ) -> Iterator[Registration]:
-    """Downloads are counted under a show_id, so only its owner may say it."""
+    """Downloads are counted under a show_id, else under the guid, so only the show's owner may say them."""
     owned = ask.access.owned.get(whose.name, frozenset())
     may_all = whose.caller.is_operator or ALL_SHOWS in owned
     for wish in wishes:
-        if wish.show_id is None or may_all or wish.show_id in owned:
+        said = {"show_id": wish.show_id, "guid": wish.podcast_guid}
+        if is_derived_guid(wish.podcast_guid, wish.url):
+            del said["guid"]  # it is the podcast's whoever says so
+        foreign = [(name, value) for name, value in said.items() if value is not None and value not in owned]
+        if may_all or not foreign:
             yield wish
         else:
-            reason = (
-                f"show_id {wish.show_id[:80]!r} is none of your shows (`earshot access grant`): {wish.url}"
-            )
+            name, value = foreign[0]
+            hint = "; leave it out: the feed declares it" if name == "guid" else ""
+            reason = f"{name} {value[:80]!r} is none of your shows (`earshot access grant`){hint}: {wish.url}"
             refused.append(Reject("", 0, RejectReason.BAD_VALUE, reason))
 
 

@@ -4,6 +4,18 @@ with registered as (
 
 ),
 
+listed as (
+
+    select * from {{ ref('stg_lake__episodes') }}
+
+),
+
+named_shows as (
+
+    {{ named_shows('listed', 'registered') }}
+
+),
+
 feed_state as (
 
     select * from {{ ref('stg_lake__feed_state') }}
@@ -54,7 +66,10 @@ clock as (
 select
     -- ids
     tracked.podcast_key,
-    coalesce(tracked.show_id, records.podcast_guid, tracked.podcast_guid) as show_id,
+    case
+        when tracked.show_id is not null then tracked.show_id
+        when named_shows.show_id is null then coalesce(tracked.podcast_guid, records.podcast_guid)
+    end as show_id,
     tracked.feed_url,
     records.original_url,
     coalesce(records.podcast_guid, tracked.podcast_guid) as podcast_guid,
@@ -106,3 +121,5 @@ from tracked
 cross join clock
 left join records
     on tracked.podcast_key = records.podcast_key
+left join named_shows
+    on coalesce(tracked.podcast_guid, records.podcast_guid) = named_shows.show_id

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
-from ingest.feeds.urls import podcast_key
+from ingest.feeds.urls import derived_guid, podcast_key
 from registry.podcasts import Filter, find, listing, register
 from registry.registration import registration
 from serving.api.core import Core
@@ -83,9 +83,23 @@ def test_a_show_id_must_be_ones_own(call: Call, engine: Engine) -> None:
     assert find(engine, URL)[0].show_id == "ann-1"
 
 
+def test_a_guid_is_judged_like_a_show_id(call: Call, engine: Engine) -> None:
+    def wish(guid: str) -> dict[str, object]:
+        return {"podcasts": [{"url": URL, "guid": guid}]}
+
+    refused = call("ann", "POST", "/v1/registrations", 422, json=wish("bob-1"))
+    assert "leave it out" in str(refused["errors"])
+    csv = f"url,guid\n{URL},bob-1\n"
+    call("ann", "POST", "/v1/registrations", 422, content=csv, headers={"content-type": "text/csv"})
+    assert find(engine, URL) == []
+    call("ann", "POST", "/v1/registrations", 201, json=wish(derived_guid(URL)))
+    call("ann", "POST", "/v1/registrations", 200, json=wish("ann-1"))
+    assert find(engine, URL)[0].podcast_guid == "ann-1"
+
+
 def test_ids_of_a_podcast_that_another_tracks_are_left_as_they_are(call: Call, engine: Engine) -> None:
     register(engine, [registration(URL, "bob")], NOW_US)
-    wish = {"podcasts": [{"url": URL, "guid": "stolen", "itunes_id": 9, "show_id": "ann-1"}]}
+    wish = {"podcasts": [{"url": URL, "guid": "ann-1", "itunes_id": 9, "show_id": "ann-1"}]}
     done = call("ann", "POST", "/v1/registrations", 201, json=wish)
     assert done["registered"] == 1
     (podcast,) = find(engine, URL)
