@@ -11,6 +11,8 @@ from serving.reports.asking import OverConnection
 from serving.reports.dimensions import Dimension, by_dimension
 from serving.reports.downloads import downloads, find_episode
 from serving.reports.episodes import top_episodes
+from serving.reports.headlines import headlines
+from serving.reports.listeners import Period, listeners
 from serving.reports.periods import By
 from serving.reports.suppression import LEAST, suppressed, whole
 from tests.serving.reports.made import START, a_download, local, marts, scope, some_downloads
@@ -101,3 +103,42 @@ def test_what_is_unknown_is_hidden() -> None:
     rows = [{"n": 5, "least_listeners": None}, {"n": 20, "least_listeners": 10}]
     assert suppressed(rows, ("n",), ()) == [{"n": None, "suppressed": True}, {"n": 20, "suppressed": False}]
     assert [row["n"] for row in suppressed(rows, ("n",), (whole,))] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("new", "returning", "uncomparable", "is_told"),
+    [(5, 7, 0, False), (12, 0, 0, True), (3, 40, 0, False), (30, 30, 2, False), (30, 30, 55, False),
+     (30, 30, 60, True)],
+)  # fmt: skip
+def test_no_part_of_the_listeners_is_small(
+    new: int, returning: int, uncomparable: int, is_told: bool
+) -> None:
+    asks = marts([a_download(START + timedelta(seconds=n), n) for n in range(20)])
+    day = START.date()
+    for period in ("day", "trailing_28"):
+        asks.rows(
+            "insert into fct_show_listeners by name select $period as period, $day as period_start,"
+            " $day as period_end, 'server_log' as source_class, 'show' as show_id, $all as listeners,"
+            " $new as new_listeners, $returning as returning_listeners,"
+            " $uncomparable as uncomparable_listeners, true as is_complete",
+            {"period": period, "day": day, "all": new + returning, "new": new, "returning": returning,
+             "uncomparable": uncomparable},
+        )  # fmt: skip
+    [row] = listeners(scope(asks, outside=True), Period.DAY).rows(asks)
+    told = (new + returning, new, returning, uncomparable) if is_told else (None,) * 4
+    assert tuple(row[name] for name in row if name.endswith("listeners")) == told
+
+
+def test_headlines_tell_no_few_new_listeners() -> None:
+    rows = [a_download(START + timedelta(days=day, seconds=n), n) for day in (0, 1) for n in range(20)]
+    asks = marts(rows)
+    asks.rows(
+        "insert into fct_show_listeners by name select 'trailing_28' as period, $day as period_end,"
+        " 'server_log' as source_class, 'show' as show_id, 20 as listeners, 4 as new_listeners,"
+        " 16 as returning_listeners",
+        {"day": START.date()},
+    )
+    [row] = headlines(scope(asks, outside=True)).rows(asks)
+    assert row["suppressed"] and row["listeners_28"] is None and row["new_listeners_28"] is None
+    [row] = headlines(scope(asks, outside=True), with_new=False).rows(asks)
+    assert not row["suppressed"] and row["listeners_28"] == 20
