@@ -10,7 +10,7 @@ import pytest
 from serving.reports.asking import OverConnection
 from serving.reports.dimensions import Dimension, by_dimension
 from serving.reports.downloads import downloads, find_episode
-from serving.reports.episodes import top_episodes
+from serving.reports.episodes import episodes, top_episodes
 from serving.reports.headlines import headlines
 from serving.reports.listeners import Period, listeners
 from serving.reports.periods import By
@@ -142,3 +142,33 @@ def test_headlines_tell_no_few_new_listeners() -> None:
     assert row["suppressed"] and row["listeners_28"] is None and row["new_listeners_28"] is None
     [row] = headlines(scope(asks, outside=True), with_new=False).rows(asks)
     assert not row["suppressed"] and row["listeners_28"] == 20
+
+
+def test_neither_zeros_nor_ones_give_cover() -> None:
+    def told(*cells: tuple[int, int]) -> list[int | None]:
+        rows = [{"n": size, "least_listeners": least} for size, least in cells]
+        return [row["n"] for row in suppressed(rows, ("n",), (whole,))]
+
+    assert told((30, 30), (12, 12), (3, 3), (0, 0)) == [30, None, None, None]
+    assert told((30, 30), (12, 12), (1, 1), (1, 1)) == [30, None, None, None]
+    assert told((30, 30), (12, 12), (7, 7), (6, 6)) == [30, 12, None, None]
+    assert told((30, 30), (12, 12), (0, 0)) == [30, 12, None]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_what_a_cut_list_hides_does_not_depend_on_its_length(most: int) -> None:
+    # Cut off after the third, a list without the fourth would tell 3 by its shares.
+    names = [name for name, size in enumerate((30, 20, 12, 3)) for _ in range(size)]
+    rows = [
+        a_download(START + timedelta(seconds=n), n, name, app=f"app{name}") for n, name in enumerate(names)
+    ]
+    asks = marts(rows)
+    of = scope(asks, outside=True)
+    expected = [30, 20, None, None][:most]
+    assert [row["downloads"] for row in top_episodes(of, most=most).rows(asks)] == expected
+    assert [row["downloads"] for row in by_dimension(of, Dimension.APP, most=most).rows(asks)] == expected
+    weekly = by_dimension(of, Dimension.APP, By.WEEK, most=most)
+    assert [row["downloads"] for row in weekly.rows(asks)] == expected
+    assert [row["downloads"] for row in weekly.frame(asks).to_dicts()] == expected
+    paged = [episodes(of, 1, offset).rows(asks)[0]["downloads"] for offset in range(4)]
+    assert sorted(paged, key=str) == [20, 30, None, None]
