@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, Protocol
 
 import duckdb
@@ -75,8 +76,9 @@ class Report:
     """A question with what must be said beside its answer: `about` is plain data, ready for JSON.
 
     finish: makes the rows of the answer of those of the query, which may take another one; `schema` then has
-    their columns. hides: it is for readers who do not own the show. Rows then have the column `suppressed`,
-    and no figures where too few listeners are behind them.
+    their columns. keeps: which of them are told; the others were needed to see what is to be hidden.
+    hides: it is for readers who do not own the show. Rows then have the column `suppressed`, and no figures
+    where too few listeners are behind them.
     """
 
     query: Query
@@ -86,12 +88,13 @@ class Report:
     groups: tuple[GroupOf, ...] = (whole,)
     finish: Callable[[list[Row], Asks], list[Row]] | None = None
     schema: Mapping[str, Any] | None = None
+    keeps: Callable[[list[Row]], list[bool]] | None = None
 
     def rows(self, asks: Asks) -> list[Row]:
         rows = self.query.rows(asks)
         if self.finish:
             rows = self.finish(rows, asks)
-        return suppressed(rows, self.figures, self.groups) if self.hides else rows
+        return self._told(rows)
 
     def frame(self, asks: Asks) -> pl.DataFrame:
         if self.schema is not None:
@@ -101,7 +104,18 @@ class Report:
         if not self.hides:
             return frame
         schema = {name: kind for name, kind in frame.schema.items() if name != COLUMN} | {FLAG: pl.Boolean}
-        return pl.DataFrame(suppressed(frame.to_dicts(), self.figures, self.groups), schema)
+        return pl.DataFrame(self._told(frame.to_dicts()), schema)
+
+    def _told(self, rows: list[Row]) -> list[Row]:
+        kept = self.keeps(rows) if self.keeps else None
+        if self.hides:
+            rows = suppressed(rows, self.figures, self.groups)
+        return list(compress(rows, kept)) if kept is not None else rows
+
+
+def first_rows(most: int) -> Callable[[list[Row]], list[bool]]:
+    """Keeps so many."""
+    return lambda rows: [index < most for index in range(len(rows))]
 
 
 class BadQuestion(ValueError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date
 from enum import StrEnum
 from typing import Any
 
 import polars as pl
 
-from serving.reports.asking import Asks, BadQuestion, Query, Report
+from serving.reports.asking import Asks, BadQuestion, Query, Report, first_rows
 from serving.reports.downloads import Episode, about_range
 from serving.reports.periods import By, Range, ends_of, is_whole, label, range_of, starts
 from serving.reports.shows import Scope
@@ -54,12 +55,21 @@ def by_dimension(
     source = _of_episode(scope, dimension) if episode else _of_show(scope)
     least = ", max(least) as least_listeners" if scope.outside else ""
     start, end = starts(by, "date"), ends_of(by, "period_start")
+    most = min(most, MOST_VALUES)
+
+    def keeps(rows: list[Row]) -> list[bool]:
+        counts: Counter[str] = Counter()
+        for row in rows:
+            counts[row["value"]] += row["downloads"]
+        largest = set(sorted(counts, key=lambda value: (-counts[value], value))[:most])
+        return [row["value"] in largest for row in rows]
+
     sql = f"""
         with counted as ({source}),
         largest as (
             select value from counted group by value
             having sum(downloads) > 0
-            order by sum(downloads) desc, value limit $most
+            order by sum(downloads) desc, value {"" if scope.outside else "limit $most"}
         ),
         of_periods as (
             select {start} as period_start, value, sum(downloads) as downloads {least}
@@ -76,13 +86,12 @@ def by_dimension(
         order by period_start, downloads desc, value
     """
     return Report(
-        Query.of(
-            sql, scope.params, dates.params, _params(dimension, episode), {"most": min(most, MOST_VALUES)}
-        ),
+        Query.of(sql, scope.params, dates.params, _params(dimension, episode), {"most": most}),
         _about(scope, dimension, dates, episode) | {"by": by},
         scope.outside,
         ("downloads", "share"),
         (by_column("period"), by_column("value")),
+        keeps=keeps if scope.outside else None,
     )
 
 
@@ -98,7 +107,7 @@ def _over_range(
 
     def shared(rows: list[Row], _: Asks) -> list[Row]:
         total = sum(row["downloads"] for row in rows)
-        largest = sorted(rows, key=lambda row: (-row["downloads"], row["value"]))[:most]
+        largest = sorted(rows, key=lambda row: (-row["downloads"], row["value"]))
         return [row | {"share": round(row["downloads"] / total, 6)} for row in largest if row["downloads"]]
 
     return Report(
@@ -108,6 +117,7 @@ def _over_range(
         ("downloads", "share"),
         finish=shared,
         schema={"value": pl.String, "downloads": pl.Int64, "share": pl.Float64},
+        keeps=first_rows(most),
     )
 
 

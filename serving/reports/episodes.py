@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from serving.reports.asking import Asks, Query, Report
+from serving.reports.asking import Asks, Query, Report, first_rows
 from serving.reports.downloads import about_range
 from serving.reports.periods import range_of
 from serving.reports.shows import Scope
@@ -39,8 +39,9 @@ def episodes(scope: Scope, most: int = 100, offset: int = 0, with_urls: bool = T
         from dim_episodes
         where show_id = $show and is_in_catalog
         order by published_at desc nulls last, episode_key desc
-        limit $most offset $offset
+        {"" if scope.outside else "limit $most offset $offset"}
     """
+    most = min(most, MOST)
 
     def counted(rows: list[Row], asks: Asks) -> list[Row]:
         of = _downloads(scope, asks)
@@ -48,10 +49,14 @@ def episodes(scope: Scope, most: int = 100, offset: int = 0, with_urls: bool = T
         return [_with(row, of.get(row.pop("episode_key")), scope.outside) for row in rows]
 
     return Report(
-        Query.of(sql, scope.params, {"most": min(most, MOST), "offset": offset}),
+        Query.of(sql, scope.params, {"most": most, "offset": offset}),
         scope.about(scope.rule),
         scope.outside,
         finish=counted,
+        # What is hidden is not to depend on the page.
+        keeps=(lambda rows: [offset <= index < offset + most for index in range(len(rows))])
+        if scope.outside
+        else None,
         schema={
             **_TEXTS,
             "duration_s": pl.Float64,
@@ -99,8 +104,8 @@ def top_episodes(scope: Scope, first: date | None = None, last: date | None = No
 
     def ranked(rows: list[Row], asks: Asks) -> list[Row]:
         total = sum(row["downloads"] for row in rows)
-        largest = sorted(rows, key=lambda row: (-row["downloads"], row["episode_id"]))[: min(most, MOST)]
-        named = titles(scope, asks, [row["episode_key"] for row in largest])
+        largest = sorted(rows, key=lambda row: (-row["downloads"], row["episode_id"]))
+        named = titles(scope, asks, [row["episode_key"] for row in largest[: min(most, MOST)]])
         found: list[Row] = []
         for place, row in enumerate(largest, 1):
             if not row["downloads"]:
@@ -127,6 +132,7 @@ def top_episodes(scope: Scope, first: date | None = None, last: date | None = No
         ("downloads", "share"),
         finish=ranked,
         schema={"rank": pl.Int64, **_TEXTS, "downloads": pl.Int64, "share": pl.Float64},
+        keeps=first_rows(min(most, MOST)),
     )
 
 

@@ -63,7 +63,9 @@ def headlines(scope: Scope, with_new: bool = True) -> Report:
             figure, _, length = name.rpartition("_")
             found[name] = spans.get(f"trailing_{length}", {}).get(figure)
         if scope.outside:
-            found[COLUMN] = max((row[COLUMN] for row in rows if row["date"] > last - 7 * _DAY), default=0)
+            newest = max((row[COLUMN] for row in rows if row["date"] > last - 7 * _DAY), default=0)
+            # The new and the returning ones are cells of their own.
+            found[COLUMN] = min([newest, *(found[name] for name in new if found[name])])
         return [found]
 
     return Report(

@@ -54,7 +54,7 @@ def listeners(
     columns = [*_FIGURES] if with_new else [_FIGURES[0], _FIGURES[-1]]
     sql = f"""
         select period_start, period_end, {", ".join(columns)}, is_complete
-            {", listeners as least_listeners" if scope.outside else ""}
+            {f", {_least(columns)} as least_listeners" if scope.outside else ""}
         from {"fct_episode_listeners" if episode else "fct_show_listeners"}
         where show_id = $show and source_class = $class and {touches}
             and period = $period {"and episode_key = $episode" if episode else ""}
@@ -78,3 +78,9 @@ def listeners(
         named,
         DATES | dict.fromkeys(columns, pl.Int64) | {"is_complete": pl.Boolean},
     )
+
+
+def _least(columns: list[str]) -> str:
+    """SQL: listeners of the smallest part that is told or follows from those told; none is no part."""
+    parts = [*columns, f"{_FIGURES[0]} - {_FIGURES[-1]}"]
+    return f"least({', '.join(f'nullif({part}, 0)' for part in parts)})"

@@ -1,8 +1,9 @@
 """Cells with too few listeners behind them, left out for readers who do not own the show.
 
 A cell is a row's figures. It is left out where the marts cannot show that at least LEAST listeners are behind
-it. A single one of a group whose total can be had elsewhere could be worked out from that, so the smallest of
-the others goes with it. What somebody might still learn from many overlapping ranges is not prevented.
+it. Of a group whose total can be had elsewhere the sum of the hidden cells can be worked out: the smallest of
+the others go with them until they are two and their sum is LEAST more than they are. Zeros give no cover.
+What somebody might still learn from many overlapping ranges is not prevented.
 """
 
 from __future__ import annotations
@@ -43,19 +44,32 @@ def by_date(row: Row) -> Hashable:
 def suppressed(rows: Sequence[Row], figures: Sequence[str], groups: Sequence[GroupOf]) -> list[Row]:
     """The rows without COLUMN, with FLAG, and without figures where they are too few.
 
-    figures: columns of numbers, the first of which orders cells by size. groups: in each, no single cell may
-    be left out alone.
+    figures: columns of numbers, the first of which orders cells by size. groups: in each, one after another,
+    so many cells are left out that their sum tells nothing of one.
     """
     small = [(row[COLUMN] or 0) < LEAST for row in rows]
+    sizes = [row[figures[0]] or 0 for row in rows]
     for group_of in groups:
         members: dict[Hashable, list[int]] = defaultdict(list)
         for index, row in enumerate(rows):
             members[group_of(row)].append(index)
         for group in members.values():
-            if sum(small[index] for index in group) == 1 and len(group) > 1:
-                others = [index for index in group if not small[index]]
-                small[min(others, key=lambda index: rows[index][figures[0]] or 0)] = True
+            _cover(group, sizes, small)
     return [_shown(row, figures, is_small) for row, is_small in zip(rows, small, strict=True)]
+
+
+def _cover(group: Sequence[int], sizes: Sequence[float], small: list[bool]) -> None:
+    """Hide the smallest that are shown, until the sum of the hidden ones tells nothing of one."""
+    hidden = [sizes[index] for index in group if small[index] and sizes[index]]
+    if not hidden:
+        return
+    count, total = len(hidden), sum(hidden)
+    shown = (index for index in group if not small[index] and sizes[index])
+    for index in sorted(shown, key=lambda index: sizes[index]):
+        if count > 1 and total >= LEAST + count:
+            return
+        small[index] = True
+        count, total = count + 1, total + sizes[index]
 
 
 def _shown(row: Row, figures: Sequence[str], is_small: bool) -> Row:

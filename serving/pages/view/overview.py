@@ -125,8 +125,11 @@ def page(asks: Asks, shows: Shows, looker: Looker, number: int, query: str) -> O
     figures: list[Figure] = []
     sections: list[Section | None] = []
     if number == 1 and not words and seen:
-        figures = _figures(chosen, recent, last)
-        sections = [_course(asks, chosen, last), _episodes(asks, chosen, looker, last)]
+        # A sum that holds a show of somebody else's tells its small days, too.
+        owns_all = all(looker.owns(show.show_id) for show in chosen)
+        figures = _figures(chosen, recent, last, owns_all)
+        course = _course(asks, chosen, last) if owns_all else None
+        sections = [course, _episodes(asks, chosen, looker, last)]
         sections += [_sources(asks)] if looker.is_operator else []
     return Overview(
         figures,
@@ -157,7 +160,14 @@ def _figure(recent: Mapping[str, Row], show: Show, name: str) -> int:
     return int(recent[show.show_id][name]) if show.show_id in recent else 0
 
 
-def _figures(shows: Sequence[Show], recent: Mapping[str, Row], last: date) -> list[Figure]:
+def _figures(
+    shows: Sequence[Show], recent: Mapping[str, Row], last: date, with_downloads: bool
+) -> list[Figure]:
+    in_catalogue = Figure(
+        "Episodes", count(sum(show.episodes for show in shows)), "in the catalogue", EPISODE
+    )
+    if not with_downloads:
+        return [Figure("Shows", count(len(shows)), "that you may see", EPISODE), in_catalogue]
     total = sum(row["downloads"] for row in recent.values())
     before = sum(row["before"] for row in recent.values())
     fresh = sum(1 for show in shows if show.seen and show.seen[show.main_class].first > last - timedelta(55))
@@ -171,7 +181,7 @@ def _figures(shows: Sequence[Show], recent: Mapping[str, Row], last: date) -> li
     return [
         Figure("Shows", count(len(shows)), f"{count(heard)} were downloaded in the last 28 days", EPISODE),
         Figure("Downloads in 28 days", count(total), note, DOWNLOAD),
-        Figure("Episodes", count(sum(show.episodes for show in shows)), "in the catalogue", EPISODE),
+        in_catalogue,
     ]
 
 
@@ -225,14 +235,16 @@ def _table(
     for show in listed:
         heard = listeners.get(show.show_id)
         may = looker.owns(show.show_id) or (heard or 0) >= LEAST
-        line = _line(courses.get(show.show_id, {}), last, show.title or show.show_id) if may else None
+        # A course has every day in it, and a change tells the days before: for owners.
+        is_own = looker.owns(show.show_id)
+        line = _line(courses.get(show.show_id, {}), last, show.title or show.show_id) if is_own else None
         now, before = (_figure(recent, show, name) for name in ("downloads", "before"))
         rows.append(
             (
                 Cell(show.title or show.show_id, href=show_href(show.show_id)),
                 Cell("", chart=line),
                 Cell(count(now) if may else FEW),
-                Cell(_trend(now, before) if may else NOTHING),
+                Cell(_trend(now, before) if is_own else NOTHING),
                 Cell(count(heard) if may else FEW),
                 Cell(day(show.last_published_at)),
             )

@@ -84,8 +84,23 @@ def test_strangers_see_what_is_open_and_no_figure_of_few_listeners(
     assert "without days of few listeners" in words(page)
     [listed] = rows(section(read(client, "/"), "shows"))
     assert listed[0] == "Open Water"
+    assert listed[1] == "" and listed[3] == "–"
     # Its owner would see all.
     assert "0 or few" not in words(read(client, f"/shows/{world.OPEN}", keys["operator"]))
+
+
+def test_the_first_page_sums_up_nothing_for_who_does_not_own_all_of_it(
+    client: TestClient, keys: dict[str, str]
+) -> None:
+    for key in (None, keys["bob"]):  # bob sees his own and the open one
+        page = read(client, "/", key)
+        assert set(figures(page)) == {"Shows", "Episodes"}
+        assert "downloads" not in [one.get("aria-labelledby") for one in page.cssselect("section")]
+        listed = section(page, "shows").cssselect("tbody tr")
+        [opened] = [row for row in listed if "Open Water" in words(row)]
+        assert not opened.cssselect("svg")
+    page = read(client, "/", keys["operator"])
+    assert "Downloads in 28 days" in figures(page) and section(page, "downloads") is not None
 
 
 def test_a_small_show_tells_strangers_nothing_that_counts_few(

@@ -10,7 +10,9 @@ import pytest
 from serving.reports.asking import OverConnection
 from serving.reports.dimensions import Dimension, by_dimension
 from serving.reports.downloads import downloads, find_episode
-from serving.reports.episodes import top_episodes
+from serving.reports.episodes import episodes, top_episodes
+from serving.reports.headlines import headlines
+from serving.reports.listeners import Period, listeners
 from serving.reports.periods import By
 from serving.reports.suppression import LEAST, suppressed, whole
 from tests.serving.reports.made import START, a_download, local, marts, scope, some_downloads
@@ -101,3 +103,72 @@ def test_what_is_unknown_is_hidden() -> None:
     rows = [{"n": 5, "least_listeners": None}, {"n": 20, "least_listeners": 10}]
     assert suppressed(rows, ("n",), ()) == [{"n": None, "suppressed": True}, {"n": 20, "suppressed": False}]
     assert [row["n"] for row in suppressed(rows, ("n",), (whole,))] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("new", "returning", "uncomparable", "is_told"),
+    [(5, 7, 0, False), (12, 0, 0, True), (3, 40, 0, False), (30, 30, 2, False), (30, 30, 55, False),
+     (30, 30, 60, True)],
+)  # fmt: skip
+def test_no_part_of_the_listeners_is_small(
+    new: int, returning: int, uncomparable: int, is_told: bool
+) -> None:
+    asks = marts([a_download(START + timedelta(seconds=n), n) for n in range(20)])
+    day = START.date()
+    for period in ("day", "trailing_28"):
+        asks.rows(
+            "insert into fct_show_listeners by name select $period as period, $day as period_start,"
+            " $day as period_end, 'server_log' as source_class, 'show' as show_id, $all as listeners,"
+            " $new as new_listeners, $returning as returning_listeners,"
+            " $uncomparable as uncomparable_listeners, true as is_complete",
+            {"period": period, "day": day, "all": new + returning, "new": new, "returning": returning,
+             "uncomparable": uncomparable},
+        )  # fmt: skip
+    [row] = listeners(scope(asks, outside=True), Period.DAY).rows(asks)
+    told = (new + returning, new, returning, uncomparable) if is_told else (None,) * 4
+    assert tuple(row[name] for name in row if name.endswith("listeners")) == told
+
+
+def test_headlines_tell_no_few_new_listeners() -> None:
+    rows = [a_download(START + timedelta(days=day, seconds=n), n) for day in (0, 1) for n in range(20)]
+    asks = marts(rows)
+    asks.rows(
+        "insert into fct_show_listeners by name select 'trailing_28' as period, $day as period_end,"
+        " 'server_log' as source_class, 'show' as show_id, 20 as listeners, 4 as new_listeners,"
+        " 16 as returning_listeners",
+        {"day": START.date()},
+    )
+    [row] = headlines(scope(asks, outside=True)).rows(asks)
+    assert row["suppressed"] and row["listeners_28"] is None and row["new_listeners_28"] is None
+    [row] = headlines(scope(asks, outside=True), with_new=False).rows(asks)
+    assert not row["suppressed"] and row["listeners_28"] == 20
+
+
+def test_neither_zeros_nor_ones_give_cover() -> None:
+    def told(*cells: tuple[int, int]) -> list[int | None]:
+        rows = [{"n": size, "least_listeners": least} for size, least in cells]
+        return [row["n"] for row in suppressed(rows, ("n",), (whole,))]
+
+    assert told((30, 30), (12, 12), (3, 3), (0, 0)) == [30, None, None, None]
+    assert told((30, 30), (12, 12), (1, 1), (1, 1)) == [30, None, None, None]
+    assert told((30, 30), (12, 12), (7, 7), (6, 6)) == [30, 12, None, None]
+    assert told((30, 30), (12, 12), (0, 0)) == [30, 12, None]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_what_a_cut_list_hides_does_not_depend_on_its_length(most: int) -> None:
+    # Cut off after the third, a list without the fourth would tell 3 by its shares.
+    names = [name for name, size in enumerate((30, 20, 12, 3)) for _ in range(size)]
+    rows = [
+        a_download(START + timedelta(seconds=n), n, name, app=f"app{name}") for n, name in enumerate(names)
+    ]
+    asks = marts(rows)
+    of = scope(asks, outside=True)
+    expected = [30, 20, None, None][:most]
+    assert [row["downloads"] for row in top_episodes(of, most=most).rows(asks)] == expected
+    assert [row["downloads"] for row in by_dimension(of, Dimension.APP, most=most).rows(asks)] == expected
+    weekly = by_dimension(of, Dimension.APP, By.WEEK, most=most)
+    assert [row["downloads"] for row in weekly.rows(asks)] == expected
+    assert [row["downloads"] for row in weekly.frame(asks).to_dicts()] == expected
+    paged = [episodes(of, 1, offset).rows(asks)[0]["downloads"] for offset in range(4)]
+    assert sorted(paged, key=str) == [20, 30, None, None]
