@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -46,11 +46,13 @@ def exclusions(
     requests = "requests" if scope.measure == "downloads" else f"requests_{scope.window}"
     day = "date" if by else "null"
     here = "where show_id = $show and source_class = $class and date between $first and $last"
+    heard = f", max(listeners) as {COLUMN}" if scope.outside else ""
     sql = f"""
         select {day} as date, reason, cast(sum({requests}) as bigint) as requests
+            {f", null as {COLUMN}" if scope.outside else ""}
         from fct_exclusions_daily {here} group by {"date," if by else ""} reason
         union all
-        select {day}, '{DOWNLOAD}', cast(sum({scope.measure}) as bigint)
+        select {day}, '{DOWNLOAD}', cast(sum({scope.measure}) as bigint) {heard}
         from fct_show_daily {here} {"group by date" if by else ""}
     """
     period: dict[str, Any] = {"period": pl.String, "period_start": pl.Date} if by else {}
@@ -65,13 +67,17 @@ def exclusions(
     )
 
 
-def _told(rows: Iterable[Row], by: By | None, outside: bool) -> list[Row]:
+def _told(rows: Sequence[Row], by: By | None, outside: bool) -> list[Row]:
     counted: Counter[tuple[date | None, str]] = Counter()
     of_period: Counter[date | None] = Counter()
     for line in rows:
         begins = period_of(by, line["date"])[1] if by else None
         counted[begins, line["reason"]] += line["requests"] or 0
         of_period[begins] += line["requests"] or 0
+    heard: dict[date | None, int] = {}  # listeners of the fullest day: no requests are listeners
+    for line in rows if outside else ():
+        begins = period_of(by, line["date"])[1] if by else None
+        heard[begins] = max(heard.get(begins, 0), line[COLUMN] or 0)
     found = []
     for (start, reason), requests in sorted(
         counted.items(), key=lambda one: (one[0][0] or date.min, -one[1], one[0][1])
@@ -89,6 +95,7 @@ def _told(rows: Iterable[Row], by: By | None, outside: bool) -> list[Row]:
             "is_excluded": reason != DOWNLOAD,
         }
         if outside:
-            row[COLUMN] = requests
+            least = heard[start]
+            row[COLUMN] = least if reason == DOWNLOAD else min(least, requests)
         found.append(row)
     return found

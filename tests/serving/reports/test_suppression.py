@@ -11,6 +11,7 @@ from serving.reports.asking import OverConnection
 from serving.reports.dimensions import Dimension, by_dimension
 from serving.reports.downloads import downloads, find_episode
 from serving.reports.episodes import episodes, top_episodes
+from serving.reports.exclusions import exclusions
 from serving.reports.headlines import headlines
 from serving.reports.listeners import Period, listeners
 from serving.reports.periods import By
@@ -172,3 +173,18 @@ def test_what_a_cut_list_hides_does_not_depend_on_its_length(most: int) -> None:
     assert [row["downloads"] for row in weekly.frame(asks).to_dicts()] == expected
     paged = [episodes(of, 1, offset).rows(asks)[0]["downloads"] for offset in range(4)]
     assert sorted(paged, key=str) == [20, 30, None, None]
+
+
+@pytest.mark.parametrize(("crowd", "is_told"), [(2, False), (20, True)])
+def test_requests_are_no_listeners(crowd: int, is_told: bool) -> None:
+    rows = [a_download(START + timedelta(seconds=n), n % crowd, n // crowd) for n in range(20)]
+    asks = marts(rows)
+    asks.rows(
+        "insert into fct_exclusions_daily by name select $day as date, 'server_log' as source_class,"
+        " 'show' as show_id, 'bot' as reason, 13 as requests",
+        {"day": START.date()},
+    )
+    for by in (None, By.DAY):
+        found = exclusions(scope(asks, outside=True), by).rows(asks)
+        assert [row["requests"] for row in found] == ([20, 13] if is_told else [None, None])
+        assert [row["requests"] for row in exclusions(scope(asks), by).rows(asks)] == [20, 13]
