@@ -49,6 +49,7 @@ _SMALL = 1000  # bytes that are not worth packing
 _PACKED_TYPES = (b"application/json", b"application/problem", b"text/", b"image/svg")
 _GZIP = 31  # zlib's word for it
 _DAY_S = 86_400
+_PATHSEND = "http.response.pathsend"
 
 
 class Gate:
@@ -68,6 +69,10 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # A server that sends files by itself would send them past the dress; our files are small.
+        scope["extensions"] = {
+            name: value for name, value in (scope.get("extensions") or {}).items() if name != _PATHSEND
+        }
         started, method, status = time.perf_counter(), scope["method"], 500
 
         async def seen(message: MutableMapping[str, Any]) -> None:

@@ -127,6 +127,18 @@ def test_two_workers_serve_through_publications_and_end_with_ctrl_c(server: Serv
     assert f"serving: {server.url}" in said
 
 
+def test_the_documentation_page_has_its_scripts(server: Server) -> None:
+    page = httpx.get(f"{server.url}/v1/docs").text
+    parts = [part for part in page.split('"') if part.startswith("/v1/docs/")]
+    assert len(parts) == 4
+    for part in parts:
+        answer = httpx.get(f"{server.url}{part}")
+        assert answer.status_code == 200 and len(answer.content) > 50, part
+        head = httpx.head(f"{server.url}{part}", headers={"accept-encoding": "identity"})
+        plain = httpx.get(f"{server.url}{part}", headers={"accept-encoding": "identity"})
+        assert int(head.headers["content-length"]) == len(plain.content), part
+
+
 def test_a_setting_that_cannot_be_used_is_told_plainly(data: Path) -> None:
     typed, environment = command(data, 1)
     done = subprocess.run(
