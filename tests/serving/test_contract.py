@@ -70,6 +70,12 @@ def test_no_key_of_a_listener_and_no_secret_address_is_shared() -> None:
     assert inside >= {"fct_downloads", "fct_volume_flags", "rpt_leads"}
 
 
+def test_nothing_that_is_shared_tells_leads_from_customers() -> None:
+    # `rpt_leads` is what is tracked and no customer's, so either of them tells it.
+    shared = {(m.name, c.name) for m in read_contract().values() for c in m.shared_columns}
+    assert [pair for pair in sorted(shared) if pair[1] in ("is_lead", "is_customer")] == []
+
+
 def test_the_grain_of_what_is_shared_is_shared() -> None:
     for mart in read_contract().values():
         if mart.shared_columns:
