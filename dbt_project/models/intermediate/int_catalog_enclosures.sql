@@ -55,8 +55,8 @@ feed_urls as (
 
 ),
 
--- Feeds take episodes over from one another: it is that one's whose show somebody named, then that still has it,
--- then in which we saw it first.
+-- Feeds take episodes over from one another: it is that one's whose show somebody named, then that still
+-- has it, then in which we saw it first.
 ranked as (
 
     select
