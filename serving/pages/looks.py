@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ingest.schema import SourceClass
+from ingest.settings import Window
 from registry.api_keys import Scope
 from registry.show_access import ALL_SHOWS, Subject
 from serving.api.access import Standing
@@ -37,14 +38,16 @@ class Look:
         edition = ask.marts
         return cls(ask, edition, edition.catalogue, basis_of(ask))
 
-    def sight(self, show_id: str, days: int, source_class: SourceClass | None) -> Sight:
+    def sight(
+        self, show_id: str, days: int, source_class: SourceClass | None, window: Window | None = None
+    ) -> Sight:
         """A show as far as one may see it. Raises Problem: 404, alike for none and for none of one's own."""
         standing = {subject: self.ask.shows.may(show_id, subject) for subject in Subject}
         subjects = frozenset(str(subject) for subject, one in standing.items() if one is not None)
         outside = Standing.OWNER not in standing.values()
         found = None
         if subjects:
-            found = sight_of(self.shows, self.basis, show_id, days, source_class, outside, subjects)
+            found = sight_of(self.shows, self.basis, show_id, days, source_class, window, outside, subjects)
         if found is None and not outside and show_id in self.shows.by_id:
             raise Problem(
                 404,

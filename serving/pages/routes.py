@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ingest.schema import SourceClass
+from ingest.settings import Window
 from registry.api_keys import Scope
 from registry.show_access import Subject
 from serving.api import sessions
@@ -26,7 +27,9 @@ from serving.api.reporting.quality import stated
 from serving.api.routing import Router
 from serving.api.visit import KEY, Ask, Visit
 from serving.pages import looks, render, texts
-from serving.pages.view import collaboration, episode, overview, podcast, show
+from serving.pages.view import collaboration, episode, episodes, overview, podcast
+from serving.pages.view import show as show_page
+from serving.pages.view.sight import SPAN
 from serving.reports.collaborations import explanation
 
 POLICY = (
@@ -80,21 +83,50 @@ def shows(ask: Ask, page: Number = 1, q: Words = "") -> Response:
 
 
 @router.get("/shows/{show_id:path}")
-def one_show(ask: Ask, show_id: str, days: Days = 90, source_class: SourceClass | None = None) -> Response:
+def one_show(
+    ask: Ask,
+    show_id: str,
+    days: Days = SPAN,
+    source_class: SourceClass | None = None,
+    window: Window | None = None,
+) -> Response:
     """A show, as much of it as one may see."""
     look = looks.Look.of(ask)
-    sight = look.sight(show_id, days, source_class)
-    return _page(ask, "show.html.j2", title="", page=show.page(look.asks, sight))
+    sight = look.sight(show_id, days, source_class, window)
+    return _page(ask, "show.html.j2", title="", page=show_page.page(look.asks, sight))
+
+
+@router.get("/episodes")
+def all_episodes(
+    ask: Ask,
+    show: Annotated[str, Query(max_length=200)],
+    page: Number = 1,
+    source_class: SourceClass | None = None,
+    window: Window | None = None,
+) -> Response:
+    """All episodes of a show that one may see."""
+    look = looks.Look.of(ask)
+    sight = look.sight(show, SPAN, source_class, window)
+    if not sight.subjects & {"downloads", "pacing"}:
+        raise _unknown("show")
+    title, _, _ = show_page.about(look.asks, sight.scope.show)
+    found = episodes.page(look.asks, sight, page, title)
+    return _page(ask, "episodes.html.j2", title="", page=found)
 
 
 @router.get("/episodes/{episode_key}")
-def one_episode(ask: Ask, episode_key: Key64, source_class: SourceClass | None = None) -> Response:
+def one_episode(
+    ask: Ask,
+    episode_key: Key64,
+    source_class: SourceClass | None = None,
+    window: Window | None = None,
+) -> Response:
     """An episode of a show that one may see."""
     look = looks.Look.of(ask)
     row = episode.found(look.asks, episode_key)
-    sight = look.sight(row["show_id"] if row else "", 365, source_class)
+    sight = look.sight(row["show_id"] if row else "", 365, source_class, window)
     assert row is not None  # of no show nothing may be seen
-    title, _, _ = show.about(look.asks, sight.scope.show)
+    title, _, _ = show_page.about(look.asks, sight.scope.show)
     return _page(ask, "episode.html.j2", title="", page=episode.page(look.asks, row, sight, title))
 
 

@@ -61,10 +61,12 @@ def band(scope: Scope) -> Report:
     )
 
 
-def paces(scope: Scope, episode: Episode | None = None, most: int = 20) -> Report:
+def paces(
+    scope: Scope, episode: Episode | None = None, most: int = 20, keys: Iterable[int] | None = None
+) -> Report:
     """Rows by episode, the newest first, and age_days: its downloads beside the show's band.
 
-    episode: this one only. most: episodes. Three queries.
+    episode: this one only; keys: these only. most: episodes. Three queries.
     """
     scope.only_published("paces")
     most = min(most, MOST_EPISODES)
@@ -73,10 +75,15 @@ def paces(scope: Scope, episode: Episode | None = None, most: int = 20) -> Repor
             rank_in_show, episode_key
         from fct_episode_pacing
         where show_id = $show and source_class = $class {"and episode_key = $episode" if episode else ""}
+            {"" if keys is None else "and list_contains(cast($keys as bigint[]), episode_key)"}
         order by published_at desc, episode_key, age_days
         limit $rows
     """
-    params = {"episode": episode.episode_key if episode else None, "rows": most * _AGES}
+    params = {
+        "episode": episode.episode_key if episode else None,
+        "keys": None if keys is None else list(keys),
+        "rows": most * _AGES,
+    }
     return Report(
         Query.of(sql, scope.params, params),
         scope.about(PACING, **(episode.about if episode else {})),

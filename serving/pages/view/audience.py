@@ -9,6 +9,7 @@ from serving.pages.charts.draw import drawing
 from serving.pages.view.downloads import AIR_MS
 from serving.pages.view.parts import AGENTS, LISTENER, OURS, PLACE, Cell, Figure, Key, Rule, Section, Table
 from serving.pages.view.parts import columns as columns_of
+from serving.pages.view.quality import under_published
 from serving.pages.view.sight import FEW, Row, Sight, tells
 from serving.pages.view.words import count, day, epoch_ms, next_day, percent, span
 from serving.reports.asking import Asks
@@ -28,7 +29,7 @@ _DIMENSIONS: tuple[tuple[Dimension, str, str, Rule], ...] = (
 
 def figures(asks: Asks, sight: Sight) -> list[Figure]:
     """Listeners of the last 28 days, distinct over all of them, and how many were new: as far as open."""
-    rows = listeners(sight.scope, Period.TRAILING_28, sight.last, sight.last).rows(asks)
+    rows = listeners(sight.published.scope, Period.TRAILING_28, sight.last, sight.last).rows(asks)
     if not rows or not tells(rows[0]):
         return []
     [row] = rows
@@ -50,7 +51,7 @@ def figures(asks: Asks, sight: Sight) -> list[Figure]:
 def section(asks: Asks, sight: Sight) -> Section:
     """New and returning listeners by ISO week, over a year by month."""
     period = Period.MONTH if sight.days > 200 else Period.WEEK
-    found = listeners(sight.scope, period, sight.first, sight.last).rows(asks)
+    found = listeners(sight.published.scope, period, sight.first, sight.last).rows(asks)
     rows = [row for row in found if row["period_end"] <= sight.last and _tells_both(row, sight)]
     empty = Section("listeners", "Listeners, new and returning", LISTENER)
     if not rows:
@@ -95,7 +96,10 @@ def section(asks: Asks, sight: Sight) -> Section:
                 for row in reversed(rows)
             ],
         ),
-        notes=() if sight.began <= sight.first - timedelta(60) else (_YOUNG,),
+        notes=(
+            *(() if sight.began <= sight.first - timedelta(60) else (_YOUNG,)),
+            *under_published(sight),
+        ),
     )
 
 

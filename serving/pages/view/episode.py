@@ -8,11 +8,22 @@ from datetime import date, timedelta
 
 from serving.pages.charts import time
 from serving.pages.charts.draw import drawing
-from serving.pages.view import pacing, quality
+from serving.pages.view import choices, pacing, quality
+from serving.pages.view.choices import Choice
 from serving.pages.view.downloads import LARGE, SHORT, said, total
 from serving.pages.view.parts import DOWNLOAD, LISTENER, OURS, Cell, Figure, Key, Section, Table, columns
 from serving.pages.view.sight import Row, Sight, ask, tells
-from serving.pages.view.words import NBSP, count, day, duration, epoch_ms, next_day, show_href, span
+from serving.pages.view.words import (
+    NBSP,
+    count,
+    day,
+    duration,
+    episode_href,
+    epoch_ms,
+    next_day,
+    show_href,
+    span,
+)  # fmt: skip
 from serving.reports.asking import Asks
 from serving.reports.downloads import Episode, downloads
 from serving.reports.listeners import Period, listeners
@@ -33,6 +44,8 @@ class EpisodePage:
     show_href: str
     about: str
     basis: str
+    classes: Sequence[Choice]
+    windows: Sequence[Choice]
     figures: Sequence[Figure]
     sections: Sequence[Section]
 
@@ -48,6 +61,7 @@ def page(asks: Asks, row: Row, sight: Sight, show_title: str) -> EpisodePage:
     of = Episode(
         *(row[name] for name in ("episode_key", "episode_id", "episode_title", "published_at", "duration_s"))
     )
+    here = episode_href(of.episode_key)
     figures: list[Figure] = []
     sections: list[Section] = []
     if "downloads" in sight.subjects:
@@ -69,9 +83,11 @@ def page(asks: Asks, row: Row, sight: Sight, show_title: str) -> EpisodePage:
     return EpisodePage(
         of.title or of.episode_id,
         show_title,
-        show_href(sight.show_id),
+        sight.address(show_href(sight.show_id)),
         ", ".join(part for part in about if part),
         quality.basis(sight),
+        choices.classes(sight, here),
+        choices.windows(sight, here),
         figures,
         sections,
     )
@@ -114,7 +130,7 @@ def _first_days(lines: Sequence[list[Row]]) -> list[Figure]:
 
 
 def _heard(asks: Asks, of: Episode, sight: Sight) -> list[Figure]:
-    rows = listeners(sight.scope, Period.MONTH, None, None, of).rows(asks)
+    rows = listeners(sight.published.scope, Period.MONTH, None, None, of).rows(asks)
     best = max((row for row in rows if tells(row)), key=lambda row: row["listeners"], default=None)
     if best is None:
         return []
@@ -182,4 +198,5 @@ def _pacing(asks: Asks, of: Episode, lines: Sequence[list[Row]], sight: Sight) -
         chart=pacing.draw(quartiles, [line]),
         keys=(Key("line", "this episode"), *pacing.BAND_KEYS),
         table=pacing.table(quartiles, [line]),
+        notes=quality.under_published(sight),
     )

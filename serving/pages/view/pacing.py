@@ -1,35 +1,40 @@
-"""How episodes set out: their first weeks against the band of the show, and a table of the newest."""
+"""How episodes set out: their first weeks against the middle half of the show's episodes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from serving.pages.charts import pacing
 from serving.pages.charts.draw import Drawing, drawing
-from serving.pages.view.parts import EPISODE, OURS, Cell, Figure, Key, Section, Table, columns
-from serving.pages.view.sight import FEW, Row, Sight, ask, tells
-from serving.pages.view.words import NOTHING, count, day, duration, episode_href, percent, times
+from serving.pages.view import quality
+from serving.pages.view.parts import OURS, Cell, Figure, Key, Section, Table, columns
+from serving.pages.view.sight import Row, Sight, tells
+from serving.pages.view.words import count, episode_href, percent
 from serving.reports import pacing as reports
 from serving.reports.asking import Asks
 from serving.reports.downloads import Episode
-from serving.reports.episodes import episodes as report
 
 DAYS = 30
 NEWEST = 3  # episodes drawn
-LISTED = 20
+LISTED = 12
 _MARKS = ("line", "mark", "third")
 
 
 def band(asks: Asks, sight: Sight) -> list[Row]:
     """The show's quartiles by age; ages at which fewer than two episodes are whole are left out."""
-    found = reports.band(sight.scope).rows(asks)
+    found = reports.band(sight.published.scope).rows(asks)
     return [row for row in found if row["age_days"] <= DAYS and row["episodes"] >= 2 and tells(row)]
 
 
-def courses(asks: Asks, sight: Sight, episode: Episode | None = None, most: int = LISTED) -> list[list[Row]]:
-    """Of each of the newest episodes, or of one, the ages that are whole; those without any are left out."""
+def courses(
+    asks: Asks, sight: Sight, episode: Episode | None = None, keys: Collection[int] | None = None
+) -> list[list[Row]]:
+    """Of each of the newest episodes, of one, or of those of the keys, the ages that are whole.
+
+    Episodes without any are left out.
+    """
     found: dict[str, list[Row]] = {}
-    for row in reports.paces(sight.scope, episode, most).rows(asks):
+    for row in reports.paces(sight.published.scope, episode, len(keys) if keys else LISTED, keys).rows(asks):
         if row["is_complete"] and tells(row):
             found.setdefault(row["episode_id"], []).append(row)
     return list(found.values())
@@ -49,7 +54,9 @@ def figure(quartiles: Sequence[Row]) -> Figure | None:
     )
 
 
-def section(quartiles: Sequence[Row], newest: Sequence[list[Row]], keys: Mapping[str, int]) -> Section:
+def section(
+    quartiles: Sequence[Row], newest: Sequence[list[Row]], keys: Mapping[str, int], sight: Sight
+) -> Section:
     """The newest episodes of which at least a day is whole, drawn over the show's middle half.
 
     keys: episode id → key, for links.
@@ -64,7 +71,7 @@ def section(quartiles: Sequence[Row], newest: Sequence[list[Row]], keys: Mapping
             nothing="The data hold the first days of no two episodes whole: there is nothing to compare yet.",
         )
     links = tuple(
-        Key(mark, name_of(line[0]), episode_href(keys[line[0]["episode_id"]]))
+        Key(mark, name_of(line[0]), sight.address(episode_href(keys[line[0]["episode_id"]])))
         for mark, line in zip(_MARKS, lines, strict=False)
     )
     return Section(
@@ -75,7 +82,7 @@ def section(quartiles: Sequence[Row], newest: Sequence[list[Row]], keys: Mapping
         chart=draw(quartiles, lines),
         keys=(*links, *BAND_KEYS),
         table=table(quartiles, lines),
-        notes=_left_out(quartiles),
+        notes=(*_left_out(quartiles), *quality.under_published(sight)),
     )
 
 
@@ -173,63 +180,3 @@ def _left_out(quartiles: Sequence[Row]) -> tuple[str, ...]:
         return ()
     episodes = "One episode is" if before == 1 else f"{count(before)} episodes are"
     return (f"{episodes} not compared: the data begin after publication, so the first days are missing.",)
-
-
-def listed(asks: Asks, sight: Sight) -> list[Row]:
-    """The newest episodes with all their downloads so far."""
-    return report(sight.scope, LISTED).rows(asks)
-
-
-def keys_of(asks: Asks, sight: Sight) -> dict[str, int]:
-    """Episode id → key: the address of its page."""
-    sql = "select episode_id, episode_key from dim_episodes where show_id = $show and is_in_catalog"
-    return {row["episode_id"]: row["episode_key"] for row in ask(asks, sql, sight.params)}
-
-
-def episodes(
-    found: Sequence[Row], paced: Sequence[list[Row]], keys: Mapping[str, int], sight: Sight
-) -> Section:
-    """A table of the newest episodes with their first week, month, and all there is."""
-    if not found:
-        return Section("episodes", "Episodes", EPISODE, nothing="The catalogue has no episode of the show.")
-    most = max((row["downloads"] for row in found if tells(row)), default=0) or 1
-    ages = {line[0]["episode_id"]: {row["age_days"]: row for row in line} for line in paced}
-
-    def first(row: Row, days: int, name: str) -> float | None:
-        value: float | None = ages.get(row["episode_id"], {}).get(days, {}).get(name)
-        return value
-
-    rows = []
-    for row in found:
-        out = row["published_at"] is None or row["published_at"].date() <= sight.last
-        may = tells(row)
-        rows.append(
-            (
-                Cell(name_of(row), href=episode_href(keys[row["episode_id"]])),
-                Cell(day(row["published_at"])),
-                Cell(duration(row["duration_s"])),
-                Cell(count(first(row, 7, "downloads"))),
-                Cell(times(first(row, 7, "ratio_to_show_median"))),
-                Cell(count(first(row, 30, "downloads"))),
-                Cell(
-                    (count(row["downloads"]) if may else FEW) if out else NOTHING,
-                    bar=row["downloads"] / most if out and may else None,
-                ),
-            )
-        )
-    headings = columns(
-        "Episode", "Published", "Length#", "First 7 days#", "Against median#", "First 30 days#", "In all#"
-    )
-    told = [place for place in range(len(headings)) if any(row[place].text != NOTHING for row in rows)]
-    return Section(
-        "episodes",
-        "Episodes",
-        EPISODE,
-        lead=f"The newest {len(found)}. A dash: the data do not hold these days whole.",
-        table=Table(
-            "Episodes, the newest first",
-            tuple(headings[place] for place in told),
-            [[row[place] for place in told] for row in rows],
-        ),
-        is_folded=False,
-    )

@@ -84,6 +84,14 @@ class Key:
 
 
 @dataclass(frozen=True)
+class Link:
+    """Where there is more."""
+
+    words: str
+    href: str
+
+
+@dataclass(frozen=True)
 class Section:
     """One part of a page: words first, then the chart, then the figures behind it."""
 
@@ -96,6 +104,7 @@ class Section:
     table: Table | None = None  # beside a chart it is folded
     is_folded: bool = True
     notes: tuple[str, ...] = ()
+    more: Link | None = None
     nothing: str = ""  # why there is nothing to show
     parts: tuple[Section, ...] = field(default=())  # beside each other
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ingest.schema import SourceClass
 from serving.pages.view.parts import EXCLUSION, TWO_SOURCES, Cell, Section, Table, columns
 from serving.pages.view.sight import Sight, tells
-from serving.pages.view.words import count, day, percent, source_words, span
+from serving.pages.view.words import count, day, percent, source_words, span, window_words
 from serving.reports.asking import Asks
 from serving.reports.exclusions import exclusions as report
 from serving.reports.reconciliation import reconciliation as both
@@ -74,7 +74,9 @@ def reconciliation(asks: Asks, sight: Sight) -> Section | None:
     """Prefix and server logs of one show beside each other; None where only one saw it."""
     if len(sight.classes) < 2 or not sight.is_owner:
         return None
-    rows = [row for row in both(sight.scope, sight.first, sight.last).rows(asks) if row["is_complete"]]
+    rows = [
+        row for row in both(sight.published.scope, sight.first, sight.last).rows(asks) if row["is_complete"]
+    ]
     if not rows:
         return None
     apart = [row for row in rows if not row["is_within_tolerance"]]
@@ -84,6 +86,7 @@ def reconciliation(asks: Asks, sight: Sight) -> Section | None:
         "two-sources",
         "Prefix against server logs",
         TWO_SOURCES,
+        notes=under_published(sight),
         lead=(
             f"Both saw this show: the prefix counts {count(prefix)} downloads, the server logs "
             f"{count(logs)}. They are alternatives, never to be added. On {count(len(rows) - len(apart))} of "
@@ -106,10 +109,24 @@ def reconciliation(asks: Asks, sight: Sight) -> Section | None:
     )
 
 
+def under_published(sight: Sight) -> tuple[str, ...]:
+    """What is said beside figures that there are under the published window only, where it is not shown."""
+    if sight.is_published:
+        return ()
+    words = window_words(sight.scope.basis.window)
+    return (f"Listeners and first days of episodes are counted {words} only, as published.",)
+
+
 def basis(sight: Sight) -> str:
     """The sentence under a page's title that says what all of it rests on."""
     is_log = sight.scope.source_class is SourceClass.SERVER_LOG
     seen = "bytes delivered" if is_log else "requests, not what was delivered"
     kind = source_words(sight.scope.source_class)
     zone = sight.scope.basis.time_zone
-    return f"Counted from {kind}, which see{'' if is_log else 's'} {seen}; days begin at 00:00 {zone}"
+    which = window_words(sight.scope.window) + (
+        "" if sight.is_published else ", an alternative to what is published"
+    )
+    return (
+        f"Counted from {kind}, which see{'' if is_log else 's'} {seen}; of one listener an episode counts "
+        f"{which}; days begin at 00:00 {zone}"
+    )

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from serving.pages.view import audience, collaborations, downloads, pacing, quality
+from serving.pages.view import audience, choices, collaborations, downloads, episodes, pacing, quality
+from serving.pages.view.choices import Choice
 from serving.pages.view.parts import Figure, Section
-from serving.pages.view.sight import SPANS, Row, Sight, ask
-from serving.pages.view.words import count, day, show_href, source_words
+from serving.pages.view.sight import Row, Sight, ask
+from serving.pages.view.words import count, day, show_href
 from serving.reports.asking import Asks
 from serving.reports.shows import Show
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of several ways to look at a page."""
-
-    words: str
-    href: str
-    is_chosen: bool
 
 
 @dataclass(frozen=True)
@@ -29,6 +21,7 @@ class ShowPage:
     basis: str
     spans: Sequence[Choice]
     classes: Sequence[Choice]
+    windows: Sequence[Choice]
     figures: Sequence[Figure]
     sections: Sequence[Section]
     podcast_key: int | None
@@ -62,20 +55,22 @@ def about(asks: Asks, show: Show) -> tuple[str, str, Row | None]:
 def page(asks: Asks, sight: Sight) -> ShowPage:
     """Everything of a show that the looker may see."""
     title, line, podcast = about(asks, sight.scope.show)
+    here = show_href(sight.show_id)
     figures: list[Figure] = []
     sections: list[Section] = []
+    keys = episodes.keys_of(asks, sight)
+    paced: list[list[Row]] = []
     if "downloads" in sight.subjects:
         figures.append(downloads.figure(asks, sight))
         sections.append(downloads.section(asks, sight))
     figures += audience.figures(asks, sight)
     if "pacing" in sight.subjects:
-        quartiles, listed = pacing.band(asks, sight), pacing.listed(asks, sight)
-        paced = pacing.courses(asks, sight)
+        quartiles, paced = pacing.band(asks, sight), pacing.courses(asks, sight)
         typical = pacing.figure(quartiles)
         figures += [typical] if typical else []
-        keys = pacing.keys_of(asks, sight)
-        sections.append(pacing.section(quartiles, paced, keys))
-        sections.append(pacing.episodes(listed, paced, keys, sight))
+        sections.append(pacing.section(quartiles, paced, keys, sight))
+    if sight.subjects & {"downloads", "pacing"}:
+        sections.append(episodes.section(episodes.newest(asks, sight), paced, keys, sight))
     if "audience" in sight.subjects:
         sections += [audience.section(asks, sight), audience.breakdowns(asks, sight)]
     if "collaborations" in sight.subjects:
@@ -88,40 +83,11 @@ def page(asks: Asks, sight: Sight) -> ShowPage:
         title,
         line,
         quality.basis(sight),
-        spans(sight),
-        classes(sight),
+        choices.spans(sight),
+        choices.classes(sight, here, days=sight.asked_days),
+        choices.windows(sight, here, days=sight.asked_days),
         figures,
         sections,
         podcast["podcast_key"] if podcast else None,
         "" if sight.is_owner else ", ".join(sorted(sight.subjects)),
     )
-
-
-def spans(sight: Sight) -> list[Choice]:
-    """28 days, 90 days, a year. Chosen is the shortest that holds the days shown."""
-    chosen = next((days for days in SPANS if sight.days <= days), SPANS[-1])
-    return [
-        Choice(
-            "a year" if days == 365 else f"{days} days",
-            _href(sight, days, sight.scope.source_class),
-            days == chosen,
-        )
-        for days in SPANS
-    ]
-
-
-def classes(sight: Sight) -> list[Choice]:
-    """Where two source classes saw the show, one is to be picked."""
-    if len(sight.classes) < 2:
-        return []
-    return [
-        Choice(source_words(one), _href(sight, sight.days, one), one == sight.scope.source_class)
-        for one in sight.classes
-    ]
-
-
-def _href(sight: Sight, days: int, source_class: str) -> str:
-    query = f"?days={days}"
-    if len(sight.classes) > 1:
-        query += f"&source_class={source_class}"
-    return show_href(sight.show_id) + query

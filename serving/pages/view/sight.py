@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from ingest.schema import SourceClass
+from ingest.settings import Window
 from serving.reports.asking import Asks, Basis, Query
 from serving.reports.shows import Scope, Shows
 from serving.reports.suppression import FLAG
@@ -15,6 +17,7 @@ Row = dict[str, Any]
 
 FEW = "few"  # what stands in place of a figure that strangers may not read
 SPANS = (28, 90, 365)  # days that a page may show
+SPAN = 90  # unless others are asked for
 SUBJECTS = ("downloads", "audience", "pacing", "collaborations")
 
 
@@ -31,6 +34,7 @@ class Sight:
     first: date
     last: date  # the last date that is over
     subjects: frozenset[str] = frozenset(SUBJECTS)
+    asked_days: int = SPAN  # more than those shown where the data begin later
 
     @property
     def show_id(self) -> str:
@@ -60,6 +64,28 @@ class Sight:
         return replace(self, first=self.first - timedelta(self.days), last=self.first - timedelta(1))
 
     @property
+    def is_published(self) -> bool:
+        """Counted under the published window."""
+        return self.scope.window is self.scope.basis.window
+
+    @property
+    def published(self) -> Sight:
+        """The same under the published window: listeners and paces are counted under no other."""
+        return replace(self, scope=replace(self.scope, window=self.scope.basis.window))
+
+    def address(self, path: str, **changed: object) -> str:
+        """A page looked at in the same way, but for `changed`; what goes without saying is left out."""
+        default = {
+            "days": SPAN,
+            "page": 1,
+            "source_class": self.scope.show.main_class,
+            "window": self.scope.basis.window,
+        }
+        here = {"source_class": self.scope.source_class, "window": self.scope.window, **changed}
+        told = {name: str(value) for name, value in here.items() if value != default.get(name)}
+        return f"{path}?{urlencode(told)}" if told else path
+
+    @property
     def params(self) -> Row:
         return {**self.scope.params, "first": self.first, "last": self.last}
 
@@ -75,6 +101,7 @@ def sight(
     show_id: str,
     days: int,
     source_class: SourceClass | None,
+    window: Window | None,
     outside: bool,
     subjects: frozenset[str],
 ) -> Sight | None:
@@ -86,9 +113,9 @@ def sight(
     if show is None or not show.seen:
         return None
     chosen = source_class if source_class and source_class in show.seen else show.main_class
-    scope = Scope.of(shows, show, basis, chosen, None, outside)
+    scope = Scope.of(shows, show, basis, chosen, window, outside)
     assert scope.ends is not None  # the class has seen this show
     began = show.seen[chosen].first
     last = max(scope.ends[1] - timedelta(1), began)
     first = max(last - timedelta(days - 1), began)
-    return Sight(scope, first, last, subjects)
+    return Sight(scope, first, last, subjects, days)

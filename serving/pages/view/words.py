@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
+from ingest.settings import Window
+
 MINUS = "−"
 NOTHING = "–"
 
@@ -104,6 +106,15 @@ def episode_href(episode_key: int) -> str:
 
 def podcast_href(podcast_key: int) -> str:
     return f"/podcasts/{podcast_key}"
+
+
+def window_words(window: Window) -> str:
+    """What a listener's requests of an episode are gathered in, to count once."""
+    return {
+        Window.CALENDAR: "once a calendar day",
+        Window.FIRST_TOUCH: f"once in 24{NBSP}h from the first request",
+        Window.LAST_TOUCH: f"once until 24{NBSP}h without a request",
+    }[window]
 
 
 def source_words(source_class: str) -> str:

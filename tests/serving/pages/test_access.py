@@ -75,7 +75,7 @@ def test_strangers_see_what_is_open_and_no_figure_of_few_listeners(
 ) -> None:
     page = read(client, f"/shows/{world.OPEN}")
     assert [one.get("aria-labelledby") for one in page.cssselect("section")] == [
-        "downloads", "listeners", "apps", "exclusions",
+        "downloads", "episodes", "listeners", "apps", "exclusions",
     ]  # fmt: skip
     assert "Open to the public: audience, downloads" in words(page)
     told = [row[1] for row in rows(section(page, "downloads"))]
@@ -116,6 +116,20 @@ def test_a_small_show_tells_strangers_nothing_that_counts_few(
         assert all(row[-1] in ("few", "–", "0", "") for row in rows(section(page, "episodes")))
     finally:
         show_access.close(core.engine, NOW_US, [world.EVIL], list(show_access.Subject))
+        core.refresh()
+
+
+def test_downloads_of_episodes_are_told_where_downloads_are_open(
+    client: TestClient, core: Core, keys: dict[str, str]
+) -> None:
+    show_access.open_to_all(core.engine, NOW_US, [world.OWN], [show_access.Subject.PACING])
+    core.refresh()
+    try:
+        for path in (f"/shows/{world.OWN}", f"/episodes?show={world.OWN}"):
+            heads = [words(one) for one in section(read(client, path), "episodes").cssselect("thead th")]
+            assert "First 7 days" in heads and "In all" not in heads
+    finally:
+        show_access.close(core.engine, NOW_US, [world.OWN], [show_access.Subject.PACING])
         core.refresh()
 
 

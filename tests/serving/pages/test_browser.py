@@ -19,6 +19,7 @@ PAGES = {
     "overview": "/",
     "show": f"/shows/{world.OWN}",
     "a year of it": f"/shows/{world.OWN}?days=365",
+    "all episodes": f"/episodes?show={world.OWN}",
     "hostile show": f"/shows/{world.EVIL}",
     "episode": f"/episodes/{world.episode_key(world.OWN, 15)}",
     "collaboration": "/collaborations/2",
@@ -131,6 +132,25 @@ def test_a_keyboard_reaches_the_content_first_and_opens_the_figures(desk: Page) 
     assert (
         desk.locator("#downloads").locator("xpath=ancestor::section").locator("tbody tr").first.is_visible()
     )
+
+
+def test_choices_are_reached_by_keyboard_and_keep_each_other(desk: Page) -> None:
+    desk.goto(f"/shows/{world.OWN}?days=28")
+    for group, words in (
+        ("Counted from", "prefix"),
+        ("A download counts", "once in 24 h from the first request"),
+        ("Days shown", "a year"),
+    ):
+        desk.get_by_role("navigation", name=group).get_by_role("link", name=words).focus()
+        with desk.expect_navigation():
+            desk.keyboard.press("Enter")
+    assert desk.url.endswith("?source_class=prefix&window=first_touch&days=365")
+    chosen = desk.locator(".choices [aria-current]").all_inner_texts()
+    assert chosen == ["a year", "prefix", "once in 24\u00a0h from the first request"]
+    desk.get_by_role("link", name="All 20 episodes").focus()
+    desk.keyboard.press("Enter")
+    desk.wait_for_url("**/episodes?*")
+    assert "20 of 20" in desk.locator("h2").inner_text() and "window=first_touch" in desk.url
 
 
 def test_a_screen_reader_hears_names_and_tables(desk: Page) -> None:

@@ -6,13 +6,14 @@ import os
 from collections import deque
 from pathlib import Path
 from typing import Any
-from urllib.parse import urldefrag, urljoin
+from urllib.parse import parse_qsl, urldefrag, urlencode, urljoin, urlsplit
 
 import duckdb
 import pytest
 from lxml import html
 from starlette.testclient import TestClient
 
+from serving.pages.view import episodes
 from tests.serving.pages import world
 from tests.serving.pages.reading import figures, number, read, rows, section, words
 
@@ -26,6 +27,8 @@ OF_SHOW = (
     "exclusions",
     "two-sources",
 )
+
+EPISODE = f"/episodes/{world.episode_key(world.OWN, 3)}"
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,65 @@ def test_a_source_class_is_chosen_and_never_added(client: TestClient, keys: dict
     assert "Counted from server logs" in words(logs) and "Counted from prefix" in words(prefix)
     assert "Downloads in 8 days" in figures(prefix)  # 26 August to 2 September, its last whole day
     assert "they agree" in words(section(logs, "two-sources"))
+
+
+def test_every_choice_keeps_the_others(client: TestClient, keys: dict[str, str]) -> None:
+    """The prefix saw eight days: they are not taken for a choice of eight."""
+    asked = {"days": "28", "source_class": "prefix", "window": "first_touch"}
+    for path, names in ((f"/shows/{world.OWN}", asked.keys()), (EPISODE, ("source_class", "window"))):
+        page = read(client, f"{path}?{urlencode({name: asked[name] for name in names})}", keys["ann"])
+        groups = page.cssselect(".choices nav")
+        assert [len(group.cssselect("[aria-current]")) for group in groups] == [1] * len(names)
+        for group, changed in zip(groups, names, strict=True):
+            for link in group.cssselect("a"):
+                kept = dict(parse_qsl(urlsplit(link.get("href")).query))
+                kept.pop(changed, None)
+                assert kept == {name: asked[name] for name in names if name != changed}
+    onward = page.cssselect("p.about a")[0].get("href")
+    assert parse_qsl(urlsplit(onward).query) == [("source_class", "prefix"), ("window", "first_touch")]
+
+
+def test_another_window_is_an_alternative_and_what_it_lacks_is_said(
+    client: TestClient, keys: dict[str, str], marts: duckdb.DuckDBPyConnection
+) -> None:
+    here = f"from fct_downloads where show_id = '{world.OWN}' and source_class = 'server_log'"
+    page = read(client, f"/shows/{world.OWN}?days=28&window=first_touch", keys["ann"])
+    told, published = figures(page), figures(read(client, f"/shows/{world.OWN}?days=28", keys["ann"]))
+    counted = one(
+        marts,
+        f"select sum(downloads_first_touch) {here} and date between '2026-08-07' and '2026-09-03'",
+    )
+    assert number(told["Downloads in 28 days"]) == counted < number(published["Downloads in 28 days"])
+    assert told["Listeners in 28 days"] == published["Listeners in 28 days"]
+    assert "once in 24 h from the first request" in words(page.cssselect("p.about.small")[0])
+    for anchor in ("listeners", "pacing", "episodes", "two-sources"):
+        assert "once a calendar day only, as published" in words(section(page, anchor)), anchor
+    key = world.episode_key(world.OWN, 3)
+    assert number(
+        figures(read(client, f"{EPISODE}?window=first_touch", keys["ann"]))["Downloads in all"]
+    ) == (one(marts, f"select sum(downloads_first_touch) {here} and episode_key = {key}"))
+
+
+def test_all_episodes_are_listed_page_by_page(
+    client: TestClient, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = read(client, f"/shows/{world.OWN}?source_class=prefix", keys["ann"])
+    assert len(rows(section(page, "episodes"))) == 12
+    [more] = section(page, "episodes").cssselect("p.note a")
+    assert words(more) == "All 20 episodes"
+    assert len(rows(section(read(client, more.get("href"), keys["ann"]), "episodes"))) == 20
+    monkeypatch.setattr(episodes, "PER_PAGE", 8)
+    seen, href = [], f"/episodes?show={world.OWN}"
+    while href:
+        page = read(client, href, keys["operator"])  # whose answers are not kept from before
+        listed = section(page, "episodes")
+        seen += [row[0] for row in rows(listed)]
+        assert all(row[3] != "–" for row in rows(listed)[1:])  # the first seven days, of old ones, too
+        href = next((link.get("href") for link in listed.cssselect("nav a[rel=next]")), None)
+    assert seen == [f"Week {n}" for n in range(20, 0, -1)]
+    assert words(page.find(".//h2")) == "17 to 20 of 20, the newest first"
+    beyond = read(client, f"/episodes?show={world.OWN}&page=9", keys["operator"])
+    assert beyond.cssselect("nav a[rel=prev]")[0].get("href") == f"/episodes?show={world.OWN}&page=3"
 
 
 def test_requests_left_out_add_up_to_the_log_lines(client: TestClient, keys: dict[str, str]) -> None:

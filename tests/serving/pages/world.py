@@ -89,7 +89,8 @@ def _downloads(con: duckdb.DuckDBPyConnection) -> None:
             insert into fct_downloads by name
             select source_class, 'cdn' as source, show_id, episode_id, episode_key, listener_key,
                 cast(instant as date) as date, instant as first_request_at, instant as last_request_at,
-                1 as downloads, 1 as downloads_calendar, 1 as downloads_first_touch,
+                1 as downloads, 1 as downloads_calendar,
+                if(listener_key % 9 = 0, 0, 1) as downloads_first_touch,
                 1 as downloads_last_touch,
                 ['Apple Podcasts', 'Overcast', 'AntennaPod', 'Spotify', null][1 + listener_key % 5] as app,
                 ['mobile', 'mobile', 'computer', 'smart_speaker'][1 + listener_key % 4] as device_category,
