@@ -14,6 +14,7 @@ def in_postgres(settings: Settings) -> Iterator[Finding]:
     """Whether it has the published version; nothing where none is set."""
     from earshot.published import NothingPublished, current
     from serving.postgres import MartsDatabaseError, marts_database, version_there
+    from serving.versions import TO_PUBLISH
 
     database = marts_database(settings)
     if database is None:
@@ -24,7 +25,7 @@ def in_postgres(settings: Settings) -> Iterator[Finding]:
     except MartsDatabaseError as error:
         yield Finding(_WHAT, str(error), Verdict.WRONG, "mend it, then run `earshot marts load`")
     except NothingPublished:
-        yield Finding(_WHAT, "nothing is published yet")
+        yield Finding(_WHAT, "no marts are published yet", Verdict.ODD, TO_PUBLISH)
     else:
         found = f"version {there}" if there else "none"
         if there == published:

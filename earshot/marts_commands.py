@@ -43,6 +43,7 @@ def load() -> None:
     from serving.postgres import MartsDatabaseError, marts_database
     from serving.postgres import load as loading
     from serving.publish import SHARED_NAME
+    from serving.versions import TO_PUBLISH
 
     settings = Settings.from_env()
     database = marts_database(settings)
@@ -53,7 +54,7 @@ def load() -> None:
     manifest = read_manifest(folder)
     if manifest is None or not (folder / SHARED_NAME).is_file():
         raise MartsDatabaseError(
-            f"version {published.version} was published by an earlier Earshot: publish the marts again first"
+            f"the marts of version {published.version} are an earlier Earshot's: {TO_PUBLISH}"
         )
     marts = [mart_of(table).for_others() for table in manifest["tables"] if table["audience"] == "shared"]
     done = loading(database, folder / SHARED_NAME, manifest, marts)

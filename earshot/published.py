@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ingest.settings import Settings, Window
 from serving.publish import DATABASE_NAME, MANIFEST_NAME
-from serving.versions import CURRENT
+from serving.versions import CURRENT, TO_PUBLISH
 
 
 class NothingPublished(RuntimeError):
@@ -31,8 +31,8 @@ def current(settings: Settings) -> Published:
     database, manifest = folder / DATABASE_NAME, folder / MANIFEST_NAME
     if not (database.is_file() and manifest.is_file()):
         raise NothingPublished(
-            f"no marts are published in {settings.published_dir}: build them (the job `marts` in Dagster, "
-            "or `make demo`), or set EARSHOT_DATA to the data folder"
+            f"no marts are published in {settings.published_dir}: {TO_PUBLISH}; or set EARSHOT_DATA to "
+            "the data folder"
         )
     told = json.loads(manifest.read_text("utf-8"))
     window = Window(told["window"]) if told.get("window") else settings.window

@@ -10,6 +10,8 @@ from ingest.durable import sync
 CURRENT = "current"
 LEFTOVER = ".new-"  # folders and links in the making
 DIGITS = 8
+# What to do where there is no version, or one that an earlier Earshot has left.
+TO_PUBLISH = "`earshot run` builds and publishes them; after an upgrade `earshot rebuild` publishes them anew"
 
 
 def folder_name(version: int) -> str:

@@ -73,8 +73,9 @@ def sources(place: Place) -> list[bundle.Source]:
     published = place.data / "published"
     if not (published / "current" / "shared.duckdb").is_file():
         raise CannotStart(
-            f"nothing that analysts may read is published in {published}: run `make demo`, or `earshot run` "
-            "until the marts are built; or set EARSHOT_DATA to the data folder"
+            f"no marts that analysts may read are published in {published}: `earshot run` builds and "
+            "publishes them; after an upgrade `earshot rebuild` publishes them anew; or set EARSHOT_DATA "
+            "to the data folder"
         )
     found = [bundle.Source.duckdb(published)]
     reader = os.environ.get("EARSHOT_BI_MARTS_DB")

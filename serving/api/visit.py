@@ -15,6 +15,7 @@ from serving.api.core import Core
 from serving.api.formats import Format
 from serving.api.marts import Edition
 from serving.api.problems import Problem, bad_parameter
+from serving.versions import TO_PUBLISH
 
 KEY = "earshot.visit"  # in the ASGI scope
 _DECLARED = "earshot_declared"
@@ -40,7 +41,7 @@ class Visit:
             raise Problem(
                 503,
                 "Nothing is published yet",
-                "There are no marts to read yet: build them (the job `marts` in Dagster), then ask again",
+                f"There are no marts to read yet: {TO_PUBLISH}; then ask again",
                 headers={"retry-after": "30"},
             )
         return self.edition
