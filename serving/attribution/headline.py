@@ -145,7 +145,7 @@ def _what_is_missing(of: Collaboration, has_downloads: bool) -> str:
     if unknown:
         return (
             f"The marts know no downloads of {' and '.join(unknown)}: its logs and its catalogue must be "
-            "taken in, under the same show_id."
+            "taken in, under the same show id."
         )
     if of.show_id == of.partner_show_id:
         return f"Both are {of.show} to the marts, and a show cannot collaborate with itself."

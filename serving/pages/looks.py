@@ -18,7 +18,7 @@ from serving.api.visit import Visit
 from serving.pages.view.overview import Looker
 from serving.pages.view.sight import Sight
 from serving.pages.view.sight import sight as sight_of
-from serving.pages.view.words import minute
+from serving.pages.view.words import minute, window_words
 from serving.reports.asking import Asks, Basis
 from serving.reports.shows import Shows
 
@@ -103,5 +103,9 @@ def around(ask: Visit) -> dict[str, Any]:
     told = None
     if edition is not None:
         made = datetime.fromisoformat(edition.made_at)
-        told = {"version": edition.version, "made": minute(made), "window": edition.window}
+        told = {
+            "version": edition.version,
+            "made": minute(made),
+            "window": window_words(Window(edition.window or ask.core.settings.platform.window)),
+        }
     return {"who": who, "edition": told}

@@ -163,7 +163,7 @@ def test_the_list_has_the_newest_first_and_can_be_of_one_show(settings: Settings
 
 
 def test_without_marts_it_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(NothingPublished, match="build them"):
+    with pytest.raises(NothingPublished, match="`earshot run` builds"):
         explain(1, Settings(data=tmp_path))
 
 

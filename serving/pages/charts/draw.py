@@ -41,7 +41,17 @@ _CONFIG: Spec = {
         "titleColor": "var(--quiet)",
         "titleFontSize": 12,
         "titleFontWeight": "normal",
+        "titlePadding": 8,
         "labelOverlap": False,
+    },
+    # What is counted stands above its axis, not turned beside it.
+    "axisY": {
+        "titleAngle": 0,
+        "titleAlign": "left",
+        "titleAnchor": "end",
+        "titleBaseline": "bottom",
+        "titleX": -44,
+        "titleY": -10,
     },
     "axisX": {"grid": False, "domain": True, "domainColor": "var(--grid)"},
     "text": {"fontSize": 12, "color": "var(--text)"},

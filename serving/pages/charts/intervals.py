@@ -68,7 +68,7 @@ def scale(width: int, low: float = 0, high: float = 1) -> Spec:
             "x": {
                 "field": "value",
                 "type": "quantitative",
-                "title": None,
+                "title": "new listeners",
                 "axis": {"tickCount": 3, "format": "~s", "labelFlush": True},
                 "scale": _scale(low, high),
             }

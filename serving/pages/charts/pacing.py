@@ -22,7 +22,7 @@ def pacing(width: int, days: int = 30, series: tuple[str, ...] = ()) -> Spec:
             "format": "d",
         },
     }
-    y: Spec = {"type": "quantitative", "title": None, "axis": {"tickCount": 4, "format": ",d"}}
+    y: Spec = {"type": "quantitative", "title": "downloads so far", "axis": {"tickCount": 4, "format": ",d"}}
     colour: Spec = {
         "field": "episode",
         "type": "nominal",

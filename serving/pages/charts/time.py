@@ -14,27 +14,32 @@ def _time(width: int, within_year: bool, is_short: bool = False) -> Spec:
     is_wide = width > 500
     axis = {
         "tickCount": {"interval": "day", "step": 1 if is_wide else 3} if is_short else 7 if is_wide else 3,
-        "title": None,
+        "title": "date",
         "format": "%-d %b" if within_year else "%b %Y",
         "labelFlush": False,
     }
     return {"field": "at", "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
 
 
-def _amount(is_large: bool) -> Spec:
+def _amount(is_large: bool, unit: str) -> Spec:
     axis = {"tickCount": 4, "format": "~s" if is_large else ",d", "tickMinStep": 1}
-    return {"type": "quantitative", "title": None, "axis": axis, "scale": {"domainMin": 0, "nice": True}}
+    return {"type": "quantitative", "title": unit, "axis": axis, "scale": {"domainMin": 0, "nice": True}}
 
 
 def downloads(
-    width: int, bars: bool = False, within_year: bool = True, is_large: bool = False, is_short: bool = False
+    width: int,
+    bars: bool = False,
+    within_year: bool = True,
+    is_large: bool = False,
+    is_short: bool = False,
+    unit: str = "day",
 ) -> Spec:
     """Downloads by day or week. Data sets: `days` (at, to: epoch ms; value; told), `episodes` (at; told).
 
     The area is the figure, a tick below an episode published. `told` is shown on hover.
     """
     x = _time(width, within_year, is_short)
-    y = {**_amount(is_large), "field": "value"}
+    y = {**_amount(is_large, f"downloads a {unit}"), "field": "value"}
     height = 230 if width > 500 else 190
     shape: list[Spec] = (
         [
@@ -92,7 +97,7 @@ def downloads(
     }
 
 
-def listeners(width: int, within_year: bool = True, is_large: bool = False) -> Spec:
+def listeners(width: int, within_year: bool = True, is_large: bool = False, unit: str = "week") -> Spec:
     """New above returning listeners, a bar a period. Data set `periods` (at, to; low, high; kind; told)."""
     kinds = {"domain": ["returning", "new"], "range": ["var(--series-mid)", "var(--series)"]}
     return {
@@ -103,7 +108,7 @@ def listeners(width: int, within_year: bool = True, is_large: bool = False) -> S
         "encoding": {
             "x": _time(width, within_year),
             "x2": {"field": "to"},
-            "y": {**_amount(is_large), "field": "high"},
+            "y": {**_amount(is_large, f"listeners a {unit}"), "field": "high"},
             "y2": {"field": "low"},
             "color": {"field": "kind", "type": "nominal", "scale": kinds, "legend": None},
             "description": {"field": "told"},
@@ -132,7 +137,7 @@ def spark(width: int) -> Spec:
 def excess(width: int) -> Spec:
     """Who took up a show over who was to be expected to. Data set `days` (at, value, organic; told)."""
     x = _time(width, within_year=True)
-    y = _amount(is_large=False)
+    y = _amount(is_large=False, unit="listeners so far")
     return {
         "width": width - 50,
         "height": 200,

@@ -81,6 +81,7 @@ def section(asks: Asks, sight: Sight) -> Section:
             f"Listeners by {period}, new and returning; the table below has the figures",
             {"periods": points},
             within_year=sight.days <= 366 and period is Period.WEEK,
+            unit=str(period),
         ),
         keys=(Key("bar", "new"), Key("mid", "returning")),
         table=Table(

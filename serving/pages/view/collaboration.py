@@ -13,7 +13,7 @@ from serving.pages.charts import intervals, time
 from serving.pages.charts.draw import drawing
 from serving.pages.view.parts import PACE, Cell, Column, Key, Section, Table, columns
 from serving.pages.view.sight import Row
-from serving.pages.view.words import NBSP, count, day, epoch_ms, show_href
+from serving.pages.view.words import NBSP, count, day, epoch_ms, minute, show_href
 from serving.reports.asking import Asks, Basis
 from serving.reports.collaborations import daily
 
@@ -68,7 +68,7 @@ def page(asks: Asks, of: Explanation, basis: Basis, costs: Costs, outside: bool)
             for section in whole.sections
             if section.title != "The interval" and not outside
         ],
-        whole.foot,
+        _foot(of),
     )
 
 
@@ -85,7 +85,7 @@ def _interval(of: Explanation) -> Section | None:
     )
     return Section(
         "interval",
-        "The interval",
+        "How many, and how sure",
         PACE,
         chart=drawing(
             intervals.alone,
@@ -107,7 +107,7 @@ def _interval(of: Explanation) -> Section | None:
                     {
                         "name": rows[0][0],
                         "value": gross,
-                        "told": f"last touch would credit {count(gross)} (gross)",
+                        "told": f"{count(gross)} came after hearing it (last touch, nobody taken off)",
                     }
                 ],
             },
@@ -116,11 +116,21 @@ def _interval(of: Explanation) -> Section | None:
             lines=len(rows),
         ),
         keys=(
-            Key("dot", "new listeners, with their 90 % interval"),
-            *((Key("diamond", "what last-touch attribution would credit (gross)"),) if gross else ()),
+            Key("dot", "new listeners, and the bar that holds the truth in nine of ten cases"),
+            *(
+                (Key("diamond", "all who came after hearing it, as others count (last touch)"),)
+                if gross
+                else ()
+            ),
             Key("zero", "no effect"),
         ),
     )
+
+
+def _foot(of: Explanation) -> list[str]:
+    until = f"Counted with data until {minute(of.as_of)}. " if of.as_of else ""
+    how = f"Reckoned by version {of.model_version} of the method." if of.model_version else ""
+    return [f"{until}{how} Numbers of steps are those of how collaborations are measured.".strip()]
 
 
 def _rounded(low: float, high: float) -> tuple[float, float]:
@@ -167,7 +177,7 @@ def _course(asks: Asks, of: Explanation, basis: Basis) -> Section | None:
         ),
         table=Table(
             "Day by day, the newest first",
-            columns("Day", "Exposed#", "Took up the show#", "Expected anyway#"),
+            columns("Day", "Heard it, new to the show#", "Took up the show so far#", "Expected anyway#"),
             [
                 (
                     Cell(day(row["date"])),
@@ -196,4 +206,6 @@ def _block(block: Block) -> str | Table | Items | None:
     if isinstance(block, Grid):
         heads = tuple(Column(name, number >= block.texts) for number, name in enumerate(block.columns))
         return Table("", heads, [[Cell(text) for text in row] for row in block.rows])
+    if isinstance(block, Items):
+        return Items(tuple((name.replace("_", " "), words) for name, words in block.items))  # of flags, too
     return block

@@ -61,12 +61,12 @@ def section(asks: Asks, sight: Sight) -> Section:
         title,
         PACE,
         lead=(
-            "New listeners who came because of each, and how sure that is: the bar holds the truth in nine "
-            "of ten cases. Who would have come anyway is taken off."
+            "New listeners who came because of each, and how sure that is: in nine of ten cases the truth "
+            "lies within the bar. Who would have come anyway is taken off."
         ),
         keys=(
-            Key("dot", "new listeners, with their 90 % interval"),
-            Key("diamond", "what last-touch attribution would credit (gross)"),
+            Key("dot", "new listeners, and the bar that holds the truth in nine of ten cases"),
+            Key("diamond", "all who came after hearing it, as others count (last touch)"),
             Key("zero", "no effect"),
         ),
         table=Table(
@@ -102,7 +102,11 @@ def drawn(row: Row, shown: Estimate | None, low: float, high: float, words: str)
     at = {"low": shown.low, "high": shown.high, "value": shown.value, "told": words}
     gross = row["gross_last_touch"]
     diamonds = (
-        [] if gross is None else [{"value": gross, "told": f"last touch would credit {count(gross)} (gross)"}]
+        []
+        if gross is None
+        else [
+            {"value": gross, "told": f"{count(gross)} came after hearing it (last touch, nobody taken off)"}
+        ]
     )
     return svg(
         intervals.interval,

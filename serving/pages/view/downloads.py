@@ -81,6 +81,7 @@ def section(asks: Asks, sight: Sight) -> Section:
             f"Downloads by {unit}, {span(sight.first, sight.last)}; the table below has the figures",
             {"days": points, "episodes": marks},
             bars=is_bars,
+            unit=unit,
             is_short=by is By.DAY and len(points) < SHORT,
             within_year=sight.days <= 366,
             is_large=max(point["value"] for point in points) >= LARGE,

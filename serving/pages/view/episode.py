@@ -11,7 +11,19 @@ from serving.pages.charts.draw import drawing
 from serving.pages.view import choices, pacing, quality
 from serving.pages.view.choices import Choice
 from serving.pages.view.downloads import LARGE, SHORT, said, total
-from serving.pages.view.parts import DOWNLOAD, LISTENER, OURS, Cell, Figure, Key, Section, Table, columns
+from serving.pages.view.parts import (
+    DOWNLOAD,
+    EXCLUSION,
+    LISTENER,
+    OURS,
+    Cell,
+    Figure,
+    Key,
+    Link,
+    Section,
+    Table,
+    columns,
+)  # fmt: skip
 from serving.pages.view.sight import Row, Sight, ask, tells
 from serving.pages.view.words import (
     NBSP,
@@ -75,6 +87,7 @@ def page(asks: Asks, row: Row, sight: Sight, show_title: str) -> EpisodePage:
         sections.append(_pacing(asks, of, lines, sight))
     if "downloads" in sight.subjects:
         figures += _heard(asks, of, sight)
+        sections.append(_left_out(sight))
     about = [
         f"published {day(of.published_at)}" if of.published_at else "",
         f"{duration(of.duration_s)} long" if of.duration_s else "",
@@ -122,11 +135,25 @@ def _first_days(lines: Sequence[list[Row]]) -> list[Figure]:
         note = "the only episode with so many days"
         if (row["episodes"] or 0) > 1:
             note = (
-                f"the show's median is {count(row['median_downloads'])}; rank {row['rank_in_show']} of "
-                f"{count(row['episodes'])}"
+                f"a typical episode of the show had {count(row['median_downloads'])}; this is number "
+                f"{row['rank_in_show']} of {count(row['episodes'])}"
             )
         told.append(Figure(f"First {days}", count(row["downloads"]), note, OURS))
     return told
+
+
+def _left_out(sight: Sight) -> Section:
+    """No mart tells reasons by episode."""
+    return Section(
+        "exclusions",
+        "Why not counted",
+        EXCLUSION,
+        lead="Reasons why requests were not counted are told for all episodes of the show together.",
+        more=Link(
+            "Why requests of the show were not counted",
+            f"{sight.address(show_href(sight.show_id))}#exclusions",
+        ),
+    )
 
 
 def _heard(asks: Asks, of: Episode, sight: Sight) -> list[Figure]:
@@ -186,7 +213,9 @@ def _pacing(asks: Asks, of: Episode, lines: Sequence[list[Row]], sight: Sight) -
     title = "Against the show's other episodes"
     line = [row for row in lines[0] if row["age_days"] <= pacing.DAYS] if lines else []
     if not line or not quartiles:
-        why = "The data do not hold this episode's first days whole, so it cannot be compared."
+        why = (
+            "This episode's first days are not over yet, or began before the data do: it cannot be compared."
+        )
         if of.published_at and of.published_at.date() > sight.last:
             why = "It came out after the data end: there is nothing to compare yet."
         return Section("pacing", title, OURS, nothing=why)

@@ -17,7 +17,7 @@ from serving.reports.episodes import episodes as report
 PER_PAGE = 50
 PATH = "/episodes"
 _KEYS = "select episode_id, episode_key from dim_episodes where show_id = $show and is_in_catalog"
-_LEAD = "A dash: the data do not hold these days whole."
+_LEAD = "A dash: these days are not over yet, or began before the data do."
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def page(asks: Asks, sight: Sight, number: int, show_title: str) -> EpisodesPage
         else "",
         beside(min(number - 1, last)) if number > 1 else None,
         beside(number + 1) if number < last else None,
-        (_LEAD, *quality.under_published(sight)) if paced else (),
+        (_LEAD, *quality.under_published(sight, "First days")) if paced else (),
     )
 
 
@@ -90,7 +90,7 @@ def section(
         lead=f"The newest {count(len(found))} of {count(len(keys))}. {_LEAD}" if rest > 0 else _LEAD,
         table=_table(found, paced, keys, sight),
         is_folded=False,
-        notes=quality.under_published(sight) if paced else (),
+        notes=quality.under_published(sight, "First days") if paced else (),
         more=Link(f"All {count(len(keys))} episodes", sight.address(PATH, show=sight.show_id))
         if rest > 0
         else None,
@@ -130,7 +130,13 @@ def _table(found: Sequence[Row], paced: Sequence[list[Row]], keys: Mapping[str, 
             )
         )
     headings = columns(
-        "Episode", "Published", "Length#", "First 7 days#", "Against median#", "First 30 days#", "In all#"
+        "Episode",
+        "Published",
+        "Length#",
+        "First 7 days#",
+        "Against a typical one#",
+        "First 30 days#",
+        "In all#",
     )
     told = [place for place in range(len(headings)) if any(row[place].text != NOTHING for row in rows)]
     return Table(

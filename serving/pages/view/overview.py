@@ -251,7 +251,7 @@ def _table(
         )
     return Table(
         "Shows, most downloads in 28 days first",
-        columns("Show", "90 days…", "Downloads#", "Change#", "Listeners#", "Newest episode"),
+        columns("Show", "Last 90 days…", "Downloads#", "Change#", "Listeners#", "Newest episode"),
         rows,
     )
 
@@ -309,7 +309,9 @@ def _sources(asks: Asks) -> Section:
         lead="Shown to who runs this installation only.",
         table=Table(
             "Sources of log files",
-            columns("Source", "Kind", "Files#", "Held back#", "Requests#", "Unreadable#", "Until"),
+            columns(
+                "Source", "Kind", "Files#", "Files held back#", "Requests#", "Unreadable lines#", "Until"
+            ),
             [
                 (
                     Cell(row["source"]),

@@ -68,7 +68,7 @@ def section(
             "pacing",
             title,
             OURS,
-            nothing="The data hold the first days of no two episodes whole: there is nothing to compare yet.",
+            nothing="There are no two episodes yet whose first days lie within the data: nothing to compare.",
         )
     links = tuple(
         Key(mark, name_of(line[0]), sight.address(episode_href(keys[line[0]["episode_id"]])))
@@ -86,7 +86,10 @@ def section(
     )
 
 
-BAND_KEYS = (Key("band", "middle half of the show's episodes"), Key("median", "median"))
+BAND_KEYS = (
+    Key("band", "middle half of the show's episodes"),
+    Key("median", "a typical episode: half had more, half fewer"),
+)
 
 
 def name_of(row: Row) -> str:
@@ -157,8 +160,9 @@ def table(quartiles: Sequence[Row], lines: Sequence[list[Row]]) -> Table:
     return Table(
         "Downloads by days since publication",
         columns(
-            "Days#", *(f"{name_of(line[0])}#" for line in lines), "Lower quartile#", "Median#",
-            "Upper quartile#", "Episodes compared#",
+            "Days#", *(f"{name_of(line[0])}#" for line in lines), "A quarter had fewer than#",
+            "Half had fewer than#",
+            "A quarter had more than#", "Episodes compared#",
         ),
         [
             (

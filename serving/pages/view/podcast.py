@@ -60,10 +60,10 @@ _WORDS = {
     "episode.removed": "Episode removed",
 }
 _HEALTH_WORDS = {
-    "good": "The last poll went well",
-    "failing": "The last poll failed",
-    "never_good": "No poll has gone well yet",
-    "waiting": "Not polled yet",
+    "good": "When we last fetched the feed, it was well",
+    "failing": "When we last fetched the feed, it failed",
+    "never_good": "The feed has never been well yet",
+    "waiting": "Not fetched yet",
 }
 # Of a new episode, what a reader wants first; the rest is the record itself.
 _OF_NEW = ("published_us", "duration_s")
@@ -75,6 +75,8 @@ _OF_ALL = frozenset(
         "season", "episode", "episode_type",
     )
 )  # fmt: skip
+# Nested values, which nobody reads.
+_NESTED = ("podcast_tags", "persons", "transcripts", "alternate_enclosures", "value", "chapters", "socials")
 _HIDDEN = ("description_html", "content_html", "published_raw", "duration_raw", "enclosure_canonical")
 
 
@@ -143,7 +145,7 @@ def page(asks: Asks, podcast: Row, before: int, is_inside: bool, show_seen: bool
         _record(podcast, is_inside),
         _links(podcast, is_inside),
         health.get("health") == "good",
-        _HEALTH_WORDS.get(health.get("health", "waiting"), "Not polled yet"),
+        _HEALTH_WORDS.get(health.get("health", "waiting"), "Not fetched yet"),
         _polls(podcast, health) if is_inside else [],
         [_change(of, is_inside) for of in groups],
         f"{podcast_href(key)}?before={groups[-1][0]['sequence']}" if more else None,
@@ -163,7 +165,7 @@ def _record(podcast: Row, is_inside: bool) -> list[tuple[str, str]]:
         ("Made with", podcast["generator"] if is_inside else None),
         ("Copyright", podcast["copyright"]),
         ("License", podcast["license"]),
-        ("podcast:guid", podcast["podcast_guid"]),
+        ("Podcast GUID", podcast["podcast_guid"]),
         ("Apple Podcasts id", str(podcast["itunes_id"]) if podcast["itunes_id"] else None),
         ("Podcast Index id", str(podcast["podcastindex_id"]) if podcast["podcastindex_id"] else None),
     ]
@@ -179,14 +181,17 @@ def _links(podcast: Row, is_inside: bool) -> list[tuple[str, str]]:
 
 def _polls(podcast: Row, health: Row) -> list[tuple[str, str]]:
     told = [
-        ("Last poll", f"{minute(podcast['polled_at'])}" if podcast["polled_at"] else None),
+        ("Last fetched", f"{minute(podcast['polled_at'])}" if podcast["polled_at"] else None),
         ("Last good answer", minute(podcast["fetched_at"]) if podcast["fetched_at"] else None),
-        ("Next poll due", minute(podcast["next_due_at"]) if podcast["next_due_at"] else None),
+        ("Next due", minute(podcast["next_due_at"]) if podcast["next_due_at"] else None),
         ("How often", podcast["tier_reason"]),
-        ("Promise", f"polled at least every {ago(health['promise_s'])}" if health.get("promise_s") else None),
+        (
+            "Promise",
+            f"fetched at least every {ago(health['promise_s'])}" if health.get("promise_s") else None,
+        ),
         ("What failed", health.get("detail") if health.get("health") != "good" else None),
         ("Failing since", minute(health["failing_since_at"]) if health.get("failing_since_at") else None),
-        ("Polls in all", count(health["polls"]) if health.get("polls") else None),
+        ("Fetched so often", count(health["polls"]) if health.get("polls") else None),
     ]
     return [(name, str(value)) for name, value in told if value]
 
@@ -213,14 +218,19 @@ def _change(of: list[Row], is_inside: bool) -> Change:
 
 
 def _field(name: str) -> str:
-    known = {"published_us": "published", "duration_s": "length", "image_url": "image"}
-    return known.get(name, name.removesuffix("_url").replace("_", " "))
+    known = {"published_us": "published", "duration_s": "length", "podcast_tags": "other tags of the feed"}
+    plain = name.removesuffix("_url").removesuffix("_us").removesuffix("_s").removeprefix("is_")
+    return known.get(name, plain.replace("_", " "))
 
 
 def _value(row: Row, name: str) -> str | None:
     value: str | None = row[name]
     if value is None:
         return None
+    if value[:1] in ("{", "[") and row["field"] in _NESTED:
+        return "changed" if name == "new_value" else None
+    if value in ("true", "false"):
+        return "yes" if value == "true" else "no"
     if row["field"] == "duration_s":
         return duration(float(value))
     if row["field"].endswith("_us") and value.lstrip("-").isdigit():

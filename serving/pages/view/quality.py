@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ingest.schema import SourceClass
 from serving.pages.view.parts import EXCLUSION, TWO_SOURCES, Cell, Section, Table, columns
-from serving.pages.view.sight import Sight, tells
-from serving.pages.view.words import count, day, percent, source_words, span, window_words
+from serving.pages.view.sight import Row, Sight, tells
+from serving.pages.view.words import count, day, percent, span, window_words
 from serving.reports.asking import Asks
 from serving.reports.exclusions import exclusions as report
 from serving.reports.reconciliation import reconciliation as both
 
-_TITLES = {
-    "method": "Not a download request",
-    "status": "Nothing was delivered",
-    "not_media": "Not the audio",
-    "probe": "A look at the first two bytes",
-    "watch_duplicate": "A watch repeating its phone",
-    "bot": "Bots",
-    "bot_library": "Automated software",
-    "no_agent": "No user agent",
-    "datacenter": "From a data centre",
-    "bogus_referrer": "A referrer no listener comes from",
-    "excluded_address": "An excluded address",
-    "before_publication": "Before publication",
-    "below_threshold": "Less than a minute",
-    "duplicate": "Part of a download that counts already",
-    "redelivered_line": "A log line that came twice",
+_REASONS = {  # reason: title, and what it means to a podcaster
+    "method": ("Not a download request", "it asked about the file, not for it"),
+    "status": ("Nothing was delivered", "the server answered with an error, or that nothing had changed"),
+    "not_media": ("Not the audio", "a picture, a page, the feed or a playlist"),
+    "probe": (
+        "A look at the first two bytes",
+        "a player asks whether the file is there before it fetches it",
+    ),
+    "watch_duplicate": ("A watch repeating its phone", "the same listener's phone has fetched it already"),
+    "bot": ("Bots", "a known robot, or a program that calls itself one"),
+    "bot_library": ("Automated software", "a tool for programs, not an app for listeners"),
+    "no_agent": ("No name given", "the request does not say which app or program sent it"),
+    "datacenter": ("From a data centre", "listeners do not live there; apps that come through a VPN count"),
+    "bogus_referrer": (
+        "Sent by a page that no listener comes from",
+        "the page is on a list of false referrers",
+    ),
+    "excluded_address": ("An excluded address", "on the list of addresses that are left out here"),
+    "before_publication": ("Before publication", "earlier than the episode came out"),
+    "below_threshold": ("Less than a minute", "so little was delivered that nobody heard a minute of it"),
+    "duplicate": ("Part of a download that counts already", "players fetch an episode in pieces, and again"),
+    "redelivered_line": ("A log line that came twice", "the log was delivered again: no second request"),
+}
+_CAUSES = {  # of fct_show_reconciliation_daily, as a podcaster would say it
+    "agrees": "they agree",
+    "too_few": "both are under 20: chance",
+    "late_files": "the smaller one seems to lack log files that are still to come",
+    "missing_prefix": "the prefix saw nothing: it was not in the feed's links on that day",
+    "missing_server_log": "the server logs have nothing: files are missing, or another host delivered",
+    "below_threshold": "mostly requests that fetched less than a minute, which the prefix cannot see",
+    "first_two": "mostly players that asked the prefix for two bytes only: it does not see the rest",
+    "bots": "mostly bots, which one of the two left out more often",
+    "unexplained": "none of the known causes explains it",
 }
 
 
@@ -55,11 +74,11 @@ def exclusions(asks: Asks, sight: Sight) -> Section:
             [
                 (
                     Cell(
-                        _TITLES.get(row["reason"], str(row["reason"])),
+                        _reason(row)[0],
                         bar=row["requests"] / left_out,
-                        note=row["words"].replace("`", ""),
+                        note=_reason(row)[1],
                     ),
-                    Cell(row["rule"], href=EXCLUSION.href),
+                    Cell(str(row["rule"]).replace("ours", "our own"), href=EXCLUSION.href),
                     Cell(count(row["requests"])),
                     Cell(percent(row["share"])),
                 )
@@ -68,6 +87,11 @@ def exclusions(asks: Asks, sight: Sight) -> Section:
         ),
         is_folded=False,
     )
+
+
+def _reason(row: Row) -> tuple[str, str]:
+    title, words = _REASONS.get(row["reason"], (row["reason"], row["words"]))
+    return str(title), str(words)
 
 
 def reconciliation(asks: Asks, sight: Sight) -> Section | None:
@@ -84,24 +108,25 @@ def reconciliation(asks: Asks, sight: Sight) -> Section | None:
     logs = sum(row["server_log_downloads"] for row in rows)
     return Section(
         "two-sources",
-        "Prefix against server logs",
+        "The prefix beside the server logs",
         TWO_SOURCES,
         notes=under_published(sight),
         lead=(
-            f"Both saw this show: the prefix counts {count(prefix)} downloads, the server logs "
-            f"{count(logs)}. They are alternatives, never to be added. On {count(len(rows) - len(apart))} of "
-            f"{count(len(rows))} days they agree."
+            "This show is seen twice: the prefix in its feed's links sees each request, the server logs see "
+            f"what was delivered. {_when(rows)}, the prefix counts {count(prefix)} downloads, the server "
+            f"logs {count(logs)}. They count the same listening: never add them. "
+            + _agreeing(len(rows) - len(apart), len(rows))
         ),
         table=Table(
             "By day, the newest first",
-            columns("Day", "Prefix#", "Server logs#", "Difference#", "Likely cause…"),
+            columns("Day", "Prefix#", "Server logs#", "Difference#", "Likely reason…"),
             [
                 (
                     Cell(day(row["date"])),
                     Cell(count(row["prefix_downloads"])),
                     Cell(count(row["server_log_downloads"])),
                     Cell(percent(row["difference_share"])),
-                    Cell(row["words"]),
+                    Cell(_CAUSES.get(row["likely_cause"], str(row["words"]))),
                 )
                 for row in reversed(rows)
             ],
@@ -109,24 +134,35 @@ def reconciliation(asks: Asks, sight: Sight) -> Section | None:
     )
 
 
-def under_published(sight: Sight) -> tuple[str, ...]:
+def _when(rows: Sequence[Row]) -> str:
+    first, last = rows[0]["date"], rows[-1]["date"]
+    return f"On {day(first)}" if first == last else f"From {span(first, last)}"
+
+
+def _agreeing(days: int, of: int) -> str:
+    if days in (0, of):
+        return "They agree on every day." if days else "They agree on no day."
+    return f"They agree on {count(days)} of {count(of)} days."
+
+
+def under_published(sight: Sight, what: str = "These figures") -> tuple[str, ...]:
     """What is said beside figures that there are under the published window only, where it is not shown."""
     if sight.is_published:
         return ()
     words = window_words(sight.scope.basis.window)
-    return (f"Listeners and first days of episodes are counted {words} only, as published.",)
+    return (f"{what} are counted {words} only, as published.",)
 
 
 def basis(sight: Sight) -> str:
     """The sentence under a page's title that says what all of it rests on."""
     is_log = sight.scope.source_class is SourceClass.SERVER_LOG
-    seen = "bytes delivered" if is_log else "requests, not what was delivered"
-    kind = source_words(sight.scope.source_class)
+    seen = "see what was delivered" if is_log else "sees requests, not what was delivered"
+    kind = "server logs" if is_log else "the prefix in the feed's links"
     zone = sight.scope.basis.time_zone
     which = window_words(sight.scope.window) + (
         "" if sight.is_published else ", an alternative to what is published"
     )
     return (
-        f"Counted from {kind}, which see{'' if is_log else 's'} {seen}; of one listener an episode counts "
-        f"{which}; days begin at 00:00 {zone}"
+        f"Counted from {kind}, which {seen}; a listener's downloads of an episode count {which}; "
+        f"days begin at 00:00 {zone}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,10 @@ def test_pages_and_api_tell_the_same(client: TestClient, keys: dict[str, str]) -
 def test_a_source_class_is_chosen_and_never_added(client: TestClient, keys: dict[str, str]) -> None:
     logs = read(client, f"/shows/{world.OWN}?days=28", keys["ann"])
     prefix = read(client, f"/shows/{world.OWN}?days=28&source_class=prefix", keys["ann"])
-    assert "Counted from server logs" in words(logs) and "Counted from prefix" in words(prefix)
+    assert "Counted from server logs" in words(logs) and "Counted from the prefix" in words(prefix)
     assert "Downloads in 8 days" in figures(prefix)  # 26 August to 2 September, its last whole day
-    assert "they agree" in words(section(logs, "two-sources"))
+    lead = words(section(logs, "two-sources").cssselect("p.lead")[0])
+    assert "From 26 Aug to 3 Sep 2026, the prefix counts" in lead and "They agree on every day." in lead
 
 
 def test_every_choice_keeps_the_others(client: TestClient, keys: dict[str, str]) -> None:
@@ -167,6 +169,18 @@ def test_behind_every_chart_is_a_table_and_on_every_figure_a_rule(
         assert figure.cssselect("a.rule")
 
 
+@pytest.mark.parametrize("path", [f"/shows/{world.OWN}", EPISODE, "/collaborations/1"])
+def test_axes_say_what_they_count_and_no_word_is_a_column_of_ours(
+    client: TestClient, keys: dict[str, str], path: str
+) -> None:
+    page = read(client, path, keys["ann"])
+    for svg in page.cssselect("figure.drawn .broad svg"):
+        told = [words(text) for text in svg.cssselect("text")]
+        assert any(unit in one for one in told for unit in ("downloads", "listeners")), told
+    said = words(page.find(".//main"))
+    assert not re.findall(r"\b[a-z]+_[a-z_]+\b|\bfct|`", said)
+
+
 def test_an_episode_is_shown_against_its_show(
     client: TestClient, keys: dict[str, str], marts: duckdb.DuckDBPyConnection
 ) -> None:
@@ -205,7 +219,7 @@ def test_a_podcast_is_told_with_its_changes_from_what_to_what(
     ]  # fmt: skip
     assert words(changes[1].cssselect("del")[0]) == "Week one"
     assert words(changes[1].cssselect("ins")[0]) == "Week 1"
-    assert "polled at least every 60 min" in words(section(page, "polls"))
+    assert "fetched at least every 60 min" in words(section(page, "polls"))
 
 
 def test_the_first_page_lists_the_shows_and_adds_up_their_downloads(
