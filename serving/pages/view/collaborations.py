@@ -20,7 +20,7 @@ from serving.pages.view.sight import Row, Sight
 from serving.pages.view.words import count, day
 from serving.reports.asking import Asks
 
-WIDTH = 260  # pixels of an interval in its row
+WIDTH = 190  # pixels of an interval in its row
 
 
 def lifts(asks: Asks, show_id: str) -> list[Row]:

@@ -165,9 +165,15 @@ def test_a_screen_reader_hears_names_and_tables(desk: Page) -> None:
 def test_paper_has_the_figures_and_none_of_the_controls(desk: Page) -> None:
     desk.goto(PAGES["show"])
     desk.emulate_media(media="print")
+    desk.set_viewport_size({"width": 718, "height": 1000})  # of A4 with Chromium's margins
     for hidden in (".top nav", ".who", ".choices", ".contents"):
         assert not desk.locator(hidden).first.is_visible(), hidden
     assert desk.locator("dl.figures").is_visible() and desk.locator("figure.drawn svg").first.is_visible()
+    for path in PAGES.values():
+        desk.goto(path)
+        wide = desk.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide == 0, f"{path} is wider than the paper by {wide} pixels"
+        assert not any(form.is_visible() for form in desk.locator("form").all()), path
 
 
 def test_a_page_is_painted_within_a_second(desk: Page) -> None:
