@@ -104,6 +104,14 @@ def test_a_charts_wide_or_narrow_drawing_is_shown(page: Page) -> None:
     assert all(width <= 340 for width in shown) if is_narrow else all(width > 800 for width in shown)
 
 
+def test_intervals_stand_over_the_scale_below_them(desk: Page) -> None:
+    desk.goto(PAGES["show"])
+    boxes = desk.locator("section:has(#collaborations) .interval svg").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect()).map(box => [box.x, box.width])"
+    )
+    assert len(boxes) == 5 and all(box == boxes[0] for box in boxes), boxes
+
+
 def test_dark_is_dark_and_charts_follow(browser: Browser, site: Site) -> None:
     colours = []
     for scheme in ("light", "dark"):
