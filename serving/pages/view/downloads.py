@@ -130,7 +130,7 @@ def _lead(rows: Sequence[Row], of: int, unit: str, sight: Sight, episodes: int) 
     on = "on" if unit == "day" else "in the week from"
     text = f"On average {count(average)} a {unit}; " if sight.is_owner else ""
     most = f"the most, {count(peak['downloads'])}, {on} {day(peak['period_start'])}."
-    return f"{text}{most if text else most.capitalize()} {published} came out."
+    return f"{text}{most if text else most[:1].upper() + most[1:]} {published} came out."
 
 
 def _point(start: date, by: By, row: Row | None, sight: Sight) -> Row:
