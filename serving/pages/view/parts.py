@@ -12,7 +12,7 @@ from serving.pages.charts.draw import Drawing
 class Rule:
     """Where it is written how a figure comes about."""
 
-    name: str  # R25, or PACE
+    name: str  # R25, or Method
     words: str
     href: str
 
@@ -31,7 +31,7 @@ EPISODE = _counting("R33", "What an episode is", "which-episode-52")
 TWO_SOURCES = _counting("R35", "Two sources of a show", "two-sources-of-a-show-r35")
 PERIODS = _counting("Periods", "Dates and periods", "dates-and-periods")
 SOURCES = _counting("R17–R20", "What sources see", "one-listener-554")
-PACE = Rule("PACE", "How a collaboration is measured", "/methodology/collaborations#how-it-is-measured")
+PACE = Rule("Method", "How a collaboration is measured", "/methodology/collaborations#how-it-is-measured")
 RECORD = Rule("Record", "How podcasts are kept current", "/methodology/podcasts")
 
 
