@@ -202,7 +202,7 @@ def test_a_collaboration_is_told_with_its_interval_and_its_calculation(
     told = {row[0]: row[2] for row in rows(part)}
     assert told["Partner 1"] == "90 (62 to 118)"
     assert told["Partner 3"] == "3.2 (−14 to 21): cannot tell"
-    assert len(part.cssselect("td .interval svg")) == 4  # of those with a number
+    assert len(part.cssselect("tbody td .interval svg")) == 4  # of those with a number
     page = read(client, "/collaborations/1", keys["ann"])
     assert "About 90 new listeners (90 % interval 62 to 118)." in words(page)
     assert "79.2 ÷ 0.88 = 90" in words(page)
