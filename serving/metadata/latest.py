@@ -101,6 +101,11 @@ class Latest:
         _, rows = self._read(shard_of(podcast_key), "episodes", every, ("guid", "enclosure_urls"))
         return rows.filter(is_named)["episode_key"].to_list()
 
+    def folders(self, podcast_keys: Collection[int]) -> list[Path]:
+        """The folders of the files that have their PODCASTS rows: each changes with every commit of those."""
+        shards = sorted({shard_of(key) for key in podcast_keys})
+        return [folder_of(self._root, shard) / "podcasts" for shard in shards]
+
     def _names(self, shard: int, table: str) -> _Files:
         return tuple(path.name for path in table_files(folder_of(self._root, shard), table))
 
