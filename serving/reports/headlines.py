@@ -10,7 +10,8 @@ import polars as pl
 from serving.reports.asking import Asks, Query, Report
 from serving.reports.periods import FIRST_DATE
 from serving.reports.shows import Scope
-from serving.reports.suppression import COLUMN
+from serving.reports.suppression import COLUMN, FLAG, LEAST
+from serving.reports.told import Told
 
 Row = dict[str, Any]
 
@@ -30,6 +31,18 @@ _HEARD = """
 """
 
 
+def _hide(found: Row, told: Told) -> None:
+    """Each figure for itself: what outsiders are told of days is told of their sum."""
+    hidden = {
+        name
+        for name, days, back in _COUNTED
+        if found["last_date"]
+        and not told.tells(found["last_date"] - (back + days - 1) * _DAY, found["last_date"] - back * _DAY)
+    }
+    hidden |= set() if told.is_all else {"downloads_all"}
+    found |= dict.fromkeys(hidden) | {COLUMN: LEAST, FLAG: bool(hidden)}
+
+
 def headlines(scope: Scope, with_new: bool = True) -> Report:
     """One row: downloads in the last 7 and 28 whole days and in those before; listeners likewise.
 
@@ -47,7 +60,8 @@ def headlines(scope: Scope, with_new: bool = True) -> Report:
         from fct_show_daily
         where show_id = $show and source_class = $class and date between $first and $last
     """
-    new = tuple(f"{name}_28" for name in _NEW) if with_new else ()
+    # New listeners of several weeks are their sum: outsiders are told them by week alone.
+    new = tuple(f"{name}_28" for name in _NEW) if with_new and not scope.outside else ()
     heard = ("listeners_7", "listeners_28", *new)
 
     def gathered(rows: list[Row], asks: Asks) -> list[Row]:
@@ -63,9 +77,10 @@ def headlines(scope: Scope, with_new: bool = True) -> Report:
             figure, _, length = name.rpartition("_")
             found[name] = spans.get(f"trailing_{length}", {}).get(figure)
         if scope.outside:
+            _hide(found, Told.of(asks, scope.params))
             newest = max((row[COLUMN] for row in rows if row["date"] > last - 7 * _DAY), default=0)
-            # The new and the returning ones are cells of their own.
-            found[COLUMN] = min([newest, *(found[name] for name in new if found[name])])
+            if newest < LEAST:
+                found |= dict.fromkeys(heard) | {FLAG: True}
         return [found]
 
     return Report(

@@ -170,6 +170,27 @@ class Scope:
             return []
         return [f"counted is {self.source_class}; {others[0]} sees the same listening again: never sum them"]
 
+    def check_outside(
+        self, time_zone: str | None = None, episode: object | None = None, what: str = "figures"
+    ) -> None:
+        """Raises BadQuestion where somebody who does not own the show would get sums to subtract (0028)."""
+        if not self.outside:
+            return
+        if self.window is not self.basis.window:
+            raise BadQuestion(
+                "window", f"a show that is not yours is told by its published window, {self.basis.window}"
+            )
+        if time_zone not in (None, self.basis.time_zone):
+            raise BadQuestion(
+                "time_zone", f"a show that is not yours is told in {self.basis.time_zone}: leave it out"
+            )
+        if episode is not None:
+            raise BadQuestion(
+                "episode_id",
+                f"{what} of one episode over time are told to its owner alone: "
+                "GET /v1/shows/{show_id}/episodes has its downloads so far",
+            )
+
     def only_published(self, what: str) -> None:
         """Raises BadQuestion: `what` exists under the published rule only."""
         if self.window is not self.basis.window:
