@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -31,6 +31,18 @@ _HEARD = """
 """
 
 
+def _since(scope: Scope, last: date) -> list[str]:
+    seen = scope.show.seen.get(scope.source_class)
+    if seen is None:
+        return []
+    notes = [f"downloads_all are since {seen.first}, when the data of this show begin"]
+    cut = [str(days) for days in SPANS if seen.first > last - (days - 1) * _DAY]
+    if cut:
+        held = max((last - seen.first).days + 1, 0)
+        notes.append(f"of the newest {' and '.join(cut)} days the data hold {held}")
+    return notes
+
+
 def _hide(found: Row, told: Told) -> None:
     """Each figure for itself: what outsiders are told of days is told of their sum."""
     hidden = {
@@ -48,8 +60,8 @@ def headlines(scope: Scope, with_new: bool = True) -> Report:
 
     Two queries. Columns: last_date, downloads_7, downloads_7_before, downloads_28, downloads_28_before,
     downloads_all, first_date, listeners_7, listeners_28, new_listeners_28, returning_listeners_28. The
-    listeners are null where there were none. with_new: with the new and returning ones. A span before the
-    data begin is not whole: compare first_date.
+    listeners are null where there were none. with_new: with the new and returning ones. A span before, in
+    which the show's data begin, is null; of the newest a note says so, and since when all are counted.
     """
     scope.only_published("headlines")
     last = (scope.ends[1] if scope.ends else FIRST_DATE) - _DAY
@@ -69,7 +81,10 @@ def headlines(scope: Scope, with_new: bool = True) -> Report:
         for name, days, back in _COUNTED:
             until = last - back * _DAY
             within = [row["downloads"] for row in rows if until - days * _DAY < row["date"] <= until]
-            found[name] = sum(within)
+            begins = until - (days - 1) * _DAY
+            # Cut off by where the data begin it compares with nothing.
+            is_cut = back and seen is not None and begins < seen.first
+            found[name] = None if is_cut else sum(within)
         found["downloads_all"] = seen.downloads if seen else 0
         found["first_date"] = seen.first if seen else None
         spans = {row["period"]: row for row in asks.rows(_HEARD, scope.params | {"last": last})}
@@ -85,7 +100,7 @@ def headlines(scope: Scope, with_new: bool = True) -> Report:
 
     return Report(
         Query.of(sql, scope.params, {"first": first, "last": last}),
-        scope.about(scope.rule),
+        scope.about(scope.rule, notes=_since(scope, last)),
         scope.outside,
         (*_SPAN_NAMES, "downloads_all", *heard),
         finish=gathered,

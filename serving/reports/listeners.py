@@ -11,7 +11,7 @@ import polars as pl
 from serving.reports.asking import Asks, Query, Report
 from serving.reports.downloads import Episode
 from serving.reports.folding import DATES, period_of
-from serving.reports.periods import By, range_of
+from serving.reports.periods import LAST_DATE, By, range_of
 from serving.reports.rules import LISTENERS
 from serving.reports.shows import Scope
 from serving.reports.suppression import COLUMN
@@ -67,6 +67,10 @@ def listeners(
 
     def named(rows: list[Row], asks: Asks) -> list[Row]:
         found = [{"period": period_of(by, row[at])[0]} | row for row in sorted(rows, key=lambda row: row[at])]
+        begins = scope.ends[0] if scope.ends else LAST_DATE
+        for row in found:  # the mart goes by the data of the class
+            start: Any = row["period_start"]
+            row["is_complete"] = row["is_complete"] and start >= begins
         if scope.outside and period is Period.DAY:
             # With one episode a day's listeners are its downloads.
             days = Told.of(asks, scope.params).days
