@@ -101,7 +101,8 @@ def _in_all(daily: Sequence[Row], sight: Sight) -> list[Figure]:
     if not daily:
         return []
     told, _ = total(daily)
-    return [Figure("Downloads in all", count(told), span(daily[0]["period_start"], sight.last), DOWNLOAD)]
+    note = f"{span(daily[0]['period_start'], sight.last)}; the data begin {day(sight.began)}"
+    return [Figure("Downloads in all", count(told), note, DOWNLOAD)]
 
 
 def _first_days(lines: Sequence[list[Row]]) -> list[Figure]:
