@@ -25,10 +25,6 @@ def whole(_: Row) -> Hashable:
     return None
 
 
-def by_column(name: str) -> GroupOf:
-    return lambda row: str(row[name])
-
-
 def by_date(row: Row) -> Hashable:
     return str(row["period"])[:10]
 

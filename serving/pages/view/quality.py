@@ -37,7 +37,9 @@ def exclusions(asks: Asks, sight: Sight) -> Section:
     rows = [row for row in found if row["is_excluded"] and tells(row)]
     title = "Why not counted"
     if not rows:
-        return Section("exclusions", title, EXCLUSION, nothing="Of these days no request was left out.")
+        nothing = "Of these days no request was left out"
+        nothing += "." if sight.is_owner else ", or too few listeners are behind them to tell."
+        return Section("exclusions", title, EXCLUSION, nothing=nothing)
     left_out = sum(row["requests"] for row in rows)
     total = left_out + counted
     again = next((row["requests"] for row in rows if row["reason"] == "duplicate"), 0)
