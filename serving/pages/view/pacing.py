@@ -225,7 +225,10 @@ def episodes(
         "episodes",
         "Episodes",
         EPISODE,
-        lead=f"The newest {len(found)}. A dash: the data do not hold these days whole.",
+        lead=(
+            f"The newest {len(found)}. A dash: the data do not hold these days whole. In all: since "
+            f"{day(sight.began)}, when the data begin."
+        ),
         table=Table(
             "Episodes, the newest first",
             tuple(headings[place] for place in told),

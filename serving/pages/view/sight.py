@@ -8,6 +8,7 @@ from typing import Any
 
 from ingest.schema import SourceClass
 from serving.reports.asking import Asks, Basis, Query
+from serving.reports.periods import By, end_of, start_of
 from serving.reports.shows import Scope, Shows
 from serving.reports.suppression import FLAG
 
@@ -62,6 +63,13 @@ class Sight:
     @property
     def params(self) -> Row:
         return {**self.scope.params, "first": self.first, "last": self.last}
+
+
+def days_of(sight: Sight) -> tuple[date, date]:
+    """Of what breakdowns are told: for strangers of whole weeks (decision 0028)."""
+    if sight.is_owner:
+        return sight.first, sight.last
+    return start_of(sight.first, By.WEEK), end_of(sight.last, By.WEEK)
 
 
 def tells(row: Row | None) -> bool:

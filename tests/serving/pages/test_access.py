@@ -89,6 +89,14 @@ def test_strangers_see_what_is_open_and_no_figure_of_few_listeners(
     assert "0 or few" not in words(read(client, f"/shows/{world.OPEN}", keys["operator"]))
 
 
+def test_strangers_see_an_episode_so_far_and_not_by_days(client: TestClient, keys: dict[str, str]) -> None:
+    path = f"/episodes/{world.episode_key(world.OPEN, 1)}"
+    page, owned = read(client, path), read(client, path, keys["operator"])
+    assert [one.get("aria-labelledby") for one in page.cssselect("section")] == []
+    assert section(owned, "downloads") is not None
+    assert set(figures(page)) <= {"Downloads in all"} < set(figures(owned))
+
+
 def test_the_first_page_sums_up_nothing_for_who_does_not_own_all_of_it(
     client: TestClient, keys: dict[str, str]
 ) -> None:
