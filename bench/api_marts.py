@@ -47,7 +47,7 @@ def fill_days(con: duckdb.DuckDBPyConnection, days: int, version: int, only: Ite
     """Write the marts that are told by date, of these days (0 is the first)."""
     con.execute(f"""
         create or replace temp table counted as
-        select number, day, date '{first_date(days)}' + day as date, printf('show-%05d', number) as show_id,
+        select number, day, date '{first_date(days)}' + day as date, {_SHOW_ID} as show_id,
             downloads + if(day = {days - 1}, {version} * (1 + number % 7), 0) as downloads
         from bench.daily where day in ({", ".join(map(str, only))})
     """)
@@ -97,7 +97,7 @@ def fill_shows(con: duckdb.DuckDBPyConnection, days: int) -> None:
     first, last = first_date(days), LAST
     con.execute(f"""
         create or replace temp table made as
-        select number, printf('show-%05d', number) as show_id, unnest(range(episodes)) as episode, episodes,
+        select number, {_SHOW_ID} as show_id, unnest(range(episodes)) as episode, episodes,
             total
         from (select number, sum(downloads) as total,
                 ({days - 1} + {EPISODE_EVERY * EPISODES_EARLIER} - number % 7) // {EPISODE_EVERY} + 1
@@ -146,7 +146,7 @@ def fill_shows(con: duckdb.DuckDBPyConnection, days: int) -> None:
     _insert(con, "fct_collaboration_lift", f"""
         select number // {SHOWS_A_COLLABORATION} + 1 as collaboration_id,
             printf('tenant-%03d', number // 100) as tenant, s.show_id, show_title,
-            printf('show-%05d', number + 1) as partner_show_id, 'Partner' as partner_show_title,
+            {_SHOW_ID.replace('number', '(number + 1)')} as partner_show_id, 'Partner' as partner_show_title,
             'promo_swap' as type, 'final' as state, timestamp '{last}' - interval 60 day as starts_at,
             timestamp '{last}' - interval 46 day as exposure_ends_at,
             timestamp '{last}' - interval 16 day as final_at, timestamp '{last}' as as_of, 700 as reach,
@@ -196,6 +196,7 @@ def _listeners(period: str, counted: str) -> str:
 
 
 _EPISODE = f", (day + {EPISODE_EVERY * EPISODES_EARLIER} - number % 7) // {EPISODE_EVERY} - part as episode"
+_SHOW_ID = "cast(cast(md5('show-' || number) as uuid) as varchar)"  # as api_world.show_id
 _EPISODE_ID = "printf('s%05d-e%04d', number, episode)"
 _EPISODE_KEY = "number * 10000 + episode + 1"
 

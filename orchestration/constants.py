@@ -153,3 +153,6 @@ OPEN_PROBLEM_DAYS = 30  # how long a file that was held back or refused is told 
 DEAD_RUN_GRACE_S = 30
 # The lock files of ended runs are cleared away after this; younger ones may be about to be locked.
 ENDED_RUN_LOCK_S = 24 * 3600
+
+# A run may take longer where the machine is short of cores; a caller of the API is not to notice one.
+RUNS_GIVE_WAY = 5  # by how much its niceness is above that of what answers

@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from orchestration.constants import RUNS_GIVE_WAY
+
 FOLDER = (
     "EARSHOT_FORKS"  # of the environment: where the sockets are; without it, runs start as Dagster has it
 )
@@ -187,7 +189,7 @@ class ForkServer:
     def _obey(self, message: dict[str, str]) -> dict[str, object]:
         run = message["run"]
         if message["do"] == "start":
-            pid = self._fork(lambda: self._execute(message["arguments"]), with_parent=False)
+            pid = self._fork(functools.partial(self._giving_way, message["arguments"]), with_parent=False)
             self._runs[pid] = run
             return {"pid": pid}
         for pid, known in self._runs.items():
@@ -195,6 +197,10 @@ class ForkServer:
                 os.kill(pid, signal.SIGINT)
                 return {"pid": pid}
         return {"pid": None}
+
+    def _giving_way(self, arguments: str) -> object:
+        os.nice(RUNS_GIVE_WAY)
+        return self._execute(arguments)
 
     def _reap(self) -> bool:
         """Forget the children that have ended; whether the code server is one of them."""

@@ -16,6 +16,7 @@ from registry.tables import PodcastState, podcasts, registrations, shards
 
 _KEPT = 256  # tenants and sets of shows
 _MOST_ALIKE = 1_000  # podcasts of one name: a guid such as `1`
+_CHANGES = select(func.coalesce(func.sum(shards.c.version), 0))
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,11 @@ class VisiblePodcasts:
         self._kept: dict[Hashable, tuple[int, frozenset[int]]] = {}
         self._lock = threading.Lock()
 
+    def mark(self) -> int:
+        """Another one after every change of podcasts and registrations."""
+        with self._engine.connect() as connection:
+            return _mark(connection)
+
     def tracked(self, tenant: str) -> frozenset[int]:
         """All that a tenant tracks."""
 
@@ -147,9 +153,7 @@ class VisiblePodcasts:
 
     def _known(self, what: Hashable, read: Callable[[Connection], frozenset[int]]) -> frozenset[int]:
         with self._engine.connect() as connection:
-            # Grows with every change of podcasts and registrations (registry/shards.py). Read first: what
-            # changes behind it is read the next time.
-            mark = int(connection.scalar(select(func.coalesce(func.sum(shards.c.version), 0))) or 0)
+            mark = _mark(connection)  # read first: what changes behind it is read the next time
             with self._lock:
                 kept = self._kept.get(what)
             if kept is not None and kept[0] == mark:
@@ -161,3 +165,8 @@ class VisiblePodcasts:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[what] = (mark, keys)
         return keys
+
+
+def _mark(connection: Connection) -> int:
+    """Grows with every change (registry/shards.py)."""
+    return int(connection.scalar(_CHANGES) or 0)

@@ -13,9 +13,12 @@ from sqlalchemy import Engine
 from registry.database import connect
 from serving.api.access import AccessBook
 from serving.api.marts import Marts
+from serving.api.metadata.remembered import Remembered
 from serving.api.settings import ApiSettings
 from serving.api.signing import load_secret
 from serving.metadata.catalogue import Catalogue
+
+_OF_CATALOGUE = 4  # the part of the memory for answers that is added for those of registry and lake
 
 log = logging.getLogger("earshot.api")
 
@@ -32,6 +35,7 @@ class Core:
         self.book = AccessBook(self.engine)
         self.marts = Marts(platform.published_dir)
         self.catalogue = Catalogue(platform, self.engine)
+        self.remembered = Remembered(settings.cache_mb * 2**20 // _OF_CATALOGUE)
         self.pool = ThreadPoolExecutor(settings.threads, "earshot-query")
 
     def refresh(self) -> None:

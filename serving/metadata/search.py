@@ -40,6 +40,12 @@ class Search:
         self._path = path
         self._of_thread = threading.local()
 
+    @property
+    def paths(self) -> list[Path]:
+        """The files that an update of the index changes."""
+        path = self._path.resolve()  # SQLite writes beside the file, not beside the link
+        return [self._path, path, path.with_name(f"{path.name}-wal")]
+
     def podcasts(
         self, text: str, podcast_keys: Collection[int] | None, limit: int, offset: int = 0
     ) -> list[Hit]:

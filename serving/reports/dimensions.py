@@ -11,9 +11,11 @@ import polars as pl
 
 from serving.reports.asking import Asks, BadQuestion, Query, Report, first_rows
 from serving.reports.downloads import Episode, about_range
+from serving.reports.folding import DATES, period_of
 from serving.reports.periods import By, Range, ends_of, is_whole, label, range_of, starts
 from serving.reports.shows import Scope
-from serving.reports.suppression import by_column
+from serving.reports.suppression import COLUMN, LEAST
+from serving.reports.told import OUTSIDE_WEEKS, Told, by_week, sums_of_weeks, told_cells
 
 Row = dict[str, Any]
 
@@ -49,30 +51,25 @@ def by_dimension(
     """
     if by is By.HOUR:
         raise BadQuestion("by", "a dimension is told by day, week or month, not by hour")
+    scope.check_outside(episode=episode, what="downloads")
     dates = range_of(by, first, last, scope.ends, since=episode.since if episode else None)
+    if scope.outside:
+        return _outside(scope, dimension, by, dates, min(most, MOST_VALUES))
     if by is None:
         return _over_range(scope, dimension, dates, episode, min(most, MOST_VALUES))
     source = _of_episode(scope, dimension) if episode else _of_show(scope)
-    least = ", max(least) as least_listeners" if scope.outside else ""
     start, end = starts(by, "date"), ends_of(by, "period_start")
     most = min(most, MOST_VALUES)
-
-    def keeps(rows: list[Row]) -> list[bool]:
-        counts: Counter[str] = Counter()
-        for row in rows:
-            counts[row["value"]] += row["downloads"]
-        largest = set(sorted(counts, key=lambda value: (-counts[value], value))[:most])
-        return [row["value"] in largest for row in rows]
 
     sql = f"""
         with counted as ({source}),
         largest as (
             select value from counted group by value
             having sum(downloads) > 0
-            order by sum(downloads) desc, value {"" if scope.outside else "limit $most"}
+            order by sum(downloads) desc, value limit $most
         ),
         of_periods as (
-            select {start} as period_start, value, sum(downloads) as downloads {least}
+            select {start} as period_start, value, sum(downloads) as downloads
             from counted group by all
         ),
         shares as (
@@ -80,7 +77,7 @@ def by_dimension(
         )
         select {label(by, "period_start")} as period, period_start, {end} as period_end, value,
             cast(downloads as bigint) as downloads, round(downloads / of_period, 6) as share,
-            {"least_listeners," if scope.outside else ""} {is_whole("period_start", end)} as is_complete
+            {is_whole("period_start", end)} as is_complete
         from shares
         where downloads > 0 and value in (from largest)
         order by period_start, downloads desc, value
@@ -88,10 +85,7 @@ def by_dimension(
     return Report(
         Query.of(sql, scope.params, dates.params, _params(dimension, episode), {"most": most}),
         _about(scope, dimension, dates, episode) | {"by": by},
-        scope.outside,
-        ("downloads", "share"),
-        (by_column("period"), by_column("value")),
-        keeps=keeps if scope.outside else None,
+        figures=("downloads", "share"),
     )
 
 
@@ -99,9 +93,8 @@ def _over_range(
     scope: Scope, dimension: Dimension, dates: Range, episode: Episode | None, most: int
 ) -> Report:
     source = _of_episode(scope, dimension) if episode else _of_show(scope)
-    least = ", max(least) as least_listeners" if scope.outside else ""
     sql = f"""
-        select value, cast(sum(downloads) as bigint) as downloads {least}
+        select value, cast(sum(downloads) as bigint) as downloads
         from ({source}) group by value
     """
 
@@ -113,21 +106,87 @@ def _over_range(
     return Report(
         Query.of(sql, scope.params, dates.params, _params(dimension, episode)),
         _about(scope, dimension, dates, episode),
-        scope.outside,
-        ("downloads", "share"),
+        figures=("downloads", "share"),
         finish=shared,
-        schema={"value": pl.String, "downloads": pl.Int64, "share": pl.Float64},
+        schema=_VALUE,
         keeps=first_rows(most),
     )
+
+
+def _outside(scope: Scope, dimension: Dimension, by: By | None, dates: Range, most: int) -> Report:
+    """By whole weeks, and sums of them."""
+    if by not in (None, By.WEEK):
+        raise BadQuestion("by", "a dimension of a show that is not yours is told by week")
+    dates = dates.widened(By.WEEK, scope.ends)
+
+    def told(rows: list[Row], asks: Asks) -> list[Row]:
+        cells = by_week(rows, "value", "downloads")
+        found, weeks = told_cells(Told.of(asks, scope.params), cells, "downloads")
+        if by is None:
+            sums = sums_of_weeks(cells, "downloads", found, weeks)
+            total = sum(downloads for _, downloads, _ in sums)
+            return [_cell({"value": value}, downloads, is_told, total) for value, downloads, is_told in sums]
+        of_week: Counter[date] = Counter()
+        for (start, _), cell in cells.items():
+            of_week[start] += cell["downloads"]
+        return [
+            _cell(
+                dict(zip(DATES, period_of(By.WEEK, at), strict=True)) | {"value": value},
+                row["downloads"],
+                (at, value) in found,
+                of_week[at],
+            )
+            | {"is_complete": at >= dates.whole_from and period_of(By.WEEK, at)[2] <= dates.whole_to}
+            for (at, value), row in sorted(
+                cells.items(), key=lambda c: (c[0][0], -c[1]["downloads"], c[0][1])
+            )
+            if row["downloads"]
+        ]
+
+    def largest(rows: list[Row]) -> list[bool]:
+        counts: Counter[str] = Counter()
+        for row in rows:
+            counts[row["value"]] += row["downloads"]
+        kept = set(sorted(counts, key=lambda value: (-counts[value], value))[:most])
+        return [row["value"] in kept for row in rows]
+
+    return Report(
+        Query.of(
+            f"select date, value, downloads, least as {COLUMN} from ({_of_show(scope)})",
+            scope.params,
+            dates.params,
+            _params(dimension, None),
+        ),
+        _about(scope, dimension, dates, None, OUTSIDE_WEEKS) | {"by": by},
+        hides=True,
+        figures=("downloads", "share"),
+        groups=(),
+        finish=told,
+        schema=(DATES if by else {}) | _VALUE | ({"is_complete": pl.Boolean} if by else {}),
+        keeps=largest,
+    )
+
+
+def _cell(named: Row, downloads: int, is_told: bool, total: int) -> Row:
+    share = round(downloads / total, 6)
+    return named | {"downloads": downloads, "share": share, COLUMN: LEAST if is_told else 0}
+
+
+_VALUE: dict[str, Any] = {"value": pl.String, "downloads": pl.Int64, "share": pl.Float64}
 
 
 def _params(dimension: Dimension, episode: Episode | None) -> Row:
     return {"dimension": str(dimension), "episode": episode.episode_key if episode else None}
 
 
-def _about(scope: Scope, dimension: Dimension, dates: Range, episode: Episode | None) -> Row:
+def _about(scope: Scope, dimension: Dimension, dates: Range, episode: Episode | None, *notes: str) -> Row:
     return about_range(
-        scope, dates, scope.basis.time_zone, dimension=dimension, **(episode.about if episode else {})
+        scope,
+        dates,
+        scope.basis.time_zone,
+        *notes,
+        dimension=dimension,
+        **(episode.about if episode else {}),
     )
 
 

@@ -28,12 +28,10 @@ from serving.reports.periods import (
     zone_of,
 )
 from serving.reports.shows import Scope
-from serving.reports.suppression import by_date, by_month, by_week, whole
+from serving.reports.suppression import COLUMN, LEAST, by_date
+from serving.reports.told import Told
 
 Row = dict[str, Any]
-
-
-GROUPS = {By.HOUR: (by_date,), By.DAY: (by_week, by_month)}  # whose totals can be asked for, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +82,25 @@ def downloads(
     estimated_downloads and uncomparable_downloads, too. Raises BadQuestion.
     """
     zone = zone_of(time_zone, scope.basis)
+    scope.check_outside(zone, episode, "downloads")
     dates = range_of(
         by, first, last, scope.ends, zone != scope.basis.time_zone, episode.since if episode else None
     )
+    if scope.outside and by is not By.HOUR:
+        return _told_outside(scope, by, dates.widened(by, scope.ends))
     is_whole = has_whole_hours(zone, dates.first, dates.last)
     params = scope.params | dates.around | {"zone": zone}
     if episode:
         params["episode"] = episode.episode_key
     said = about_range(scope, dates, zone, by=by, **(episode.about if episode else {}))
-    groups = GROUPS.get(by, (whole,))
     if zone == scope.basis.time_zone and by is not By.HOUR:
         figures = _FIGURES if scope.measure == "downloads" else _FIGURES[:1]
         return Report(
             Query.of(_of_dates(scope, figures, episode), params, dates.params),
             said,
-            scope.outside,
-            figures,
-            groups,
-            lambda rows, _: fold_days(rows, by, dates, figures),
-            DATES | dict.fromkeys(figures, pl.Int64) | _COMPLETE,
+            figures=figures,
+            finish=lambda rows, _: fold_days(rows, by, dates, figures),
+            schema=DATES | dict.fromkeys(figures, pl.Int64) | _COMPLETE,
         )
     if by is By.HOUR and is_whole:
         params["since"], params["until"] = bounds(dates, zone)
@@ -110,17 +108,61 @@ def downloads(
             Query.of(_of_hours(scope, episode), params),
             said,
             scope.outside,
-            groups=groups,
-            finish=lambda rows, _: name_hours(rows, zone, dates),
+            groups=(by_date,),
+            finish=lambda rows, asks: _hidden_days(name_hours(rows, zone, dates), asks, scope),
             schema=INSTANTS | {"downloads": pl.Int64} | _COMPLETE,
         )
     sql = _by_clock(scope, by, episode, _HOURS if is_whole else _DOWNLOADS)
-    return Report(Query.of(sql, params, dates.params), said, scope.outside, groups=groups)
+    return Report(
+        Query.of(sql, params, dates.params),
+        said,
+        scope.outside,
+        groups=(by_date,),
+        finish=(lambda rows, asks: _hidden_days(rows, asks, scope)) if scope.outside else None,
+        schema=INSTANTS | {"downloads": pl.Int64} | _COMPLETE if scope.outside else None,
+    )
 
 
-def about_range(scope: Scope, dates: Range, zone: str, **more: object) -> Row:
+def _told_outside(scope: Scope, by: By, dates: Range) -> Report:
+    """Whole periods, each told or not whatever else is asked for."""
+
+    def folded(rows: list[Row], asks: Asks) -> list[Row]:
+        told = Told.of(asks, scope.params)
+        return [
+            row
+            | {
+                COLUMN: LEAST
+                if (
+                    row["period_start"] in told.days
+                    if by is By.DAY
+                    else told.tells(row["period_start"], row["period_end"])
+                )
+                else 0
+            }
+            for row in fold_days(rows, by, dates, ("downloads",))
+        ]
+
+    return Report(
+        Query.of(_of_dates(scope, ("downloads",), None), scope.params, dates.params),
+        about_range(scope, dates, scope.basis.time_zone, by=by),
+        hides=True,
+        groups=(),
+        finish=folded,
+        schema=DATES | {"downloads": pl.Int64} | _COMPLETE,
+    )
+
+
+def _hidden_days(rows: list[Row], asks: Asks, scope: Scope) -> list[Row]:
+    """Of days that outsiders are not told no hour is either."""
+    if not scope.outside:
+        return rows
+    days = {str(day) for day in Told.of(asks, scope.params).days}
+    return [row if by_date(row) in days else row | {COLUMN: 0} for row in rows]
+
+
+def about_range(scope: Scope, dates: Range, zone: str, *said: str, **more: object) -> Row:
     """What is said beside downloads of a range of dates."""
-    notes = []
+    notes = [*said]
     if zone != scope.basis.time_zone:
         notes.append(
             f"periods begin in {zone}, calendar windows at 00:00 {scope.basis.time_zone}: a download counts "

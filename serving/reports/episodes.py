@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import polars as pl
 
-from serving.reports.asking import Asks, Query, Report, first_rows
+from serving.reports.asking import Asks, BadQuestion, Query, Report, first_rows
 from serving.reports.downloads import about_range
-from serving.reports.periods import range_of
+from serving.reports.periods import FIRST_DATE, LAST_DATE, Range, range_of
 from serving.reports.shows import Scope
-from serving.reports.suppression import COLUMN
+from serving.reports.suppression import COLUMN, LEAST, cover
+from serving.reports.told import Told
 
 Row = dict[str, Any]
 
@@ -31,6 +32,7 @@ def episodes(scope: Scope, most: int = 100, offset: int = 0, with_urls: bool = T
     first_date, last_date. The enclosure_url is for owners. most, offset: which page of them.
     with_urls: the reader may be told addresses of files.
     """
+    scope.check_outside()
     has_url = with_urls and not scope.outside
     url = "enclosure_url," if has_url else ""
     sql = f"""
@@ -45,6 +47,7 @@ def episodes(scope: Scope, most: int = 100, offset: int = 0, with_urls: bool = T
 
     def counted(rows: list[Row], asks: Asks) -> list[Row]:
         of = _downloads(scope, asks)
+        _hide(list(of.values()), scope, asks)
         # An order in the query is one of the answer, too.
         return [_with(row, of.get(row.pop("episode_key")), scope.outside) for row in rows]
 
@@ -52,6 +55,7 @@ def episodes(scope: Scope, most: int = 100, offset: int = 0, with_urls: bool = T
         Query.of(sql, scope.params, {"most": most, "offset": offset}),
         scope.about(scope.rule),
         scope.outside,
+        groups=(),
         finish=counted,
         # What is hidden is not to depend on the page.
         keeps=(lambda rows: [offset <= index < offset + most for index in range(len(rows))])
@@ -82,6 +86,18 @@ def _downloads(scope: Scope, asks: Asks) -> dict[int, Row]:
     return {row.pop("episode_key"): row for row in asks.rows(sql, scope.params)}
 
 
+def _hide(rows: Sequence[Row], scope: Scope, asks: Asks) -> None:
+    """Of the downloads of all episodes so far, those that outsiders are not told: one sum knows them, that of
+    the show."""
+    if not scope.outside:
+        return
+    small = [(row[COLUMN] or 0) < LEAST for row in rows]
+    is_covered = cover(range(len(rows)), [row["downloads"] for row in rows], small)
+    is_told = is_covered and Told.of(asks, scope.params).is_all
+    for row, is_small in zip(rows, small, strict=True):
+        row[COLUMN] = 0 if is_small or not is_told else LEAST
+
+
 def _with(row: Row, counts: Row | None, outside: bool) -> Row:
     if counts is None:
         counts = {"downloads": 0, "first_date": None, "last_date": None} | ({COLUMN: 0} if outside else {})
@@ -91,9 +107,19 @@ def _with(row: Row, counts: Row | None, outside: bool) -> Row:
 def top_episodes(scope: Scope, first: date | None = None, last: date | None = None, most: int = 10) -> Report:
     """Rows: rank, episode_id, episode_title, published_at, downloads in the range, share of the show's.
 
-    Two queries. Raises BadQuestion.
+    Two queries. Those who do not own the show are told all so far, as in `episodes`. Raises BadQuestion.
     """
-    dates = range_of(None, first, last, scope.ends)
+    scope.check_outside()
+    if scope.outside:
+        for name, given in (("from", first), ("to", last)):
+            if given is not None:
+                raise BadQuestion(
+                    name, "episodes of a show that is not yours are ranked by all so far: leave it out"
+                )
+        begins, ends = scope.ends or (LAST_DATE, FIRST_DATE)
+        dates = Range(begins, ends, begins, ends)
+    else:
+        dates = range_of(None, first, last, scope.ends)
     sql = f"""
         select episode_key, episode_id, cast(sum({scope.measure}) as bigint) as downloads
             {f", max(listeners) as {COLUMN}" if scope.outside else ""}
@@ -103,6 +129,7 @@ def top_episodes(scope: Scope, first: date | None = None, last: date | None = No
     """
 
     def ranked(rows: list[Row], asks: Asks) -> list[Row]:
+        _hide(rows, scope, asks)
         total = sum(row["downloads"] for row in rows)
         largest = sorted(rows, key=lambda row: (-row["downloads"], row["episode_id"]))
         named = titles(scope, asks, [row["episode_key"] for row in largest[: min(most, MOST)]])
@@ -130,6 +157,7 @@ def top_episodes(scope: Scope, first: date | None = None, last: date | None = No
         about_range(scope, dates, scope.basis.time_zone),
         scope.outside,
         ("downloads", "share"),
+        (),
         finish=ranked,
         schema={"rank": pl.Int64, **_TEXTS, "downloads": pl.Int64, "share": pl.Float64},
         keeps=first_rows(min(most, MOST)),

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from serving.reports.periods import By, Range, start_of
+from serving.reports.periods import By, Range, end_of, start_of
 from serving.reports.suppression import COLUMN
 
 Row = dict[str, Any]
@@ -31,13 +31,11 @@ INSTANTS: dict[str, Any] = {
 @lru_cache(maxsize=20_000)
 def period_of(by: By, day: date) -> tuple[str, date, date]:
     """The period a date lies in: its name in ISO 8601, first and last date."""
-    start = start_of(day, by)
+    start, end = start_of(day, by), end_of(day, by)
     if by is By.WEEK:
         year, week, _ = start.isocalendar()
-        return f"{year}-W{week:02d}", start, start + 6 * _DAY
-    if by is By.MONTH:
-        return f"{start:%Y-%m}", start, (start + 31 * _DAY).replace(day=1) - _DAY
-    return start.isoformat(), start, start
+        return f"{year}-W{week:02d}", start, end
+    return f"{start:%Y-%m}" if by is By.MONTH else start.isoformat(), start, end
 
 
 def fold_days(rows: Iterable[Row], by: By, dates: Range, figures: Sequence[str]) -> list[Row]:

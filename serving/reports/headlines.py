@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -10,7 +10,8 @@ import polars as pl
 from serving.reports.asking import Asks, Query, Report
 from serving.reports.periods import FIRST_DATE
 from serving.reports.shows import Scope
-from serving.reports.suppression import COLUMN
+from serving.reports.suppression import COLUMN, FLAG, LEAST
+from serving.reports.told import Told
 
 Row = dict[str, Any]
 
@@ -30,13 +31,37 @@ _HEARD = """
 """
 
 
+def _since(scope: Scope, last: date) -> list[str]:
+    seen = scope.show.seen.get(scope.source_class)
+    if seen is None:
+        return []
+    notes = [f"downloads_all are since {seen.first}, when the data of this show begin"]
+    cut = [str(days) for days in SPANS if seen.first > last - (days - 1) * _DAY]
+    if cut:
+        held = max((last - seen.first).days + 1, 0)
+        notes.append(f"of the newest {' and '.join(cut)} days the data hold {held}")
+    return notes
+
+
+def _hide(found: Row, told: Told) -> None:
+    """Each figure for itself: what outsiders are told of days is told of their sum."""
+    hidden = {
+        name
+        for name, days, back in _COUNTED
+        if found["last_date"]
+        and not told.tells(found["last_date"] - (back + days - 1) * _DAY, found["last_date"] - back * _DAY)
+    }
+    hidden |= set() if told.is_all else {"downloads_all"}
+    found |= dict.fromkeys(hidden) | {COLUMN: LEAST, FLAG: bool(hidden)}
+
+
 def headlines(scope: Scope, with_new: bool = True) -> Report:
     """One row: downloads in the last 7 and 28 whole days and in those before; listeners likewise.
 
     Two queries. Columns: last_date, downloads_7, downloads_7_before, downloads_28, downloads_28_before,
     downloads_all, first_date, listeners_7, listeners_28, new_listeners_28, returning_listeners_28. The
-    listeners are null where there were none. with_new: with the new and returning ones. A span before the
-    data begin is not whole: compare first_date.
+    listeners are null where there were none. with_new: with the new and returning ones. A span before, in
+    which the show's data begin, is null; of the newest a note says so, and since when all are counted.
     """
     scope.only_published("headlines")
     last = (scope.ends[1] if scope.ends else FIRST_DATE) - _DAY
@@ -47,7 +72,8 @@ def headlines(scope: Scope, with_new: bool = True) -> Report:
         from fct_show_daily
         where show_id = $show and source_class = $class and date between $first and $last
     """
-    new = tuple(f"{name}_28" for name in _NEW) if with_new else ()
+    # New listeners of several weeks are their sum: outsiders are told them by week alone.
+    new = tuple(f"{name}_28" for name in _NEW) if with_new and not scope.outside else ()
     heard = ("listeners_7", "listeners_28", *new)
 
     def gathered(rows: list[Row], asks: Asks) -> list[Row]:
@@ -55,7 +81,10 @@ def headlines(scope: Scope, with_new: bool = True) -> Report:
         for name, days, back in _COUNTED:
             until = last - back * _DAY
             within = [row["downloads"] for row in rows if until - days * _DAY < row["date"] <= until]
-            found[name] = sum(within)
+            begins = until - (days - 1) * _DAY
+            # Cut off by where the data begin it compares with nothing.
+            is_cut = back and seen is not None and begins < seen.first
+            found[name] = None if is_cut else sum(within)
         found["downloads_all"] = seen.downloads if seen else 0
         found["first_date"] = seen.first if seen else None
         spans = {row["period"]: row for row in asks.rows(_HEARD, scope.params | {"last": last})}
@@ -63,14 +92,15 @@ def headlines(scope: Scope, with_new: bool = True) -> Report:
             figure, _, length = name.rpartition("_")
             found[name] = spans.get(f"trailing_{length}", {}).get(figure)
         if scope.outside:
+            _hide(found, Told.of(asks, scope.params))
             newest = max((row[COLUMN] for row in rows if row["date"] > last - 7 * _DAY), default=0)
-            # The new and the returning ones are cells of their own.
-            found[COLUMN] = min([newest, *(found[name] for name in new if found[name])])
+            if newest < LEAST:
+                found |= dict.fromkeys(heard) | {FLAG: True}
         return [found]
 
     return Report(
         Query.of(sql, scope.params, {"first": first, "last": last}),
-        scope.about(scope.rule),
+        scope.about(scope.rule, notes=_since(scope, last)),
         scope.outside,
         (*_SPAN_NAMES, "downloads_all", *heard),
         finish=gathered,

@@ -18,7 +18,7 @@ MOST = 1000
 
 
 class Together:
-    """Several shows under one source class; `ids` None: all of the platform."""
+    """Several shows under one source class; `ids` None: all of the platform. left_out: unseen by it."""
 
     def __init__(
         self, shows: Shows, basis: Basis, ids: Collection[str] | None, source_class: SourceClass | None = None
@@ -28,6 +28,11 @@ class Together:
         self.source_class = source_class or main
         self.basis, self.ends = basis, shows.ends.get(self.source_class)
         self.ids = None if ids is None else sorted(ids)
+        among = (
+            shows.by_id.values() if ids is None else (shows.by_id[one] for one in ids if one in shows.by_id)
+        )
+        unseen = [show for show in among if show.seen and self.source_class not in show.seen]
+        self.left_out = {name: sum(1 for show in unseen if name in show.seen) for name in SourceClass}
 
     @property
     def where(self) -> str:
@@ -48,7 +53,12 @@ class Together:
             "rule": (REQUESTED if self.source_class is SourceClass.PREFIX else DOWNLOADS).about,
             "version": self.basis.version,
             "made_at": self.basis.made_at,
-            "notes": [],
+            "notes": [
+                f"left out: {count} show{'s' if count > 1 else ''} that {name} alone has seen; ask with "
+                f"source_class={name}"
+                for name, count in self.left_out.items()
+                if count
+            ],
             **more,
         }
 

@@ -48,6 +48,12 @@ class Range:
             "whole_to": self.whole_to,
         }
 
+    def widened(self, by: By, ends: tuple[date, date] | None) -> Range:
+        """With the whole of the periods that it touches."""
+        first, last = start_of(self.first, by), end_of(self.last, by)
+        data_first, data_last = ends or (LAST_DATE, FIRST_DATE)
+        return Range(first, last, max(first, data_first), min(last, data_last - _DAY))
+
     @property
     def around(self) -> Row:
         """The marts' dates in which these dates of another zone lie."""
@@ -100,6 +106,14 @@ def start_of(day: date, by: By) -> date:
     if by is By.WEEK:
         return day - timedelta(days=day.weekday())
     return day.replace(day=1) if by is By.MONTH else day
+
+
+def end_of(day: date, by: By) -> date:
+    """The last date of the period that `day` lies in."""
+    start = start_of(day, by)
+    if by is By.WEEK:
+        return start + 6 * _DAY
+    return (start + 31 * _DAY).replace(day=1) - _DAY if by is By.MONTH else start
 
 
 def starts(by: By, column: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from ingest.schema import SourceClass
@@ -13,6 +13,8 @@ from serving.reports.asking import Asks, BadQuestion, Basis
 from serving.reports.rules import DOWNLOADS, REQUESTED, Rule
 
 Row = dict[str, Any]
+
+SILENT = timedelta(days=7)  # so long without a download, and it is said
 
 # A show that the catalogue has lost keeps its figures.
 _SHOWS = """
@@ -117,7 +119,8 @@ class Scope:
     source_class: SourceClass
     window: Window
     basis: Basis
-    ends: tuple[date, date] | None  # of the class: its first and last date; None: no data
+    # The show's first date and the class's last: a day without downloads is whole. None: no data.
+    ends: tuple[date, date] | None
     outside: bool = False  # the reader does not own the show
 
     @classmethod
@@ -131,7 +134,10 @@ class Scope:
         outside: bool = False,
     ) -> Scope:
         chosen = source_class or show.main_class
-        return cls(show, chosen, window or basis.window, basis, shows.ends.get(chosen), outside)
+        ends, seen = shows.ends.get(chosen), show.seen.get(chosen)
+        if ends and seen:
+            ends = seen.first, ends[1]
+        return cls(show, chosen, window or basis.window, basis, ends, outside)
 
     @property
     def measure(self) -> str:
@@ -158,8 +164,26 @@ class Scope:
             "version": self.basis.version,
             "made_at": self.basis.made_at,
             **more,
-            "notes": [*self._notes(), *_texts(more.get("notes"))],
+            "notes": [
+                *self._notes(),
+                *self._edges(more.get("from"), more.get("to")),
+                *_texts(more.get("notes")),
+            ],
         }
+
+    def _edges(self, first: object, last: object) -> list[str]:
+        """Where the show's own data begin or end within the dates."""
+        seen, notes = self.show.seen.get(self.source_class), []
+        if seen is None or self.ends is None:
+            return []
+        if isinstance(first, date) and first < seen.first:
+            notes.append(f"the data of this show begin on {seen.first}: of days before nothing is known")
+        if self.ends[1] - seen.last > SILENT and not (isinstance(last, date) and last <= seen.last):
+            notes.append(
+                f"last download seen on {seen.last}, though the data reach to {self.ends[1]}: nobody "
+                "listened since, or the source stopped"
+            )
+        return notes
 
     def _notes(self) -> list[str]:
         others = [str(name) for name in self.show.seen if name is not self.source_class]
@@ -169,6 +193,27 @@ class Scope:
         if not others:
             return []
         return [f"counted is {self.source_class}; {others[0]} sees the same listening again: never sum them"]
+
+    def check_outside(
+        self, time_zone: str | None = None, episode: object | None = None, what: str = "figures"
+    ) -> None:
+        """Raises BadQuestion where somebody who does not own the show would get sums to subtract (0028)."""
+        if not self.outside:
+            return
+        if self.window is not self.basis.window:
+            raise BadQuestion(
+                "window", f"a show that is not yours is told by its published window, {self.basis.window}"
+            )
+        if time_zone not in (None, self.basis.time_zone):
+            raise BadQuestion(
+                "time_zone", f"a show that is not yours is told in {self.basis.time_zone}: leave it out"
+            )
+        if episode is not None:
+            raise BadQuestion(
+                "episode_id",
+                f"{what} of one episode over time are told to its owner alone: "
+                "GET /v1/shows/{show_id}/episodes has its downloads so far",
+            )
 
     def only_published(self, what: str) -> None:
         """Raises BadQuestion: `what` exists under the published rule only."""

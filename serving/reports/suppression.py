@@ -3,7 +3,7 @@
 A cell is a row's figures. It is left out where the marts cannot show that at least LEAST listeners are behind
 it. Of a group whose total can be had elsewhere the sum of the hidden cells can be worked out: the smallest of
 the others go with them until they are two and their sum is LEAST more than they are. Zeros give no cover.
-What somebody might still learn from many overlapping ranges is not prevented.
+Sums over time are decided on in serving/reports/told.py, decision 0028.
 """
 
 from __future__ import annotations
@@ -25,18 +25,6 @@ def whole(_: Row) -> Hashable:
     return None
 
 
-def by_column(name: str) -> GroupOf:
-    return lambda row: str(row[name])
-
-
-def by_month(row: Row) -> Hashable:
-    return row["period_start"].year, row["period_start"].month
-
-
-def by_week(row: Row) -> Hashable:
-    return str(row["period_start"].isocalendar()[:2])
-
-
 def by_date(row: Row) -> Hashable:
     return str(row["period"])[:10]
 
@@ -54,26 +42,34 @@ def suppressed(rows: Sequence[Row], figures: Sequence[str], groups: Sequence[Gro
         for index, row in enumerate(rows):
             members[group_of(row)].append(index)
         for group in members.values():
-            _cover(group, sizes, small)
+            cover(group, sizes, small)
     return [_shown(row, figures, is_small) for row, is_small in zip(rows, small, strict=True)]
 
 
-def _cover(group: Sequence[int], sizes: Sequence[float], small: list[bool]) -> None:
-    """Hide the smallest that are shown, until the sum of the hidden ones tells nothing of one."""
+def cover(group: Sequence[int], sizes: Sequence[float], small: list[bool]) -> bool:
+    """Hide the smallest that are shown, until the sum of the hidden ones tells nothing of one.
+
+    False: with all of them hidden it still does.
+    """
     hidden = [sizes[index] for index in group if small[index] and sizes[index]]
     if not hidden:
-        return
+        return True
     count, total = len(hidden), sum(hidden)
     shown = (index for index in group if not small[index] and sizes[index])
     for index in sorted(shown, key=lambda index: sizes[index]):
-        if count > 1 and total >= LEAST + count:
-            return
+        if _is_covered(count, total):
+            return True
         small[index] = True
         count, total = count + 1, total + sizes[index]
+    return _is_covered(count, total)
+
+
+def _is_covered(count: int, total: float) -> bool:
+    return count > 1 and total >= LEAST + count
 
 
 def _shown(row: Row, figures: Sequence[str], is_small: bool) -> Row:
     shown = {name: value for name, value in row.items() if name != COLUMN}
     if is_small:
         shown |= dict.fromkeys((name for name in figures if name in shown), None)
-    return shown | {FLAG: is_small}
+    return shown | {FLAG: is_small or bool(row.get(FLAG))}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.constants import RUNS_GIVE_WAY
 from orchestration.forks import ask, socket_path
 
 SCRIPT = textwrap.dedent("""
@@ -81,6 +82,14 @@ def test_a_run_is_a_process_of_its_own_with_what_it_was_given(room: Room) -> Non
     room.wait(lambda: room.text("run"))
     assert room.text("run") == f"{pid} these arguments"
     assert pid not in (room.process.pid, int(room.text("server")))
+
+
+def test_a_run_gives_way_to_what_answers(room: Room) -> None:
+    run = room.ask("start", "long")
+    assert isinstance(run, int)
+    room.wait(lambda: room.text("run"))
+    server = os.getpriority(os.PRIO_PROCESS, int(room.text("server")))
+    assert os.getpriority(os.PRIO_PROCESS, run) == min(19, server + RUNS_GIVE_WAY)
 
 
 def test_a_run_can_be_stopped_and_one_that_has_ended_cannot(room: Room) -> None:

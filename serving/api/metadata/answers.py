@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.responses import Response
 
 from serving.api.answers import problems
+from serving.api.conditional import is_known, not_modified
 from serving.api.formats import MEDIA_TYPES, Format, to_csv, to_json, to_parquet
 from serving.api.paging import DEFAULT_LIMIT, MAX_LIMIT
 from serving.api.problems import bad_parameter
@@ -107,10 +108,7 @@ def _tagged(request: Request, body: bytes, headers: dict[str, str], media_type: 
     # Weak, since the same answer may go out packed.
     tag = f'W/"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
     headers = {**headers, **_FRESH, "etag": tag}
-    known = request.headers.get("if-none-match", "")
-    if known.strip() == "*" or tag in [one.strip() for one in known.split(",")]:
-        return Response(status_code=304, headers=headers)
-    return Response(body, 200, headers, media_type)
+    return not_modified(headers) if is_known(request, tag) else Response(body, 200, headers, media_type)
 
 
 def _flat(value: Any) -> Any:

@@ -15,6 +15,7 @@ from registry.visible import Named, find_among
 from serving.api.answers import problems
 from serving.api.metadata.answers import PlaceAsked, listed, record_answer, rows_answer
 from serving.api.metadata.naming import PodcastPath, key_in, podcast_of, url_in, writable
+from serving.api.metadata.remembered import Made
 from serving.api.metadata.shapes import HistoryRow, PodcastRecord, PodcastRow
 from serving.api.metadata.sight import Sight, sight_of
 from serving.api.problems import bad_parameter
@@ -72,6 +73,10 @@ def get_podcast(ask: Ask, request: Request, podcast: PodcastPath) -> Response:
     """As of the last sweep. With an ETag: 304 while it says the same. Whoever does not track the podcast, but
     may see its show, is told no addresses of feed and files, as a private feed's hold a token.
     """
+    return ask.core.remembered.answer(ask, request, lambda: _record(ask, request, podcast))
+
+
+def _record(ask: Ask, request: Request, podcast: str) -> Made:
     sight = sight_of(ask)
     found = podcast_of(ask, sight, podcast)
     record = ask.core.catalogue.latest.podcast(found.podcast_key)
@@ -87,7 +92,7 @@ def get_podcast(ask: Ask, request: Request, podcast: PodcastPath) -> Response:
         "labels": labels,
         "record": None if record is None else told.podcast(record, is_whole),
     }
-    return record_answer(request, said)
+    return Made(record_answer(request, said), [found.podcast_key])
 
 
 @router.get(

@@ -9,13 +9,14 @@ from starlette.responses import Response
 
 from registry.visible import Named, find_among
 from serving.api.metadata import shapes
-from serving.api.metadata.answers import PlaceAsked, listed, rows_answer
+from serving.api.metadata.answers import Place, PlaceAsked, listed, rows_answer
 from serving.api.metadata.episodes import no_index
 from serving.api.metadata.podcasts import podcast_rows
+from serving.api.metadata.remembered import Made
 from serving.api.metadata.sight import sight_of
 from serving.api.problems import bad_parameter
 from serving.api.routing import Router
-from serving.api.visit import AskTable
+from serving.api.visit import AskTable, Visit
 from serving.metadata.search import MAX_CHARS, BadQuery, NoIndex
 
 router = Router(prefix="/v1", tags=["metadata"])
@@ -39,6 +40,10 @@ def search(
     ],
 ) -> Response:
     """Those that have every word, the best first, among the podcasts you may see."""
+    return ask.core.remembered.answer(ask, request, lambda: _found(ask, request, place, q))
+
+
+def _found(ask: Visit, request: Request, place: Place, q: str) -> Made:
     sight, catalogue = sight_of(ask), ask.core.catalogue
     offset = 0 if place.after is None else int(place.after[0])
     if offset > _DEEPEST:
@@ -60,4 +65,4 @@ def search(
         if hit.podcast_key in found
     ]
     cursor = place.cursor([offset + place.limit]) if len(hits) > place.limit else None
-    return rows_answer(ask, request, list(shapes.Hit.model_fields), rows, cursor)
+    return Made(rows_answer(ask, request, list(shapes.Hit.model_fields), rows, cursor), keys, is_found=True)

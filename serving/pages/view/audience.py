@@ -10,7 +10,7 @@ from serving.pages.view.downloads import AIR_MS
 from serving.pages.view.parts import AGENTS, LISTENER, OURS, PLACE, Cell, Figure, Key, Rule, Section, Table
 from serving.pages.view.parts import columns as columns_of
 from serving.pages.view.quality import under_published
-from serving.pages.view.sight import FEW, Row, Sight, tells
+from serving.pages.view.sight import FEW, Row, Sight, days_of, tells
 from serving.pages.view.words import count, day, epoch_ms, next_day, percent, span
 from serving.reports.asking import Asks
 from serving.reports.dimensions import Dimension, by_dimension
@@ -41,7 +41,7 @@ def figures(asks: Asks, sight: Sight) -> list[Figure]:
         told.append(Figure("Listeners in 28 days", count(row["listeners"]), note, LISTENER))
     if "audience" not in sight.subjects:
         return told
-    new = row["new_listeners"]  # where the data begin everyone is
+    new = row.get("new_listeners")  # strangers are told them by week alone; where the data begin everyone is
     if new is not None and is_whole and (sight.is_owner or _is_told(new, row["listeners"] - new)):
         note = f"{percent(new / row['listeners'])} of them: no download of the show before, as far as data go"
         told.append(Figure("New listeners in 28 days", count(new), note, OURS))
@@ -50,7 +50,7 @@ def figures(asks: Asks, sight: Sight) -> list[Figure]:
 
 def section(asks: Asks, sight: Sight) -> Section:
     """New and returning listeners by ISO week, over a year by month."""
-    period = Period.MONTH if sight.days > 200 else Period.WEEK
+    period = Period.MONTH if sight.days > 200 and sight.is_owner else Period.WEEK
     found = listeners(sight.published.scope, period, sight.first, sight.last).rows(asks)
     rows = [row for row in found if row["period_end"] <= sight.last and _tells_both(row, sight)]
     empty = Section("listeners", "Listeners, new and returning", LISTENER)
@@ -125,7 +125,7 @@ def breakdowns(asks: Asks, sight: Sight) -> Section:
         "apps",
         "Apps, devices and countries",
         AGENTS,
-        lead=f"{span(sight.first, sight.last)}. Each of the three tables holds all downloads.",
+        lead=f"{span(*days_of(sight))}. Each of the three tables holds all downloads.",
         parts=tuple(_breakdown(asks, sight, *dimension) for dimension in _DIMENSIONS),
     )
 
@@ -133,7 +133,7 @@ def breakdowns(asks: Asks, sight: Sight) -> Section:
 def _breakdown(
     asks: Asks, sight: Sight, dimension: Dimension, title: str, heading: str, rule: Rule
 ) -> Section:
-    found = by_dimension(sight.scope, dimension, None, sight.first, sight.last).rows(asks)
+    found = by_dimension(sight.scope, dimension, None, *days_of(sight)).rows(asks)
     if all(row["value"] == UNKNOWN for row in found):
         nothing = (
             "Not known: no address database is installed."

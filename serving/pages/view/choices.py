@@ -46,7 +46,9 @@ def classes(sight: Sight, path: str, **kept: object) -> list[Choice]:
 
 
 def windows(sight: Sight, path: str, **kept: object) -> list[Choice]:
-    """The published window first, then its alternatives."""
+    """The published window first, then its alternatives: for owners (decision 0028)."""
+    if not sight.is_owner:
+        return []
     published = sight.scope.basis.window
     return [
         Choice(

@@ -38,6 +38,7 @@ from serving.pages.view.words import (
 )  # fmt: skip
 from serving.reports.asking import Asks
 from serving.reports.downloads import Episode, downloads
+from serving.reports.episodes import MOST, top_episodes
 from serving.reports.listeners import Period, listeners
 from serving.reports.periods import By
 
@@ -78,15 +79,19 @@ def page(asks: Asks, row: Row, sight: Sight, show_title: str) -> EpisodePage:
     sections: list[Section] = []
     if "downloads" in sight.subjects:
         # From the first date of the data on: a prefix may see an episode before it is published.
-        daily = downloads(sight.scope, By.DAY, _since(of, sight), sight.last, None, of).rows(asks)
-        figures += _in_all(daily, sight)
-        sections.append(_course(daily, sight))
+        if sight.is_owner:
+            daily = downloads(sight.scope, By.DAY, _since(of, sight), sight.last, None, of).rows(asks)
+            figures += _in_all(daily, sight)
+            sections.append(_course(daily, sight))
+        else:
+            figures += _so_far(asks, of, sight)
     if "pacing" in sight.subjects:
         lines = pacing.courses(asks, sight, of)
         figures += _first_days(lines)
         sections.append(_pacing(asks, of, lines, sight))
-    if "downloads" in sight.subjects:
+    if "downloads" in sight.subjects and sight.is_owner:
         figures += _heard(asks, of, sight)
+    if "downloads" in sight.subjects:
         sections.append(_left_out(sight))
     about = [
         f"published {day(of.published_at)}" if of.published_at else "",
@@ -111,19 +116,23 @@ def _since(of: Episode, sight: Sight) -> date:
     return max(min(of.since or sight.began, sight.last), sight.began, sight.last - timedelta(730))
 
 
-def _in_all(daily: Sequence[Row], sight: Sight) -> list[Figure]:
-    if not daily or not any(tells(row) for row in daily):
-        return []
-    told, is_all = total(daily)
-    note = span(daily[0]["period_start"], sight.last)
-    return [
-        Figure(
-            "Downloads in all",
-            count(told),
-            note if is_all else f"{note}; without days of few listeners",
-            DOWNLOAD,
-        )
+def _so_far(asks: Asks, of: Episode, sight: Sight) -> list[Figure]:
+    """For strangers, who are told no episode by days (decision 0028)."""
+    rows = [
+        row for row in top_episodes(sight.scope, most=MOST).rows(asks) if row["episode_id"] == of.episode_id
     ]
+    if not rows or not tells(rows[0]):
+        return []
+    note = f"since the data begin, {day(sight.began)}"
+    return [Figure("Downloads in all", count(rows[0]["downloads"]), note, DOWNLOAD)]
+
+
+def _in_all(daily: Sequence[Row], sight: Sight) -> list[Figure]:
+    if not daily:
+        return []
+    told, _ = total(daily)
+    note = f"{span(daily[0]['period_start'], sight.last)}; the data begin {day(sight.began)}"
+    return [Figure("Downloads in all", count(told), note, DOWNLOAD)]
 
 
 def _first_days(lines: Sequence[list[Row]]) -> list[Figure]:

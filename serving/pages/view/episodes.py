@@ -17,7 +17,6 @@ from serving.reports.episodes import episodes as report
 PER_PAGE = 50
 PATH = "/episodes"
 _KEYS = "select episode_id, episode_key from dim_episodes where show_id = $show and is_in_catalog"
-_LEAD = "A dash: these days are not over yet, or began before the data do."
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def page(asks: Asks, sight: Sight, number: int, show_title: str) -> EpisodesPage
         else "",
         beside(min(number - 1, last)) if number > 1 else None,
         beside(number + 1) if number < last else None,
-        (_LEAD, *quality.under_published(sight, "First days")) if paced else (),
+        (_lead(sight), *(quality.under_published(sight, "First days") if paced else ())),
     )
 
 
@@ -87,7 +86,7 @@ def section(
         "episodes",
         "Episodes",
         EPISODE,
-        lead=f"The newest {count(len(found))} of {count(len(keys))}. {_LEAD}" if rest > 0 else _LEAD,
+        lead=(f"The newest {count(len(found))} of {count(len(keys))}. " if rest > 0 else "") + _lead(sight),
         table=_table(found, paced, keys, sight),
         is_folded=False,
         notes=quality.under_published(sight, "First days") if paced else (),
@@ -95,6 +94,13 @@ def section(
         if rest > 0
         else None,
     )
+
+
+def _lead(sight: Sight) -> str:
+    since = (
+        f" In all: since {day(sight.began)}, when the data begin." if "downloads" in sight.subjects else ""
+    )
+    return f"A dash: these days are not over yet, or began before the data do.{since}"
 
 
 def _table(found: Sequence[Row], paced: Sequence[list[Row]], keys: Mapping[str, int], sight: Sight) -> Table:

@@ -24,7 +24,7 @@ def _counting(name: str, words: str, anchor: str) -> Rule:
 DOWNLOAD = _counting("R25", "What a download is", "what-is-counted")
 LISTENER = _counting("R26", "What a listener is", "what-is-counted")
 OURS = _counting("R2", "A figure of our own", "what-is-counted")
-EXCLUSION = _counting("R3–R17", "Which requests count", "which-requests-count-552")
+EXCLUSION = _counting("R3–R10, R12–R14, R17", "Which requests count", "which-requests-count-552")
 AGENTS = _counting("R10", "How agents are told", "which-requests-count-552")
 PLACE = _counting("Lists", "Where places come from", "lists-in-force")
 EPISODE = _counting("R33", "What an episode is", "which-episode-52")

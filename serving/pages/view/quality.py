@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ingest.schema import SourceClass
 from serving.pages.view.parts import EXCLUSION, TWO_SOURCES, Cell, Section, Table, columns
-from serving.pages.view.sight import Row, Sight, tells
+from serving.pages.view.sight import Row, Sight, days_of, tells
 from serving.pages.view.words import count, day, percent, span, window_words
 from serving.reports.asking import Asks
 from serving.reports.exclusions import exclusions as report
@@ -50,12 +50,15 @@ _CAUSES = {  # of fct_show_reconciliation_daily, as a podcaster would say it
 
 def exclusions(asks: Asks, sight: Sight) -> Section:
     """Requests of the days shown that are no download, each with the first rule that applied."""
-    found = report(sight.scope, None, sight.first, sight.last).rows(asks)
+    dates = days_of(sight)
+    found = report(sight.scope, None, *dates).rows(asks)
     counted = sum(row["requests"] for row in found if not row["is_excluded"] and tells(row))
     rows = [row for row in found if row["is_excluded"] and tells(row)]
     title = "Why not counted"
     if not rows:
-        return Section("exclusions", title, EXCLUSION, nothing="Of these days no request was left out.")
+        nothing = "Of these days no request was left out"
+        nothing += "." if sight.is_owner else ", or too few listeners are behind them to tell."
+        return Section("exclusions", title, EXCLUSION, nothing=nothing)
     left_out = sum(row["requests"] for row in rows)
     total = left_out + counted
     again = next((row["requests"] for row in rows if row["reason"] == "duplicate"), 0)
@@ -64,7 +67,7 @@ def exclusions(asks: Asks, sight: Sight) -> Section:
         title,
         EXCLUSION,
         lead=(
-            f"{span(sight.first, sight.last)}: of {count(total)} log lines {count(counted)} count as a "
+            f"{span(*dates)}: of {count(total)} log lines {count(counted)} count as a "
             f"download. {count(again)} more belong to one that counts: players fetch an episode in parts. "
             "The rest is left out, each line for the first reason that applies."
         ),

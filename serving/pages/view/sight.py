@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from ingest.schema import SourceClass
 from ingest.settings import Window
 from serving.reports.asking import Asks, Basis, Query
+from serving.reports.periods import By, end_of, start_of
 from serving.reports.shows import Scope, Shows
 from serving.reports.suppression import FLAG
 
@@ -90,6 +91,13 @@ class Sight:
         return {**self.scope.params, "first": self.first, "last": self.last}
 
 
+def days_of(sight: Sight) -> tuple[date, date]:
+    """Of what breakdowns are told: for strangers of whole weeks (decision 0028)."""
+    if sight.is_owner:
+        return sight.first, sight.last
+    return start_of(sight.first, By.WEEK), end_of(sight.last, By.WEEK)
+
+
 def tells(row: Row | None) -> bool:
     """Whether a row of a report has its figures: strangers see none of few listeners."""
     return row is not None and not row.get(FLAG)
@@ -107,13 +115,14 @@ def sight(
 ) -> Sight | None:
     """The look that was asked for; None where nothing was ever counted of the show.
 
-    The days end with the last that is over, and begin no earlier than the data of the show.
+    The days end with the last that is over, and begin no earlier than the data of the show. Strangers are
+    told the published window alone: the difference of two may be few (decision 0028).
     """
     show = shows.get(show_id)
     if show is None or not show.seen:
         return None
     chosen = source_class if source_class and source_class in show.seen else show.main_class
-    scope = Scope.of(shows, show, basis, chosen, window, outside)
+    scope = Scope.of(shows, show, basis, chosen, None if outside else window, outside)
     assert scope.ends is not None  # the class has seen this show
     began = show.seen[chosen].first
     last = max(scope.ends[1] - timedelta(1), began)

@@ -91,6 +91,21 @@ def test_strangers_see_what_is_open_and_no_figure_of_few_listeners(
     assert "0 or few" not in words(read(client, f"/shows/{world.OPEN}", keys["operator"]))
 
 
+def test_strangers_are_told_no_other_window(client: TestClient, keys: dict[str, str]) -> None:
+    for path in (f"/shows/{world.OPEN}?", f"/episodes?show={world.OPEN}&"):
+        page, asked = read(client, path.rstrip("?&")), read(client, f"{path}window=first_touch")
+        assert "first request" not in words(asked)
+        assert words(asked.find(".//main")) == words(page.find(".//main"))
+
+
+def test_strangers_see_an_episode_so_far_and_not_by_days(client: TestClient, keys: dict[str, str]) -> None:
+    path = f"/episodes/{world.episode_key(world.OPEN, 1)}"
+    page, owned = read(client, path), read(client, path, keys["operator"])
+    assert [one.get("aria-labelledby") for one in page.cssselect("section")] == ["exclusions"]
+    assert section(owned, "downloads") is not None
+    assert set(figures(page)) <= {"Downloads in all"} < set(figures(owned))
+
+
 def test_the_first_page_sums_up_nothing_for_who_does_not_own_all_of_it(
     client: TestClient, keys: dict[str, str]
 ) -> None:
