@@ -44,13 +44,14 @@ def _since(scope: Scope, last: date) -> list[str]:
 
 
 def _hide(found: Row, told: Told) -> None:
-    """Each figure for itself: what outsiders are told of days is told of their sum."""
+    """Each figure for itself: what outsiders are told of days is told of their sum, and of who they were."""
     hidden = {
         name
         for name, days, back in _COUNTED
         if found["last_date"]
         and not told.tells(found["last_date"] - (back + days - 1) * _DAY, found["last_date"] - back * _DAY)
     }
+    hidden |= {f"listeners_{days}" for days in SPANS if f"downloads_{days}" in hidden}
     hidden |= set() if told.is_all else {"downloads_all"}
     found |= dict.fromkeys(hidden) | {COLUMN: LEAST, FLAG: bool(hidden)}
 

@@ -71,10 +71,10 @@ def listeners(
         for row in found:  # the mart goes by the data of the class
             start: Any = row["period_start"]
             row["is_complete"] = row["is_complete"] and start >= begins
-        if scope.outside and period is Period.DAY:
-            # With one episode a day's listeners are its downloads.
-            days = Told.of(asks, scope.params).days
-            return [row if row["period_start"] in days else row | {COLUMN: 0} for row in found]
+        if scope.outside:
+            # Who comes once is one download: listeners of any dates may be their downloads.
+            told = Told.of(asks, scope.params)
+            return [row if told.tells(*_dates(row)) else row | {COLUMN: 0} for row in found]
         return found
 
     params = {"period": str(period), "episode": episode.episode_key if episode else None}
@@ -92,6 +92,10 @@ def listeners(
         named,
         DATES | dict.fromkeys(columns, pl.Int64) | {"is_complete": pl.Boolean},
     )
+
+
+def _dates(row: Row) -> tuple[date, date]:
+    return row["period_start"], row["period_end"]
 
 
 def _least(columns: list[str]) -> str:

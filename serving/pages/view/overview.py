@@ -235,17 +235,17 @@ def _table(
     rows = []
     for show in listed:
         heard = listeners.get(show.show_id)
-        may = looker.owns(show.show_id) or (heard or 0) >= LEAST
         # A course has every day in it, and a change tells the days before: for owners.
         is_own = looker.owns(show.show_id)
         line = _line(courses.get(show.show_id, {}), last, show.title or show.show_id) if is_own else None
         now, before = (_figure(recent, show, name) for name in ("downloads", "before"))
         told = now if is_own else _told(asks, show, last)
+        may = is_own or (told is not None and (heard or 0) >= LEAST)
         rows.append(
             (
                 Cell(show.title or show.show_id, href=show_href(show.show_id)),
                 Cell("", chart=line),
-                Cell(count(told) if may and told is not None else FEW),
+                Cell(count(told or 0) if may else FEW),
                 Cell(_trend(now, before) if is_own else NOTHING),
                 Cell(count(heard) if may else FEW),
                 Cell(day(show.last_published_at)),

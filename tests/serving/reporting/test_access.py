@@ -57,7 +57,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     downloads = [
         {**row, "show_id": show, "episode_key": number * 10 + row["episode_key"]}
         for number, show in enumerate(SHOWS)
-        for row in some_downloads(150, 25, seed=number)
+        for row in some_downloads(400, 60, seed=number)
     ]
     asks = marts(downloads)
     tables = {mart: asks.rows(f"select * from {mart}", {}) for mart in MARTS}

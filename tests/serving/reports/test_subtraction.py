@@ -173,6 +173,77 @@ def test_no_sums_subtracted_leave_a_cell_of_few_listeners(
             assert not knows(attacker.vector(holds)), name
 
 
+@settings(max_examples=12, deadline=None)
+@given(sizes=SIZES)
+def test_listeners_who_come_once_are_no_downloads_by_another_name(sizes: list[int]) -> None:
+    """Then the listeners of any dates are their downloads, and can be subtracted like them."""
+    each = [number for number, size in enumerate(sizes) for _ in range(size)]
+    rows = [
+        a_download(START + timedelta(days=number, hours=6), listener, app="A")
+        for listener, number in enumerate(each)
+    ]
+    if not rows:
+        return
+    asks, attacker = _with_listeners(rows), Attacker(rows)
+    of, whole = scope(asks, outside=True), (START.date() - timedelta(days=30), START.date() + timedelta(60))
+    for by in (By.DAY, By.WEEK, By.MONTH):
+        for row in downloads(of, by, *whole).rows(asks):
+            attacker.is_told(row["downloads"], _within(row["period_start"], row["period_end"]))
+    for period in Period:
+        for row in listeners(of, period, *whole, with_new=False).rows(asks):
+            attacker.is_told(row["listeners"], _within(row["period_start"], row["period_end"]))
+    [row] = headlines(of).rows(asks)
+    for days in (7, 28):
+        first = row["last_date"] - timedelta(days=days - 1)
+        attacker.is_told(row[f"listeners_{days}"], _within(first, row["last_date"]))
+    knows = attacker.knows()
+    for name, holds in _cells(attacker.atoms).items():
+        if 0 < sum(1 for row in rows if holds(_atom(row))) < LEAST:
+            assert not knows(attacker.vector(holds)), name
+
+
+def test_a_sliding_week_of_listeners_does_not_tell_the_day_it_takes_in() -> None:
+    # Tuesday to Friday; the 2 of Friday are hidden with Thursday's 12. Seven days: 67, then 69.
+    sizes = [40, 15, 12, 2, 0, 0, 0, 30]
+    each = [number for number, size in enumerate(sizes) for _ in range(size)]
+    asks = _with_listeners(
+        [a_download(START + timedelta(days=number), listener) for listener, number in enumerate(each)]
+    )
+    dates = (date(2026, 10, 21), date(2026, 10, 23))
+    found = listeners(scope(asks, outside=True), Period.TRAILING_7, *dates, with_new=False).rows(asks)
+    assert [row["listeners"] for row in found] == [55, None, 69]
+    owned = listeners(scope(asks), Period.TRAILING_7, *dates).rows(asks)
+    assert [row["listeners"] for row in owned] == [55, 67, 69]
+
+
+def _with_listeners(rows: Sequence[Row]) -> OverConnection:
+    """Marts with those of every period that is one of fct_show_listeners."""
+    asks = marts(rows)
+    asks.rows(
+        """
+        insert into fct_show_listeners by name
+        with dates as (
+            select unnest(range(min(date), max(date) + interval 28 day, interval 1 day))::date as day
+            from fct_show_daily
+        ),
+        periods as (
+            select 'day' as period, day as period_start, day as period_end from dates
+            union select 'week', date_trunc('week', day)::date, date_trunc('week', day)::date + 6 from dates
+            union select 'month', date_trunc('month', day)::date, last_day(day) from dates
+            union select 'trailing_7', day - 6, day from dates
+            union select 'trailing_28', day - 27, day from dates
+        )
+        select period, period_start, period_end, source_class, show_id,
+            count(distinct listener_key) as listeners, count(distinct listener_key) as new_listeners,
+            0 as returning_listeners, 0 as uncomparable_listeners, true as is_complete
+        from periods join fct_downloads on date between period_start and period_end
+        group by all
+        """,
+        {},
+    )
+    return asks
+
+
 def test_an_owner_is_an_attacker_who_succeeds() -> None:
     """Else the test above could not fail."""
     rows = a_world([25, 3, 25, 25, 11, 14, 25, 9], 1)
