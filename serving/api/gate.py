@@ -22,6 +22,7 @@ from serving.api.caller import Caller
 from serving.api.core import Core
 from serving.api.formats import negotiated
 from serving.api.limits import Limiter
+from serving.api.marts import Edition
 from serving.api.memory import Headers, Kept, Memory
 from serving.api.problems import Problem, unexpected
 from serving.api.visit import KEY, Visit
@@ -110,8 +111,8 @@ class Gate:
         packs = b"gzip" in headers.get(b"accept-encoding", b"")
         tag = b""
         if edition is not None:
-            self._memory.begin(edition.version)
-            tag = self._tag(visit, scope["path"], edition.version, packs)
+            self._memory.begin(edition.identity)
+            tag = self._tag(visit, scope["path"], edition, packs)
             if (match := headers.get(b"if-none-match")) and tag in match:
                 visit.route = metrics.NOT_MODIFIED
                 # No policy: browsers would put it over that of the page they have.
@@ -147,12 +148,12 @@ class Gate:
             with contextlib.suppress(RuntimeError):  # the pool is shut down already
                 self._core.pool.submit(_noted, self._core, key_id)
 
-    def _tag(self, visit: Visit, path: str, version: int, packs: bool) -> bytes:
+    def _tag(self, visit: Visit, path: str, edition: Edition, packs: bool) -> bytes:
         """A strong ETag: of publication, what the caller may see, question, and the answer's dress."""
         caller = visit.caller
         query = visit.query.decode("latin-1")
         parts = (
-            str(version),
+            edition.identity,
             str(visit.access.revision),
             caller.tenant or "",
             "".join(sorted(caller.scopes)),
@@ -164,7 +165,7 @@ class Gate:
         )
         digest = self._tags.copy()
         digest.update("\0".join(parts).encode("utf-8", "surrogatepass"))
-        return f'"{version}-{digest.hexdigest()}"'.encode()
+        return f'"{edition.version}-{digest.hexdigest()}"'.encode()
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, tag: bytes, packs: bool) -> None:
         """Let the routes answer, and dress what they say. Raises Problem: 500 for the unexpected."""

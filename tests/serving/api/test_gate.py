@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,7 @@ from serving.api.core import Core
 from serving.api.marts import Rows
 from serving.api.routing import Router
 from serving.api.visit import Ask, AskTable
+from serving.versions import switch
 from tests.serving.api.conftest import keys_of, of, settings_of
 from tests.serving.api.published import a_show, publish_rows
 
@@ -68,6 +70,21 @@ def test_the_same_question_is_asked_of_the_marts_once_a_publication(client: Test
     core.refresh()
     fresh = client.get("/test/table?many=3&format=json", headers={"if-none-match": first.headers["etag"]})
     assert (fresh.status_code, fresh.json()["version"], Calls.count) == (200, 2, 3)
+
+
+def test_a_tag_never_returns_with_another_content(client: TestClient, core: Core) -> None:
+    published = core.settings.platform.published_dir
+    publish_rows(published, {"dim_shows": [a_show("ann-1", episodes=2)]})
+    core.refresh()
+    first = client.get("/test/table")
+    switch(published, "00000001")
+    core.refresh()
+    shutil.rmtree(published / "00000002")
+    publish_rows(published, {"dim_shows": [a_show("ann-1", episodes=7)]})
+    core.refresh()
+    again = client.get("/test/table", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.json()["version"]) == (200, 2)
+    assert again.headers["etag"] != first.headers["etag"]
 
 
 def test_an_answer_is_never_another_callers(client: TestClient, core: Core) -> None:
