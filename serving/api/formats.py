@@ -68,6 +68,16 @@ def _quality(parameters: Sequence[str]) -> float:
     return 1
 
 
+@lru_cache(maxsize=512)
+def unpacks_gzip(accept_encoding: bytes) -> bool:
+    """Whether Accept-Encoding names gzip and does not refuse it (`gzip;q=0`, RFC 9110 §12.5.3)."""
+    for entry in accept_encoding.decode("latin-1").lower().split(","):
+        coding, *parameters = (part.strip() for part in entry.split(";"))
+        if coding in ("gzip", "x-gzip"):
+            return _quality(parameters) > 0
+    return False
+
+
 def to_json(value: object) -> bytes:
     return orjson.dumps(value, option=_OPTIONS)
 

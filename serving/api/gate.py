@@ -20,7 +20,7 @@ from serving.api import metrics
 from serving.api.authentication import Authentication
 from serving.api.caller import Caller
 from serving.api.core import Core
-from serving.api.formats import negotiated
+from serving.api.formats import negotiated, unpacks_gzip
 from serving.api.limits import Limiter
 from serving.api.marts import Edition
 from serving.api.memory import Headers, Kept, Memory
@@ -108,7 +108,7 @@ class Gate:
             await self._pass(scope, body, send, b"", False)
             return
         scope["method"] = "GET"
-        packs = b"gzip" in headers.get(b"accept-encoding", b"")
+        packs = unpacks_gzip(headers.get(b"accept-encoding", b""))
         tag = b""
         if edition is not None:
             self._memory.begin(edition.identity)

@@ -116,6 +116,15 @@ def test_long_answers_are_packed_for_who_can_unpack(client: TestClient) -> None:
     assert "content-encoding" not in short.headers
 
 
+def test_what_refuses_gzip_gets_none(client: TestClient) -> None:
+    for accepted in ("gzip;q=0", "br, GZIP ; q=0.0", "gzip;q=none", "notgzip", ""):
+        answer = client.get("/test/table?many=5000", headers={"accept-encoding": accepted})
+        assert "content-encoding" not in answer.headers, accepted
+    for accepted in ("gzip;q=0.5", "identity;q=0, GZip", "x-gzip"):
+        answer = client.get("/test/table?many=5000", headers={"accept-encoding": accepted})
+        assert answer.headers["content-encoding"] == "gzip", accepted
+
+
 def test_head_is_get_without_the_body(client: TestClient) -> None:
     full, head = client.get("/test/table"), client.head("/test/table")
     assert head.status_code == 200 and head.content == b""
