@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from starlette.testclient import TestClient
 from serving.api.answers import plain_answer, table_answer
 from serving.api.app import create_app
 from serving.api.core import Core
+from serving.api.formats import to_csv
 from serving.api.marts import Rows
 from serving.api.routing import Router
 from serving.api.visit import Ask, AskTable
@@ -135,6 +138,15 @@ def test_head_is_get_without_the_body(client: TestClient) -> None:
 def test_a_cell_that_a_spreadsheet_would_run_is_text(client: TestClient) -> None:
     assert client.get("/test/table?format=csv").text == "name,number\r\n'=1+1,-1\r\n"
     assert client.get("/test/table").json()["data"] == [{"name": "=1+1", "number": -1}]
+
+
+def test_in_csv_numbers_are_as_they_are_and_texts_come_back_whole() -> None:
+    cells = ["-4211503829512346624", "-1.5", "+49", -7, -0.5, "two\nlines", "a\r\nb", 'q"q', "x,y", None]
+    guarded = ["\n=1+1", "-1+2", "--1", "@sum", "=1", "-1\n", "\t=1", "+"]
+    written = to_csv(["cell"], [{"cell": cell} for cell in [*cells, *guarded]]).decode()
+    read = [row[0] if row else "" for row in csv.reader(io.StringIO(written, newline=""))]
+    assert read[1 : len(cells) + 1] == ["" if cell is None else str(cell) for cell in cells]
+    assert read[len(cells) + 1 :] == [f"'{cell}" for cell in guarded]
 
 
 def test_a_failure_tells_nothing_of_its_cause(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
