@@ -69,6 +69,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # those redirects name the host that the request says it is for
         responses=COMMON_PROBLEMS,
         separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,

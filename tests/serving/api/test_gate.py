@@ -135,6 +135,18 @@ def test_head_is_get_without_the_body(client: TestClient) -> None:
     assert head.headers["content-length"] == full.headers["content-length"]
 
 
+def test_nobody_is_sent_to_a_host_that_a_request_names(client: TestClient) -> None:
+    for path in (
+        "/v1/shows/",
+        "/podcasts/",
+        "/session/",
+        "/v1/docs/",
+        "/v1/docs/assets",
+    ):
+        answer = client.get(path, headers={"host": "evil.example"}, follow_redirects=False)
+        assert answer.status_code == 404 and "location" not in answer.headers, path
+
+
 def test_a_cell_that_a_spreadsheet_would_run_is_text(client: TestClient) -> None:
     assert client.get("/test/table?format=csv").text == "name,number\r\n'=1+1,-1\r\n"
     assert client.get("/test/table").json()["data"] == [{"name": "=1+1", "number": -1}]
