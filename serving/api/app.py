@@ -29,6 +29,7 @@ from serving.api.reporting import (
 )
 from serving.api.settings import ApiSettings
 from serving.pages.charts.draw import warm
+from serving.pages.routes import problem_page
 from serving.pages.routes import router as pages
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -76,7 +77,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         description=_ABOUT,
     )
     app.state.core = core
-    handle_problems(app)
+    handle_problems(app, problem_page)
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(pages)

@@ -53,17 +53,17 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except Problem as problem:
-                return _problem(request.scope[KEY], problem)
+                return problem_page(request, problem)
             except RequestValidationError as error:
                 first = error.errors()[0]
                 detail = f"{first['loc'][-1]}: {str(first['msg']).removeprefix('Value error, ')}."
                 status = 404 if first["loc"][0] == "path" else 422
-                return _problem(request.scope[KEY], Problem(status, "This address has a mistake", detail))
+                return problem_page(request, Problem(status, "This address has a mistake", detail))
             except HTTPException as error:  # a form that cannot be read
                 title = "This request cannot be read"
-                return _problem(request.scope[KEY], Problem(error.status_code, title, str(error.detail)))
+                return problem_page(request, Problem(error.status_code, title, str(error.detail)))
             except Exception as error:
-                return _problem(request.scope[KEY], unexpected(error, request.url.path))
+                return problem_page(request, unexpected(error, request.url.path))
 
         return told
 
@@ -263,7 +263,9 @@ def _session_page(ask: Visit, wrong: str, status: int) -> Response:
     return _html(html, status, {"cache-control": "no-store"})
 
 
-def _problem(ask: Visit, of: Problem) -> Response:
+def problem_page(request: Request, of: Problem) -> Response:
+    """A problem told as a page."""
+    ask: Visit = request.scope[KEY]
     fields = [field for field, _ in of.errors if field not in of.detail]
     detail = ": ".join([*fields, of.detail]) + ("" if of.detail.endswith(".") else ".")
     html = render.render("problem.html.j2", **looks.around(ask), title=of.title, detail=detail)

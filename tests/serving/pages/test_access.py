@@ -42,6 +42,25 @@ def test_what_is_not_theirs_is_not_there(client: TestClient, keys: dict[str, str
         assert words(pages[0].find(".//main")) == words(pages[1].find(".//main"))
 
 
+def test_an_address_that_is_not_there_is_told_a_browser_as_a_page(client: TestClient) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for method, path, status in (
+        ("GET", "/nowhere", 404),
+        ("GET", "/podcasts/", 404),
+        ("PUT", "/podcasts", 405),
+    ):
+        answer = client.request(method, path, headers=browser)
+        assert answer.status_code == status and answer.headers["content-type"].startswith("text/html"), path
+        assert "All shows" in answer.text and "openapi" not in answer.text
+        assert "form-action" in answer.headers["content-security-policy"]
+        plain = client.request(method, path, headers={"accept": "*/*"})
+        assert (
+            plain.headers["content-type"] == "application/problem+json" and plain.json()["status"] == status
+        )
+    for path in ("/v1", "/v1/nowhere"):
+        assert client.get(path, headers=browser).json()["status"] == 404
+
+
 def test_two_hundred_attempts_on_another_tenants_show_bring_not_a_word_of_it(
     client: TestClient, keys: dict[str, str]
 ) -> None:
