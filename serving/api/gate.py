@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from registry.api_keys import note_use
 from serving.api import metrics
-from serving.api.authentication import Authentication
+from serving.api.access import Access
+from serving.api.authentication import Authentication, names_a_key
 from serving.api.caller import Caller
 from serving.api.core import Core
 from serving.api.formats import negotiated, unpacks_gzip
@@ -97,7 +98,15 @@ class Gate:
         headers = {name: value for name, value in scope["headers"] if name in _WANTED}
         access, edition = core.book.current, core.marts.current
         is_safe = method in ("GET", "HEAD")
-        caller = self._admitted(scope, headers, is_safe)
+        try:
+            caller = self._admitted(scope, headers, access, is_safe)
+        except Problem as problem:
+            if problem.status != 401 or not names_a_key(headers.get(b"authorization")):
+                raise
+            if (newer := await core.book.newer(access)) is None:
+                raise
+            access = newer
+            caller = self._admitted(scope, headers, access, is_safe)
         visit = Visit(
             core, caller, access, edition, scope["query_string"], negotiated(headers.get(b"accept", b""))
         )
@@ -124,14 +133,14 @@ class Gate:
                 return
         await self._pass(scope, receive, send, tag, packs)
 
-    def _admitted(self, scope: Scope, headers: dict[bytes, bytes], is_safe: bool) -> Caller:
+    def _admitted(self, scope: Scope, headers: dict[bytes, bytes], access: Access, is_safe: bool) -> Caller:
         """Raises Problem: 401, 429."""
         client = scope.get("client")
         connecting = client[0] if client else ""
         forwarded_for = headers.get(b"x-forwarded-for", b"")
         try:
             caller = self._authentication.caller_of(
-                headers.get(b"authorization"), headers.get(b"cookie"), self._core.book.current, is_safe
+                headers.get(b"authorization"), headers.get(b"cookie"), access, is_safe
             )
         except Problem:
             self._limiter.admit(None, scope["path"], connecting, forwarded_for)

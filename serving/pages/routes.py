@@ -19,7 +19,7 @@ from registry.api_keys import Scope
 from registry.show_access import Subject
 from serving.api import sessions
 from serving.api.access import Shows, Standing
-from serving.api.authentication import Authentication
+from serving.api.authentication import Authentication, names_a_key
 from serving.api.problems import Problem, unexpected
 from serving.api.reporting.asked import sees_costs
 from serving.api.reporting.quality import stated
@@ -191,10 +191,10 @@ async def session_begin(
 ) -> Response:
     """Remember the tenant of a key in this browser."""
     _same_site(request)
+    given, by_key = f"Bearer {key.strip()}".encode(), Authentication(ask.core.secret)
     try:
-        caller = Authentication(ask.core.secret).caller_of(
-            f"Bearer {key.strip()}".encode(), None, ask.access, False
-        )
+        newer = await ask.core.book.newer(ask.access) if names_a_key(given) else None
+        caller = by_key.caller_of(given, None, newer or ask.access, False)
     except Problem:
         return _session_page(ask, "This key is unknown, revoked or expired.", 401)
     if not caller.may(Scope.READ):
