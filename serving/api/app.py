@@ -29,6 +29,7 @@ from serving.api.reporting import (
 )
 from serving.api.settings import ApiSettings
 from serving.pages.charts.draw import warm
+from serving.pages.routes import problem_page
 from serving.pages.routes import router as pages
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -69,13 +70,14 @@ def create_app(settings: ApiSettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # those redirects name the host that the request says it is for
         responses=COMMON_PROBLEMS,
         separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,
         description=_ABOUT,
     )
     app.state.core = core
-    handle_problems(app)
+    handle_problems(app, problem_page)
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(pages)
