@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
@@ -60,6 +61,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         warm()
+        _settle()
         with core.kept_current(), contextlib.closing(core.marts):
             yield
 
@@ -93,6 +95,15 @@ def create_app(settings: ApiSettings) -> FastAPI:
             expose_headers=["etag", "link", "earshot-version", "retry-after"],
         )
     return app
+
+
+def _settle() -> None:
+    """Collect garbage seldom: nearly all that a request leaves behind goes without that, and to look through
+    what is known of 12,000 shows each time was a tenth of a request's CPU (bench api).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def from_environment() -> FastAPI:
