@@ -183,7 +183,8 @@ def _build(
         for alias, (path, storage) in databases.items():
             if base:
                 copy_file(base.folder / path.name, path)
-            con.execute(f"attach {text(str(path))} as {alias} (storage_version '{storage}')")
+            options = f"storage_version '{storage}', block_size {BLOCK_BYTES}"
+            con.execute(f"attach {text(str(path))} as {alias} ({options})")
         parquet = ParquetFiles(con, f"{INSIDE}.main", building, base)
         tables = []
         for done, mart in enumerate(marts):
