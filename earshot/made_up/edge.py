@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from ingest.logs.prefixes import PrefixRules, own_prefix_hosts
 from ingest.settings import Settings
@@ -48,7 +47,7 @@ def running(
     platform: Settings, *hosts: str, log_options: str = "", on_ipv6: bool = False, **given: object
 ) -> Iterator[Edge]:
     """`given`: EdgeSettings. Raises EdgeError where it does not start."""
-    port = _free_port()
+    port = free_port()
     listen = f"127.0.0.1:{port}" + (f",[::1]:{port}" if on_ipv6 else "")
     settings = EdgeSettings.model_validate({"platform": platform, "listen": listen, **given})
     prepare(settings)
@@ -56,7 +55,7 @@ def running(
     _put(settings, hosts, prefixes, log_options, may_shrink=True)
     process = start(settings)
     try:
-        _until_it_answers(port, process, settings.folder / "log" / "error.log")
+        until_it_answers(settings, port, process)
         yield Edge(settings, port, process, prefixes)
     finally:
         stop(process)
@@ -84,13 +83,16 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
-def _until_it_answers(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def until_it_answers(settings: EdgeSettings, port: int, process: subprocess.Popen[bytes]) -> None:
+    """Raises EdgeError with the end of its log."""
+    log = settings.folder / "log" / "error.log"
     give_up = time.monotonic() + _START_S
     while process.poll() is None and time.monotonic() < give_up:
         try:
