@@ -37,10 +37,10 @@ def render(
     rendered = rendering(settings, hosts.names, prefixes_in_force(settings.platform), worker_user(settings))
     done = place(settings, rendered, shrink)
     what = f"{done.hosts:,} hosts (+{len(done.added)} −{len(done.lost)}), version {done.version}"
-    if not done.is_new:
-        say(screen, "in place", f"{what}: nothing has changed", "green")
-    elif done.is_reloaded:
+    if done.is_reloaded:
         say(screen, "in place", f"{what}; nginx takes it up", "green")
+    elif not done.is_new:
+        say(screen, "in place", f"{what}: nothing has changed", "green")
     else:
         say(screen, "in place", f"{what}; nginx does not run: {' '.join(start_command(settings))}", "yellow")
     if not done.hosts:

@@ -7,9 +7,11 @@ At every moment `current` leads to a whole configuration that was tried. Nothing
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from serving.edge.render import Rendered
 from serving.edge.server import EdgeError, reload, trial
 from serving.edge.settings import EdgeSettings
 
+_PRIVATE = 0o750
 _KEPT = 3  # configurations, the newest in place
 # A list that has lost so much is rather a lake that cannot be read: listeners of the others would get 404.
 MOST_LOST_SHARE = 0.5
@@ -37,17 +40,28 @@ class Placed:
 
 def prepare(settings: EdgeSettings) -> None:
     """The folders nginx needs; what is in them names listeners' addresses: no others may look."""
-    settings.landing.mkdir(parents=True, exist_ok=True)
-    for name in ("log", "temp", "acme"):
-        (settings.folder / name).mkdir(parents=True, exist_ok=True)
-    (settings.folder / "log").chmod(0o750)
+    settings.platform.data.mkdir(parents=True, exist_ok=True)
+    own = [settings.folder, *(settings.folder / name for name in ("log", "temp", "acme")), settings.landing]
+    for folder in own:
+        folder.mkdir(parents=True, exist_ok=True)
+        give(settings, folder)
+    if stat.S_IMODE((settings.folder / "log").stat().st_mode) != _PRIVATE:
+        (settings.folder / "log").chmod(_PRIVATE)
+
+
+def give(settings: EdgeSettings, path: Path) -> None:
+    """What root makes belongs to the owner of the data folder, who takes it in; another may not give."""
+    owner = settings.platform.data.stat()
+    if os.geteuid() == 0 and path.stat().st_uid != owner.st_uid:
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def worker_user(settings: EdgeSettings) -> str | None:
-    """Whom workers run as: the owner of the folder, where root starts nginx; else who starts it."""
+    """Whom workers run as where root starts nginx: the owner of the data folder; else who starts it."""
     if os.geteuid() != 0:
         return None
-    return pwd.getpwuid(settings.folder.stat().st_uid).pw_name
+    owner = settings.platform.data.stat()
+    return f"{pwd.getpwuid(owner.st_uid).pw_name} {grp.getgrgid(owner.st_gid).gr_name}"
 
 
 def place(settings: EdgeSettings, rendered: Rendered, may_shrink: bool = False) -> Placed:
@@ -67,7 +81,19 @@ def place(settings: EdgeSettings, rendered: Rendered, may_shrink: bool = False) 
             _write(settings, rendered, folder)
             _switch(settings, folder)
             _forget_old(settings)
-        return Placed(rendered.version, len(now), added, lost, is_new, is_new and reload(settings))
+        return Placed(rendered.version, len(now), added, lost, is_new, _is_told(settings, rendered.version))
+
+
+def _is_told(settings: EdgeSettings, version: str) -> bool:
+    """Tells nginx once of a version; again where whoever put it in place was killed before."""
+    told, link = settings.folder / ".told", settings.folder / "current"
+    if told.exists() and told.read_text() == version:
+        return False
+    if settings.pid_file.exists() and settings.pid_file.stat().st_mtime_ns > link.lstat().st_mtime_ns:
+        return False  # it was started with this one
+    if is_running := reload(settings):
+        write_atomically(told, version.encode())
+    return is_running
 
 
 def in_place(settings: EdgeSettings) -> str | None:

@@ -40,7 +40,7 @@ def render(
     user: str | None = None,
     log_options: str = "",
 ) -> Rendered:
-    """user: whom the workers run as; None: as who starts nginx. log_options: more of `access_log`.
+    """user: user and group the workers run as; None: as who starts nginx. log_options: more of `access_log`.
 
     Raises TooManyPrefixes.
     """

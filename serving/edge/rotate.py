@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ingest.durable import locked, sync
 from serving.edge.holders import holders
-from serving.edge.place import prepare
+from serving.edge.place import give, prepare
 from serving.edge.server import EdgeError, master, tell
 from serving.edge.settings import EDGE_PREFIX, EdgeSettings
 
@@ -103,6 +103,7 @@ def _publish(settings: EdgeSettings, closed: Path) -> Path:
     published = settings.landing / closed.name
     if published.exists():
         raise FileExistsError(errno.EEXIST, f"not published, it is there already: {closed}", str(published))
+    give(settings, closed)
     closed.chmod(0o640)  # it names listeners' addresses
     sync(closed)
     closed.rename(published)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +28,7 @@ from serving.edge.grammar import LONGEST_PATTERN, TooManyPrefixes, grammar
 from serving.edge.hosts import hosts_of, registered_hosts
 from serving.edge.place import hosts_in_place, in_place, place
 from serving.edge.render import Rendered, render
+from serving.edge.rotate import rotate
 from serving.edge.server import EdgeError
 from serving.edge.settings import EdgeSettings
 from tests.serving.edge.asking import ask
@@ -69,6 +73,32 @@ def test_what_nginx_refuses_changes_nothing(edge: Edge) -> None:
 
 def test_the_same_again_is_left_alone(edge: Edge) -> None:
     assert not edge.put(*reversed(GOOD))
+
+
+def test_nginx_is_told_again_where_a_render_was_killed_before_it_told(edge: Edge) -> None:
+    edge.put(*GOOD, "new.example.net")
+    _until(edge, "/e/new.example.net/a.mp3", 302)
+    assert not edge.put(*GOOD, "new.example.net")
+    (edge.settings.folder / ".told").write_text("an earlier one")
+    assert edge.put(*GOOD, "new.example.net")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start nginx for somebody else")
+def test_workers_of_a_root_nginx_are_the_owner_of_the_data_who_can_take_in_what_they_wrote() -> None:
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name) / "data"
+        data.mkdir()
+        Path(name).chmod(0o755)
+        os.chown(data, nobody.pw_uid, nobody.pw_gid)
+        with edges.running(Settings(data=data), *GOOD, rate=0, workers=1) as edge:
+            workers = Path(f"/proc/{edge.process.pid}/task/{edge.process.pid}/children").read_text().split()
+            assert {Path(f"/proc/{worker}").stat().st_uid for worker in workers} == {nobody.pw_uid}
+            for _ in range(2):  # the first file was made by root, the second by a worker
+                assert ask(edge.port, "/e/media.example.com/a.mp3").status == 302
+                (published,) = rotate(edge.settings).published
+                assert len(published.read_bytes().splitlines()) == 1
+                assert (published.stat().st_uid, published.parent.stat().st_uid) == (nobody.pw_uid,) * 2
 
 
 def test_losing_more_than_half_of_the_hosts_is_refused_unless_it_is_meant(edge: Edge) -> None:
