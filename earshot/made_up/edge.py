@@ -13,7 +13,7 @@ from ingest.logs.prefixes import PrefixRules, own_prefix_hosts
 from ingest.settings import Settings
 from serving.edge.hosts import hosts_of
 from serving.edge.place import Placed, place, prepare, worker_user
-from serving.edge.render import render
+from serving.edge.render import Times, render
 from serving.edge.server import EdgeError, nginx, start_command
 from serving.edge.settings import EdgeSettings
 
@@ -31,7 +31,7 @@ class Edge:
 
     def put(self, *hosts: str) -> bool:
         """Put a configuration for these hosts in place; whether nginx was told."""
-        return _put(self.settings, hosts, self.prefixes, "", may_shrink=False).is_reloaded
+        return _put(self.settings, hosts, self.prefixes, "", Times(), may_shrink=False).is_reloaded
 
 
 def is_there() -> bool:
@@ -44,7 +44,12 @@ def is_there() -> bool:
 
 @contextlib.contextmanager
 def running(
-    platform: Settings, *hosts: str, log_options: str = "", on_ipv6: bool = False, **given: object
+    platform: Settings,
+    *hosts: str,
+    log_options: str = "",
+    times: Times = Times(),
+    on_ipv6: bool = False,
+    **given: object,
 ) -> Iterator[Edge]:
     """`given`: EdgeSettings. Raises EdgeError where it does not start."""
     port = free_port()
@@ -52,7 +57,7 @@ def running(
     settings = EdgeSettings.model_validate({"platform": platform, "listen": listen, **given})
     prepare(settings)
     prefixes = PrefixRules.built_in(own_prefix_hosts(platform))
-    _put(settings, hosts, prefixes, log_options, may_shrink=True)
+    _put(settings, hosts, prefixes, log_options, times, may_shrink=True)
     process = start(settings)
     try:
         until_it_answers(settings, port, process)
@@ -62,9 +67,14 @@ def running(
 
 
 def _put(
-    settings: EdgeSettings, hosts: tuple[str, ...], prefixes: PrefixRules, log_options: str, may_shrink: bool
+    settings: EdgeSettings,
+    hosts: tuple[str, ...],
+    prefixes: PrefixRules,
+    log_options: str,
+    times: Times,
+    may_shrink: bool,
 ) -> Placed:
-    rendered = render(settings, hosts_of(hosts).names, prefixes, worker_user(settings), log_options)
+    rendered = render(settings, hosts_of(hosts).names, prefixes, worker_user(settings), log_options, times)
     return place(settings, rendered, may_shrink)
 
 

@@ -33,14 +33,24 @@ class Rendered:
         return {"nginx.conf": self.nginx, "hosts.conf": self.hosts}
 
 
+@dataclass(frozen=True)
+class Times:
+    """nginx's variables that tell when a response ended and how long it took, in seconds."""
+
+    ended: str = "$msec"
+    took: str = "$request_time"
+
+
 def render(
     settings: EdgeSettings,
     hosts: tuple[str, ...],
     prefixes: PrefixRules,
     user: str | None = None,
     log_options: str = "",
+    times: Times = Times(),
 ) -> Rendered:
     """user: user and group the workers run as; None: as who starts nginx. log_options: more of `access_log`.
+    times: other ones are for a made-up world alone, which has a clock of its own.
 
     Raises TooManyPrefixes.
     """
@@ -58,6 +68,7 @@ def render(
         pid_file=settings.pid_file,
         log=settings.log,
         log_options=log_options,
+        times=times,
         trusted_proxies=listed(settings.trusted_proxies),
         hash_size=1 << max(11, (2 * len(hosts)).bit_length()),
         grammar=grammar(prefixes),
