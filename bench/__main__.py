@@ -23,11 +23,13 @@ BENCHES = {
     "attribution": "what collaborations brought, against the truth of simulated worlds",
     "attribution_days": "what one more day of requests costs attribution",
     "api": "mixed requests to `earshot serve` through publications",
+    "redirect": "the prefix on nginx, through rotations and a reload",
     "plots": "draws docs/performance-*.svg and docs/attribution.svg from the results kept of the others",
 }
 
 _OPTIONS = {
     "api": ("shows", "days", "publications"),
+    "redirect": ("buffered",),
     "webhooks": ("endpoints", "kills", "registry"),
     "attribution_days": ("people", "shows", "collaborations", "seed"),
     "attribution": ("worlds", "people", "shows", "collaborations", "seed", "permute_genres"),
@@ -51,7 +53,7 @@ def main() -> None:
         help="log lines, feeds, changes to measure with (each bench has its own default)",
     )
     parser.add_argument(
-        "--repeats", type=int, help=f"medians are of so many ({_REPEATS}; of webhooks and api 1)"
+        "--repeats", type=int, help=f"medians are of so many ({_REPEATS}; of webhooks, api and redirect 1)"
     )
     parser.add_argument("--json", action="store_true", help="the line of JSON alone: no table, no progress")
     own = parser.add_argument_group("of webhooks alone")
@@ -70,6 +72,8 @@ def main() -> None:
     own = parser.add_argument_group("of api alone")
     own.add_argument("--days", type=int, help="of its world (365)")
     own.add_argument("--publications", type=int, help="while it is asked (10)")
+    own = parser.add_argument_group("of redirect alone")
+    own.add_argument("--buffered", action="store_true", default=None, help="nginx's log in 64 kB a worker")
     asked = parser.parse_args()
     if (asked.rows or 1) < 1 or (asked.repeats or 1) < 1:
         parser.error("--rows and --repeats must be at least 1")

@@ -18,6 +18,7 @@ from earshot import (
     collaboration_commands,
     commands,
     deliver_command,
+    edge_commands,
     key_commands,
     lists,
     maintain,
@@ -76,6 +77,8 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from registry.subscriptions import UnknownSubscription
     from serving.attribution.marts import NoAttribution
     from serving.contract import ContractError
+    from serving.edge.grammar import TooManyPrefixes
+    from serving.edge.server import EdgeError
     from serving.postgres import MartsDatabaseError
     from serving.publish import PublishError
 
@@ -85,6 +88,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         ContractError,
         DbtFailed,
         DemoFailed,
+        EdgeError,
         FileRefused,
         LakeFormatError,
         ManifestError,
@@ -97,6 +101,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         RegistryFailed,
         ReportError,
         RequestsAreGone,
+        TooManyPrefixes,
         UnknownCollaboration,
         UnknownSubscription,
         WarehouseInUse,
@@ -322,6 +327,7 @@ app.add_typer(collaboration_commands.app, name="collaboration")
 app.add_typer(attribution_commands.app, name="attribution")
 app.add_typer(key_commands.app, name="key")
 app.add_typer(access_commands.app, name="access")
+app.add_typer(edge_commands.app, name="edge")
 registry_commands.add_to(app)
 webhook_commands.add_to(app)
 

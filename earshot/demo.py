@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from earshot import demo_collaborations
+from earshot.demo_edge import through_nginx
 from earshot.demo_feeds import DemoFeeds, feeds_of
 from earshot.demo_webhooks import WHEN
 from earshot.made_up import collaborations as histories
@@ -33,6 +35,7 @@ from ingest.logs.intake import find_landing_files, take_in
 from ingest.logs.rules import prefixes_in_force
 from ingest.settings import PREFIX, Settings
 from orchestration.instance import prepare_home
+from serving.edge.server import EdgeError
 from serving.postgres import marts_database
 from serving.publish import publish
 
@@ -172,6 +175,7 @@ def _make_world(settings: Settings, spec: worlds.WorldSpec, progress: Progress) 
         lambda done, of: progress.update(writing, completed=done, total=of),
     )
     worlds.write_truth(world, folder)
+    progress.console.print(_sent_through_nginx(world, settings))
     remembering = progress.add_task("writing half a year before it", total=None)
     history = histories.build(spec.start, spec.days)
     histories.write(
@@ -194,6 +198,17 @@ def _make_world(settings: Settings, spec: worlds.WorldSpec, progress: Progress) 
     # Last: a demo that was interrupted before this writes the same files again.
     write_atomically(made, json.dumps(told).encode())
     return _truth(told, settings)
+
+
+def _sent_through_nginx(world: worlds.World, settings: Settings) -> str:
+    """What to say of it; a demo does without nginx, too."""
+    try:
+        sent = through_nginx(world, settings.landing_dir)
+    except (EdgeError, OSError, HTTPException) as error:
+        return f"nginx does not run here, the prefix's log is made up, too: {plain(str(error))}"
+    if not sent:
+        return "no nginx here: the prefix's log is made up, too"
+    return f"{sent} of the world's requests went through nginx, as the prefix (docs/edge.md)"
 
 
 def _truth(told: dict[str, Any], settings: Settings) -> Truth:

@@ -20,15 +20,13 @@ from ingest.settings import Settings
 MAX_LINKS = 64
 MAX_DECODINGS = 8
 
-_DOT_NAMES_OF_FILES = (
-    "ogg|oga|wav|aac|flac|opus|mov|wma|webm|mpg|mpeg|avi|aif|aiff"  # redirect.ogg is no host
-)
+DOT_NAMES_OF_FILES = "ogg|oga|wav|aac|flac|opus|mov|wma|webm|mpg|mpeg|avi|aif|aiff"  # redirect.ogg is no host
 # Linear on any input: what a lookahead has found is not tried again in parts (a possessive group says the
 # same, and finds nothing before Python 3.11.5). Python's own `re`: the distinct prefixed paths are few.
 _TARGET = re.compile(
     r"/(?P<scheme>https?:/{1,2}|https?%3A%2F%2F|)"
     r"(?P<host>(?=(?P<labels>(?:[a-z0-9_-]++\.)+))(?P=labels)"
-    rf"(?!(?:{_DOT_NAMES_OF_FILES})(?:/|%2F))(?:[a-z]{{2,24}}|xn--[a-z0-9-]{{1,59}})(?::[0-9]{{1,5}})?)"
+    rf"(?!(?:{DOT_NAMES_OF_FILES})(?:/|%2F))(?:[a-z]{{2,24}}|xn--[a-z0-9-]{{1,59}})(?::[0-9]{{1,5}})?)"
     r"(?P<slash>/|%2F)",
     re.IGNORECASE,
 )

@@ -1,0 +1,213 @@
+"""A configuration takes the old one's place when nginx takes it, and not else."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from earshot.made_up import edge as edges
+from earshot.made_up.edge import Edge
+from ingest.catalog import take_in_catalog
+from ingest.feeds.schema import EPISODES, REGISTERED, shard_of
+from ingest.feeds.state import folder_of
+from ingest.lake import Lake, write_parquet
+from ingest.logs.prefixes import PrefixRules
+from ingest.schema import conform
+from ingest.settings import SettingError, Settings
+from serving.edge.grammar import LONGEST_PATTERN, TooManyPrefixes, grammar
+from serving.edge.hosts import hosts_of, registered_hosts
+from serving.edge.place import hosts_in_place, in_place, place
+from serving.edge.render import Rendered, render
+from serving.edge.rotate import rotate
+from serving.edge.server import EdgeError
+from serving.edge.settings import EdgeSettings
+from tests.serving.edge.asking import ask
+
+GOOD = ("media.example.com", "cdn.example.org")
+
+
+@pytest.fixture
+def edge(tmp_path: Path) -> Iterator[Edge]:
+    with edges.running(Settings(data=tmp_path), *GOOD, rate=0, workers=1) as running:
+        yield running
+
+
+def _until(edge: Edge, target: str, status: int) -> None:
+    give_up = time.monotonic() + 20
+    while ask(edge.port, target).status != status:
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+
+
+def test_a_new_host_is_sent_on_to_after_a_reload_and_a_lost_one_is_not(edge: Edge) -> None:
+    assert ask(edge.port, "/e/new.example.net/a.mp3").status == 404
+    assert edge.put("media.example.com", "new.example.net")
+    _until(edge, "/e/new.example.net/a.mp3", 302)
+    _until(edge, "/e/cdn.example.org/a.mp3", 404)
+
+
+def test_what_nginx_refuses_changes_nothing(edge: Edge) -> None:
+    before = in_place(edge.settings)
+    good = render(edge.settings, GOOD, edge.prefixes)
+    for broken in (
+        Rendered(good.nginx, "media.example.com 1;\ncdn.example.org 1\n"),
+        Rendered(good.nginx.replace("location /", "locatio /"), good.hosts),
+    ):
+        with pytest.raises(EdgeError, match=r"nginx refuses[^\n]*\n.*emerg"):
+            place(edge.settings, broken)
+        assert in_place(edge.settings) == before
+        assert hosts_in_place(edge.settings) == set(GOOD)
+    assert ask(edge.port, "/e/media.example.com/a.mp3").status == 302
+    assert len(list(edge.settings.folder.glob("conf-*"))) == 1
+
+
+def test_the_same_again_is_left_alone(edge: Edge) -> None:
+    assert not edge.put(*reversed(GOOD))
+
+
+def test_nginx_is_told_again_where_a_render_was_killed_before_it_told(edge: Edge) -> None:
+    edge.put(*GOOD, "new.example.net")
+    _until(edge, "/e/new.example.net/a.mp3", 302)
+    assert not edge.put(*GOOD, "new.example.net")
+    (edge.settings.folder / ".told").write_text("an earlier one")
+    assert edge.put(*GOOD, "new.example.net")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start nginx for somebody else")
+def test_workers_of_a_root_nginx_are_the_owner_of_the_data_who_can_take_in_what_they_wrote() -> None:
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name) / "data"
+        data.mkdir()
+        Path(name).chmod(0o755)
+        os.chown(data, nobody.pw_uid, nobody.pw_gid)
+        with edges.running(Settings(data=data), *GOOD, rate=0, workers=1) as edge:
+            workers = Path(f"/proc/{edge.process.pid}/task/{edge.process.pid}/children").read_text().split()
+            assert {Path(f"/proc/{worker}").stat().st_uid for worker in workers} == {nobody.pw_uid}
+            for _ in range(2):  # the first file was made by root, the second by a worker
+                assert ask(edge.port, "/e/media.example.com/a.mp3").status == 302
+                (published,) = rotate(edge.settings).published
+                assert len(published.read_bytes().splitlines()) == 1
+                assert (published.stat().st_uid, published.parent.stat().st_uid) == (nobody.pw_uid,) * 2
+
+
+def test_losing_more_than_half_of_the_hosts_is_refused_unless_it_is_meant(edge: Edge) -> None:
+    with pytest.raises(EdgeError, match=r"2 of 2 hosts would be lost.*--shrink"):
+        edge.put()
+    assert hosts_in_place(edge.settings) == set(GOOD)
+    rendered = render(edge.settings, (), edge.prefixes)
+    assert place(edge.settings, rendered, may_shrink=True).lost == ("cdn.example.org", "media.example.com")
+
+
+def test_twenty_thousand_hosts_fit(edge: Edge) -> None:
+    many = [f"{'h' * (number % 60)}{number}.example.com" for number in range(20_000)]
+    assert edge.put(*GOOD, *many)
+    _until(edge, f"/e/{many[-1]}/a.mp3", 302)
+
+
+def test_old_configurations_do_not_pile_up(edge: Edge) -> None:
+    for number in range(6):
+        edge.put(*GOOD, f"h{number}.example.com")
+    assert len(list(edge.settings.folder.glob("conf-*"))) == 3
+
+
+def test_hosts_that_could_mean_something_to_nginx_or_a_local_network_are_passed_over() -> None:
+    odd = ["127.0.0.1", "[::1]", "localhost", "a.com 1; b.com", "x.example.com;", "~.*",
+           "include /etc/passwd", "default", "*.example.com", "a..b.com", "bücher.example", "a.com\nb.com",
+           "user@a.com", f"{'a' * 64}.com",
+           ".".join(["a" * 60] * 5) + ".com", "10.0.0.1:80"]  # fmt: skip
+    found = hosts_of([*odd, "OK.example.com.", "p.example.com:8443", "q.example.com:443", ""])
+    assert found.names == ("ok.example.com", "p.example.com:8443", "q.example.com")
+    assert found.passed_over == tuple(sorted(odd))
+
+
+def test_registered_are_catalogue_and_feeds_of_podcasts_that_are_still_registered(tmp_path: Path) -> None:
+    settings = EdgeSettings(platform=Settings(data=tmp_path), hosts="extra.example.com")
+    assert registered_hosts(settings).names == ("extra.example.com",)
+    lake = Lake(settings.platform.lake_dir)
+    listed = tmp_path / "episodes.csv"
+    listed.write_text(
+        "episode_id,show_id,enclosure_url,file_bytes,duration_s,id3_bytes\n"
+        "e1,s1,https://op3.dev/e/list.example.com:443/a.mp3?x=1,,,\n"
+    )
+    take_in_catalog([listed], lake, PrefixRules.built_in())
+    registered = [
+        {"podcast_key": 1, "state": "active"},
+        {"podcast_key": 2, "state": "gone"},
+        {"podcast_key": 3, "state": "deregistered"},
+    ]
+    write_parquet(conform(pl.DataFrame(registered), REGISTERED).collect(), lake.registered_path)
+    for key, name in ((1, "active"), (2, "gone"), (3, "left"), (4, "never")):
+        urls = [f"https://{name}.example.com/a.mp3", f"https://old-{name}.example.com:8443/a.mp3"]
+        row = pl.DataFrame({"podcast_key": [key], "episode_key": [key], "enclosure_urls": [urls]})
+        folder = folder_of(lake.root, shard_of(key)) / "episodes"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_parquet(conform(row, EPISODES).collect(), folder / f"{key}.parquet")
+    assert registered_hosts(settings).names == (
+        "active.example.com",
+        "extra.example.com",
+        "gone.example.com",
+        "list.example.com",
+        "old-active.example.com:8443",
+        "old-gone.example.com:8443",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("HOSTS", "media.example.com,127.0.0.1", "'127.0.0.1' is no host such as"),
+        ("LISTEN", "0.0.0.0:80; include /etc/passwd", "is no address:port such as"),
+        ("LISTEN", "[::]:70000", "is no address:port such as"),
+        ("DIR", "/tmp/a b", "cannot be told of a path with spaces"),
+        ("CERTIFICATE", "/tmp/a.pem", "go together"),
+        ("TRUSTED_PROXIES", "everybody", "EARSHOT_EDGE_TRUSTED_PROXIES"),
+        ("RATE", "-1", "EARSHOT_EDGE_RATE"),
+        ("SOURCE", "../x", "EARSHOT_EDGE_SOURCE"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(name: str, value: str, said: str) -> None:
+    with pytest.raises(SettingError) as told:
+        registered_hosts(EdgeSettings.from_env({f"EARSHOT_EDGE_{name}": value}))
+    assert said in str(told.value)
+
+
+def test_more_prefixes_than_nginx_can_look_for_are_refused_with_words() -> None:
+    many = PrefixRules(tuple((f"prefix-number-{number}.example.com", "/e") for number in range(100)))
+    with pytest.raises(TooManyPrefixes, match="shorten the list"):
+        grammar(many)
+    assert len(grammar(PrefixRules(many.known[:29])).end) < LONGEST_PATTERN
+
+
+def test_certificates_are_used_and_old_protocols_are_not(tmp_path: Path) -> None:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30",
+         "-subj", "/CN=pfx.example.net", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "chain.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    port = edges.free_port()
+    given = {"certificate": tmp_path / "chain.pem", "certificate_key": tmp_path / "key.pem"}
+    tls = f"127.0.0.1:{port}"
+    with edges.running(Settings(data=tmp_path), *GOOD, rate=0, listen_tls=tls, **given):
+        context = ssl.create_default_context(cafile=str(tmp_path / "chain.pem"))
+        context.check_hostname = False
+        with context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=20)) as secure:
+            assert secure.version() == "TLSv1.3"
+            secure.sendall(b"GET /e/media.example.com/a.mp3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert b"\r\nLocation: https://media.example.com/a.mp3\r\n" in secure.recv(65_536)
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+        with pytest.raises(ssl.SSLError):
+            old.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=20))
