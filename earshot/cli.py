@@ -14,6 +14,7 @@ from rich.console import Console
 
 from earshot import (
     access_commands,
+    alert_commands,
     attribution_commands,
     collaboration_commands,
     commands,
@@ -322,6 +323,7 @@ app.add_typer(collaboration_commands.app, name="collaboration")
 app.add_typer(attribution_commands.app, name="attribution")
 app.add_typer(key_commands.app, name="key")
 app.add_typer(access_commands.app, name="access")
+app.add_typer(alert_commands.app, name="alerts")
 registry_commands.add_to(app)
 webhook_commands.add_to(app)
 
