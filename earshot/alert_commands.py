@@ -56,10 +56,10 @@ def listing(output: Output = "table") -> None:
 def test() -> None:
     """Send one test message to every channel that is set, and show what each answered."""
     from earshot.show import say
-    from serving.alerts.tell import test_channels
+    from serving.alerts.tell import try_channels
 
     screen = Console(stderr=True)
-    answers = test_channels(Settings.from_env())
+    answers = try_channels(Settings.from_env())
     if not answers:
         raise SettingError(NOBODY)
     for name, (is_taken, answer) in answers.items():

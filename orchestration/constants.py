@@ -94,7 +94,7 @@ SHOWN_ENDPOINTS = 50  # rows of the table in the UI
 WEBHOOKS_TAG = "earshot/webhooks"  # one run at a time: a second one would find all endpoints taken
 
 # --- alerts
-# A look costs some milliseconds most minutes; what is dear has its turn more seldom (serving/alerts/looks.py).
+# A look costs some milliseconds; what is dear has its turn more seldom (serving/alerts/looks.py).
 ALERTS_INTERVAL_S = 60
 
 EVENT_DAYS = "event_days"  # metadata of `requests`: the event days an intake changed

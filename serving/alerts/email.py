@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate
 from enum import StrEnum
+from typing import Any
 
 from serving.alerts.troubles import NotSent, PartlySent
 from serving.webhooks.outcomes import printable
@@ -63,13 +64,11 @@ class EmailChannel:
     @contextlib.contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
         context = ssl.create_default_context()
+        smtp: _Smtp | _SmtpTls
         if self.security is Security.TLS:
-            smtp: smtplib.SMTP = smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT_S, context=context)
+            smtp = _SmtpTls(self.host, self.port, timeout=TIMEOUT_S, context=context)
         else:
-            smtp = smtplib.SMTP(self.host, self.port, timeout=TIMEOUT_S)
-        cut = threading.Timer(WHOLE_S, _cut, [smtp])
-        cut.daemon = True
-        cut.start()
+            smtp = _Smtp(self.host, self.port, timeout=TIMEOUT_S)
         try:
             smtp.ehlo()
             if self.security is Security.STARTTLS:
@@ -81,7 +80,7 @@ class EmailChannel:
             with contextlib.suppress(smtplib.SMTPException, OSError):
                 smtp.quit()  # it has the message: how it says goodbye is its own affair
         finally:
-            cut.cancel()
+            smtp.cut.cancel()
             smtp.close()
 
     def _told(self, error: Exception) -> str:
@@ -110,6 +109,26 @@ class EmailChannel:
         if self.password:
             text = text.replace(self.password, "***")
         return printable(text, _DETAIL_CHARS)
+
+
+class _Bounded:
+    """A server that sends a byte now and then is in time with each; the whole is cut off after WHOLE_S."""
+
+    cut: threading.Timer
+
+    def connect(self, *args: Any, **given: Any) -> tuple[int, bytes]:
+        self.cut = threading.Timer(WHOLE_S, _cut, [self])
+        self.cut.daemon = True
+        self.cut.start()
+        return super().connect(*args, **given)  # type: ignore[misc,no-any-return]
+
+
+class _Smtp(_Bounded, smtplib.SMTP):
+    """Plain at first."""
+
+
+class _SmtpTls(_Bounded, smtplib.SMTP_SSL):
+    """TLS from the first byte on."""
 
 
 def _cut(smtp: smtplib.SMTP) -> None:

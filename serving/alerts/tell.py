@@ -83,7 +83,7 @@ def _tell_all(settings: Settings, state: State, ways: Mapping[str, Way], report:
         write(state, settings.data)
 
 
-def test_channels(settings: Settings, now_us: int | None = None) -> dict[str, tuple[bool, str]]:
+def try_channels(settings: Settings, now_us: int | None = None) -> dict[str, tuple[bool, str]]:
     """Send a test message to each channel: name → (whether it was taken, what was answered, or why not).
 
     A channel that answers is tried again at once, however long it had failed. Raises SettingError.

@@ -45,7 +45,9 @@ class MailServer:
             assert isinstance(found, EmailMessage)
             self.messages.append(found)
             self.recipients.append(list(envelope.rcpt_tos))
-            self.was_secret.append(session.ssl is not None)
+            transport = server.transport
+            assert transport is not None
+            self.was_secret.append(transport.get_extra_info("ssl_object") is not None)
         self.arrived.set()
         if self.hold is not None:
             await self.hold.wait()
@@ -57,13 +59,16 @@ class MailServer:
         is_right = data.login == USER.encode() and data.password == PASSWORD.encode()
         if is_right:
             self.logins.append(mechanism)
-        return AuthResult(success=is_right, handled=not is_right and False)
+        return AuthResult(success=is_right, handled=False)
 
 
 @contextlib.contextmanager
-def mail_server(tls: ssl.SSLContext | None = None, *, wrapped: bool = False, login: bool = False) -> Iterator[MailServer]:
+def mail_server(
+    tls: ssl.SSLContext | None = None, *, wrapped: bool = False, login: bool = False
+) -> Iterator[MailServer]:
     """A server on a free port. tls: offers STARTTLS, or with `wrapped` speaks TLS from the first byte on."""
     house, ready, loop = MailServer(), threading.Event(), asyncio.new_event_loop()
+    servers: list[asyncio.Server] = []
 
     def session() -> SMTP:
         needs_tls = tls is not None and not wrapped
@@ -80,6 +85,7 @@ def mail_server(tls: ssl.SSLContext | None = None, *, wrapped: bool = False, log
 
     async def start() -> None:
         server = await loop.create_server(session, "127.0.0.1", 0, ssl=tls if wrapped else None)
+        servers.append(server)
         house.port = server.sockets[0].getsockname()[1]
         ready.set()
 
@@ -94,5 +100,6 @@ def mail_server(tls: ssl.SSLContext | None = None, *, wrapped: bool = False, log
     try:
         yield house
     finally:
+        loop.call_soon_threadsafe(servers[0].close)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
