@@ -74,7 +74,9 @@ def rejects(ledger: pl.DataFrame, max_share: float, least: int, now_us: int) -> 
     ledger: FILES rows of the last FILES_DAYS. least: fewer rejects than this are no matter.
     """
     alerts = {}
-    day = ledger.filter(pl.col("taken_in_us") > now_us - DAY_US)
+    # A file delivered again, mended, counts instead of the one before.
+    latest = ledger.sort("taken_in_us").unique(["source", "file_name"], keep="last", maintain_order=True)
+    day = latest.filter(pl.col("taken_in_us") > now_us - DAY_US)
     shares = day.group_by("source").agg(
         rejects=pl.col("rejects").fill_null(0).sum(), lines=pl.col("lines").fill_null(0).sum()
     )
@@ -89,7 +91,6 @@ def rejects(ledger: pl.DataFrame, max_share: float, least: int, now_us: int) -> 
             "Look at the asset `rejects` for the reasons; most often the log format changed at the sender.",
             amount=bad,
         )
-    latest = ledger.sort("taken_in_us").unique(["source", "file_name"], keep="last", maintain_order=True)
     does_not_count = [FileStatus.HELD.value, FileStatus.REJECTED.value]
     held = latest.filter(pl.col("status").is_in(does_not_count))
     for (source,), files in held.partition_by("source", as_dict=True, maintain_order=True).items():

@@ -18,7 +18,7 @@ USER, PASSWORD = "earshot", "correct horse battery"
 
 @dataclass
 class MailServer:
-    """What it has; `answer` to a message, `refuse` recipients, `hold` before the answer."""
+    """What it got; `answer` to a message, and which recipients it will `refuse`."""
 
     port: int = 0
     messages: list[EmailMessage] = field(default_factory=list)
@@ -27,8 +27,6 @@ class MailServer:
     logins: list[str] = field(default_factory=list)
     answer: str = "250 OK"
     refuse: set[str] = field(default_factory=set)
-    hold: asyncio.Event | None = None  # unset: the message is kept, and the answer waits
-    arrived: threading.Event = field(default_factory=threading.Event)
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -48,9 +46,6 @@ class MailServer:
             transport = server.transport
             assert transport is not None
             self.was_secret.append(transport.get_extra_info("ssl_object") is not None)
-        self.arrived.set()
-        if self.hold is not None:
-            await self.hold.wait()
         return self.answer
 
     def authenticate(

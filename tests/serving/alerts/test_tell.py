@@ -27,10 +27,8 @@ SENDS_ONE = """
 import sys
 from pathlib import Path
 from serving.alerts.tell import look_and_tell
-from tests.serving.alerts.installation import alert, by_hook, by_mail, finding
-data, way, where = sys.argv[1:]
-settings = by_mail(Path(data), int(where)) if way == "mail" else by_hook(Path(data), where)
-look_and_tell(settings, None, finding(alert()))
+from tests.serving.alerts.installation import alert, by_hook, finding
+look_and_tell(by_hook(Path(sys.argv[1]), sys.argv[2]), None, finding(alert()))
 """
 
 
@@ -111,11 +109,11 @@ def test_recipients_that_refuse_do_not_make_the_others_hear_it_again(tmp_path: P
     assert problem is not None and "gone@example.com" in problem
 
 
-def killed_while_sending(data: Path, way: str, where: str, hook: Hook) -> None:
+def killed_while_sending(data: Path, hook: Hook) -> None:
     """A process that looks and tells, killed once its message was taken and before it can note that."""
     hook.arrived.clear()
     hook.go_on.clear()
-    process = subprocess.Popen([sys.executable, "-c", SENDS_ONE, str(data), way, where])
+    process = subprocess.Popen([sys.executable, "-c", SENDS_ONE, str(data), hook.url])
     assert hook.arrived.wait(60)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait(10) == -signal.SIGKILL
@@ -126,7 +124,7 @@ def test_a_process_killed_between_sending_and_noting_sends_once_more_under_the_s
     tmp_path: Path,
 ) -> None:
     with hook_server() as hook:
-        killed_while_sending(tmp_path, "hook", hook.url, hook)
+        killed_while_sending(tmp_path, hook)
         settings = by_hook(tmp_path, hook.url)
         assert [each.told for each in states.read(tmp_path).alerts.values()] == [{}], "found, and kept"
         assert look_and_tell(settings, None, finding(alert())).told == {"webhook": 1}
@@ -138,7 +136,7 @@ def test_a_process_killed_between_sending_and_noting_sends_once_more_under_the_s
 
 def test_what_was_found_is_kept_whoever_is_killed(tmp_path: Path) -> None:
     with hook_server() as hook:
-        killed_while_sending(tmp_path, "hook", hook.url, hook)
+        killed_while_sending(tmp_path, hook)
         before = states.read(tmp_path)
         look_and_tell(by_hook(tmp_path, hook.url), None, finding(alert()))
     (one,), (other,) = before.alerts.values(), states.read(tmp_path).alerts.values()
