@@ -16,6 +16,7 @@ from earshot import (
     access_commands,
     alert_commands,
     attribution_commands,
+    backup_commands,
     collaboration_commands,
     commands,
     deliver_command,
@@ -59,6 +60,7 @@ def main() -> None:
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Errors that tell the user what to do; imported only when one is at hand, to start fast."""
+    from earshot.backup.manifest import BackupError
     from earshot.demo import DemoFailed
     from earshot.explain.answer import NothingToExplain
     from earshot.pipeline import DbtFailed
@@ -82,6 +84,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
     return (
         AgentListError,
+        BackupError,
         CatalogError,
         ContractError,
         DbtFailed,
@@ -204,6 +207,8 @@ for command in (
     sweep_command.sweep,
     deliver_command.deliver,
     serve_command.serve,
+    backup_commands.backup,
+    backup_commands.restore,
 ):
     app.command()(command)
 
