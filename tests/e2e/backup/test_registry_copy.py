@@ -1,4 +1,4 @@
-"""The registry in a backup: SQLite while it is written to, PostgreSQL into a new database, older revisions."""
+"""The registry in a backup: SQLite while it is written to, PostgreSQL into a new database, old revisions."""
 
 from __future__ import annotations
 
