@@ -20,8 +20,7 @@ from registry.subscriptions import listing
 from serving.alerts import failures, rules
 from serving.alerts.alert import Alert, Kind, Severity
 from serving.alerts.news import since
-from serving.manifest import MANIFEST_NAME
-from serving.versions import CURRENT
+from serving.versions import CURRENT, MANIFEST_NAME
 from serving.webhooks.outcomes import printable
 
 ITSELF = "looks"  # under this name stand the looks that failed
