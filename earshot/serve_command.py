@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import socket
 from typing import Annotated
 
 import typer
@@ -32,6 +34,7 @@ def serve(
     screen = Console(stderr=True)
     settings = ApiSettings.from_env()
     platform = settings.platform
+    _check_free(host, port)  # before the folder of metrics, which may be a running server's, is emptied
     # Once, here, with a plain message when it cannot be: workers would each end with a stack trace.
     with connected(platform.registry, platform.data):
         load_secret(settings.secret, platform.data)
@@ -55,3 +58,28 @@ def serve(
     shown = f"[{host}]" if ":" in host else host
     say(screen, "serving", f"http://{shown}:{port} (API: /v1/docs), {workers} workers, until Ctrl-C", "green")
     server.serve()
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raises BadParameter: the port cannot be listened on.
+
+    Workers share a port by SO_REUSEPORT, so a second server would be let in, and get every other request.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise typer.BadParameter(f"{host} is no address: {error.strerror}", param_hint="--host") from None
+    family, kind, protocol, _, address = found[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that ended just now is none
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                reason = f"port {port} of {host} is taken: end what listens there, or name another port"
+                raise typer.BadParameter(reason, param_hint="--port") from None
+            if error.errno == errno.EACCES:
+                reason = f"port {port} is not for this user: name one above 1023"
+                raise typer.BadParameter(reason, param_hint="--port") from None
+            reason = f"{host} cannot be listened on: {error.strerror}"
+            raise typer.BadParameter(reason, param_hint="--host") from None

@@ -156,8 +156,8 @@ def endpoint_url(text: str, guard: Guard) -> str:
         host, port = _literal(url)
         if host is not None:
             guard.check(host, port)
-    except PrivateAddress as error:
-        raise BadSubscription("url", f"not a public address: {error.detail}") from None
+    except PrivateAddress:
+        raise BadSubscription("url", "not a public address") from None
     return url
 
 

@@ -128,17 +128,17 @@ class VisiblePodcasts:
         with self._engine.connect() as connection:
             return _mark(connection)
 
-    def tracked(self, tenant: str) -> frozenset[int]:
-        """All that a tenant tracks."""
+    def tracked(self, tenant: str, mark: int | None = None) -> frozenset[int]:
+        """All that a tenant tracks, as at `mark` or since; None: now."""
 
         def read(connection: Connection) -> frozenset[int]:
             mine = select(registrations.c.podcast_key).where(registrations.c.tenant == tenant)
             return frozenset(connection.scalars(mine))
 
-        return self._known(tenant, read)
+        return self._known(tenant, read, mark)
 
-    def of_shows(self, show_ids: frozenset[str]) -> frozenset[int]:
-        """All that are counted as one of these shows, and that somebody tracks."""
+    def of_shows(self, show_ids: frozenset[str], mark: int | None = None) -> frozenset[int]:
+        """All that are counted as one of these shows, and that somebody tracks, likewise."""
 
         def read(connection: Connection) -> frozenset[int]:
             found = set[int]()
@@ -149,16 +149,18 @@ class VisiblePodcasts:
                 found.update(connection.scalars(query))
             return frozenset(found)
 
-        return self._known(show_ids, read) if show_ids else frozenset()
+        return self._known(show_ids, read, mark) if show_ids else frozenset()
 
-    def _known(self, what: Hashable, read: Callable[[Connection], frozenset[int]]) -> frozenset[int]:
+    def _known(
+        self, what: Hashable, read: Callable[[Connection], frozenset[int]], mark: int | None
+    ) -> frozenset[int]:
+        mark = self.mark() if mark is None else mark
+        with self._lock:
+            kept = self._kept.get(what)
+        if kept is not None and kept[0] == mark:
+            return kept[1]
         with self._engine.connect() as connection:
-            mark = _mark(connection)  # read first: what changes behind it is read the next time
-            with self._lock:
-                kept = self._kept.get(what)
-            if kept is not None and kept[0] == mark:
-                return kept[1]
-            keys = read(connection)
+            keys = read(connection)  # behind the mark: what changes meanwhile is read the next time
         with self._lock:
             self._kept.pop(what, None)
             while len(self._kept) >= _KEPT:

@@ -26,6 +26,7 @@ from serving.postgres_words import explain
 
 SCHEMA, BESIDE, FORMER = "marts", "marts_new", "marts_old_"
 VERSION_TABLE, TABLES_TABLE = "published_version", "published_marts"
+_READER = "Readable by "  # begins the schema's comment: whose rights end when the setting changes
 SOURCE = "shared"  # the version's database, while it is attached
 CONNECT_S, LOCK_S = 10, 30
 _LOCK = 0x6561727368  # one publication at a time: "earsh" as a number
@@ -244,7 +245,20 @@ class _Load:
             )
 
     def _grant(self) -> None:
-        """Let the reader read, where it may not yet."""
+        """Let the reader read, where it may not yet, and a former one no more."""
+        self._cursor.execute("select obj_description(to_regnamespace(%s))", [SCHEMA])
+        (said,) = self._cursor.fetchone()
+        now = f"{_READER}{self._reader}" if self._reader is not None else None
+        if said != now:
+            former = (said or "").removeprefix(_READER) if (said or "").startswith(_READER) else ""
+            self._cursor.execute("select count(*) from pg_roles where rolname = %s", [former])
+            if self._cursor.fetchone()[0]:
+                role = sql.Identifier(former)
+                self._cursor.execute(
+                    sql.SQL(f"revoke all on all tables in schema {SCHEMA} from {{0}};"
+                            f"revoke all on schema {SCHEMA} from {{0}}").format(role)
+                )  # fmt: skip
+            self._cursor.execute(f"comment on schema {SCHEMA} is %s", [now])
         if self._reader is None:
             return
         self._cursor.execute(

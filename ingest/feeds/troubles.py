@@ -23,7 +23,8 @@ def judged(
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, PrivateAddress):
-            return Reason.PRIVATE_ADDRESS, f"{host}: {cause.detail}"
+            # Not which: a tenant reads this, and would learn what a name means within our network.
+            return Reason.PRIVATE_ADDRESS, f"{host}: not a public address"
         cause = cause.__cause__
     match error:
         case aiohttp.ConnectionTimeoutError():

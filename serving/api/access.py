@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +18,8 @@ from registry.api_keys import ApiKey, Scope
 from registry.show_access import ALL_SHOWS, Subject
 from serving.api.caller import Caller
 from serving.api.problems import Problem
+
+LOOK_S = 0.1
 
 log = logging.getLogger("earshot.api")
 
@@ -46,23 +50,47 @@ class AccessBook:
         self._engine = engine
         self._lock = threading.Lock()
         self.current = _read(engine)
+        self._looked_s = time.monotonic()  # when that was last asked for
         self.is_behind = False  # the registry did not answer when last asked
 
     def refresh(self) -> bool:
         """Read again what changed; whether something did. While the registry is away the last known holds."""
         with self._lock:
-            try:
-                with self._engine.connect() as connection:
-                    revision = access_revisions.current(connection)
-                if revision != self.current.revision:
-                    self.current = _read(self._engine)
-                    return True
-            except SQLAlchemyError as error:
-                log.warning("the registry does not answer: %s", type(error).__name__)
-                self.is_behind = True
-            else:
-                self.is_behind = False
-            return False
+            return self._refresh()
+
+    async def newer(self, known: Access) -> Access | None:
+        """The access in force, where it is another than `known` by now: a key that is unknown may be one that
+        was made just now. Whoever guesses keys has the registry asked every LOOK_S at most.
+        """
+        if self.is_behind:
+            return None
+        asked_s = time.monotonic()
+        await asyncio.sleep(max(0.0, self._looked_s + LOOK_S - asked_s))
+        await asyncio.to_thread(self._look, asked_s)
+        return None if self.current is known else self.current
+
+    def _look(self, since_s: float) -> None:
+        """Refresh, unless somebody did since."""
+        with self._lock:
+            if self._looked_s < since_s:
+                self._refresh()
+
+    def _refresh(self) -> bool:
+        began_s = time.monotonic()
+        try:
+            with self._engine.connect() as connection:
+                revision = access_revisions.current(connection)
+            if revision != self.current.revision:
+                self.current = _read(self._engine)
+                return True
+        except SQLAlchemyError as error:
+            log.warning("the registry does not answer: %s", type(error).__name__)
+            self.is_behind = True
+        else:
+            self.is_behind = False
+        finally:
+            self._looked_s = began_s
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,12 @@ class Authentication:
         return Caller(session.tenant, frozenset({Scope.READ}), only_show=session.show_id)
 
 
+def names_a_key(authorization: bytes | None) -> bool:
+    """Whether it is written as a key is; one that is not need not be looked for."""
+    found = _BEARER.fullmatch((authorization or b"").strip())
+    return found is not None and _KEY.fullmatch(found[1].decode("latin-1")) is not None
+
+
 def _key_of(authorization: bytes, access: Access) -> ApiKey | None:
     found = _BEARER.fullmatch(authorization.strip())
     if not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
@@ -35,7 +36,8 @@ _BY_TYPE = {
     "application/vnd.apache.parquet": Format.PARQUET,
 }
 # A cell that begins so is run as a formula by spreadsheets.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")  # keys are written as text, and half of them are negative
 _OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z  # times of the marts are UTC without saying so
 
 
@@ -68,12 +70,22 @@ def _quality(parameters: Sequence[str]) -> float:
     return 1
 
 
+@lru_cache(maxsize=512)
+def unpacks_gzip(accept_encoding: bytes) -> bool:
+    """Whether Accept-Encoding names gzip and does not refuse it (`gzip;q=0`, RFC 9110 §12.5.3)."""
+    for entry in accept_encoding.decode("latin-1").lower().split(","):
+        coding, *parameters = (part.strip() for part in entry.split(";"))
+        if coding in ("gzip", "x-gzip"):
+            return _quality(parameters) > 0
+    return False
+
+
 def to_json(value: object) -> bytes:
     return orjson.dumps(value, option=_OPTIONS)
 
 
 def to_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """RFC 4180; text that a spreadsheet would run gets an apostrophe in front."""
+    """RFC 4180; text that a spreadsheet would run gets an apostrophe in front, numbers never do."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(columns)
@@ -96,7 +108,8 @@ def _frame(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> pl.Data
 
 def _cell(value: object) -> object:
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
+        runs = value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
+        return f"'{value}" if runs else value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (dict, list, tuple)):

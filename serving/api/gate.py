@@ -17,11 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from registry.api_keys import note_use
 from serving.api import metrics
-from serving.api.authentication import Authentication
+from serving.api.access import Access
+from serving.api.authentication import Authentication, names_a_key
 from serving.api.caller import Caller
 from serving.api.core import Core
-from serving.api.formats import negotiated
+from serving.api.formats import negotiated, unpacks_gzip
 from serving.api.limits import Limiter
+from serving.api.marts import Edition
 from serving.api.memory import Headers, Kept, Memory
 from serving.api.problems import Problem, unexpected
 from serving.api.visit import KEY, Visit
@@ -96,7 +98,15 @@ class Gate:
         headers = {name: value for name, value in scope["headers"] if name in _WANTED}
         access, edition = core.book.current, core.marts.current
         is_safe = method in ("GET", "HEAD")
-        caller = self._admitted(scope, headers, is_safe)
+        try:
+            caller = self._admitted(scope, headers, access, is_safe)
+        except Problem as problem:
+            if problem.status != 401 or not names_a_key(headers.get(b"authorization")):
+                raise
+            if (newer := await core.book.newer(access)) is None:
+                raise
+            access = newer
+            caller = self._admitted(scope, headers, access, is_safe)
         visit = Visit(
             core, caller, access, edition, scope["query_string"], negotiated(headers.get(b"accept", b""))
         )
@@ -107,11 +117,11 @@ class Gate:
             await self._pass(scope, body, send, b"", False)
             return
         scope["method"] = "GET"
-        packs = b"gzip" in headers.get(b"accept-encoding", b"")
+        packs = unpacks_gzip(headers.get(b"accept-encoding", b""))
         tag = b""
         if edition is not None:
-            self._memory.begin(edition.version)
-            tag = self._tag(visit, scope["path"], edition.version, packs)
+            self._memory.begin(edition.identity)
+            tag = self._tag(visit, scope["path"], edition, packs)
             if (match := headers.get(b"if-none-match")) and tag in match:
                 visit.route = metrics.NOT_MODIFIED
                 # No policy: browsers would put it over that of the page they have.
@@ -123,14 +133,14 @@ class Gate:
                 return
         await self._pass(scope, receive, send, tag, packs)
 
-    def _admitted(self, scope: Scope, headers: dict[bytes, bytes], is_safe: bool) -> Caller:
+    def _admitted(self, scope: Scope, headers: dict[bytes, bytes], access: Access, is_safe: bool) -> Caller:
         """Raises Problem: 401, 429."""
         client = scope.get("client")
         connecting = client[0] if client else ""
         forwarded_for = headers.get(b"x-forwarded-for", b"")
         try:
             caller = self._authentication.caller_of(
-                headers.get(b"authorization"), headers.get(b"cookie"), self._core.book.current, is_safe
+                headers.get(b"authorization"), headers.get(b"cookie"), access, is_safe
             )
         except Problem:
             self._limiter.admit(None, scope["path"], connecting, forwarded_for)
@@ -147,12 +157,12 @@ class Gate:
             with contextlib.suppress(RuntimeError):  # the pool is shut down already
                 self._core.pool.submit(_noted, self._core, key_id)
 
-    def _tag(self, visit: Visit, path: str, version: int, packs: bool) -> bytes:
+    def _tag(self, visit: Visit, path: str, edition: Edition, packs: bool) -> bytes:
         """A strong ETag: of publication, what the caller may see, question, and the answer's dress."""
         caller = visit.caller
         query = visit.query.decode("latin-1")
         parts = (
-            str(version),
+            edition.identity,
             str(visit.access.revision),
             caller.tenant or "",
             "".join(sorted(caller.scopes)),
@@ -164,7 +174,7 @@ class Gate:
         )
         digest = self._tags.copy()
         digest.update("\0".join(parts).encode("utf-8", "surrogatepass"))
-        return f'"{version}-{digest.hexdigest()}"'.encode()
+        return f'"{edition.version}-{digest.hexdigest()}"'.encode()
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, tag: bytes, packs: bool) -> None:
         """Let the routes answer, and dress what they say. Raises Problem: 500 for the unexpected."""

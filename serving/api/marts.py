@@ -7,10 +7,12 @@ ended (no counting: nobody refers to it any more).
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,13 @@ import duckdb
 import polars as pl
 
 from serving import versions
+from serving.copying import text
 from serving.publish import DATABASE_NAME, MANIFEST_NAME
 from serving.reports.shows import Shows as Catalogue
 
 KEPT_OPEN = 3  # versions a cursor may still go on in
 _MAX_STATEMENTS = 1000
+_ATTACHED = "published"
 
 _TYPES: dict[str, Any] = {  # what is not named is told by its values
     "BIGINT": pl.Int64,
@@ -36,6 +40,16 @@ _TYPES: dict[str, Any] = {  # what is not named is told by its values
     "DATE": pl.Date,
     "TIMESTAMP": pl.Datetime("us"),
 }
+
+# What a query is planned by. Ours are short, and planned for longer than they run: to go through DuckDB's
+# other steps, of which none gains by, was a seventh of a request's CPU (bench api).
+_PLANNED_BY = frozenset(
+    (
+        "filter_pushdown", "filter_pullup", "unused_columns", "expression_rewriter", "statistics_propagation",
+        "join_order", "build_side_probe_side", "common_aggregate", "in_clause", "top_n", "limit_pushdown",
+        "cte_inlining", "cte_filter_pusher", "deliminator", "unnest_rewriter",
+    )
+)  # fmt: skip
 
 log = logging.getLogger("earshot.api")
 
@@ -56,18 +70,29 @@ class Edition:
 
     def __init__(self, folder: Path) -> None:
         """Raises OSError, duckdb.Error, ValueError: it is not whole (any more)."""
-        manifest = json.loads((folder / MANIFEST_NAME).read_text("utf-8"))
-        self.folder = folder
-        self.version = int(manifest["version"])
-        self.made_at = str(manifest["made_at"])  # ISO 8601, UTC
-        self.window: str | None = manifest.get("window")  # under which `downloads` counts
-        self.tables = frozenset(table["name"] for table in manifest["tables"])
+        self.folder, self.stamp = folder, _stamp(folder)
+        told = (folder / MANIFEST_NAME).read_bytes()
+        # A number may come again after a roll-back, with another content; this does not.
+        self.identity = hashlib.blake2b(told, digest_size=8).hexdigest()
+        try:
+            manifest = json.loads(told)
+            self.version = int(manifest["version"])
+            self.made_at = str(manifest["made_at"])  # ISO 8601, UTC
+            self.window: str | None = manifest.get("window")  # under which `downloads` counts
+            self.tables = frozenset(table["name"] for table in manifest["tables"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{MANIFEST_NAME} is not that of a publication: {error!r}") from None
+        if datetime.fromisoformat(self.made_at).tzinfo is None:
+            raise ValueError(f"{MANIFEST_NAME} names no time zone: made_at is {self.made_at}")
         # Queries are short and there is a worker a core: more threads would only get in each other's way.
-        self._database = duckdb.connect(
-            str(folder / DATABASE_NAME),
-            read_only=True,
-            config={"threads": 1, "enable_external_access": False},
-        )
+        # Attached, not opened: who opens a path that is open already gets the former file's content.
+        self._database = duckdb.connect(config={"threads": 1})
+        path = str((folder / DATABASE_NAME).resolve())
+        self._database.execute(f"attach {text(path)} as {_ATTACHED} (read_only)")
+        self._database.execute("set enable_external_access = false")
+        steps = [name for (name,) in self._database.execute("from duckdb_optimizers()").fetchall()]
+        left_out = ",".join(name for name in steps if name not in _PLANNED_BY)
+        self._database.execute(f"set disabled_optimizers = '{left_out}'")
         self._local = threading.local()
         self._statements: dict[str, duckdb.Statement] = {}
 
@@ -98,6 +123,7 @@ class Edition:
         cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
         if cursor is None:
             cursor = self._local.cursor = self._database.cursor()
+            cursor.execute(f"use {_ATTACHED}")
         return cursor
 
     def _parsed(self, sql: str) -> duckdb.Statement:
@@ -116,8 +142,9 @@ class Marts:
     def __init__(self, published_dir: Path) -> None:
         self._dir = published_dir
         self._lock = threading.Lock()
-        self._open: dict[int, Edition] = {}  # oldest first
+        self._open: dict[tuple[int, str], Edition] = {}  # by number and identity
         self._current: Edition | None = None
+        self.unreadable: str | None = None  # the version that is published and cannot be read
         self.refresh()
 
     @property
@@ -127,32 +154,39 @@ class Marts:
 
     def refresh(self) -> bool:
         """Use what is published now; whether it is another version. If it cannot be read the former stays."""
-        folder = versions.current_version(self._dir)
-        if folder is None or (self._current and folder == self._current.folder):
+        folder, current = versions.current_version(self._dir), self._current
+        if folder is None or (
+            current and folder == current.folder and _stamp(folder) in (current.stamp, None)
+        ):
+            self.unreadable = None
             return False
         with self._lock:
             try:
                 edition = Edition(folder)
                 edition.shows, edition.catalogue  # noqa: B018 - read here, not by the first request
             except (OSError, duckdb.Error, ValueError) as error:
-                log.warning("version %s cannot be read: %s", folder.name, error)
+                if self.unreadable != folder.name:  # once, not at every look
+                    log.warning("version %s cannot be read: %s", folder.name, error)
+                self.unreadable = folder.name
                 return False
             self._keep(edition)
-            self._current = edition
+            self._current, self.unreadable = edition, None
         return True
 
-    def edition(self, version: int) -> Edition | None:
-        """That version, if it is still there."""
+    def edition(self, version: int, identity: str) -> Edition | None:
+        """That version, if it is still there; another content of the same number is not it."""
         current = self._current
-        if current and current.version == version:
+        if current and (current.version, current.identity) == (version, identity):
             return current
         with self._lock:
-            found = self._open.get(version)
+            found = self._open.get((version, identity))
             folder = self._dir / versions.folder_name(version)
             if found is None and folder.is_dir():
                 with contextlib.suppress(OSError, duckdb.Error, ValueError):
-                    found = Edition(folder)
-                    self._keep(found)
+                    there = Edition(folder)
+                    if there.identity == identity:
+                        found = there
+                        self._keep(found)
             return found
 
     def close(self) -> None:
@@ -162,6 +196,15 @@ class Marts:
             self._open.clear()
 
     def _keep(self, edition: Edition) -> None:
-        self._open[edition.version] = edition
-        for version in sorted(self._open)[:-KEPT_OPEN]:
-            del self._open[version]
+        self._open[edition.version, edition.identity] = edition
+        for oldest in sorted(self._open, key=lambda each: self._open[each].made_at)[:-KEPT_OPEN]:
+            del self._open[oldest]
+
+
+def _stamp(folder: Path) -> tuple[int, int] | None:
+    """By which a folder is known to be another of the same name; None: it is gone."""
+    try:
+        found = (folder / MANIFEST_NAME).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

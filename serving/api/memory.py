@@ -21,18 +21,18 @@ class Kept:
 
 
 class Memory:
-    """Answers of one version by their ETag."""
+    """Answers of one publication by their ETag."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit, self._bytes = limit_bytes, 0
         self._kept: OrderedDict[bytes, Kept] = OrderedDict()
-        self._version: int | None = None
+        self._publication = ""
 
-    def begin(self, version: int) -> None:
-        """Forget what belongs to another version: nobody asks for it any more."""
-        if version != self._version:
+    def begin(self, publication: str) -> None:
+        """Forget what belongs to another publication: nobody asks for it any more."""
+        if publication != self._publication:
             self._kept.clear()
-            self._bytes, self._version = 0, version
+            self._bytes, self._publication = 0, publication
 
     def get(self, tag: bytes) -> Kept | None:
         found = self._kept.get(tag)

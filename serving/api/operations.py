@@ -25,15 +25,20 @@ async def health(ask: Ask) -> Response:
     responses={200: {"content": {"application/json": {}}}, **problems(503)},
 )
 async def ready(ask: Ask) -> Response:
-    """200 when there is a publication and the registry answers, else 503 with what is missing."""
-    missing = []
+    """200 when there is a publication and the registry answers, else 503 with what is missing. A publication
+    that cannot be read is told; while a former one is served that is no reason to send nobody here.
+    """
+    missing, unreadable = [], ask.core.marts.unreadable
+    told = f"version {unreadable} cannot be read: the server's log says why; publish anew"
     if ask.edition is None:
-        missing.append("nothing is published yet")
+        missing.append(told if unreadable else "nothing is published yet")
     if ask.core.book.is_behind:
         missing.append("the registry does not answer: keys and access are as last known")
+    warnings = [f"{told}; the former is served"] if ask.edition and unreadable else []
     body = {
         "status": "not ready" if missing else "ready",
         "missing": missing,
+        "warnings": warnings,
         "version": ask.edition.version if ask.edition else None,
         "made_at": ask.edition.made_at if ask.edition else None,
     }

@@ -18,7 +18,7 @@ from serving.api.visit import Ask, Visit
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
 _MAC_BYTES = 16
-_PURPOSE = "cursor"
+_PURPOSE = "page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class Page:
         return self.limit + 1, self.offset
 
     def next_cursor(self) -> str:
-        payload = orjson.dumps([self.visit.marts.version, self.offset + self.limit])
+        marts = self.visit.marts
+        payload = orjson.dumps([marts.version, marts.identity, self.offset + self.limit])
         mac = sign(self.visit.core.secret, _PURPOSE, self.question, payload)
         return base64.urlsafe_b64encode(mac + payload).decode().rstrip("=")
 
@@ -54,8 +55,8 @@ async def page(
     question = _question(request)
     if cursor is None:
         return Page(limit, 0, ask, question)
-    version, offset = _read(cursor, ask.core.secret, question)
-    ask.edition = ask.in_version(version)
+    version, identity, offset = _read(cursor, ask.core.secret, question)
+    ask.edition = ask.in_version(version, identity)
     return Page(limit, offset, ask, question)
 
 
@@ -69,7 +70,7 @@ def _question(request: Request) -> bytes:
     return f"{request.scope['path']}?{urlencode(kept)}".encode("utf-8", "replace")
 
 
-def _read(cursor: str, secret: bytes, question: bytes) -> tuple[int, int]:
+def _read(cursor: str, secret: bytes, question: bytes) -> tuple[int, str, int]:
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except ValueError:
@@ -79,5 +80,5 @@ def _read(cursor: str, secret: bytes, question: bytes) -> tuple[int, int]:
         raise bad_parameter(
             "cursor", "it is none of ours for this question: take `next` of the page before, as it is"
         )
-    version, offset = orjson.loads(payload)
-    return int(version), int(offset)
+    version, identity, offset = orjson.loads(payload)
+    return int(version), str(identity), int(offset)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -87,8 +87,10 @@ def unexpected(error: BaseException, path: str) -> Problem:
     )
 
 
-def handle_problems(app: FastAPI) -> None:
-    """Make whatever FastAPI and Starlette raise a problem, too."""
+def handle_problems(app: FastAPI, page: Callable[[Request, Problem], Response]) -> None:
+    """Make whatever FastAPI and Starlette raise a problem, too; `page` tells one to a browser that asks for
+    what is no part of the API.
+    """
 
     async def told(_: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
@@ -98,8 +100,10 @@ def handle_problems(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return _of_validation(error).response()
 
-    async def http(_: Request, error: Exception) -> Response:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
+        if _is_browsing(request):
+            return page(request, _of_http(error, "There is none under this address; it may be mistyped"))
         return _of_http(error).response()
 
     async def no_answer(_: Request, error: Exception) -> Response:
@@ -132,9 +136,17 @@ def _reason(error: Mapping[str, Any]) -> str:
     return reason[:1].lower() + reason[1:]
 
 
-def _of_http(error: HTTPException) -> Problem:
+def _is_browsing(request: Request) -> bool:
+    """Whether it wants a page: outside the API, from who reads HTML."""
+    return "text/html" in request.headers.get("accept", "") and not f"{request.url.path}/".startswith("/v1/")
+
+
+def _of_http(
+    error: HTTPException,
+    nothing: str = "There is nothing under this path; GET /v1/openapi.json lists what there is",
+) -> Problem:
     details = {
-        404: "There is nothing under this path; GET /v1/openapi.json lists what there is",
+        404: nothing,
         405: "This path does not know this method; the header Allow names those it knows",
     }
     title = HTTPStatus(error.status_code).phrase

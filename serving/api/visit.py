@@ -51,9 +51,9 @@ class Visit:
         """What of which show the caller may see."""
         return Shows(self.caller, self.access, self.marts.shows)
 
-    def in_version(self, version: int) -> Edition:
+    def in_version(self, version: int, identity: str) -> Edition:
         """An earlier publication, to go on paging in. Raises Problem: 410."""
-        found = self.core.marts.edition(version)
+        found = self.core.marts.edition(version, identity)
         if found is None:
             raise Problem(
                 410,

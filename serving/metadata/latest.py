@@ -134,6 +134,8 @@ class Latest:
             if columns is not None:
                 rows = rows.select(list(dict.fromkeys((*keys, *columns, "generation"))))
             found = rows.collect()
+        if found.height == 1:  # most often, and the rest takes half as long as reading
+            return names, found
         # A key is in one shard only, whose generations grow.
         newest = found.sort("generation", maintain_order=True)
         return names, newest.unique(keys, keep="last", maintain_order=True)

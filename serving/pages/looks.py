@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +11,9 @@ from ingest.schema import SourceClass
 from ingest.settings import Window
 from registry.api_keys import Scope
 from registry.show_access import ALL_SHOWS, Subject
+from registry.visible import Named, find_among
 from serving.api.access import Standing
+from serving.api.metadata.sight import sight_of as podcasts_sight
 from serving.api.problems import Problem
 from serving.api.reporting.asked import basis_of
 from serving.api.visit import Visit
@@ -77,6 +79,18 @@ class Look:
         if self.ask.caller.is_operator:
             return True
         return show_id is not None and any(self.ask.shows.may(show_id, subject) for subject in Subject)
+
+    def known_since(self, podcast_key: int) -> datetime | None:
+        """Since when (UTC) one is told all of a podcast, as the API tells it; None: one is not."""
+        sight = podcasts_sight(self.ask)
+        if not sight.is_whole(podcast_key):
+            return None
+        tracked = find_among(self.ask.core.engine, Named(podcast_key=podcast_key), {podcast_key})
+        since_us = sight.since_us(tracked[0]) if tracked else None
+        try:
+            return datetime(1970, 1, 1) + timedelta(microseconds=since_us or 0)  # as the marts: without zone
+        except OverflowError:  # never: it was deregistered just now
+            return None
 
     def _owned(self) -> frozenset[str] | None:
         shows, caller = self.ask.shows, self.ask.caller

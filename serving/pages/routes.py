@@ -19,8 +19,8 @@ from ingest.settings import Window
 from registry.api_keys import Scope
 from registry.show_access import Subject
 from serving.api import sessions
-from serving.api.access import Standing
-from serving.api.authentication import Authentication
+from serving.api.access import Shows, Standing
+from serving.api.authentication import Authentication, names_a_key
 from serving.api.problems import Problem, unexpected
 from serving.api.reporting.asked import sees_costs
 from serving.api.reporting.quality import stated
@@ -56,17 +56,17 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except Problem as problem:
-                return _problem(request.scope[KEY], problem)
+                return problem_page(request, problem)
             except RequestValidationError as error:
                 first = error.errors()[0]
                 detail = f"{first['loc'][-1]}: {str(first['msg']).removeprefix('Value error, ')}."
                 status = 404 if first["loc"][0] == "path" else 422
-                return _problem(request.scope[KEY], Problem(status, "This address has a mistake", detail))
+                return problem_page(request, Problem(status, "This address has a mistake", detail))
             except HTTPException as error:  # a form that cannot be read
                 title = "This request cannot be read"
-                return _problem(request.scope[KEY], Problem(error.status_code, title, str(error.detail)))
+                return problem_page(request, Problem(error.status_code, title, str(error.detail)))
             except Exception as error:
-                return _problem(request.scope[KEY], unexpected(error, request.url.path))
+                return problem_page(request, unexpected(error, request.url.path))
 
         return told
 
@@ -155,14 +155,16 @@ def podcasts(ask: Ask, page: Number = 1, q: Words = "") -> Response:
 def one_podcast(
     ask: Ask, podcast_key: Key64, before: Annotated[int, Query(ge=1, le=_LAST_CHANGE)] = _LAST_CHANGE
 ) -> Response:
-    """The record of a podcast and its changes; how it is polled, for who owns the show."""
+    """The record of a podcast and its changes; how and where it is polled, for who tracks it."""
     look = looks.Look.of(ask)
     row = podcast.found(look.asks, podcast_key)
     if row is None or not look.may_see(row["show_id"]):
         raise _unknown("podcast")
-    is_inside = ask.shows.is_owner(row["show_id"] or "") and ask.caller.is_told_addresses
-    found = podcast.page(look.asks, row, before, is_inside, row["show_id"] in look.shows.by_id)
-    return _page(ask, "podcast.html.j2", title="", here="podcasts", page=found)
+    found = podcast.page(
+        look.asks, row, before, look.known_since(podcast_key), row["show_id"] in look.shows.by_id
+    )
+    # Who tracks it may change without a publication: kept for nobody in particular alone.
+    return _page(ask, "podcast.html.j2", ask.caller.tenant is None, title="", here="podcasts", page=found)
 
 
 @router.get("/methodology")
@@ -221,10 +223,10 @@ async def session_begin(
 ) -> Response:
     """Remember the tenant of a key in this browser."""
     _same_site(request)
+    given, by_key = f"Bearer {key.strip()}".encode(), Authentication(ask.core.secret)
     try:
-        caller = Authentication(ask.core.secret).caller_of(
-            f"Bearer {key.strip()}".encode(), None, ask.access, False
-        )
+        newer = await ask.core.book.newer(ask.access) if names_a_key(given) else None
+        caller = by_key.caller_of(given, None, newer or ask.access, False)
     except Problem:
         return _session_page(ask, "This key is unknown, revoked or expired.", 401)
     if not caller.may(Scope.READ):
@@ -245,13 +247,21 @@ async def session_end(ask: Ask, request: Request) -> Response:
 
 @router.get("/link/{token}")
 async def link(ask: Ask, request: Request, token: str) -> Response:
-    """A link of `earshot access link`: shows one show, without a key."""
+    """A link of `earshot access link`: shows one show, without a key. A key that was entered stays."""
     session = sessions.read(ask.core.secret, token, time.time_ns() // 1000)
     if session is None or session.show_id is None:
         raise Problem(410, "This link is over", "It has ended, or was not copied whole: ask for a new one.")
     answer = RedirectResponse(looks.address_of(session.show_id), 303)
     answer.headers["cache-control"] = "no-store"
-    _remember(answer, ask, request, session)
+    if ask.caller.key_id is None:
+        _remember(answer, ask, request, session)
+    elif not Shows(ask.caller, ask.access, frozenset()).is_owner(session.show_id):
+        raise Problem(
+            409,
+            "You have entered a key",
+            "This browser remembers a key that does not show what the link shows, and a link would take its "
+            "place: leave first, then open the link again; or open it in a private window.",
+        )
     return answer
 
 
@@ -284,10 +294,11 @@ def _unknown(what: str) -> Problem:
     return Problem(404, f"No such {what}", "There is none under this address that you may see.")
 
 
-def _page(ask: Visit, template: str, **given: Any) -> Response:
-    """A page that depends on nothing but publication, caller and address: the gate keeps it."""
-    ask.is_reproducible = True
-    return _html(render.render(template, **looks.around(ask), **given), 200, {})
+def _page(ask: Visit, template: str, is_kept: bool = True, **given: Any) -> Response:
+    """A page; `is_kept`, by the gate: it depends on nothing but publication, caller and address."""
+    ask.is_reproducible = is_kept
+    headers = {} if is_kept else {"cache-control": "no-store"}
+    return _html(render.render(template, **looks.around(ask), **given), 200, headers)
 
 
 def _session_page(ask: Visit, wrong: str, status: int) -> Response:
@@ -295,7 +306,9 @@ def _session_page(ask: Visit, wrong: str, status: int) -> Response:
     return _html(html, status, {"cache-control": "no-store"})
 
 
-def _problem(ask: Visit, of: Problem) -> Response:
+def problem_page(request: Request, of: Problem) -> Response:
+    """A problem told as a page."""
+    ask: Visit = request.scope[KEY]
     fields = [field for field, _ in of.errors if field not in of.detail]
     detail = ": ".join([*fields, of.detail]) + ("" if of.detail.endswith(".") else ".")
     html = render.render("problem.html.j2", **looks.around(ask), title=of.title, detail=detail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
 from typing import Any
@@ -12,7 +13,7 @@ import polars as pl
 from serving.reports.asking import Asks, BadQuestion, Query, Report, first_rows
 from serving.reports.downloads import Episode, about_range
 from serving.reports.folding import DATES, period_of
-from serving.reports.periods import By, Range, ends_of, is_whole, label, range_of, starts
+from serving.reports.periods import By, Range, range_of, starts
 from serving.reports.shows import Scope
 from serving.reports.suppression import COLUMN, LEAST
 from serving.reports.told import OUTSIDE_WEEKS, Told, by_week, sums_of_weeks, told_cells
@@ -57,54 +58,60 @@ def by_dimension(
         return _outside(scope, dimension, by, dates, min(most, MOST_VALUES))
     if by is None:
         return _over_range(scope, dimension, dates, episode, min(most, MOST_VALUES))
-    source = _of_episode(scope, dimension) if episode else _of_show(scope)
-    start, end = starts(by, "date"), ends_of(by, "period_start")
     most = min(most, MOST_VALUES)
-
-    sql = f"""
-        with counted as ({source}),
-        largest as (
-            select value from counted group by value
-            having sum(downloads) > 0
-            order by sum(downloads) desc, value limit $most
-        ),
-        of_periods as (
-            select {start} as period_start, value, sum(downloads) as downloads
-            from counted group by all
-        ),
-        shares as (
-            select *, sum(downloads) over (partition by period_start) as of_period from of_periods
-        )
-        select {label(by, "period_start")} as period, period_start, {end} as period_end, value,
-            cast(downloads as bigint) as downloads, round(downloads / of_period, 6) as share,
-            {is_whole("period_start", end)} as is_complete
-        from shares
-        where downloads > 0 and value in (from largest)
-        order by period_start, downloads desc, value
-    """
     return Report(
-        Query.of(sql, scope.params, dates.params, _params(dimension, episode), {"most": most}),
+        Query.of(
+            _summed(scope, dimension, episode, f"{starts(by, 'date')} as period_start, value"),
+            scope.params,
+            dates.params,
+            _params(dimension, episode),
+        ),
         _about(scope, dimension, dates, episode) | {"by": by},
         figures=("downloads", "share"),
+        finish=lambda rows, _: _by_period(rows, by, dates, most),
+        schema=DATES | _VALUE | _COMPLETE,
     )
+
+
+def _by_period(rows: Sequence[Row], by: By, dates: Range, most: int) -> list[Row]:
+    of_period, of_value = Counter[date](), Counter[str]()
+    for row in rows:
+        of_period[row["period_start"]] += row["downloads"]
+        of_value[row["value"]] += row["downloads"]
+    largest = set(sorted(of_value, key=lambda value: (-of_value[value], value))[:most])
+    found = []
+    for row in sorted(rows, key=lambda one: (one["period_start"], -one["downloads"], one["value"])):
+        if row["downloads"] and row["value"] in largest:
+            name, start, end = period_of(by, row["period_start"])
+            found.append(
+                {
+                    "period": name,
+                    "period_start": start,
+                    "period_end": end,
+                    "value": row["value"],
+                    "downloads": row["downloads"],
+                    "share": round(row["downloads"] / of_period[start], 6),
+                    "is_complete": start >= dates.whole_from and end <= dates.whole_to,
+                }
+            )
+    return found
 
 
 def _over_range(
     scope: Scope, dimension: Dimension, dates: Range, episode: Episode | None, most: int
 ) -> Report:
-    source = _of_episode(scope, dimension) if episode else _of_show(scope)
-    sql = f"""
-        select value, cast(sum(downloads) as bigint) as downloads
-        from ({source}) group by value
-    """
-
     def shared(rows: list[Row], _: Asks) -> list[Row]:
         total = sum(row["downloads"] for row in rows)
         largest = sorted(rows, key=lambda row: (-row["downloads"], row["value"]))
         return [row | {"share": round(row["downloads"] / total, 6)} for row in largest if row["downloads"]]
 
     return Report(
-        Query.of(sql, scope.params, dates.params, _params(dimension, episode)),
+        Query.of(
+            _summed(scope, dimension, episode, "value"),
+            scope.params,
+            dates.params,
+            _params(dimension, episode),
+        ),
         _about(scope, dimension, dates, episode),
         figures=("downloads", "share"),
         finish=shared,
@@ -162,7 +169,7 @@ def _outside(scope: Scope, dimension: Dimension, by: By | None, dates: Range, mo
         figures=("downloads", "share"),
         groups=(),
         finish=told,
-        schema=(DATES if by else {}) | _VALUE | ({"is_complete": pl.Boolean} if by else {}),
+        schema=(DATES if by else {}) | _VALUE | (_COMPLETE if by else {}),
         keeps=largest,
     )
 
@@ -173,6 +180,12 @@ def _cell(named: Row, downloads: int, is_told: bool, total: int) -> Row:
 
 
 _VALUE: dict[str, Any] = {"value": pl.String, "downloads": pl.Int64, "share": pl.Float64}
+_COMPLETE: dict[str, Any] = {"is_complete": pl.Boolean}
+
+
+def _summed(scope: Scope, dimension: Dimension, episode: Episode | None, told_by: str) -> str:
+    source = _of_episode(scope, dimension) if episode else _of_show(scope)
+    return f"select {told_by}, cast(sum(downloads) as bigint) as downloads from ({source}) group by all"
 
 
 def _params(dimension: Dimension, episode: Episode | None) -> Row:

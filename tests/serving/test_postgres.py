@@ -235,6 +235,19 @@ def test_only_what_changed_is_written(url: str, tmp_path: Path) -> None:
     assert second.postgres is not None and second.postgres.rows == 7
 
 
+def test_a_former_reader_reads_no_more_once_the_setting_changes(url: str, tmp_path: Path) -> None:
+    published, warehouse = tmp_path / "published", Warehouse(tmp_path / "warehouse.duckdb")
+    readable = f"select has_table_privilege('{READER}', 'marts.fct_show_daily', 'select')"
+    is_whole = True
+    for reader, may in ((READER, True), (None, False), (READER, True)):
+        database = MartsDatabase(url, reader)
+        change = warehouse.build([0], is_whole=is_whole)
+        done = publish(warehouse.path, published, 3, change=change, postgres=database)
+        assert done.postgres is not None and done.postgres.is_whole is is_whole
+        assert run(url, readable) == [(may,)], reader
+        is_whole = False
+
+
 def test_others_settings_load_all_anew(url: str, tmp_path: Path) -> None:
     database, published = MartsDatabase(url), tmp_path / "published"
     warehouse = Warehouse(tmp_path / "warehouse.duckdb")

@@ -205,10 +205,11 @@ def end_collaboration(ask: Ask, whose: For, collaboration_id: CollaborationId, h
 )
 def restore_collaboration(ask: Ask, whose: For, collaboration_id: CollaborationId) -> Response:
     """It counts again, as if it had never been ended."""
-    _own(ask, whose, collaboration_id)
+    known = _own(ask, whose, collaboration_id)
     try:
+        _check_own(ask, whose, known)  # the show may have become another's since
         found = restore(ask.core.engine, collaboration_id, whose.note("collaboration.restored", _id_of))
-    except CannotRestore as error:
+    except (CannotRestore, BadCollaboration) as error:
         raise Problem(409, "It cannot be restored", str(error)) from None
     return plain_answer(_rows(ask, [found])[0])
 
@@ -308,7 +309,7 @@ def _ground(ask: Visit, whose: Tenant, now_us: int) -> Ground:
     return replace(whole, find=find, alike=lambda _: ())
 
 
-def _check_own(ask: Visit, whose: Tenant, made: CollaborationWish) -> None:
+def _check_own(ask: Visit, whose: Tenant, made: CollaborationWish | Collaboration) -> None:
     """Raises BadCollaboration: the show that is to grow is one that is counted, or another's, and not the
     tenant's. A record stands in what is measured of the show: one too many spoils its owner's.
     """

@@ -19,12 +19,13 @@ from serving.api.metadata.remembered import Made
 from serving.api.metadata.shapes import HistoryRow, PodcastRecord, PodcastRow
 from serving.api.metadata.sight import Sight, sight_of
 from serving.api.problems import bad_parameter
-from serving.api.routing import Router
+from serving.api.routing import RecordRouter, Router
 from serving.api.visit import Ask, AskTable
 from serving.metadata import told
 from serving.metadata.history import FIELDS, Asked, history
 
 router = Router(prefix="/v1", tags=["metadata"])
+lookups = RecordRouter(prefix="/v1", tags=["metadata"])
 
 _REASONED = (PodcastState.GONE, PodcastState.DEAD)
 _MOST_ID = 2**63 - 1
@@ -63,7 +64,7 @@ def list_podcasts(
     return rows_answer(ask, request, list(PodcastRow.model_fields), rows[: place.limit], cursor)
 
 
-@router.get(
+@lookups.get(
     "/podcasts/{podcast}",
     response_model=PodcastRecord,
     responses=problems(404, 409),

@@ -15,11 +15,11 @@ from serving.api.metadata.podcasts import podcast_rows
 from serving.api.metadata.remembered import Made
 from serving.api.metadata.sight import sight_of
 from serving.api.problems import bad_parameter
-from serving.api.routing import Router
+from serving.api.routing import RecordRouter
 from serving.api.visit import AskTable, Visit
 from serving.metadata.search import MAX_CHARS, BadQuery, NoIndex
 
-router = Router(prefix="/v1", tags=["metadata"])
+router = RecordRouter(prefix="/v1", tags=["metadata"])
 
 _DEEPEST = 10_000
 

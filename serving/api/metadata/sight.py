@@ -47,13 +47,14 @@ def sight_of(ask: Visit) -> Sight:
     reads = caller.may(Scope.READ)
     if reads and caller.is_operator:
         return Sight(None, None, caller.tenant, is_operator=True)
+    mark = visible.mark()
     tenant = caller.tenant if reads and caller.only_show is None else None  # a link shows nothing else of it
-    tracked = visible.tracked(tenant) if tenant is not None else frozenset()
+    tracked = visible.tracked(tenant, mark) if tenant is not None else frozenset()
     owned = _owned(ask) if reads else frozenset()
     opened = frozenset[str]().union(*ask.access.opened.values())
     if ALL_SHOWS in owned or ALL_SHOWS in opened:
         return Sight(None, tracked, tenant, is_operator=False)
-    return Sight(tracked | visible.of_shows(owned | opened), tracked, tenant, is_operator=False)
+    return Sight(tracked | visible.of_shows(owned | opened, mark), tracked, tenant, is_operator=False)
 
 
 def _owned(ask: Visit) -> frozenset[str]:

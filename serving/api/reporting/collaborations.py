@@ -24,13 +24,13 @@ from serving.api.reporting.asked import (
     sees_costs,
 )
 from serving.api.reporting.collaboration_rows import CollaborationRow, CourseRow, SourceRow, TotalRow
-from serving.api.routing import Router
+from serving.api.routing import QuickRouter
 from serving.api.visit import Ask, AskTable, Visit
 from serving.attribution.model import Explanation
 from serving.attribution.totals import By
 from serving.reports import collaborations as reports
 
-router = Router(prefix="/v1", tags=["reporting"])
+router = QuickRouter(prefix="/v1", tags=["reporting"])
 
 CollaborationId = Annotated[int, Path(ge=1, le=2**63 - 1, description="as it was recorded", examples=[3])]
 OfOneShow = Annotated[str | None, Query(max_length=200, description="of this show only")]

@@ -19,14 +19,14 @@ from serving.api.reporting.asked import (
     TimeZone,
     of_show,
 )
-from serving.api.routing import Router
+from serving.api.routing import QuickRouter
 from serving.reports.asking import BadQuestion, Report
 from serving.reports.dimensions import Dimension, by_dimension
 from serving.reports.downloads import Episode, downloads
 from serving.reports.periods import By
 from serving.reports.shows import Scope
 
-router = Router(prefix="/v1", tags=["reporting"])
+router = QuickRouter(prefix="/v1", tags=["reporting"])
 
 Audience = Annotated[OfShow, of_show(Subject.AUDIENCE)]
 ByAsked = Annotated[By, Query(description="what a row stands for; weeks are ISO weeks")]

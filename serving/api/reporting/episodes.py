@@ -11,10 +11,10 @@ from serving.api.answers import documented
 from serving.api.paging import PageAsked
 from serving.api.reporting import rows
 from serving.api.reporting.asked import Downloads, EpisodeId, First, Last, Pacing
-from serving.api.routing import Router
+from serving.api.routing import QuickRouter
 from serving.reports import episodes, pacing
 
-router = Router(prefix="/v1", tags=["reporting"])
+router = QuickRouter(prefix="/v1", tags=["reporting"])
 
 
 @router.get(

@@ -11,10 +11,10 @@ from registry.show_access import Subject
 from serving.api.answers import documented
 from serving.api.reporting import rows
 from serving.api.reporting.asked import EpisodeId, First, Last, PublishedDownloads
-from serving.api.routing import Router
+from serving.api.routing import QuickRouter
 from serving.reports.listeners import Period, listeners
 
-router = Router(prefix="/v1", tags=["reporting"])
+router = QuickRouter(prefix="/v1", tags=["reporting"])
 
 PeriodAsked = Annotated[
     Period, Query(description="within what they are distinct; a trailing one ends with each date")

@@ -14,7 +14,7 @@ from serving.api.answers import documented, plain_answer
 from serving.api.marts import Edition
 from serving.api.reporting import rows
 from serving.api.reporting.asked import Downloads, First, Last, PublishedDownloads, basis_of
-from serving.api.routing import Router
+from serving.api.routing import QuickRouter
 from serving.api.visit import Ask, Visit
 from serving.methodology.statement import as_page, statement
 from serving.reasons import REASONS
@@ -23,7 +23,7 @@ from serving.reports.periods import By
 from serving.reports.reconciliation import reconciliation
 from serving.reports.rules import RULES
 
-router = Router(prefix="/v1", tags=["reporting"])
+router = QuickRouter(prefix="/v1", tags=["reporting"])
 
 
 @router.get(

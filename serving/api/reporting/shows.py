@@ -12,11 +12,11 @@ from serving.api.answers import documented, problems, table_answer
 from serving.api.paging import PageAsked
 from serving.api.reporting.asked import PublishedDownloads, ShowId, object_answer
 from serving.api.reporting.rows import HeadlineRow, OfShow, ShowBody
-from serving.api.routing import Router
+from serving.api.routing import QuickRouter
 from serving.api.visit import AskTable
 from serving.reports.headlines import headlines
 
-router = Router(prefix="/v1", tags=["reporting"])
+router = QuickRouter(prefix="/v1", tags=["reporting"])
 
 _COLUMNS = "show_id, show_title, episodes, first_published_at, last_published_at"
 

@@ -127,9 +127,10 @@ def found(asks: Asks, podcast_key: int) -> Row | None:
     return rows[0] if rows else None
 
 
-def page(asks: Asks, podcast: Row, before: int, is_inside: bool, show_seen: bool) -> PodcastPage:
-    """is_inside: the looker owns the show, and not by a link, or runs the installation: is told how and where
-    it is polled."""
+def page(asks: Asks, podcast: Row, before: int, known_since: datetime | None, show_seen: bool) -> PodcastPage:
+    """known_since (UTC): since when the looker tracks it, who is told how and where it is polled, and all of
+    the changes from then on; None: the looker does not."""
+    is_inside = known_since is not None
     key = podcast["podcast_key"]
     health = (ask(asks, _HEALTH, {"podcast": key}) or [{}])[0]
     changed = ask(asks, _CHANGES, {"podcast": key, "before": before, "limit": CHANGES + 1})
@@ -147,7 +148,7 @@ def page(asks: Asks, podcast: Row, before: int, is_inside: bool, show_seen: bool
         health.get("health") == "good",
         _HEALTH_WORDS.get(health.get("health", "waiting"), "Not fetched yet"),
         _polls(podcast, health) if is_inside else [],
-        [_change(of, is_inside) for of in groups],
+        [_change(of, is_inside and of[0]["detected_at"] >= known_since) for of in groups],
         f"{podcast_href(key)}?before={groups[-1][0]['sequence']}" if more else None,
     )
 

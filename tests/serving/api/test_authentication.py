@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from registry.api_keys import Scope, create, keys, revoke
 from registry.show_access import Subject, close, withdraw
 from serving.api import sessions
+from serving.api.access import LOOK_S
 from serving.api.core import Core
 from serving.api.sessions import Session, issue
 from serving.api.signing import load_secret
@@ -50,6 +53,33 @@ def test_a_revoked_or_expired_key_is_refused(client: TestClient, core: Core, key
     revoke(core.engine, NOW_US, 2)
     core.refresh()
     assert client.get("/v1/shows", headers=of(keys["bob"])).status_code == 401
+
+
+def test_a_key_that_was_made_just_now_is_known(client: TestClient, core: Core, keys: dict[str, str]) -> None:
+    for _ in range(2):  # the second within the time in which nobody looks again
+        key, _ = create(core.engine, NOW_US, "ann", [Scope.READ])
+        assert client.get("/v1/shows", headers=of(key)).status_code == 200
+    other, _ = create(core.engine, NOW_US, "ann", [Scope.READ])
+    assert client.post("/session", data={"key": other}, follow_redirects=False).status_code == 303
+
+
+def test_who_guesses_keys_has_the_registry_asked_seldom(
+    client: TestClient, core: Core, keys: dict[str, str]
+) -> None:
+    asked: list[str] = []
+    event.listen(core.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    began = time.monotonic()
+
+    def guess(number: int) -> int:
+        return client.get("/v1/shows", headers=of(f"es_{number:043}")).status_code
+
+    with ThreadPoolExecutor(8) as guessers:
+        assert set(guessers.map(guess, range(24))) == {401}
+    looks = sum("access_revisions" in sql for sql in asked)
+    assert 1 <= looks <= (time.monotonic() - began) / LOOK_S + 1
+    asked.clear()
+    assert client.get("/v1/shows", headers={"authorization": "Bearer es_short"}).status_code == 401
+    assert asked == []
 
 
 def test_access_that_is_taken_back_ends_with_the_answers_in_memory(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +19,11 @@ from starlette.testclient import TestClient
 from serving.api.answers import plain_answer, table_answer
 from serving.api.app import create_app
 from serving.api.core import Core
+from serving.api.formats import to_csv
 from serving.api.marts import Rows
 from serving.api.routing import Router
 from serving.api.visit import Ask, AskTable
+from serving.versions import switch
 from tests.serving.api.conftest import keys_of, of, settings_of
 from tests.serving.api.published import a_show, publish_rows
 
@@ -70,6 +75,21 @@ def test_the_same_question_is_asked_of_the_marts_once_a_publication(client: Test
     assert (fresh.status_code, fresh.json()["version"], Calls.count) == (200, 2, 3)
 
 
+def test_a_tag_never_returns_with_another_content(client: TestClient, core: Core) -> None:
+    published = core.settings.platform.published_dir
+    publish_rows(published, {"dim_shows": [a_show("ann-1", episodes=2)]})
+    core.refresh()
+    first = client.get("/test/table")
+    switch(published, "00000001")
+    core.refresh()
+    shutil.rmtree(published / "00000002")
+    publish_rows(published, {"dim_shows": [a_show("ann-1", episodes=7)]})
+    core.refresh()
+    again = client.get("/test/table", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.json()["version"]) == (200, 2)
+    assert again.headers["etag"] != first.headers["etag"]
+
+
 def test_an_answer_is_never_another_callers(client: TestClient, core: Core) -> None:
     keys = keys_of(core)
     tags = {name: client.get("/test/table", headers=of(key)).headers["etag"] for name, key in keys.items()}
@@ -99,6 +119,15 @@ def test_long_answers_are_packed_for_who_can_unpack(client: TestClient) -> None:
     assert "content-encoding" not in short.headers
 
 
+def test_what_refuses_gzip_gets_none(client: TestClient) -> None:
+    for accepted in ("gzip;q=0", "br, GZIP ; q=0.0", "gzip;q=none", "notgzip", ""):
+        answer = client.get("/test/table?many=5000", headers={"accept-encoding": accepted})
+        assert "content-encoding" not in answer.headers, accepted
+    for accepted in ("gzip;q=0.5", "identity;q=0, GZip", "x-gzip"):
+        answer = client.get("/test/table?many=5000", headers={"accept-encoding": accepted})
+        assert answer.headers["content-encoding"] == "gzip", accepted
+
+
 def test_head_is_get_without_the_body(client: TestClient) -> None:
     full, head = client.get("/test/table"), client.head("/test/table")
     assert head.status_code == 200 and head.content == b""
@@ -106,9 +135,30 @@ def test_head_is_get_without_the_body(client: TestClient) -> None:
     assert head.headers["content-length"] == full.headers["content-length"]
 
 
+def test_nobody_is_sent_to_a_host_that_a_request_names(client: TestClient) -> None:
+    for path in (
+        "/v1/shows/",
+        "/podcasts/",
+        "/session/",
+        "/v1/docs/",
+        "/v1/docs/assets",
+    ):
+        answer = client.get(path, headers={"host": "evil.example"}, follow_redirects=False)
+        assert answer.status_code == 404 and "location" not in answer.headers, path
+
+
 def test_a_cell_that_a_spreadsheet_would_run_is_text(client: TestClient) -> None:
     assert client.get("/test/table?format=csv").text == "name,number\r\n'=1+1,-1\r\n"
     assert client.get("/test/table").json()["data"] == [{"name": "=1+1", "number": -1}]
+
+
+def test_in_csv_numbers_are_as_they_are_and_texts_come_back_whole() -> None:
+    cells = ["-4211503829512346624", "-1.5", "+49", -7, -0.5, "two\nlines", "a\r\nb", 'q"q', "x,y", None]
+    guarded = ["\n=1+1", "-1+2", "--1", "@sum", "=1", "-1\n", "\t=1", "+"]
+    written = to_csv(["cell"], [{"cell": cell} for cell in [*cells, *guarded]]).decode()
+    read = [row[0] if row else "" for row in csv.reader(io.StringIO(written, newline=""))]
+    assert read[1 : len(cells) + 1] == ["" if cell is None else str(cell) for cell in cells]
+    assert read[len(cells) + 1 :] == [f"'{cell}" for cell in guarded]
 
 
 def test_a_failure_tells_nothing_of_its_cause(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,8 +11,10 @@ from datetime import date
 from pathlib import Path
 
 import polars as pl
+import pytest
 
-from serving.api.marts import Marts
+from serving.api.marts import Edition, Marts
+from serving.versions import switch
 from tests.serving.api.published import a_show, publish_rows
 
 
@@ -85,11 +87,54 @@ def test_earlier_versions_are_there_as_long_as_they_are_kept(tmp_path: Path) -> 
     for generation in (1, 2, 3, 4):
         publish_generation(tmp_path, generation)
     marts = Marts(tmp_path)
-    third = marts.edition(3)
+    identity = Edition(tmp_path / "00000003").identity
+    third = marts.edition(3, identity)
     assert third and third.rows("select episodes from dim_shows")[0]["episodes"] == 3
-    assert marts.edition(1) is None and marts.edition(99) is None
+    assert marts.edition(1, identity) is None and marts.edition(99, identity) is None
+    assert marts.edition(3, "another") is None
     shutil.rmtree(tmp_path / "00000003")
-    assert marts.edition(3) is third  # it is open
+    assert marts.edition(3, identity) is third  # it is open
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    ["{}", "null", "[]", '"x"', "3", "{", '{"version": null}', '{"version": 2, "made_at": "x", "tables": []}',
+     '{"version": 2, "made_at": "2026-09-01T00:00:00", "tables": []}',
+     '{"version": 2, "made_at": "2026-09-01T00:00:00+00:00", "tables": [3]}'],
+)  # fmt: skip
+def test_a_manifest_that_says_nothing_leaves_the_former_and_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, manifest: str
+) -> None:
+    for name in ("00000001", "00000002"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text(manifest, "utf-8")
+    switch(tmp_path, "00000002")
+    marts = Marts(tmp_path)
+    assert [marts.refresh(), marts.refresh()] == [False, False] and marts.current is None
+    assert marts.unreadable == "00000002"
+    assert caplog.text.count("version 00000002 cannot be read") == 1
+    switch(tmp_path, "00000001")
+    assert not marts.refresh() and "version 00000001 cannot be read" in caplog.text
+    publish_generation(tmp_path, 3)
+    assert marts.refresh() and marts.unreadable is None
+
+
+def test_a_number_that_comes_again_is_another_version(tmp_path: Path) -> None:
+    publish_generation(tmp_path, 1)
+    publish_generation(tmp_path, 2)
+    marts = Marts(tmp_path)
+    former = marts.current
+    assert former is not None
+    # Rolled back and published anew, between two looks, while a request still reads the former.
+    switch(tmp_path, "00000001")
+    shutil.rmtree(tmp_path / "00000002")
+    publish_generation(tmp_path, 7)
+    assert marts.refresh() and not marts.refresh()
+    assert marts.current and marts.current.version == 2
+    assert marts.current.identity != former.identity
+    assert marts.current.rows("select episodes from dim_shows")[0]["episodes"] == 7
+    assert former.rows("select episodes from dim_shows")[0]["episodes"] == 2
+    assert marts.edition(2, former.identity) is former  # a cursor may go on in it
 
 
 def test_nothing_but_the_marts_can_be_read(tmp_path: Path) -> None:

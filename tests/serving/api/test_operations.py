@@ -8,6 +8,7 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from serving.api.core import Core
+from serving.versions import switch
 from tests.serving.api.conftest import of
 
 
@@ -52,6 +53,23 @@ def test_it_is_not_ready_while_the_registry_is_away(
     answer = client.get("/ready")
     assert answer.status_code == 503 and "the registry does not answer" in answer.json()["missing"][0]
     assert client.get("/v1/shows", headers=of(keys["ann"])).status_code == 200  # as last known
+
+
+def test_a_publication_that_cannot_be_read_is_told_while_the_former_is_served(
+    client: TestClient, core: Core
+) -> None:
+    published = core.settings.platform.published_dir
+    (published / "00000002").mkdir()
+    (published / "00000002" / "manifest.json").write_text("{}", "utf-8")
+    switch(published, "00000002")
+    core.refresh()
+    answer = client.get("/ready")
+    assert (answer.status_code, answer.json()["version"]) == (200, 1)
+    assert "version 00000002 cannot be read" in answer.json()["warnings"][0]
+    assert client.get("/v1/shows").status_code == 200
+    switch(published, "00000001")
+    core.refresh()
+    assert client.get("/ready").json()["warnings"] == []
 
 
 def test_the_documentation_page_asks_nobody_else(client: TestClient) -> None:

@@ -127,6 +127,34 @@ def test_two_workers_serve_through_publications_and_end_with_ctrl_c(server: Serv
     assert f"serving: {server.url}" in said
 
 
+def test_a_second_server_on_the_port_is_refused(server: Server) -> None:
+    port = int(server.url.rpartition(":")[2])
+    typed, environment = command(server.data, port)
+    for host in ("127.0.0.1", "0.0.0.0"):
+        done = subprocess.run(
+            [*typed, "--host", host],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_S,
+        )
+        said = " ".join(done.stderr.replace("│", " ").split())
+        assert done.returncode == 2 and f"port {port} of {host} is taken" in said, done.stderr
+        assert "Traceback" not in done.stderr
+    assert any((server.data / "api-metrics").iterdir())  # the running server's are as they were
+    assert httpx.get(f"{server.url}/ready").status_code == 200
+
+
+def test_an_address_that_is_not_this_machines_is_told_plainly(data: Path) -> None:
+    typed, environment = command(data, 8000)
+    for host in ("192.0.2.1", "no.such.host.invalid"):
+        done = subprocess.run(
+            [*typed, "--host", host], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2 and host in done.stderr and "Traceback" not in done.stderr
+
+
 def test_the_documentation_page_has_its_scripts(server: Server) -> None:
     page = httpx.get(f"{server.url}/v1/docs").text
     parts = [part for part in page.split('"') if part.startswith("/v1/docs/")]

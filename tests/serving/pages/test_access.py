@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from datetime import UTC, datetime
 from http.cookies import SimpleCookie
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import delete, insert
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from earshot.cli import app as commands
 from registry import show_access
 from registry.api_keys import Scope, create, revoke
+from registry.podcasts import register
+from registry.registration import registration
+from registry.tables import podcasts, registrations
 from serving.api.core import Core
-from serving.api.sessions import COOKIE
-from tests.serving.api.conftest import NOW_US
+from serving.api.sessions import COOKIE, Session, issue
+from tests.serving.api.conftest import NOW_US, of
 from tests.serving.pages import world
 from tests.serving.pages.reading import figures, read, rows, section, words
 
@@ -30,6 +36,25 @@ NONE = ("/shows/none", "/episodes/77", "/collaborations/77", "/podcasts/77")
 SECRETS = ("Garden Talk", "show-a", "token=secret", "Partner 1", "asked for by")
 
 
+def track(core: Core, podcast_key: int, tenant: str, since: datetime) -> None:
+    """As by `register`, whose keys follow from URLs, which the world's do not."""
+    since_us = int(since.replace(tzinfo=UTC).timestamp()) * 1_000_000
+    feed = {"feed_url": f"https://feeds.example/{podcast_key}.xml", "since_us": since_us, "state": "active"}
+    with core.engine.begin() as connection:
+        connection.execute(delete(registrations).where(registrations.c.podcast_key == podcast_key))
+        connection.execute(delete(podcasts).where(podcasts.c.podcast_key == podcast_key))
+        connection.execute(insert(podcasts).values(podcast_key=podcast_key, shard=podcast_key, **feed))
+        connection.execute(
+            insert(registrations).values(podcast_key=podcast_key, tenant=tenant, labels=[], since_us=since_us)
+        )
+    touch(core)
+
+
+def touch(core: Core) -> None:
+    """Have the registry count a change."""
+    register(core.engine, [registration(f"https://news.example/{uuid4().hex}.xml", "zed")], NOW_US)
+
+
 def enter(client: TestClient, key: str) -> None:
     answer = client.post("/session", data={"key": key}, follow_redirects=False)
     assert answer.status_code == 303, answer.text
@@ -40,6 +65,25 @@ def test_what_is_not_theirs_is_not_there(client: TestClient, keys: dict[str, str
     for theirs, none in zip(ANNS, NONE, strict=True):
         pages = [read(client, path, keys[who] if who else None, 404) for path in (theirs, none)]
         assert words(pages[0].find(".//main")) == words(pages[1].find(".//main"))
+
+
+def test_an_address_that_is_not_there_is_told_a_browser_as_a_page(client: TestClient) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for method, path, status in (
+        ("GET", "/nowhere", 404),
+        ("GET", "/podcasts/", 404),
+        ("PUT", "/podcasts", 405),
+    ):
+        answer = client.request(method, path, headers=browser)
+        assert answer.status_code == status and answer.headers["content-type"].startswith("text/html"), path
+        assert "All shows" in answer.text and "openapi" not in answer.text
+        assert "form-action" in answer.headers["content-security-policy"]
+        plain = client.request(method, path, headers={"accept": "*/*"})
+        assert (
+            plain.headers["content-type"] == "application/problem+json" and plain.json()["status"] == status
+        )
+    for path in ("/v1", "/v1/nowhere"):
+        assert client.get(path, headers=browser).json()["status"] == 404
 
 
 def test_two_hundred_attempts_on_another_tenants_show_bring_not_a_word_of_it(
@@ -160,9 +204,22 @@ def test_what_it_cost_is_told_to_the_tenant_that_paid(
     assert "EUR" not in words(read(client, "/collaborations/1", keys["ann"]))
 
 
-def test_how_a_feed_is_polled_and_where_is_told_to_its_owner(
+def test_how_a_feed_is_polled_and_where_is_told_to_who_tracks_it_as_in_the_api(
     client: TestClient, core: Core, keys: dict[str, str]
 ) -> None:
+    key = world.PODCASTS[world.OWN]
+    assert "token=secret" not in words(read(client, f"/podcasts/{key}", keys["ann"]))  # she owns the show
+    for since, tells_former in ((datetime(2026, 9, 4), False), (datetime(2026, 9, 1), True)):
+        track(core, key, "ann", since)
+        page = words(read(client, f"/podcasts/{key}", keys["ann"]))
+        assert "show-a.xml?token=secret" in page and "every 7 days" in page
+        assert ("a.example/?token=secret" in page) is tells_former
+        told = client.get(f"/v1/podcasts/{key}/history", headers=of(keys["ann"])).text
+        assert ("a.example/?token=secret" in told) is tells_former
+        with core.engine.begin() as connection:
+            connection.execute(delete(registrations).where(registrations.c.podcast_key == key))
+        touch(core)
+        assert "token=secret" not in words(read(client, f"/podcasts/{key}", keys["ann"]))
     path = f"/podcasts/{world.PODCASTS[world.OPEN]}"
     stranger, operator = read(client, path), read(client, path, keys["operator"])
     assert "token=secret" in words(operator) and "every 7 days" in words(operator)
@@ -253,3 +310,19 @@ def test_a_link_opens_one_show_without_a_key(
     assert read(client, link.removeprefix("http://pages.example")[:-3] + "xyz", status=410) is not None
     refused = CliRunner().invoke(commands, ["access", "link", "carol", world.EVIL])
     assert refused.exit_code == 2 and "no show of carol's" in refused.output
+
+
+def test_a_link_takes_no_keys_place(client: TestClient, core: Core, keys: dict[str, str]) -> None:
+    def opened(tenant: str, show_id: str) -> int:
+        session = Session(NOW_US + 60_000_000, tenant=tenant, show_id=show_id)
+        return client.get(f"/link/{issue(core.secret, session)}", follow_redirects=False).status_code
+
+    enter(client, keys["ann"])
+    assert opened("ann", world.OWN) == 303  # her own
+    assert ">ann</span>" in client.get("/").text
+    assert opened("bob", world.EVIL) == 409
+    assert ">ann</span>" in client.get("/").text
+    read(client, f"/shows/{world.EVIL}", status=404)
+    client.post("/session/end")
+    assert opened("bob", world.EVIL) == 303 and opened("ann", world.OWN) == 303
+    assert "By a link" in words(read(client, f"/shows/{world.OWN}"))

@@ -212,7 +212,7 @@ def test_a_collaboration_is_told_with_its_interval_and_its_calculation(
 def test_a_podcast_is_told_with_its_changes_from_what_to_what(
     client: TestClient, keys: dict[str, str]
 ) -> None:
-    page = read(client, f"/podcasts/{world.PODCASTS[world.OWN]}", keys["ann"])
+    page = read(client, f"/podcasts/{world.PODCASTS[world.OWN]}", keys["operator"])
     changes = page.cssselect("ol.changes > li")
     assert [words(one.cssselect("strong")[0]) for one in changes] == [
         "The podcast changed", "Episode changed", "New episode", "First seen",

@@ -89,7 +89,7 @@ def test_a_challenge_answered_wrongly_refuses_the_url(handler: Handler, said: st
 def test_a_private_endpoint_is_refused_before_anything_is_sent() -> None:
     async def go() -> int:
         async with RawServer(always(answer(200))) as server, Sender() as sender:
-            with pytest.raises(BadSubscription, match=r"^url: .*loopback"):
+            with pytest.raises(BadSubscription, match=r"^url: .*localhost: not a public address$"):
                 await challenges.challenge(sender, f"http://localhost:{server.port}/", SECRET, utc_now_us())
             return server.connections
 

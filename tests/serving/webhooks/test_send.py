@@ -154,7 +154,7 @@ def test_this_machine_is_not_sent_to(host: str) -> None:
 
     result, connections = with_server(always(answer(200)), go, GUARDED)
     assert (result.outcome, connections) == (Outcome.PRIVATE_ADDRESS, 0)
-    assert result.detail.endswith((" is loopback", " is this host"))
+    assert result.detail.endswith(": not a public address")
 
 
 class Fickle(AbstractResolver):
@@ -187,7 +187,7 @@ def test_a_name_that_turns_private_after_the_check_is_refused_at_the_connection(
     first, second = asyncio.run(go())
     assert first.is_success
     assert (second.outcome, second.status) == (Outcome.PRIVATE_ADDRESS, None)
-    assert "127.0.0.2" in second.detail
+    assert second.detail == "fickle.example: not a public address"  # not which one
 
 
 def post_tls(folder: Path, name: str, settings: SendSettings) -> tuple[Result, list[RawRequest]]:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from ingest.feeds.urls import podcast_key
+from registry import show_access
 from registry.podcasts import register
 from registry.registration import registration
 from serving.api.core import Core
@@ -146,3 +147,23 @@ def test_a_show_that_is_another_tenants_cannot_be_said_to_grow(
     call("bob", "POST", RECORDS, 201, json=wanted(show=BOBS, partner=theirs))  # tracked by him, no show yet
     call("ann", "POST", RECORDS, 201, json=wanted(show=theirs, partner=A))
     call("operator", "POST", f"{RECORDS}?tenant=bob", 201, json=wanted(show=theirs, partner=BOBS))
+
+
+def test_a_show_that_became_another_tenants_gets_no_collaboration_back(
+    call: Call, core: Core, engine: Engine
+) -> None:
+    url = "https://feeds.example/moved-on.xml"
+    register(core.engine, [registration(url, "house", show_id="bob-1")], NOW_US)
+    register(core.engine, [registration(one, "bob") for one in (url, A)], NOW_US)
+    number = call("bob", "POST", RECORDS, 201, json=wanted(show=url, partner=A))["collaboration_id"]
+    call("bob", "POST", f"{RECORDS}/{number}/end", json={"void": True})
+    show_access.withdraw(core.engine, NOW_US, "bob", ["bob-1"])
+    show_access.grant(core.engine, NOW_US, "ann", ["bob-1"])
+    core.refresh()
+    problem = call("bob", "POST", f"{RECORDS}/{number}/restore", 409)
+    assert "none of your shows" in problem["detail"]
+    assert call("bob", "GET", f"{RECORDS}/{number}")["state"] == "void"
+    call("ann", "POST", f"{RECORDS}/{number}/restore", 404)
+    show_access.grant(core.engine, NOW_US, "bob", ["bob-1"])
+    core.refresh()
+    assert call("bob", "POST", f"{RECORDS}/{number}/restore")["state"] == "active"

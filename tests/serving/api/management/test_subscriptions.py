@@ -106,6 +106,10 @@ def test_a_private_address_is_not_called(data: Path, keys: dict[str, str], engin
             answer = strict.post("/v1/subscriptions", headers=of(keys["ann"]), json={"url": url})
             assert answer.status_code == 422, url
             assert fields(answer.json()) == ["url"]
+        # A name is not to tell what it means within our network.
+        named = strict.post("/v1/subscriptions", headers=of(keys["ann"]), json={"url": "http://localhost:9/"})
+        assert named.status_code == 422 and named.json()["detail"].endswith("localhost: not a public address")
+        assert "127.0.0.1" not in named.text and "::1" not in named.text
     assert listing(engine, "ann") == []
 
 
