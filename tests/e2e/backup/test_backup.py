@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import stat
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Iterator
+import time
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -24,7 +25,8 @@ from earshot.made_up.world import WorldSpec, build, write, write_catalog
 from earshot.pipeline import build_marts, reading
 from earshot.rebuild import RequestsAreGone, rebuild
 from ingest.catalog import take_in_catalog
-from ingest.lake import Lake, write_parquet
+from ingest.feeds.state import folder_of, opened
+from ingest.lake import READERS_LOCK, Lake, write_parquet
 from ingest.logs.intake import find_landing_files, take_in
 from ingest.schema import KEPT
 from ingest.settings import Settings
@@ -318,42 +320,56 @@ def test_a_killed_restore_leaves_no_data_folder_and_the_next_one_is_whole(
     assert not list(tmp_path.glob(".back*"))
 
 
-@pytest.fixture
-def intake(house: House) -> Iterator[list[int]]:
-    """Files land and are taken in, over and over, until the end of the test; how many so far."""
-    ended, taken = threading.Event(), [0]
-
-    def work() -> None:
-        edge = house.settings.landing_dir / "fresh"
-        edge.mkdir()
-        while not ended.is_set():
-            lines = "".join(log_line(number) for number in range(50))
-            (edge / f"{taken[0]:05}.log").write_text(lines)
-            take_in(find_landing_files(house.settings), house.settings, Lake(house.settings.lake_dir))
-            taken[0] += 1
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    yield taken
-    ended.set()
-    thread.join(60)
-
-
-def test_what_a_backup_calls_taken_is_in_it_to_the_last_row_while_intake_goes_on(
-    house: House, tmp_path: Path, intake: list[int]
+def test_what_a_backup_calls_taken_is_in_it_to_the_last_row_though_intake_never_rests(
+    house: House, tmp_path: Path
 ) -> None:
-    for number in range(4):
-        before = intake[0]
-        backup(house.settings, tmp_path / f"saved{number}.tar", quiet)
-        while intake[0] == before:  # it goes on
-            pass
-        with tarfile.open(tmp_path / f"saved{number}.tar") as tar:
-            tar.extractall(tmp_path / f"out{number}", filter="data")
-        lake = Lake(tmp_path / f"out{number}" / "lake")
-        ledger = lake.ledger().filter(pl.col("status") == "taken").unique(["file_id", "source"])
-        rows = lake.requests().group_by("file_id", "source").len("rows").collect()
-        joined = ledger.join(rows, on=["file_id", "source"], how="left").with_columns(
-            pl.col("rows").fill_null(0)
-        )
-        assert joined.filter(pl.col("rows") != pl.col("requests")).is_empty()
-        assert joined.filter(pl.col("source") == "fresh").height >= before - 1
+    edge = house.settings.landing_dir / "fresh"
+    edge.mkdir()
+    working: list[threading.Thread] = []
+
+    def take_in_one() -> None:
+        take_in(find_landing_files(house.settings), house.settings, Lake(house.settings.lake_dir))
+
+    def lands_meanwhile(step: str, done: int, of: int) -> None:
+        """While the lake is linked, again and again a file lands, and somebody wants to take it in."""
+        if step == "lake":
+            (edge / f"{done:05}.log").write_text("".join(log_line(number) for number in range(50)))
+            time.sleep(0.01)  # it settles
+            working.append(threading.Thread(target=take_in_one))
+            working[-1].start()
+            working[-1].join(0.3)
+
+    backup(house.settings, tmp_path / "saved.tar", lands_meanwhile)
+    for thread in working:
+        thread.join()
+    assert len(working) >= 3
+    assert Lake(house.settings.lake_dir).ledger().filter(pl.col("source") == "fresh").height == len(working)
+    with tarfile.open(tmp_path / "saved.tar") as tar:
+        tar.extractall(tmp_path / "out", filter="data")
+    lake = Lake(tmp_path / "out" / "lake")
+    ledger = lake.ledger().filter(pl.col("status") == "taken").unique(["file_id", "source"])
+    rows = lake.requests().group_by("file_id", "source").len("rows").collect()
+    joined = ledger.join(rows, on=["file_id", "source"], how="left").with_columns(pl.col("rows").fill_null(0))
+    assert joined.height > 3 and joined.filter(pl.col("rows") != pl.col("requests")).is_empty()
+
+
+def test_nobody_moves_commits_or_takes_in_while_the_lake_is_linked_and_all_may_afterwards(
+    house: House, tmp_path: Path
+) -> None:
+    root = house.settings.lake_dir
+    with opened(root, 7):  # a shard of podcasts
+        pass
+    locks = [Lake(root).intake_lock, root / READERS_LOCK, folder_of(root, 7) / ".lock"]
+    held: dict[str, set[str]] = {}
+
+    def look(step: str, done: int, of: int) -> None:
+        held[step] = set()
+        for path in locks:
+            with path.open("a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    held[step].add(path.name)
+
+    backup(house.settings, tmp_path / "saved", look)
+    assert held == {"lake": {path.name for path in locks}, "checksums": set()}
