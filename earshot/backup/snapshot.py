@@ -84,7 +84,7 @@ def take_lake(settings: Settings, into: Path, progress: Progress) -> None:
                 os.link(path, copy)
             except OSError:  # another disk, or one that knows no links
                 shutil.copy2(path, copy)
-            if not done % 100 or done == len(paths):
+            if not done % 25 or done == len(paths):
                 progress("lake", done, len(paths))
 
 
