@@ -339,11 +339,15 @@ def test_what_a_backup_calls_taken_is_in_it_to_the_last_row_though_intake_never_
             working[-1].start()
             working[-1].join(0.3)
 
+    (edge / "first.log").write_text(log_line(1))  # its ledger is there, and grows while it is linked
+    time.sleep(0.01)
+    take_in_one()
     backup(house.settings, tmp_path / "saved.tar", lands_meanwhile)
     for thread in working:
         thread.join()
     assert len(working) >= 3
-    assert Lake(house.settings.lake_dir).ledger().filter(pl.col("source") == "fresh").height == len(working)
+    ledger = Lake(house.settings.lake_dir).ledger()
+    assert ledger.filter(pl.col("source") == "fresh").height == 1 + len(working)
     with tarfile.open(tmp_path / "saved.tar") as tar:
         tar.extractall(tmp_path / "out", filter="data")
     lake = Lake(tmp_path / "out" / "lake")
