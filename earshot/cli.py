@@ -14,7 +14,9 @@ from rich.console import Console
 
 from earshot import (
     access_commands,
+    alert_commands,
     attribution_commands,
+    backup_commands,
     collaboration_commands,
     commands,
     deliver_command,
@@ -59,6 +61,7 @@ def main() -> None:
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Errors that tell the user what to do; imported only when one is at hand, to start fast."""
+    from earshot.backup.manifest import BackupError
     from earshot.demo import DemoFailed
     from earshot.explain.answer import NothingToExplain
     from earshot.pipeline import DbtFailed
@@ -84,6 +87,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
     return (
         AgentListError,
+        BackupError,
         CatalogError,
         ContractError,
         DbtFailed,
@@ -208,6 +212,8 @@ for command in (
     sweep_command.sweep,
     deliver_command.deliver,
     serve_command.serve,
+    backup_commands.backup,
+    backup_commands.restore,
 ):
     app.command()(command)
 
@@ -328,6 +334,7 @@ app.add_typer(attribution_commands.app, name="attribution")
 app.add_typer(key_commands.app, name="key")
 app.add_typer(access_commands.app, name="access")
 app.add_typer(edge_commands.app, name="edge")
+app.add_typer(alert_commands.app, name="alerts")
 registry_commands.add_to(app)
 webhook_commands.add_to(app)
 

@@ -23,6 +23,7 @@ FREE_GB_WANTED, FREE_GB_NEEDED = 20, 2  # a day of 10 M lines takes about 1 GB w
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything this installation rests on."""
+    from earshot.doctor_alerts import alerts
     from earshot.doctor_feeds import feeds
     from earshot.doctor_postgres import in_postgres
     from earshot.doctor_webhooks import webhooks
@@ -42,6 +43,7 @@ def examine(settings: Settings) -> list[Finding]:
         *in_postgres(settings),
         *feeds(settings),
         *webhooks(settings),
+        *alerts(settings),
         _port(UI_PORT),
     ]
 

@@ -106,9 +106,8 @@ def _sweeps(due: int, committed_us: int | None, held: int, now_us: int) -> Findi
 
 
 def _promises(by_tier: pl.DataFrame) -> Finding:
-    from ingest.feeds.schedule import PROMISE_S
+    from ingest.feeds.schedule import MAX_OVERDUE_SHARE, PROMISE_S
     from ingest.feeds.schema import Tier
-    from orchestration.constants import MAX_OVERDUE_SHARE
 
     what, told, is_broken = "promises", [], False
     counts = {Tier(tier): (podcasts, late) for tier, podcasts, late in by_tier.iter_rows()}

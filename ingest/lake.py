@@ -233,13 +233,18 @@ class Lake:
         """All rejects."""
         return pl.scan_parquet(self.root / "rejects" / "*.parquet")
 
-    def ledger(self) -> pl.DataFrame:
-        """Every file known, one row a (source, file name, content), columns of FILES."""
+    def ledger(self, since: date | None = None) -> pl.DataFrame:
+        """Every file known, one row a (source, file name, content), columns of FILES.
+
+        since: only those taken in on this UTC day or later.
+        """
+        first = f"day={since.isoformat()}" if since else ""
         # Each from one open handle: Polars asks for a file's size by its path and then opens it, and between
         # the two an intake may have put a longer one there.
         return pl.concat(
             pl.read_parquet(path.read_bytes(), columns=list(FILES))
             for path in sorted((self.root / "files").glob("*/*.parquet"))
+            if path.parent.name >= first
         )
 
     def record(self, files: pl.DataFrame) -> None:

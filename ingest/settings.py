@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -96,6 +96,42 @@ class Settings(BaseModel):
     )
     webhook_keep_days: Annotated[int, Field(ge=1)] = Field(
         default=30, description="delivered and given up webhooks can be looked up and replayed for so long"
+    )
+
+    dagster_url: str | None = Field(
+        default=None, description="where people open Dagster's UI, for links in alerts: https://…"
+    )
+    alert_email_to: str = Field(
+        default="", description="who gets alerts by e-mail, comma-separated; none: no e-mail is sent"
+    )
+    alert_email_from: str | None = Field(
+        default=None, description="the sender of those e-mails; the first of alert_email_to"
+    )
+    alert_smtp_host: str = Field(default="", description="the mail server that takes them")
+    alert_smtp_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="its port; 587 for starttls, 465 for tls, 25 for none"
+    )
+    alert_smtp_security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="starttls, tls; none to a server on this machine"
+    )
+    alert_smtp_user: str | None = Field(default=None, description="login at the mail server; none: no login")
+    alert_smtp_password: str | None = Field(default=None, repr=False, description="of that login")
+    alert_webhook_url: str | None = Field(
+        default=None,
+        repr=False,  # its path may be a token
+        description="who gets alerts as signed webhooks, https://… (http on this machine)",
+    )
+    alert_webhook_secret: str | None = Field(
+        default=None, repr=False, description="signs them, whsec_…: `earshot new-secret`"
+    )
+    alert_again_h: Annotated[float, Field(gt=0, le=720)] = Field(
+        default=6, description="the same alert is told again after so many hours, sooner if it gets worse"
+    )
+    alert_disk_gb: Annotated[float, Field(ge=0)] = Field(
+        default=20, description="an alert tells of a disk with less free space than this"
+    )
+    alert_reject_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.05, description="an alert tells of a source with a larger share of rejects within 24 h"
     )
 
     max_line_bytes: Annotated[int, Field(ge=1024)] = Field(

@@ -68,8 +68,6 @@ FEEDS_INTERVAL_S = 15
 # How the promises are kept is told six times an hour; that reads the state of every podcast. Nobody waits
 # longer than this for a collaboration either.
 TRACKED_CRON = "*/10 * * * *"
-# A tier's promise is broken when more than this share of it is late.
-MAX_OVERDUE_SHARE = 0.01
 MAX_FAILING_SHARE = 0.2
 FEEDS_TAG = "earshot/feeds"  # one sweep at a time: two would only share the same two cores
 
@@ -94,6 +92,10 @@ MAX_DELIVERY_WAIT_S = 300  # of an endpoint that takes them; paused ones wait by
 DEAD_LETTERS_S = 24 * 3600  # how long a delivery that was given up is told about
 SHOWN_ENDPOINTS = 50  # rows of the table in the UI
 WEBHOOKS_TAG = "earshot/webhooks"  # one run at a time: a second one would find all endpoints taken
+
+# --- alerts
+# A look costs some milliseconds; what is dear has its turn more seldom (serving/alerts/looks.py).
+ALERTS_INTERVAL_S = 60
 
 EVENT_DAYS = "event_days"  # metadata of `requests`: the event days an intake changed
 

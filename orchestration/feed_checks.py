@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import dagster as dg
 import polars as pl
 
-from ingest.feeds.schedule import PROMISE_S
+from ingest.feeds.schedule import MAX_OVERDUE_SHARE, PROMISE_S
 from ingest.feeds.schema import Tier
 from orchestration.checks import Verdict
-from orchestration.constants import MAX_FAILING_SHARE, MAX_OVERDUE_SHARE
+from orchestration.constants import MAX_FAILING_SHARE
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from orchestration.assets.restate import restate_job, restated_days
 from orchestration.assets.search import search_index
 from orchestration.assets.webhooks import change_webhooks, webhooks_job, webhooks_schedule
 from orchestration.resources import Installation
+from orchestration.sensors.alerts import alerts_sensor, run_failures_sensor
 from orchestration.sensors.catalog import catalog_sensor
 from orchestration.sensors.feed_notices import feed_notices_sensor
 from orchestration.sensors.feeds_due import feeds_due_sensor
@@ -74,7 +75,15 @@ defs = dg.Definitions(
         tracked_schedule,
         webhooks_schedule,
     ],
-    sensors=[landing_sensor, catalog_sensor, feed_notices_sensor, feeds_due_sensor, webhooks_due_sensor],
+    sensors=[
+        landing_sensor,
+        catalog_sensor,
+        feed_notices_sensor,
+        feeds_due_sensor,
+        webhooks_due_sensor,
+        run_failures_sensor,
+        alerts_sensor,
+    ],
     resources={"installation": Installation()},
     executor=dg.in_process_executor,  # a process a step would cost 5.5 CPU-s each
 )

@@ -68,6 +68,19 @@ def connected(url: str | None, data: Path) -> Iterator[Engine]:
 
 
 @contextlib.contextmanager
+def unmigrated(url: str | None, data: Path) -> Iterator[Engine]:
+    """The registry as it is, at whatever revision; no connection left at the end. Raises SettingError."""
+    where = _place(url, data)
+    engine = _engine(where)
+    try:
+        with _told(where, engine):
+            engine.connect().close()
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextlib.contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes, committed at the end; in SQLite the only one, waited for up to BUSY_S."""
     with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():

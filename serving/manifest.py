@@ -13,8 +13,7 @@ from serving.change import Former, State
 from serving.contract import Audience
 from serving.copying import Dates, Mart, sha256
 from serving.parquet import Part
-
-MANIFEST_NAME = "manifest.json"
+from serving.versions import MANIFEST_NAME
 
 
 @dataclass(frozen=True)

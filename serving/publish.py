@@ -35,7 +35,6 @@ from serving.change import Change, Former, State, former
 from serving.contract import Contract, ContractError, read_contract
 from serving.copying import Mart, copy_file, dates_to_write, name, sha256, text, write_table
 from serving.manifest import (
-    MANIFEST_NAME,
     PublishedTable,
     has_shape,
     read_manifest,
@@ -43,6 +42,7 @@ from serving.manifest import (
 )
 from serving.parquet import ParquetFiles
 from serving.postgres import Loaded, MartsDatabase, MartsDatabaseError, load
+from serving.versions import MANIFEST_NAME
 from serving.warehouse_marts import MARTS_SCHEMA, MartOrder, NoSuchMarts, find_marts, sort_columns
 
 __all__ = [

@@ -8,6 +8,7 @@ from pathlib import Path
 from ingest.durable import sync
 
 CURRENT = "current"
+MANIFEST_NAME = "manifest.json"  # in each version: what is in it
 LEFTOVER = ".new-"  # folders and links in the making
 DIGITS = 8
 # What to do where there is no version, or one that an earlier Earshot has left.

@@ -32,7 +32,9 @@ PROMISE_S: dict[Tier, int] = {
     Tier.INACTIVE: 7 * 86400,
     Tier.DEAD: 30 * 86400,
 }
-# … and the least: no podcast of that tier is polled more often by schedule.
+# A tier's promise is broken when more than this share of it is late.
+MAX_OVERDUE_SHARE = 0.01
+# The least: no podcast of that tier is polled more often by schedule.
 FLOOR_S: dict[Tier, int] = {
     Tier.HOT: 5 * 60,
     Tier.ACTIVE: 15 * 60,

@@ -1,0 +1,192 @@
+"""`earshot restore`: a backup, checked to the last byte, as a new data folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from earshot.backup import registry_copy
+from earshot.backup.manifest import FILE, POSTGRESQL, TABLES, BackupError, Entry, Manifest
+from earshot.backup.snapshot import Progress
+from ingest.durable import sync
+from ingest.lake import FORMAT as LAKE_FORMAT
+from ingest.settings import Settings
+from registry.migrations import HEAD
+
+_CHUNK = 1 << 20
+_NAMED = 20
+
+
+class _Source(Protocol):
+    """A backup's files, by name."""
+
+    def open(self, name: str) -> IO[bytes] | None: ...
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored."""
+
+    data: Path
+    manifest: Manifest
+    tables: int  # of the registry, filled in PostgreSQL
+
+
+def restore(settings: Settings, source: Path, to: Path, progress: Progress) -> Restored:
+    """Make `to`, absent or empty, the data folder that `source` is a backup of.
+
+    Nothing is written before every checksum was found right. Raises BackupError naming what is missing or
+    damaged, SettingError, OSError: then `to` is as it was.
+    """
+    to = to.absolute()
+    if to.is_symlink() or (to.exists() and (not to.is_dir() or any(to.iterdir()))):
+        raise BackupError(f"{to} holds data: name an empty folder; nothing is overwritten")
+    with _opened(source) as files:
+        manifest = _manifest(files, source)
+        _refuse_unfit(manifest, settings)
+        _check(files, manifest, progress)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        beside = to.with_name(f".{to.name}.restoring")
+        shutil.rmtree(beside, ignore_errors=True)
+        try:
+            beside.mkdir(mode=0o700)
+            for done, entry in enumerate(manifest.files, 1):
+                _write(files, entry, beside)
+                progress("restored", done, len(manifest.files))
+            tables = 0
+            if manifest.registry == POSTGRESQL:
+                tables = registry_copy.load(settings, beside / TABLES, manifest.revision)
+                shutil.rmtree(beside / TABLES)
+            for folder in {path.parent for path in beside.rglob("*")} | {beside}:
+                sync(folder)
+            beside.replace(to)  # over an empty folder, too
+            sync(to.parent)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+    return Restored(to, manifest, tables)
+
+
+def _manifest(files: _Source, source: Path) -> Manifest:
+    found = files.open(FILE)
+    if found is None:
+        raise BackupError(f"{source} holds no {FILE}: it is no backup, or not a whole one")
+    with found:
+        return Manifest.parse(found.read())
+
+
+def _refuse_unfit(manifest: Manifest, settings: Settings) -> None:
+    if manifest.lake_format not in (None, LAKE_FORMAT):
+        raise BackupError(
+            f"its lake has layout {manifest.lake_format}, this Earshot reads {LAKE_FORMAT}: restore it "
+            f"with Earshot {manifest.earshot}, then upgrade"
+        )
+    if manifest.revision is not None and manifest.revision > HEAD:
+        raise BackupError(
+            f"its registry is of a newer Earshot ({manifest.earshot}, revision {manifest.revision}): "
+            "restore it with that one"
+        )
+    if manifest.registry == POSTGRESQL and not registry_copy.is_in_postgresql(settings):
+        raise BackupError(
+            "its registry was in PostgreSQL: set EARSHOT_REGISTRY to a new, empty database, "
+            "postgresql://user:password@host/database"
+        )
+    if manifest.registry != POSTGRESQL and settings.registry:
+        raise BackupError(
+            "its registry is a file of the data folder, and EARSHOT_REGISTRY names another: unset it, for it "
+            "would not be read"
+        )
+
+
+def _check(files: _Source, manifest: Manifest, progress: Progress) -> None:
+    missing, damaged = [], []
+    for done, entry in enumerate(manifest.files, 1):
+        found = files.open(entry.path)
+        if found is None:
+            missing.append(entry.path)
+        else:
+            with found:
+                size, digest = _sum(found)
+            if (size, digest) != (entry.bytes, entry.sha256):
+                damaged.append(entry.path)
+        progress("checked", done, len(manifest.files))
+    if missing or damaged:
+        told = [f"missing: {_some(missing)}"] if missing else []
+        told += [f"damaged: {_some(damaged)}"] if damaged else []
+        raise BackupError(
+            f"{len(missing) + len(damaged):,} of {len(manifest.files):,} files are not as they were backed "
+            "up, so nothing is restored: take another backup\n  " + "\n  ".join(told)
+        )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _write(files: _Source, entry: Entry, below: Path) -> None:
+    path = below / entry.path
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if entry.is_secret else 0o777)
+    found = files.open(entry.path)
+    if found is None:
+        raise BackupError(f"{entry.path} vanished from the backup while it was restored")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if entry.is_secret else 0o666)
+    with found, os.fdopen(descriptor, "wb") as out:
+        size, digest = _sum(found, out)
+        out.flush()
+        os.fsync(out.fileno())
+    if (size, digest) != (entry.bytes, entry.sha256):
+        raise BackupError(f"{entry.path} changed in the backup while it was restored")
+    os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def _sum(source: IO[bytes], out: IO[bytes] | None = None) -> tuple[int, str]:
+    size, digest = 0, hashlib.sha256()
+    while chunk := source.read(_CHUNK):
+        size += len(chunk)
+        digest.update(chunk)
+        if out is not None:
+            out.write(chunk)
+    return size, digest.hexdigest()
+
+
+class _Folder:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def open(self, name: str) -> IO[bytes] | None:
+        path = self._root / name
+        if path.is_symlink() or not path.is_file():
+            return None
+        return path.open("rb")
+
+
+class _Tar:
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
+        self._members = {member.name: member for member in tar.getmembers() if member.isreg()}
+
+    def open(self, name: str) -> IO[bytes] | None:
+        member = self._members.get(name)
+        return None if member is None else self._tar.extractfile(member)
+
+
+@contextlib.contextmanager
+def _opened(source: Path) -> Iterator[_Source]:
+    if source.is_dir():
+        yield _Folder(source)
+        return
+    if not source.is_file():
+        raise BackupError(f"there is no backup {source}")
+    try:
+        with tarfile.open(source, "r:") as tar:
+            yield _Tar(tar)
+    except tarfile.TarError as error:
+        raise BackupError(f"{source} is no backup, or not a whole one: {error}") from error

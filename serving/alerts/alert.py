@@ -1,0 +1,52 @@
+"""One thing that is wrong with this installation, as a look finds it: what it is and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PAGE = "docs/operations.md"
+
+
+class Kind(StrEnum):
+    """What is wrong. Each has a section of its own name in docs/operations.md; a test holds them together."""
+
+    RUN_FAILED = "run_failed"
+    PROMISE_BROKEN = "promise_broken"
+    REJECTS = "rejects"
+    ENDPOINT_DISABLED = "endpoint_disabled"
+    LOW_DISK = "low_disk"
+    KEY_ROTATION = "key_rotation"
+    CANNOT_LOOK = "cannot_look"  # one of the looks itself failed: what it watches may be wrong unseen
+
+
+class Severity(StrEnum):
+    """How much it matters."""
+
+    WARNING = "warning"  # look at it today
+    CRITICAL = "critical"  # something is lost, late or stands still now
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One thing that is wrong now. Kind and subject tell whether two looks found the same."""
+
+    kind: Kind
+    subject: str  # which one: a job, tier, source, subscription, folder, key
+    severity: Severity
+    wrong: str  # one sentence
+    do: str  # one sentence
+    amount: int = 1  # how much of it: runs, files, podcasts; twice as much is worse
+    count: int | None = None  # how often it happened; None: as often as looks find it
+    run_id: str | None = None  # Dagster's, where a run tells more
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind} {self.subject}"
+
+
+def link(kind: Kind, run_id: str | None, dagster_url: str | None) -> str:
+    """Where to read on: the run, where Dagster's address is known, else the page's section."""
+    if run_id and dagster_url:
+        return f"{dagster_url.rstrip('/')}/runs/{run_id}"
+    return f"{PAGE}#{kind}"
