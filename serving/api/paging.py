@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode
@@ -12,12 +10,11 @@ import orjson
 from fastapi import Depends, Query, Request
 
 from serving.api.problems import bad_parameter
-from serving.api.signing import sign
+from serving.api.signing import seal, unseal
 from serving.api.visit import Ask, Visit
 
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
-_MAC_BYTES = 16
 _PURPOSE = "page"
 
 
@@ -38,8 +35,7 @@ class Page:
     def next_cursor(self) -> str:
         marts = self.visit.marts
         payload = orjson.dumps([marts.version, marts.identity, self.offset + self.limit])
-        mac = sign(self.visit.core.secret, _PURPOSE, self.question, payload)
-        return base64.urlsafe_b64encode(mac + payload).decode().rstrip("=")
+        return seal(self.visit.core.secret, _PURPOSE, payload, self.question)
 
 
 async def page(
@@ -52,33 +48,29 @@ async def page(
     ] = None,
 ) -> Page:
     """Dependency: the page asked for. With a cursor `ask.marts` is the publication of the first page."""
-    question = _question(request)
+    question = question_of(request)
     if cursor is None:
         return Page(limit, 0, ask, question)
-    version, identity, offset = _read(cursor, ask.core.secret, question)
-    ask.edition = ask.in_version(version, identity)
-    return Page(limit, offset, ask, question)
+    version, identity, offset = orjson.loads(opened(cursor, ask, _PURPOSE, question))
+    ask.edition = ask.in_version(int(version), str(identity))
+    return Page(limit, int(offset), ask, question)
 
 
 PageAsked = Annotated[Page, Depends(page)]
 
 
-def _question(request: Request) -> bytes:
+def question_of(request: Request) -> bytes:
     """What the cursor belongs to: path and parameters, but for those of paging and format."""
     pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     kept = sorted(pair for pair in pairs if pair[0] not in ("cursor", "limit", "format"))
     return f"{request.scope['path']}?{urlencode(kept)}".encode("utf-8", "replace")
 
 
-def _read(cursor: str, secret: bytes, question: bytes) -> tuple[int, str, int]:
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        raw = b""
-    mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-    if not hmac.compare_digest(mac, sign(secret, _PURPOSE, question, payload)):
+def opened(cursor: str, ask: Visit, purpose: str, question: bytes) -> bytes:
+    """What the cursor says. Raises Problem: it is of another question, or none of ours."""
+    payload = unseal(ask.core.secret, purpose, cursor, question)
+    if payload is None:
         raise bad_parameter(
             "cursor", "it is none of ours for this question: take `next` of the page before, as it is"
         )
-    version, identity, offset = orjson.loads(payload)
-    return int(version), str(identity), int(offset)
+    return payload

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -18,13 +16,11 @@ from starlette.responses import Response
 from serving.api.answers import problems
 from serving.api.conditional import is_known, not_modified
 from serving.api.formats import MEDIA_TYPES, Format, to_csv, to_json, to_parquet
-from serving.api.paging import DEFAULT_LIMIT, MAX_LIMIT
-from serving.api.problems import bad_parameter
-from serving.api.signing import sign
+from serving.api.paging import DEFAULT_LIMIT, MAX_LIMIT, opened, question_of
+from serving.api.signing import seal
 from serving.api.visit import Ask, Visit
 
 _PURPOSE = "place"
-_MAC_BYTES = 16
 _FRESH = {"cache-control": "private, no-cache", "vary": "Authorization, Accept, Accept-Encoding"}
 
 
@@ -40,8 +36,7 @@ class Place:
     def cursor(self, after: Sequence[Any]) -> str:
         """Of the page that begins behind such a row."""
         payload = orjson.dumps(list(after))
-        mac = sign(self.visit.core.secret, _PURPOSE, self.question, payload)
-        return base64.urlsafe_b64encode(mac + payload).decode().rstrip("=")
+        return seal(self.visit.core.secret, _PURPOSE, payload, self.question)
 
 
 async def place(
@@ -54,21 +49,9 @@ async def place(
     ] = None,
 ) -> Place:
     """Dependency: the page asked for; unlike figures', it goes on in what is there now."""
-    pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    kept = sorted(pair for pair in pairs if pair[0] not in ("cursor", "limit", "format"))
-    question = f"{request.scope['path']}?{urlencode(kept)}".encode("utf-8", "replace")
-    if cursor is None:
-        return Place(limit, None, ask, question)
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except ValueError:
-        raw = b""
-    mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-    if not hmac.compare_digest(mac, sign(ask.core.secret, _PURPOSE, question, payload)):
-        raise bad_parameter(
-            "cursor", "it is none of ours for this question: take `next` of the page before, as it is"
-        )
-    return Place(limit, orjson.loads(payload), ask, question)
+    question = question_of(request)
+    after = None if cursor is None else orjson.loads(opened(cursor, ask, _PURPOSE, question))
+    return Place(limit, after, ask, question)
 
 
 PlaceAsked = Annotated[Place, Depends(place)]
