@@ -65,7 +65,7 @@ def read_manifest(folder: Path | None) -> dict[str, Any] | None:
         return None
     try:
         told = json.loads((folder / MANIFEST_NAME).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return told if isinstance(told, dict) else None
 

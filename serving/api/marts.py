@@ -20,6 +20,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from ingest.settings import Window
 from serving import versions
 from serving.copying import text
 from serving.publish import DATABASE_NAME, MANIFEST_NAME
@@ -80,7 +81,9 @@ class Edition:
             self.made_at = str(manifest["made_at"])  # ISO 8601, UTC
             self.window: str | None = manifest.get("window")  # under which `downloads` counts
             self.tables = frozenset(table["name"] for table in manifest["tables"])
-        except (KeyError, TypeError) as error:
+            if self.window is not None:
+                Window(self.window)
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"{MANIFEST_NAME} is not that of a publication: {error!r}") from None
         if datetime.fromisoformat(self.made_at).tzinfo is None:
             raise ValueError(f"{MANIFEST_NAME} names no time zone: made_at is {self.made_at}")

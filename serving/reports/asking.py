@@ -78,7 +78,8 @@ class Report:
     finish: makes the rows of the answer of those of the query, which may take another one; `schema` then has
     their columns. keeps: which of them are told; the others were needed to see what is to be hidden.
     hides: it is for readers who do not own the show. Rows then have the column `suppressed`, and no figures
-    where too few listeners are behind them.
+    where too few listeners are behind them. settled: those rows in an order, with ranks, that depend on the
+    figures told alone; `keeps` then judges these.
     """
 
     query: Query
@@ -89,6 +90,7 @@ class Report:
     finish: Callable[[list[Row], Asks], list[Row]] | None = None
     schema: Mapping[str, Any] | None = None
     keeps: Callable[[list[Row]], list[bool]] | None = None
+    settled: Callable[[list[Row]], list[Row]] | None = None
 
     def rows(self, asks: Asks) -> list[Row]:
         rows = self.query.rows(asks)
@@ -107,10 +109,35 @@ class Report:
         return pl.DataFrame(self._told(frame.to_dicts()), schema)
 
     def _told(self, rows: list[Row]) -> list[Row]:
+        if self.hides and self.settled:
+            rows = self.settled(suppressed(rows, self.figures, self.groups))
+            return list(compress(rows, self.keeps(rows))) if self.keeps else rows
         kept = self.keeps(rows) if self.keeps else None
         if self.hides:
             rows = suppressed(rows, self.figures, self.groups)
         return list(compress(rows, kept)) if kept is not None else rows
+
+
+def hidden_last(size: str, *names: str, within: str | None = None) -> Callable[[list[Row]], list[Row]]:
+    """Of each `within` those told by size, the largest first, then those hidden by `names`; ranks anew.
+
+    Where hidden rows stand among the others, and who has which rank, would tell of their figures.
+    """
+
+    def settle(rows: list[Row]) -> list[Row]:
+        def place(row: Row) -> tuple[Any, ...]:
+            group = "" if within is None else str(row[within])
+            return group, row[FLAG], -(row[size] or 0), *(str(row[name]) for name in names)
+
+        ordered, before = sorted(rows, key=place), None
+        for number, row in enumerate(ordered, 1):
+            if "rank" in row:
+                is_equal = before is not None and before[size] == row[size]
+                row["rank"] = None if row[FLAG] else before["rank"] if before and is_equal else number
+                before = row
+        return ordered
+
+    return settle
 
 
 def first_rows(most: int) -> Callable[[list[Row]], list[bool]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from serving.reports.asking import Asks, BadQuestion, Query, Report, first_rows
+from serving.reports.asking import Asks, BadQuestion, Query, Report, first_rows, hidden_last
 from serving.reports.downloads import Episode, about_range
 from serving.reports.folding import DATES, period_of
 from serving.reports.periods import By, Range, range_of, starts
@@ -153,7 +153,7 @@ def _outside(scope: Scope, dimension: Dimension, by: By | None, dates: Range, mo
     def largest(rows: list[Row]) -> list[bool]:
         counts: Counter[str] = Counter()
         for row in rows:
-            counts[row["value"]] += row["downloads"]
+            counts[row["value"]] += row["downloads"] or 0  # of those told
         kept = set(sorted(counts, key=lambda value: (-counts[value], value))[:most])
         return [row["value"] in kept for row in rows]
 
@@ -171,6 +171,7 @@ def _outside(scope: Scope, dimension: Dimension, by: By | None, dates: Range, mo
         finish=told,
         schema=(DATES if by else {}) | _VALUE | (_COMPLETE if by else {}),
         keeps=largest,
+        settled=hidden_last("downloads", "value", within="period_start" if by else None),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from serving.reports.asking import Asks, BadQuestion, Query, Report, first_rows
+from serving.reports.asking import Asks, BadQuestion, Query, Report, first_rows, hidden_last
 from serving.reports.downloads import about_range
 from serving.reports.periods import FIRST_DATE, LAST_DATE, Range, range_of
 from serving.reports.shows import Scope
@@ -55,7 +55,8 @@ def episodes(scope: Scope, most: int = 100, offset: int = 0, with_urls: bool = T
         Query.of(sql, scope.params, {"most": most, "offset": offset}),
         scope.about(scope.rule),
         scope.outside,
-        groups=(),
+        ("downloads", "first_date", "last_date"),
+        (),
         finish=counted,
         # What is hidden is not to depend on the page.
         keeps=(lambda rows: [offset <= index < offset + most for index in range(len(rows))])
@@ -132,7 +133,8 @@ def top_episodes(scope: Scope, first: date | None = None, last: date | None = No
         _hide(rows, scope, asks)
         total = sum(row["downloads"] for row in rows)
         largest = sorted(rows, key=lambda row: (-row["downloads"], row["episode_id"]))
-        named = titles(scope, asks, [row["episode_key"] for row in largest[: min(most, MOST)]])
+        told = largest if scope.outside else largest[: min(most, MOST)]
+        named = titles(scope, asks, [row["episode_key"] for row in told])
         found: list[Row] = []
         for place, row in enumerate(largest, 1):
             if not row["downloads"]:
@@ -158,6 +160,7 @@ def top_episodes(scope: Scope, first: date | None = None, last: date | None = No
         scope.outside,
         ("downloads", "share"),
         (),
+        settled=hidden_last("downloads", "episode_id"),
         finish=ranked,
         schema={"rank": pl.Int64, **_TEXTS, "downloads": pl.Int64, "share": pl.Float64},
         keeps=first_rows(min(most, MOST)),

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from serving.reasons import REASONS
-from serving.reports.asking import BadQuestion, Query, Report
+from serving.reports.asking import BadQuestion, Query, Report, hidden_last
 from serving.reports.downloads import about_range
 from serving.reports.folding import period_of
 from serving.reports.periods import By, range_of
@@ -74,6 +74,7 @@ def exclusions(
             _outside(rows, by, Told.of(asks, scope.params)) if scope.outside else _counted(rows, by)
         ),
         period | _SCHEMA,
+        settled=hidden_last("requests", "reason", within="period_start" if by else None),
     )
 
 

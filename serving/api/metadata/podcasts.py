@@ -19,13 +19,12 @@ from serving.api.metadata.remembered import Made
 from serving.api.metadata.shapes import HistoryRow, PodcastRecord, PodcastRow
 from serving.api.metadata.sight import Sight, sight_of
 from serving.api.problems import bad_parameter
-from serving.api.routing import RecordRouter, Router
+from serving.api.routing import Router
 from serving.api.visit import Ask, AskTable
 from serving.metadata import told
 from serving.metadata.history import FIELDS, Asked, history
 
 router = Router(prefix="/v1", tags=["metadata"])
-lookups = RecordRouter(prefix="/v1", tags=["metadata"])
 
 _REASONED = (PodcastState.GONE, PodcastState.DEAD)
 _MOST_ID = 2**63 - 1
@@ -64,17 +63,17 @@ def list_podcasts(
     return rows_answer(ask, request, list(PodcastRow.model_fields), rows[: place.limit], cursor)
 
 
-@lookups.get(
+@router.get(
     "/podcasts/{podcast}",
     response_model=PodcastRecord,
     responses=problems(404, 409),
     summary="The latest record of a podcast",
 )
-def get_podcast(ask: Ask, request: Request, podcast: PodcastPath) -> Response:
+async def get_podcast(ask: Ask, request: Request, podcast: PodcastPath) -> Response:
     """As of the last sweep. With an ETag: 304 while it says the same. Whoever does not track the podcast, but
     may see its show, is told no addresses of feed and files, as a private feed's hold a token.
     """
-    return ask.core.remembered.answer(ask, request, lambda: _record(ask, request, podcast))
+    return await ask.core.remembered.answer(ask, request, lambda: _record(ask, request, podcast))
 
 
 def _record(ask: Ask, request: Request, podcast: str) -> Made:

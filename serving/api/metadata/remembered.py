@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import OrderedDict
@@ -52,26 +53,44 @@ class Remembered:
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
-    def answer(self, ask: Visit, request: Request, make: Callable[[], Made]) -> Response:
-        """As `make` answers, which depends on registry, lake and index, the caller and the question alone."""
-        catalogue, caller = ask.core.catalogue, ask.caller
-        who = caller.tenant, caller.scopes, caller.only_show, ask.access.revision
-        question = (*who, request.scope["path"], ask.query, ask.accepted)
-        mark, began = catalogue.visible.mark(), time.time_ns()
+    async def answer(self, ask: Visit, request: Request, make: Callable[[], Made]) -> Response:
+        """As `make` answers, which depends on registry, lake and index, the caller and the question alone.
+
+        `make` runs in a thread, as it may wait for a file; so does the look whether anything has changed,
+        where the registry is no file.
+        """
+        core, loop = ask.core, asyncio.get_running_loop()
+        if core.engine.dialect.name != "sqlite":
+            return await loop.run_in_executor(core.pool, self._answer, ask, request, make)
+        mark = core.catalogue.visible.mark()
+        if (kept := self._known(ask, request, mark)) is not None:
+            return kept
+        return await loop.run_in_executor(core.pool, self._anew, ask, request, mark, make)
+
+    def _answer(self, ask: Visit, request: Request, make: Callable[[], Made]) -> Response:
+        mark = ask.core.catalogue.visible.mark()
+        return self._known(ask, request, mark) or self._anew(ask, request, mark, make)
+
+    def _known(self, ask: Visit, request: Request, mark: int) -> Response | None:
+        question = _question(ask, request)
         with self._lock:
             kept = self._kept.get(question)
             if kept is not None:
                 self._kept.move_to_end(question)
-        if kept is not None and kept.mark == mark and _is_as_it_was(kept.stamps):
-            if is_known(request, kept.headers["etag"]):
-                return not_modified(kept.headers)
-            return Response(kept.body, 200, kept.headers)
-        made = make()
+        if kept is None or kept.mark != mark or not _is_as_it_was(kept.stamps):
+            return None
+        if is_known(request, kept.headers["etag"]):
+            return not_modified(kept.headers)
+        return Response(kept.body, 200, kept.headers)
+
+    def _anew(self, ask: Visit, request: Request, mark: int, make: Callable[[], Made]) -> Response:
+        began, made = time.time_ns(), make()
         if made.response.status_code == 200:
-            stamps = _stamps(catalogue, made)
+            stamps = _stamps(ask.core.catalogue, made)
             if all(changed_ns < began - _SETTLED_NS for _, changed_ns in stamps):
                 response = made.response
-                self._put(question, _Kept(mark, stamps, bytes(response.body), dict(response.headers)))
+                kept = _Kept(mark, stamps, bytes(response.body), dict(response.headers))
+                self._put(_question(ask, request), kept)
         return made.response
 
     def _put(self, question: Hashable, kept: _Kept) -> None:
@@ -85,6 +104,12 @@ class Remembered:
             while self._bytes > self._limit:
                 _, dropped = self._kept.popitem(last=False)
                 self._bytes -= len(dropped.body) + _OVERHEAD
+
+
+def _question(ask: Visit, request: Request) -> Hashable:
+    caller = ask.caller
+    who = caller.tenant, caller.scopes, caller.only_show, ask.access.revision
+    return (*who, request.scope["path"], ask.query, ask.accepted)
 
 
 def _stamps(catalogue: Catalogue, made: Made) -> Stamps:

@@ -2,4 +2,4 @@
 
 from serving.api.metadata import changes, episodes, podcasts, search
 
-ROUTERS = (podcasts.router, podcasts.lookups, episodes.router, changes.router, search.router)
+ROUTERS = (podcasts.router, episodes.router, changes.router, search.router)

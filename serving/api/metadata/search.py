@@ -15,17 +15,17 @@ from serving.api.metadata.podcasts import podcast_rows
 from serving.api.metadata.remembered import Made
 from serving.api.metadata.sight import sight_of
 from serving.api.problems import bad_parameter
-from serving.api.routing import RecordRouter
+from serving.api.routing import Router
 from serving.api.visit import AskTable, Visit
 from serving.metadata.search import MAX_CHARS, BadQuery, NoIndex
 
-router = RecordRouter(prefix="/v1", tags=["metadata"])
+router = Router(prefix="/v1", tags=["metadata"])
 
 _DEEPEST = 10_000
 
 
 @router.get("/search", responses=listed(shapes.Hit, 503), summary="Podcasts by title and author")
-def search(
+async def search(
     ask: AskTable,
     request: Request,
     place: PlaceAsked,
@@ -40,7 +40,7 @@ def search(
     ],
 ) -> Response:
     """Those that have every word, the best first, among the podcasts you may see."""
-    return ask.core.remembered.answer(ask, request, lambda: _found(ask, request, place, q))
+    return await ask.core.remembered.answer(ask, request, lambda: _found(ask, request, place, q))
 
 
 def _found(ask: Visit, request: Request, place: Place, q: str) -> Made:
@@ -59,10 +59,13 @@ def _found(ask: Visit, request: Request, place: Place, q: str) -> Made:
     keys = frozenset(hit.podcast_key for hit in hits[: place.limit])
     found = {each.podcast_key: each for each in find_among(ask.core.engine, Named(), keys, limit=len(keys))}
     records = catalogue.latest.podcasts(keys)
+    # A score depends on how many podcasts use a word, whoever's they are.
+    is_all = sight.keys is None
     rows = [
-        podcast_rows(records, [found[hit.podcast_key]], sight)[0] | {"score": hit.score}
+        podcast_rows(records, [found[hit.podcast_key]], sight)[0] | {"score": hit.score if is_all else None}
         for hit in hits[: place.limit]
         if hit.podcast_key in found
     ]
-    cursor = place.cursor([offset + place.limit]) if len(hits) > place.limit else None
+    following = offset + place.limit
+    cursor = place.cursor([following]) if len(hits) > place.limit and following <= _DEEPEST else None
     return Made(rows_answer(ask, request, list(shapes.Hit.model_fields), rows, cursor), keys, is_found=True)

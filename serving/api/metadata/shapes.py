@@ -133,4 +133,6 @@ class Changes(BaseModel):
 class Hit(PodcastRow):
     """A podcast that was found."""
 
-    score: float = Field(description="the smaller, the better", examples=[-3.2])
+    score: float | None = Field(
+        description="the smaller, the better; told to who sees all podcasts", examples=[None]
+    )

@@ -154,7 +154,7 @@ class EpisodeRow(Hidden):
 class TopEpisodeRow(Hidden):
     """An episode by its downloads in the range; equal ones share a rank."""
 
-    rank: int = Field(examples=[1])
+    rank: int | None = Field(examples=[1])
     episode_id: str = Field(examples=["s00002-e0001"])
     episode_title: str | None = Field(examples=["The First Coffee"])
     published_at: datetime | None = Field(examples=["2026-08-30T06:00:00Z"])

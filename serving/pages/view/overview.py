@@ -120,7 +120,13 @@ def page(asks: Asks, shows: Shows, looker: Looker, number: int, query: str) -> O
         return Overview([], [], None, "", None, None, query)
     last -= timedelta(1)  # it has not ended yet
     recent = {row["show_id"]: row for row in ask(asks, _RECENT, {**_of(chosen), "last": last})}
-    chosen.sort(key=lambda show: (-_figure(recent, show, "downloads"), show.title or show.show_id))
+    # Where a show of somebody else's stands is not to tell its figures.
+    chosen.sort(
+        key=lambda show: (
+            -_figure(recent, show, "downloads") if looker.owns(show.show_id) else 0,
+            show.title or show.show_id,
+        )
+    )
     start = (number - 1) * PER_PAGE
     listed = chosen[start : start + PER_PAGE]
     figures: list[Figure] = []

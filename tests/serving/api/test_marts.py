@@ -100,7 +100,9 @@ def test_earlier_versions_are_there_as_long_as_they_are_kept(tmp_path: Path) -> 
     "manifest",
     ["{}", "null", "[]", '"x"', "3", "{", '{"version": null}', '{"version": 2, "made_at": "x", "tables": []}',
      '{"version": 2, "made_at": "2026-09-01T00:00:00", "tables": []}',
-     '{"version": 2, "made_at": "2026-09-01T00:00:00+00:00", "tables": [3]}'],
+     '{"version": 2, "made_at": "2026-09-01T00:00:00+00:00", "tables": [3]}',
+     '{"version": 2, "made_at": "2026-09-01T00:00:00+00:00", "tables": [], "window": "fortnight"}',
+     '{"version": 1e999, "made_at": "2026-09-01T00:00:00+00:00", "tables": []}', "[" * 100_000],
 )  # fmt: skip
 def test_a_manifest_that_says_nothing_leaves_the_former_and_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, manifest: str

@@ -186,3 +186,38 @@ def test_requests_are_no_listeners(crowd: int, is_told: bool) -> None:
         found = exclusions(scope(asks, outside=True), by).rows(asks)
         assert [row["requests"] for row in found] == expected[by]
         assert [row["requests"] for row in exclusions(scope(asks), by).rows(asks)] == [20, 13]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("sizes", [(7, 5, 3, 2), (2, 7, 3, 5), (3, 2, 5, 7)])
+def test_where_hidden_rows_stand_tells_nothing_of_their_figures(sizes: tuple[int, ...], most: int) -> None:
+    def told(sizes: tuple[int, ...]) -> list[object]:
+        of = dict(enumerate((30, 20, *sizes)))
+        rows = [
+            a_download(
+                START + timedelta(seconds=100 * n + number), 100 * number + n, number, app=f"app {number}"
+            )
+            for number, size in of.items()
+            for n in range(size)
+        ]
+        asks = marts(rows)
+        outside = scope(asks, outside=True)
+        top = top_episodes(outside, most=most).rows(asks)
+        assert [row["rank"] for row in top if row["suppressed"]] == [None] * max(0, most - 2)
+        return [
+            top,
+            by_dimension(outside, Dimension.APP, most=most).rows(asks),
+            by_dimension(outside, Dimension.APP, By.WEEK, most=most).rows(asks),
+        ]
+
+    assert told(sizes) == told((5, 3, 2, 7))
+
+
+def test_a_hidden_episode_has_no_dates_of_its_downloads() -> None:
+    sizes = enumerate((30, 20, 8, 7))
+    rows = [a_download(START, 100 * number + n, number) for number, size in sizes for n in range(size)]
+    asks = marts(rows)
+    found = sorted(episodes(scope(asks, outside=True)).rows(asks), key=lambda row: str(row["episode_id"]))
+    assert [row["suppressed"] for row in found] == [False, False, True, True]
+    assert [row["first_date"] is None for row in found] == [False, False, True, True]
+    assert [row["last_date"] is None for row in found] == [False, False, True, True]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from ingest.feeds.state import folder_of
 from registry.podcasts import deregister, register
 from registry.registration import registration
 from serving.api.core import Core
+from serving.api.metadata import search
 from serving.metadata.index import index_path, update
 from tests.serving.api.conftest import NOW_US, of
 from tests.serving.api.metadata.conftest import KEYS, URLS
@@ -102,3 +106,31 @@ def test_a_kept_answer_is_nobody_elses_and_has_its_own_304(
     again = client.get(RECORD, headers=of(keys["ann"]) | {"if-none-match": tag})
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
     assert client.get(RECORD, headers=of(keys["bob"]) | {"if-none-match": tag}).status_code == 200
+
+
+def test_who_waits_for_the_lake_lets_others_be_answered(
+    client: TestClient, settled: Path, keys: Keys
+) -> None:
+    asked(client, RECORD, keys["ann"])
+    told: list[str | None] = []
+    other = f"/v1/podcasts/{KEYS['ann']}"  # never asked for: it must be read
+    waits = threading.Thread(target=lambda: told.append(title(asked(client, other, keys["ann"]))))
+    with (settled / ".readers.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waits.start()
+        began = time.monotonic()
+        assert client.get("/health").status_code == 200
+        assert title(asked(client, RECORD, keys["ann"])) == "The Both Podcast"  # kept
+        assert time.monotonic() - began < 5 and not told
+    waits.join(10)
+    assert told == ["The Ann Podcast"]
+
+
+def test_the_last_page_of_a_search_has_no_next(
+    client: TestClient, settled: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_DEEPEST", 1)
+    first = asked(client, "/v1/search?q=podcast&limit=1", keys["ann"])
+    second = asked(client, f"/v1/search?q=podcast&limit=1&cursor={first['next']}", keys["ann"])
+    assert (len(second["data"]), second["next"]) == (1, None)
+    assert {row["score"] for row in first["data"] + second["data"]} == {None}
