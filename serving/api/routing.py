@@ -51,9 +51,7 @@ class QuickRouter(Router):
         if show is None or show.episodes > _EPISODES:
             return False
         zone, first = given.get("time_zone"), given.get("first")
-        if (
-            first is None
-        ):  # the newest ones; where a zone is off by parts of an hour they are counted one by one
+        if first is None:  # the newest; in a zone off by parts of an hour they are counted one by one
             return zone is None or _has_whole_hours(zone)
         is_long = (datetime.now(UTC).date() - first).days > _DAYS or given.get("dimension") is not None
         return zone is None and not is_long and given.get("by") is not By.HOUR
