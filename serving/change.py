@@ -50,7 +50,7 @@ class Change:
     after: State
     days: tuple[date, ...]  # dates whose rows may differ, in the marts that are told by date
     kept: tuple[str, ...]  # marts it did not make
-    rules: str  # the settings it counted by: under others, all rows may differ
+    rules: str  # a digest of the settings it counted by: under others, all rows may differ
 
     def write(self, path: Path) -> None:
         """Keep it for the publication that follows."""
