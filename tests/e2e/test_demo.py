@@ -246,3 +246,9 @@ def test_no_raw_address_is_in_what_dagster_and_dbt_wrote(demo: Demo) -> None:
     for path in demo.data.rglob("*"):
         if path.is_file() and landing not in path.parents and "chromium" not in path.parts:
             assert b"198.51.100." not in path.read_bytes(), path
+
+
+def test_what_is_published_names_no_path_of_this_machine(demo: Demo) -> None:
+    manifest = (demo.current.parent / "manifest.json").read_text("utf-8")
+    assert json.loads(manifest)["rules"]
+    assert str(demo.data) not in manifest
