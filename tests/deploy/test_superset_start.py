@@ -49,7 +49,7 @@ def test_a_setting_that_cannot_be_used_is_named(
 
 def test_without_shared_marts_it_says_what_to_do(shared: Path) -> None:
     (shared / "shared.duckdb").unlink()
-    with pytest.raises(CannotStart, match="make demo"):
+    with pytest.raises(CannotStart, match="earshot run"):
         sources(Place.from_env())
 
 
