@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -35,6 +35,29 @@ def _known_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_settings(
+    model: type[Model], prefix: str, environ: Mapping[str, str] | None, given: Mapping[str, object]
+) -> Model:
+    """Settings from variables `<prefix><NAME>`, overridden by `given`. Raises SettingError.
+
+    What is no part of a model's repr is a secret: the error does not show it.
+    """
+    env, fields = os.environ if environ is None else environ, model.model_fields
+    values = {name: env[prefix + name.upper()] for name in fields if env.get(prefix + name.upper())}
+    try:
+        return model.model_validate({**values, **given})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        is_secret = name in fields and not fields[name].repr
+        shown = "…" if is_secret else repr(first["input"])
+        told = f"setting {prefix}{name.upper()} = {shown} cannot be used: {first['msg']}"
+        raise SettingError(told) from None
 
 
 class Settings(BaseModel):
@@ -184,19 +207,8 @@ class Settings(BaseModel):
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: object) -> Settings:
         """Settings from `EARSHOT_*` variables, overridden by `given`. Raises SettingError."""
-        env = os.environ if environ is None else environ
-        values: dict[str, object] = {
-            name: env[PREFIX + name.upper()] for name in cls.model_fields if env.get(PREFIX + name.upper())
-        }
-        values.update({k: v for k, v in given.items() if v is not None})
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise SettingError(
-                f"setting {PREFIX}{name.upper()} = {first['input']!r} cannot be used: {first['msg']}"
-            ) from error
+        given = {name: value for name, value in given.items() if value is not None}
+        return read_settings(cls, PREFIX, environ, given)
 
     @property
     def landing_dir(self) -> Path:

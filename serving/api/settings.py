@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Annotated
 
 from limits import parse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ingest.settings import PREFIX, SettingError, Settings
+from ingest.settings import PREFIX, Settings, read_settings
 
 API_PREFIX = f"{PREFIX}API_"
 
@@ -61,20 +60,4 @@ class ApiSettings(BaseModel):
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: object) -> ApiSettings:
         """Settings from the environment, overridden by `given`. Raises SettingError."""
-        env = os.environ if environ is None else environ
-        values: dict[str, object] = {
-            name: env[API_PREFIX + name.upper()]
-            for name in cls.model_fields
-            if name != "platform" and env.get(API_PREFIX + name.upper())
-        }
-        values["platform"] = Settings.from_env(env)
-        values.update(given)
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"]))
-            shown = "…" if name == "secret" else repr(first["input"])
-            raise SettingError(
-                f"setting {API_PREFIX}{name.upper()} = {shown} cannot be used: {first['msg']}"
-            ) from None
+        return read_settings(cls, API_PREFIX, environ, {"platform": Settings.from_env(environ), **given})

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ingest.settings import PREFIX, SettingError, Settings
+from ingest.settings import PREFIX, SettingError, Settings, read_settings
 from ingest.sources import safe_name
 
 EDGE_PREFIX = f"{PREFIX}EDGE_"
@@ -93,22 +92,8 @@ class EdgeSettings(BaseModel):
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: object) -> EdgeSettings:
         """Settings from the environment, overridden by `given`. Raises SettingError."""
-        env = os.environ if environ is None else environ
-        values: dict[str, object] = {
-            name: env[EDGE_PREFIX + name.upper()]
-            for name in cls.model_fields
-            if name != "platform" and env.get(EDGE_PREFIX + name.upper())
-        }
-        values["platform"] = Settings.from_env(env)
-        values.update(given)
-        try:
-            found = cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"]))
-            raise SettingError(
-                f"setting {EDGE_PREFIX}{name.upper()} = {first['input']!r} cannot be used: {first['msg']}"
-            ) from None
+        given = {"platform": Settings.from_env(environ), **given}
+        found = read_settings(cls, EDGE_PREFIX, environ, given)
         if (found.certificate is None) != (found.certificate_key is None):
             raise SettingError(
                 f"{EDGE_PREFIX}CERTIFICATE and {EDGE_PREFIX}CERTIFICATE_KEY go together: set both or neither"
