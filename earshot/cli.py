@@ -31,7 +31,7 @@ from earshot import (
     webhook_commands,
 )
 from earshot.exit_codes import FAILED, PARTLY, USAGE
-from ingest.settings import SettingError, Settings, Window
+from ingest.settings import PREFIX, SettingError, Settings, Window
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -323,8 +323,10 @@ def home() -> None:
 
     from earshot.demo import server_environment
 
+    secret = {PREFIX + name.upper() for name, field in Settings.model_fields.items() if not field.repr}
     for name, value in server_environment(Settings.from_env()).items():
-        print(f"export {name}={shlex.quote(value)}")
+        if name not in secret:  # it is in the environment already, whence we have it
+            print(f"export {name}={shlex.quote(value)}")
 
 
 app.add_typer(lists.app, name="lists")
