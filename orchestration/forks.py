@@ -150,7 +150,10 @@ class ForkServer:
             again_in: float | None = 0.0
             while not (self._ending and not self._server and not self._runs):
                 if not self._server and not self._ending and again_in == 0.0:
-                    self._server, again_in = self._fork(self._serve, with_parent=True, name="code server"), None
+                    self._server, again_in = (
+                        self._fork(self._serve, with_parent=True, name="code server"),
+                        None,
+                    )
                 ready, _, _ = select.select([listening, awake], [], [], again_in)
                 if awake in ready:
                     with suppress(BlockingIOError):

@@ -1,4 +1,4 @@
-"""Dagster's own home: one folder below the data folder, two cores, SQLite or the PostgreSQL of EARSHOT_DAGSTER_DB."""
+"""Dagster's own home: one folder below the data folder; SQLite there, or PostgreSQL; two cores."""
 
 from __future__ import annotations
 

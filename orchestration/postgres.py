@@ -1,6 +1,6 @@
-"""Dagster's own records in PostgreSQL: where they are, made and brought up to date, and what may be wrong there.
+"""Dagster's own records in PostgreSQL: where they are, how they are made and brought up to date.
 
-They lie in a schema of their own: the registry may share the database, and both keep a table `alembic_version`.
+They lie in a schema of their own: the registry may share the database, and both have an `alembic_version`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 
 
 def storage_url(text: str) -> URL:
-    """The URL Dagster connects to: its driver named, its schema first. Raises SettingError without the password."""
+    """The URL Dagster connects to: its driver named, its schema first. Raises SettingError."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):  # what they say may hold a part of the password
@@ -82,9 +82,7 @@ def is_prepared(connection: Connection) -> bool:
 @contextlib.contextmanager
 def _engine(text: str) -> Iterator[Engine]:
     url = storage_url(text)
-    engine = db.create_engine(
-        url, connect_args={"connect_timeout": CONNECT_S}, poolclass=db.pool.NullPool
-    )
+    engine = db.create_engine(url, connect_args={"connect_timeout": CONNECT_S}, poolclass=db.pool.NullPool)
     try:
         yield engine
     except DBAPIError as error:
@@ -107,8 +105,9 @@ def _make_or_upgrade(url: URL) -> None:
         storage.run_storage,
         storage.schedule_storage,
     )
-    for each in (runs, events, schedules):
-        each.upgrade()
+    storage._run_storage.upgrade()
+    storage._event_log_storage.upgrade()
+    storage._schedule_storage.upgrade()
     events.reindex_events()
     events.reindex_assets()
     for each in (runs, schedules):

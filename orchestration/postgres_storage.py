@@ -54,7 +54,7 @@ def engine(url: str) -> Engine:
 
 
 def forget_engines() -> None:
-    """In a forked child: a connection must not be spoken on from both sides of a fork, nor be closed by one."""
+    """In a forked child: a connection must not be used on both sides of a fork, nor closed by one."""
     for each in _engines.values():
         each.dispose(close=False)
     _engines.clear()
@@ -236,5 +236,3 @@ class PostgresStorage(DagsterPostgresStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> PostgresStorage:
         return cls(inst_data=inst_data, **config_value)
-
-
