@@ -36,7 +36,7 @@ def init(
         bool, typer.Option("--keep-registry", help="leave the registry where it is: only Dagster moves")
     ] = False,
 ) -> None:
-    """Prepare an installation: registry, Dagster's home, one file of settings. Doing it again does no harm."""
+    """Prepare an installation: registry, Dagster's home, one file of settings. Again does no harm."""
     from earshot.installing import env_file as env_files
     from earshot.installing import server
     from registry.database import connected, described
