@@ -66,14 +66,22 @@ def init(
 
 
 def migrate() -> None:
-    """Bring registry and Dagster's records to this version, as `earshot run` does when it starts."""
+    """Bring lake, registry and Dagster's records to this version; `earshot rebuild` then does the marts."""
+    from ingest.lake import Lake
     from registry.database import connected, described
 
     screen = Console(stderr=True)
     settings = Settings.from_env()
+    if settings.lake_dir.exists():
+        Lake(settings.lake_dir)  # makes the tables that later versions added, or says why it cannot
+        screen.print(f"lake        {settings.lake_dir}: current", highlight=False, soft_wrap=True)
     with connected(settings.registry, settings.data):
         screen.print(f"registry    {described(settings.registry, settings.data)}: current", soft_wrap=True)
     screen.print(f"Dagster     {_prepare_dagster(settings)}: current", soft_wrap=True)
+    if settings.warehouse.exists():
+        screen.print(
+            "next        earshot rebuild, unless the marts are this version's already", soft_wrap=True
+        )
 
 
 def _prepare_dagster(settings: Settings) -> str:
