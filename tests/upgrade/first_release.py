@@ -1,8 +1,8 @@
 """A small data folder as the first release left it, made by that release's own code from git's history.
 
 `python -m tests.upgrade.first_release` writes first-release.tar.xz anew, which the tests open with today's
-code. The first release is the first state of main that counts end to end in today's layout of the lake and has a
-registry with a command line. States before it have layout 1, which today's code refuses with what to do.
+code. The first release is the first state of main that counts end to end in today's layout of the lake and
+has a registry with a command line. States before it have layout 1, which is refused with what to do.
 """
 
 from __future__ import annotations
