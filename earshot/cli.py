@@ -31,7 +31,8 @@ from earshot import (
     webhook_commands,
 )
 from earshot.exit_codes import FAILED, PARTLY, USAGE
-from ingest.settings import SettingError, Settings, Window
+from earshot.installing import command as installing
+from ingest.settings import PREFIX, SettingError, Settings, Window
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -64,6 +65,8 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.backup.manifest import BackupError
     from earshot.demo import DemoFailed
     from earshot.explain.answer import NothingToExplain
+    from earshot.installing.command import InitRefused
+    from earshot.installing.server import ServerUnfit
     from earshot.pipeline import DbtFailed
     from earshot.published import NothingPublished
     from earshot.rebuild import RequestsAreGone, WarehouseInUse
@@ -94,6 +97,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         DemoFailed,
         EdgeError,
         FileRefused,
+        InitRefused,
         LakeFormatError,
         ManifestError,
         MartsDatabaseError,
@@ -105,6 +109,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         RegistryFailed,
         ReportError,
         RequestsAreGone,
+        ServerUnfit,
         TooManyPrefixes,
         UnknownCollaboration,
         UnknownSubscription,
@@ -212,6 +217,8 @@ for command in (
     sweep_command.sweep,
     deliver_command.deliver,
     serve_command.serve,
+    installing.init,
+    installing.migrate,
     backup_commands.backup,
     backup_commands.restore,
 ):
@@ -323,8 +330,10 @@ def home() -> None:
 
     from earshot.demo import server_environment
 
+    secret = {PREFIX + name.upper() for name, field in Settings.model_fields.items() if not field.repr}
     for name, value in server_environment(Settings.from_env()).items():
-        print(f"export {name}={shlex.quote(value)}")
+        if name not in secret:  # it is in the environment already, whence we have it
+            print(f"export {name}={shlex.quote(value)}")
 
 
 app.add_typer(lists.app, name="lists")

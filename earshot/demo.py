@@ -35,6 +35,7 @@ from ingest.logs.intake import find_landing_files, take_in
 from ingest.logs.rules import prefixes_in_force
 from ingest.settings import PREFIX, Settings
 from orchestration.instance import prepare_home
+from orchestration.postgres import prepare_database
 from serving.edge.server import EdgeError
 from serving.postgres import marts_database
 from serving.publish import publish
@@ -229,7 +230,12 @@ def _check_port(port: int) -> None:
 
 
 def server_environment(settings: Settings) -> dict[str, str]:
-    """What Dagster's processes need to know of `settings`; prepares DAGSTER_HOME."""
+    """What Dagster's processes need to know of `settings`; prepares DAGSTER_HOME, and its database.
+
+    Raises SettingError: that database cannot be used.
+    """
+    if settings.dagster_db:
+        prepare_database(settings.dagster_db)
     given = settings.model_dump(exclude_unset=True) | {"data": settings.data}
     return {
         "DAGSTER_HOME": str(prepare_home(settings)),

@@ -72,6 +72,11 @@ class Settings(BaseModel):
         repr=False,  # may hold a password
         description="database URL of the registry, sqlite:/// or postgresql://; <data>/registry.db",
     )
+    dagster_db: str | None = Field(
+        default=None,
+        repr=False,  # may hold a password
+        description="PostgreSQL of Dagster's own records (schema dagster), postgresql://; SQLite in <data>",
+    )
     reference_dir: Path | None = Field(
         default=None, description="folder with reference lists, for example opawg/"
     )

@@ -34,7 +34,7 @@ FOLDER = (
 )
 RESPAWN_S = 3.0  # before a server that has ended is started again
 _MESSAGE_BYTES = 1 << 20
-_PR_SET_PDEATHSIG, _M_ARENA_MAX = 1, -8
+_PR_SET_PDEATHSIG, _PR_SET_NAME, _M_ARENA_MAX = 1, 15, -8
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,11 @@ class Location:
     shared: tuple[str, ...] = ()
 
 
-def fork(work: Callable[[], object], with_parent: bool) -> int:
-    """Run `work` in a child and end it; returns the child's id. `with_parent`: it ends when we do."""
+def fork(work: Callable[[], object], with_parent: bool, name: str = "") -> int:
+    """Run `work` in a child and end it; returns the child's id. `with_parent`: it ends when we do.
+
+    name: what `ps` and `top` call it, up to 15 characters; by default as its parent.
+    """
     us = os.getpid()
     pid = os.fork()
     if pid:
@@ -58,6 +61,8 @@ def fork(work: Callable[[], object], with_parent: bool) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
+        if name:
+            ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode()[:15])
         if with_parent:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != us:
@@ -145,7 +150,10 @@ class ForkServer:
             again_in: float | None = 0.0
             while not (self._ending and not self._server and not self._runs):
                 if not self._server and not self._ending and again_in == 0.0:
-                    self._server, again_in = self._fork(self._serve, with_parent=True), None
+                    self._server, again_in = (
+                        self._fork(self._serve, with_parent=True, name="code server"),
+                        None,
+                    )
                 ready, _, _ = select.select([listening, awake], [], [], again_in)
                 if awake in ready:
                     with suppress(BlockingIOError):
@@ -166,7 +174,7 @@ class ForkServer:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGINT)
 
-    def _fork(self, work: Callable[[], object], with_parent: bool) -> int:
+    def _fork(self, work: Callable[[], object], with_parent: bool, name: str = "run") -> int:
         inherited = self._inherited
 
         def alone() -> None:
@@ -174,7 +182,7 @@ class ForkServer:
                 os.close(handle)
             work()
 
-        return fork(alone, with_parent)
+        return fork(alone, with_parent, name)
 
     def _answer(self, listening: socket.socket) -> None:
         with listening.accept()[0] as asked:

@@ -1,4 +1,4 @@
-"""Dagster's own home for the embedded defaults: one folder below the data folder, SQLite, two cores."""
+"""Dagster's own home: one folder below the data folder; SQLite there, or PostgreSQL; two cores."""
 
 from __future__ import annotations
 
@@ -25,18 +25,14 @@ def prepare_home(settings: Settings) -> Path:
 
 
 def dagster_yaml(settings: Settings) -> str:
-    """The instance configuration."""
+    """The instance configuration; deploy/dagster.yaml is that of /var/lib/earshot with PostgreSQL."""
     here = home(settings)
+    storage = _POSTGRES if settings.dagster_db else _SQLITE.format(folder=_text(here / "storage"))
     return f"""\
 # Written by Earshot at each start; put changes into orchestration/instance.py.
 storage:
   custom:
-    # SQLite, its connections kept.
-    module: orchestration.storage
-    class: KeptStorage
-    config:
-      base_dir: {_text(here / "storage")}
-compute_logs:
+{storage}compute_logs:
   module: dagster._core.storage.local_compute_log_manager
   class: LocalComputeLogManager
   config:
@@ -101,6 +97,23 @@ telemetry:
   enabled: false
 nux:
   enabled: false
+"""
+
+
+_SQLITE = """\
+    # SQLite, its connections kept.
+    module: orchestration.storage
+    class: KeptStorage
+    config:
+      base_dir: {folder}
+"""
+_POSTGRES = """\
+    # PostgreSQL through postgresql+psycopg2, its connections kept, schema dagster; no password in this file.
+    module: orchestration.postgres_storage
+    class: PostgresStorage
+    config:
+      postgres_url:
+        env: EARSHOT_DAGSTER_DB
 """
 
 

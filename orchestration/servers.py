@@ -25,6 +25,7 @@ WORKSPACE = Path(__file__).resolve().parent.parent / "workspace.yaml"
 # What a location's code imports anyway and starts no thread: shared by its code server and its runs.
 SHARED = {"marts": ("dagster_dbt", "duckdb")}
 DAGSTER = ("dagster", "dagster._cli.api", "dagster._grpc.server", "orchestration.storage")
+WITH_POSTGRES = ("orchestration.postgres_storage",)
 PATIENCE_S = 15
 
 
@@ -33,7 +34,7 @@ def serve(host: str, port: int) -> None:
     folder = tempfile.mkdtemp(prefix="earshot-")  # a short path: a socket's may have 107 characters
     os.environ[FOLDER] = folder
     try:
-        prepare(DAGSTER)
+        prepare(DAGSTER + (WITH_POSTGRES if os.environ.get("EARSHOT_DAGSTER_DB") else ()))
         _Supervisor(_programs(folder, host, port)).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -160,7 +161,7 @@ class _Supervisor:
 
     def _start(self, name: str) -> None:
         if not self._ending:
-            self._running[fork(self._programs[name], with_parent=True)] = name
+            self._running[fork(self._programs[name], with_parent=True, name=name)] = name
 
     def _end(self, *_: object) -> None:
         self._ending = True

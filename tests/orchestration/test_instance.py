@@ -61,3 +61,20 @@ def test_preparing_twice_writes_once(tmp_path: Path) -> None:
     before = path.stat().st_mtime_ns
     prepare_home(settings)
     assert path.stat().st_mtime_ns == before
+
+
+def test_the_deployed_file_is_what_the_code_writes_for_its_folder() -> None:
+    deployed = Path(__file__).parents[2] / "deploy" / "dagster.yaml"
+    settings = Settings(data=Path("/var/lib/earshot"), dagster_db="postgresql://earshot@localhost/earshot")
+    assert deployed.read_text() == dagster_yaml(settings), "see the first lines of deploy/README.md"
+
+
+def test_embedded_and_deployed_differ_in_their_storage_alone(tmp_path: Path) -> None:
+    embedded = yaml.safe_load(dagster_yaml(Settings(data=tmp_path)))
+    deployed = yaml.safe_load(dagster_yaml(Settings(data=tmp_path, dagster_db="postgresql://u:secret@h/d")))
+    assert embedded.pop("storage") != deployed.pop("storage")
+    assert embedded == deployed
+
+
+def test_no_password_is_in_the_configuration(tmp_path: Path) -> None:
+    assert "secret" not in dagster_yaml(Settings(data=tmp_path, dagster_db="postgresql://u:secret@h/d"))

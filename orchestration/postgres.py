@@ -1,0 +1,115 @@
+"""Dagster's own records in PostgreSQL: where they are, how they are made and brought up to date.
+
+They lie in a schema of their own: the registry may share the database, and both have an `alembic_version`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import sqlalchemy as db
+from dagster.version import __version__ as dagster_version
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from ingest.settings import PREFIX, SettingError
+
+SCHEMA = "dagster"
+SETTING = f"{PREFIX}DAGSTER_DB"
+EXAMPLE = "postgresql://user@host/database"
+CONNECT_S = 10
+_LOCK = 0x6461677374  # one process at a time makes or changes the tables: "dagst" as a number
+_MARK = f"Earshot's Dagster {dagster_version}"
+_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
+
+
+def storage_url(text: str) -> URL:
+    """The URL Dagster connects to: its driver named, its schema first. Raises SettingError."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):  # what they say may hold a part of the password
+        raise SettingError(f"setting {SETTING} cannot be used: no database URL such as {EXAMPLE}") from None
+    if url.drivername not in _SCHEMES:
+        raise SettingError(f"setting {SETTING} cannot be used: {url.drivername} is not postgresql")
+    given = url.query.get("options", "")
+    options = " ".join([given] if isinstance(given, str) else given)
+    # Without the driver's name another SQLAlchemy takes another driver.
+    return url.set(drivername="postgresql+psycopg2").update_query_dict(
+        {"options": f"{options} -csearch_path={SCHEMA}".strip()}
+    )
+
+
+def shown(url: URL) -> str:
+    """For people; without a password, wherever it stands."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def prepare_database(text: str) -> bool:
+    """Make Dagster's tables, or bring them to the schema of this Dagster; whether anything was to do.
+
+    Safe to call again, after a crash in its middle, and from several processes at once. Raises SettingError:
+    the server cannot be used.
+    """
+    with _engine(text) as engine, engine.connect() as alone:
+        alone.execute(db.text("select pg_advisory_lock(:number)"), {"number": _LOCK})
+        if is_prepared(alone):
+            return False
+        if not db.inspect(alone).has_schema(SCHEMA):
+            alone.execute(db.text(f"create schema {SCHEMA}"))
+            alone.commit()
+        _make_or_upgrade(engine.url)
+        # Last: a preparation that was interrupted before this is made again, and each step of it may be.
+        alone.execute(db.text(f"comment on schema {SCHEMA} is $${_MARK}$$"))
+        alone.commit()
+        return True
+
+
+def is_prepared_at(text: str) -> bool:
+    """Whether `prepare_database` has nothing to do. Raises SettingError: it does not answer."""
+    with _engine(text) as engine, engine.connect() as connection:
+        return is_prepared(connection)
+
+
+def is_prepared(connection: Connection) -> bool:
+    found = connection.execute(
+        db.text("select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = :name"),
+        {"name": SCHEMA},
+    ).scalar()
+    return found == _MARK
+
+
+@contextlib.contextmanager
+def _engine(text: str) -> Iterator[Engine]:
+    url = storage_url(text)
+    engine = db.create_engine(url, connect_args={"connect_timeout": CONNECT_S}, poolclass=db.pool.NullPool)
+    try:
+        yield engine
+    except DBAPIError as error:
+        reason = " ".join(str(error.orig).split())
+        for secret in (url.password, url.query.get("password")):
+            if isinstance(secret, str) and secret:
+                reason = reason.replace(secret, "***")
+        raise SettingError(f"setting {SETTING} = {shown(url)} cannot be used: {reason}") from None
+    finally:
+        engine.dispose()
+
+
+def _make_or_upgrade(url: URL) -> None:
+    """As Dagster does on first use, then as `dagster instance migrate` and `reindex` do."""
+    from dagster_postgres import DagsterPostgresStorage
+
+    storage = DagsterPostgresStorage(url.render_as_string(hide_password=False))
+    events, runs, schedules = (
+        storage.event_log_storage,
+        storage.run_storage,
+        storage.schedule_storage,
+    )
+    storage._run_storage.upgrade()
+    storage._event_log_storage.upgrade()
+    storage._schedule_storage.upgrade()
+    events.reindex_events()
+    events.reindex_assets()
+    for each in (runs, schedules):
+        each.migrate()
+        each.optimize()
