@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.killing import Point, arm, arm_children
+from tests.faults.killing import Point, arm
 from tests.faults.scenario import Scenario, Told
 
 PATIENCE_S = 120
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.faults.points", "registry.database"])
+_CONTEXT.set_forkserver_preload(["tests.faults.points", "dbt.cli.main", "dbt.adapters.duckdb"])
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,11 @@ class Ended:
     said: str
 
 
-def run(
-    scenario: Scenario, data: Path, told: Told, point: Point | None = None, children: bool = False
-) -> Ended:
-    """The scenario's work in a process of its own, which dies at `point`; `children`: those it starts do."""
+def run(scenario: Scenario, data: Path, told: Told, point: Point | None = None) -> Ended:
+    """The scenario's work in a process of its own, which dies at `point`."""
     said, marker = data.parent / "said.txt", data.parent / "reached"
     marker.unlink(missing_ok=True)
-    process = _CONTEXT.Process(target=_work, args=(scenario, data, dict(told), point, children, said, marker))
+    process = _CONTEXT.Process(target=_work, args=(scenario, data, dict(told), point, said, marker))
     process.start()
     process.join(PATIENCE_S)
     if process.exitcode is None:
@@ -54,14 +52,11 @@ def _work(
     data: Path,
     told: Told,
     point: Point | None,
-    children: bool,
     said: Path,
     marker: Path,
 ) -> None:
     with _told_to(said):
-        if point is not None and children:
-            arm_children(point, marker)
-        elif point is not None:
+        if point is not None:
             arm(point, marker)
         try:
             scenario.work(data, told)

@@ -2,25 +2,23 @@
 
 Nothing of it is in the product. Python tells of each step on files (PEP 578), and who is on the stack says
 which function makes it; flushes, commits of the registry and dbt's SQL are wrapped in the process that dies.
-`sitecustomize` beside this file arms processes that the dying one starts, such as dbt. Decision 0033.
+Decision 0033.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
-import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-VARIABLE = "EARSHOT_TEST_POINT"  # for processes that are started: JSON of [Point, marker]
 _AUDITED = {
     "os.rename": "rename",
     "os.remove": "remove",
@@ -40,7 +38,7 @@ class Point:
     """Where a process dies: before the `nth` step `at` while `where` is on the stack.
 
     at: one of STEPS; "call": before the function `where` is called; "sql": before dbt's statement that
-    contains the last part of `where` ("a>b": once one with the former part was seen).
+    contains the last part of `where` ("a>b": once one with the former part was sent).
     where: "module:qualified.name", and what its name is of; of SQL its text.
     """
 
@@ -106,19 +104,6 @@ def arm(point: Point, marker: Path, is_counting: bool = False) -> _Armed:
     else:
         _listen(armed)
     return armed
-
-
-def arm_children(point: Point, marker: Path) -> None:
-    """Processes started from now on die there, each Python that finds our `sitecustomize`."""
-    os.environ[VARIABLE] = json.dumps([asdict(point), str(marker)])
-    here = str(Path(__file__).parent)
-    os.environ["PYTHONPATH"] = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
-
-
-def arm_as_told() -> None:
-    """In a process that was started: as `arm_children` said."""
-    point, marker = json.loads(os.environ[VARIABLE])
-    arm(Point(**point), Path(marker))
 
 
 def _listen(armed: _Armed) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.faults.killing import Point
 from tests.faults.scenario import Scenario
 
+from tests.faults.dbt_scenarios import Marts  # isort: skip
 from tests.faults.feed_scenarios import Sweep, Webhooks  # isort: skip
 from tests.faults.lake_scenarios import Catalogue, Compaction, Expansion, Expiry, Intake  # isort: skip
 from tests.faults.marts_scenarios import Packing, Publication  # isort: skip
@@ -102,3 +103,15 @@ POINTS: dict[Scenario, tuple[Point, ...]] = {
         Point("restore.named", "rename", "earshot.backup.restore:restore"),
     ),
 }
+
+# Builds of one warehouse, killed one after the other; each only as far as it comes.
+MARTS = Marts("marts")
+DBT_POINTS = (
+    Point("dbt.new_files_found", "sql", "int_new_files>commit"),
+    Point("dbt.windows_replaced", "sql", "delete from>int_download_windows>commit"),
+    Point("dbt.windows_committed", "sql", "int_download_windows>commit>create"),
+    Point("dbt.downloads_replaced", "sql", "fct_downloads>commit"),
+    Point("dbt.between_two_marts", "sql", "fct_episode_daily>commit>create"),
+    Point("dbt.before_it_is_counted", "sql", "int_counted_files>commit"),
+)
+EVERY_POINT = (*(point for points in POINTS.values() for point in points), *DBT_POINTS)
