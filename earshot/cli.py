@@ -28,6 +28,7 @@ from earshot import (
     registry_commands,
     serve_command,
     sweep_command,
+    verify_command,
     webhook_commands,
 )
 from earshot.exit_codes import FAILED, PARTLY, USAGE
@@ -54,6 +55,11 @@ def main() -> None:
     except OSError as error:
         _fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), FAILED)
     except Exception as error:
+        if type(error).__module__.partition(".")[0] == "polars":  # which names no cause that helps
+            _fail(
+                f"a file cannot be read ({error}): `earshot verify` tells which of the lake is damaged",
+                FAILED,
+            )
         if not isinstance(error, _expected_errors()):
             raise
         _fail(str(error), FAILED)
@@ -71,7 +77,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.report import ReportError
     from earshot.webhook_commands import WebhookFailed
     from ingest.catalog import CatalogError
-    from ingest.lake import LakeFormatError
+    from ingest.lake import LakeDamaged, LakeFormatError
     from ingest.logs.agents import AgentListError
     from ingest.logs.errors import FileRefused
     from ingest.logs.ranges import ReferenceListError
@@ -94,6 +100,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         DemoFailed,
         EdgeError,
         FileRefused,
+        LakeDamaged,
         LakeFormatError,
         ManifestError,
         MartsDatabaseError,
@@ -209,6 +216,7 @@ for command in (
     commands.report,
     commands.methodology,
     maintain.maintain,
+    verify_command.verify,
     sweep_command.sweep,
     deliver_command.deliver,
     serve_command.serve,

@@ -111,7 +111,7 @@ def _ended(code: int) -> str:
         return "dbt did not finish"
     return (
         f"dbt was killed ({signal.Signals(-code).name}), perhaps by the system for want of memory "
-        "(EARSHOT_DUCKDB_MEMORY): nothing was published and nothing is lost; build again. Until then it had said"
+        "(EARSHOT_DUCKDB_MEMORY): nothing was published, nothing is lost; build again. Until then it had said"
     )
 
 

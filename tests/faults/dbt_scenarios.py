@@ -1,4 +1,4 @@
-"""Builds of the marts by dbt, killed one after the other: what is counted in place must not be counted twice."""
+"""Builds of the marts by dbt, killed one after the other: they count in place, and must not count twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SELECTED = ("+fct_show_daily", "+fct_exclusions_daily", "+int_counted_files")
 
 
 class Marts(Scenario):
-    """Half the files are counted already, in marts built by the first work; the second work counts the rest."""
+    """Half the files are counted already, by the first work; the second one counts the rest."""
 
     def prepare(self, data: Path) -> None:
         settings = Settings(data=data, settle_s=0)

@@ -44,7 +44,7 @@ def test_builds_that_are_killed_on_the_way_count_nothing_twice(tmp_path: Path) -
 def test_whoever_asked_for_a_killed_build_is_told_what_killed_it_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dies = "import os, sys; sys.stdin.readline(); print('1 of 9 OK'); sys.stdout.flush(); os.kill(os.getpid(), 9)"
+    dies = "import os, sys; sys.stdin.readline(); print('1 of 9 OK', flush=True); os.kill(os.getpid(), 9)"
     monkeypatch.setattr(pipeline, "LEAN_DBT", (sys.executable, "-c", dies))
     Lake(tmp_path / "lake")
     with pytest.raises(DbtFailed, match=r"dbt was killed \(SIGKILL\).*memory.*build again") as told:
