@@ -33,7 +33,7 @@ def claim(data: Path) -> None:
         os.close(handle)
         raise AnotherRuns(
             f"a platform runs on {data.resolve()} already ({told or 'it is just starting'}), so this one "
-            "does not start: end that one first (Ctrl-C, or its service), or set EARSHOT_DATA to another folder"
+            "does not start: end that one first (Ctrl-C, or its service), or give EARSHOT_DATA another folder"
         ) from None
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}, since {_now()}\n".encode(), 0)

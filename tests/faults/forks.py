@@ -7,12 +7,14 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.killing import Point, arm
+from earshot.failures import in_plain_words
+from tests.faults.killing import Point, arm, set_clock_ahead, slow_down
 from tests.faults.scenario import Scenario, Told
 
 PATIENCE_S = 120
@@ -28,11 +30,28 @@ class Ended:
     said: str
 
 
-def run(scenario: Scenario, data: Path, told: Told, point: Point | None = None) -> Ended:
-    """The scenario's work in a process of its own, which dies at `point`."""
-    said, marker = data.parent / "said.txt", data.parent / "reached"
+def run(
+    scenario: Scenario,
+    data: Path,
+    told: Told,
+    point: Point | None = None,
+    log: Path | None = None,
+    slow_s: float = 0,
+    clock_s: float = 0,
+) -> Ended:
+    """The scenario's work in a process of its own, which dies at `point`; its output goes to `log`.
+
+    slow_s: each flush to the disk takes up to so much longer. clock_s: its clock is so far ahead.
+    """
+    folder = log or data.parent
+    said, marker = folder / "said.txt", folder / "reached"
     marker.unlink(missing_ok=True)
-    process = _CONTEXT.Process(target=_work, args=(scenario, data, dict(told), point, said, marker))
+    how = _How(point, marker, slow_s, clock_s)
+    with contextlib.suppress(OSError):  # a full disk
+        said.unlink(missing_ok=True)
+    if os.statvfs(folder).f_bavail < 64:
+        said = Path(tempfile.mkdtemp(prefix="earshot-said-")) / "said.txt"
+    process = _CONTEXT.Process(target=_work, args=(scenario, data, dict(told), how, said))
     process.start()
     process.join(PATIENCE_S)
     if process.exitcode is None:
@@ -47,24 +66,42 @@ def was_reached(data: Path) -> bool:
     return (data.parent / "reached").exists()
 
 
-def _work(
-    scenario: Scenario,
-    data: Path,
-    told: Told,
-    point: Point | None,
-    said: Path,
-    marker: Path,
-) -> None:
+@dataclass(frozen=True)
+class _How:
+    point: Point | None
+    marker: Path
+    slow_s: float
+    clock_s: float
+
+
+def _work(scenario: Scenario, data: Path, told: Told, how: _How, said: Path) -> None:
     with _told_to(said):
-        if point is not None:
-            arm(point, marker)
+        if how.point is not None:
+            arm(how.point, how.marker)
+        if how.slow_s:
+            slow_down(how.slow_s)
+        if how.clock_s:
+            set_clock_ahead(how.clock_s)
         try:
             scenario.work(data, told)
+        except Exception as error:
+            _tell(error)
+            os._exit(1)
         except BaseException:
             traceback.print_exc()
             sys.stderr.flush()
-            os._exit(1)
+            os._exit(2)
     os._exit(0)
+
+
+def _tell(error: Exception) -> None:
+    """As the command line does."""
+    plain = in_plain_words(error)
+    if plain is None:
+        traceback.print_exc()
+    else:
+        print(f"error  {plain[0]}", file=sys.stderr)
+    sys.stderr.flush()
 
 
 @contextlib.contextmanager

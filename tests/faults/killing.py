@@ -10,11 +10,14 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import random
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -173,3 +176,33 @@ def _wrap_dbt(armed: _Armed) -> None:
         return query(self, sql, *given, **named)
 
     SQLConnectionManager.add_query = add_query  # type: ignore[method-assign]
+
+
+def slow_down(most_s: float) -> None:
+    """From now on each flush to the disk takes up to `most_s` seconds longer in this process."""
+    flush, dice = os.fsync, random.Random(1)
+
+    def fsync(handle: int) -> None:
+        time.sleep(dice.random() * most_s)
+        flush(handle)
+
+    os.fsync = fsync
+
+
+def set_clock_ahead(seconds: float) -> None:
+    """From now on this process reads the wall clock so many seconds ahead; below 0: behind.
+
+    The product reads it by `utc_now_us`, `time.time` and `time.time_ns` alone.
+    """
+    now, now_ns = time.time, time.time_ns
+    time.time = lambda: now() + seconds
+    time.time_ns = lambda: now_ns() + round(seconds * 1e9)
+
+    class Shifted(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.fromtimestamp(time.time(), tz)
+
+    from ingest import lake
+
+    lake.datetime = Shifted  # type: ignore[attr-defined]

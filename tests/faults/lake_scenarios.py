@@ -69,6 +69,7 @@ class Intake(Scenario):
     def prepare(self, data: Path) -> None:
         settings = settings_in(data)
         fill(settings)
+        Lake(settings.lake_dir)
         keys = KeyRing(settings.keys_dir)  # the same for every run, so that rows can be compared
         for epoch in range(LATER_US // (30 * DAY_US) - 2, LATER_US // (30 * DAY_US) + 2):
             keys.secret(epoch)
