@@ -8,13 +8,6 @@ from earshot.exit_codes import FAILED, USAGE
 from ingest.settings import SettingError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_SQLITE = {
-    "is full": "free some space and run it again: nothing is lost",
-    "readonly": "make its folder writable for this user and run it again: nothing is lost",
-    "unable to open": "make its folder readable and writable for this user",
-    "malformed": "restore it from a backup (docs/operations.md)",
-    "disk I/O error": "look at the disk; the registry is as the last commit left it",
-}
 _ADVICE = {
     errno.EROFS: "mount it for writing and run it again: nothing is lost",
     errno.EACCES: "make it readable and writable for this user, then run it again: nothing is lost",
@@ -51,13 +44,13 @@ def _of_the_registry(error: Exception) -> str | None:
     """What the database said, without the statement; None: the statement was wrong, not the database."""
     from sqlalchemy.exc import DBAPIError, OperationalError
 
+    from registry.database import advice
+
     if isinstance(error, DBAPIError) and not isinstance(error, OperationalError):
         return None
     cause = error.orig if isinstance(error, DBAPIError) else error
     reason = str(cause).strip().partition("\n")[0]
-    advice = next((advice for sign, advice in _SQLITE.items() if sign in reason), None)
-    again = "it is asked again by itself where Dagster runs; `earshot doctor` tells whether it answers"
-    return f"the registry failed: {reason}; {advice or again}"
+    return f"the registry failed: {reason}: {advice(reason)}"
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:

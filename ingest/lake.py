@@ -27,6 +27,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -61,6 +63,7 @@ LAST = "day=9999-12-31"
 LAST_SHARD = "shard=999"  # for the same reason
 READERS_LOCK = ".readers.lock"
 LEDGER_COPY = ".ledger"
+_NO_ROOM_BYTES = 1 << 20
 EMPTY = "_empty.parquet"  # carries the schema, so that a glob over an empty table still reads
 
 
@@ -81,9 +84,10 @@ def write_parquet(
                 row_group_size=row_group_size,
                 metadata=metadata,
             )
-        except pl.exceptions.ComputeError as error:  # how Polars tells that the disk is full
-            code = errno.ENOSPC if "No space" in str(error) else errno.EIO
-            raise OSError(code, str(error), str(path)) from error
+        except pl.exceptions.ComputeError as error:  # how Polars tells that the disk is full, at times
+            is_full = "No space" in str(error) or shutil.disk_usage(path.parent).free < _NO_ROOM_BYTES
+            code = errno.ENOSPC if is_full else errno.EIO
+            raise OSError(code, f"{os.strerror(code)} ({error})", str(path)) from error
         checksums.note(temporary)
 
 

@@ -87,10 +87,9 @@ def _work(scenario: Scenario, data: Path, told: Told, how: _How, said: Path) -> 
         except Exception as error:
             _tell(error)
             os._exit(1)
-        except BaseException:
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(2)
+        except SystemExit:
+            sys.stdout.flush()
+            os._exit(1)
     os._exit(0)
 
 

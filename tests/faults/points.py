@@ -117,6 +117,6 @@ DBT_POINTS = (
 EVERY_POINT = (*(point for points in POINTS.values() for point in points), *DBT_POINTS)
 
 # What writes to the disk, and is run on a full, a read-only and a slow one.
-COUNTED_ON_DISK = tuple(
+ON_DISK = tuple(
     scenario for scenario in POINTS if not isinstance(scenario, Webhooks | Rotation | Expansion | TarBackup)
 )
