@@ -28,11 +28,13 @@ from earshot import (
     registry_commands,
     serve_command,
     sweep_command,
+    verify_command,
     webhook_commands,
 )
-from earshot.exit_codes import FAILED, PARTLY, USAGE
+from earshot.exit_codes import FAILED, PARTLY
+from earshot.failures import in_plain_words
 from earshot.installing import command as installing
-from ingest.settings import PREFIX, SettingError, Settings, Window
+from ingest.settings import PREFIX, Settings, Window
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,75 +49,14 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def main() -> None:
-    """Run the command; a setting or file that cannot be used ends it with one plain message."""
+    """Run the command; what is expected to fail ends it with one plain message."""
     try:
         app()
-    except SettingError as error:
-        _fail(str(error), USAGE)
-    except OSError as error:
-        _fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), FAILED)
     except Exception as error:
-        if not isinstance(error, _expected_errors()):
+        told = in_plain_words(error)
+        if told is None:
             raise
-        _fail(str(error), FAILED)
-
-
-def _expected_errors() -> tuple[type[Exception], ...]:
-    """Errors that tell the user what to do; imported only when one is at hand, to start fast."""
-    from earshot.backup.manifest import BackupError
-    from earshot.demo import DemoFailed
-    from earshot.explain.answer import NothingToExplain
-    from earshot.installing.command import InitRefused
-    from earshot.installing.server import ServerUnfit
-    from earshot.pipeline import DbtFailed
-    from earshot.published import NothingPublished
-    from earshot.rebuild import RequestsAreGone, WarehouseInUse
-    from earshot.registry_at_hand import RegistryFailed
-    from earshot.report import ReportError
-    from earshot.webhook_commands import WebhookFailed
-    from ingest.catalog import CatalogError
-    from ingest.lake import LakeFormatError
-    from ingest.logs.agents import AgentListError
-    from ingest.logs.errors import FileRefused
-    from ingest.logs.ranges import ReferenceListError
-    from orchestration.dbt_manifest import ManifestError
-    from registry.collaborations import UnknownCollaboration
-    from registry.subscriptions import UnknownSubscription
-    from serving.attribution.marts import NoAttribution
-    from serving.contract import ContractError
-    from serving.edge.grammar import TooManyPrefixes
-    from serving.edge.server import EdgeError
-    from serving.postgres import MartsDatabaseError
-    from serving.publish import PublishError
-
-    return (
-        AgentListError,
-        BackupError,
-        CatalogError,
-        ContractError,
-        DbtFailed,
-        DemoFailed,
-        EdgeError,
-        FileRefused,
-        InitRefused,
-        LakeFormatError,
-        ManifestError,
-        MartsDatabaseError,
-        NoAttribution,
-        NothingPublished,
-        NothingToExplain,
-        PublishError,
-        ReferenceListError,
-        RegistryFailed,
-        ReportError,
-        RequestsAreGone,
-        ServerUnfit,
-        TooManyPrefixes,
-        UnknownCollaboration,
-        UnknownSubscription,
-        WarehouseInUse,
-        WebhookFailed,
-    )
+        _fail(*told)
 
 
 def _fail(message: str, code: int) -> None:
@@ -214,6 +155,7 @@ for command in (
     commands.report,
     commands.methodology,
     maintain.maintain,
+    verify_command.verify,
     sweep_command.sweep,
     deliver_command.deliver,
     serve_command.serve,

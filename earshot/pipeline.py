@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,12 +97,22 @@ def dbt_at_hand(
                     write_atomically(remembered, parsed.read_bytes())
             if process.returncode:
                 told = [line for line in said if "Error" in line or "ERROR" in line or "FAIL" in line] or said
-                raise DbtFailed("dbt did not finish:\n  " + "\n  ".join(told[-20:]))
+                raise DbtFailed(_ended(process.returncode) + ":\n  " + "\n  ".join(told[-20:]))
 
         try:
             yield run
         finally:
             process.kill()  # had it not run: nothing is lost
+
+
+def _ended(code: int) -> str:
+    """Why there is no build, and what to do."""
+    if code >= 0:
+        return "dbt did not finish"
+    return (
+        f"dbt was killed ({signal.Signals(-code).name}), perhaps by the system for want of memory "
+        "(EARSHOT_DUCKDB_MEMORY): nothing was published, nothing is lost; build again. Until then it had said"
+    )
 
 
 def _parse_cache(arguments: Sequence[str]) -> Path:

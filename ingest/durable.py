@@ -7,8 +7,15 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+# What `replacing` (and the key ring, with digits of its own) writes to until it is whole.
+_UNFINISHED = re.compile(r"\..+\.[0-9]+(?:\.[0-9a-f]{8})?\.tmp")
+# What is being written changes far more often; its process may be in another container, so none is asked.
+ABANDONED_S = 3600.0
 
 
 @contextlib.contextmanager
@@ -33,6 +40,27 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Put `data` at `path`. Raises OSError, leaving no trace."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def unfinished_below(folder: Path, now_s: float | None = None) -> list[Path]:
+    """Temporary files of writers that were killed: unchanged for ABANDONED_S seconds. `now_s`: epoch."""
+    limit_s = (time.time() if now_s is None else now_s) - ABANDONED_S
+    found = []
+    for where, _, names in os.walk(folder):
+        for name in filter(_UNFINISHED.fullmatch, names):
+            path = Path(where, name)
+            with contextlib.suppress(FileNotFoundError):  # finished meanwhile
+                if path.stat().st_mtime < limit_s:
+                    found.append(path)
+    return found
+
+
+def clear_unfinished(folder: Path, now_s: float | None = None) -> int:
+    """Remove them; how many there were."""
+    found = unfinished_below(folder, now_s)
+    for path in found:
+        path.unlink(missing_ok=True)
+    return len(found)
 
 
 def sync(path: Path) -> None:

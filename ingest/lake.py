@@ -15,6 +15,8 @@
     lake/registry/collaborations.parquet            who appeared in whose episodes, as the registry has it
     lake/kept.parquet                               from which event day on requests are kept (retention.py)
     lake/FORMAT                                     the layout's version
+    lake/.checksums/                                of every Parquet file above (checksums.py)
+    lake/.ledger/day=YYYY-MM-DD/<source>.parquet    the ledger once more, should a file of it be damaged
 
 A landing file's rows lie where its content hash says, so taking it in twice writes the same bytes to the same
 place. The ledger row is the commit: readers use only rows whose file the ledger calls `taken`, so whatever a
@@ -25,6 +27,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -32,6 +36,7 @@ from pathlib import Path
 
 import polars as pl
 
+from ingest import checksums
 from ingest.durable import locked, replacing, write_atomically
 from ingest.feeds import schema as feeds
 from ingest.schema import (
@@ -57,6 +62,8 @@ FORMAT = "2"  # raised when a column of a frame below is added or changes its me
 LAST = "day=9999-12-31"
 LAST_SHARD = "shard=999"  # for the same reason
 READERS_LOCK = ".readers.lock"
+LEDGER_COPY = ".ledger"
+_NO_ROOM_BYTES = 1 << 20
 EMPTY = "_empty.parquet"  # carries the schema, so that a glob over an empty table still reads
 
 
@@ -77,13 +84,19 @@ def write_parquet(
                 row_group_size=row_group_size,
                 metadata=metadata,
             )
-        except pl.exceptions.ComputeError as error:  # how Polars tells that the disk is full
-            code = errno.ENOSPC if "No space" in str(error) else errno.EIO
-            raise OSError(code, str(error), str(path)) from error
+        except pl.exceptions.ComputeError as error:  # how Polars tells that the disk is full, at times
+            is_full = "No space" in str(error) or shutil.disk_usage(path.parent).free < _NO_ROOM_BYTES
+            code = errno.ENOSPC if is_full else errno.EIO
+            raise OSError(code, f"{os.strerror(code)} ({error})", str(path)) from error
+        checksums.note(temporary)
 
 
 class LakeFormatError(RuntimeError):
     """The lake has another layout; the message says what to do."""
+
+
+class LakeDamaged(RuntimeError):
+    """A file of the lake cannot be read; the message names it and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +111,8 @@ class Lake:
             if (self.root / "requests").exists():
                 raise LakeFormatError(self._advice("1"))
             marker.parent.mkdir(parents=True, exist_ok=True)
+            if not any(self.root.iterdir()):
+                checksums.make_complete(self.root)
             write_atomically(marker, FORMAT.encode())
         elif (found := marker.read_text().strip()) != FORMAT:
             raise LakeFormatError(self._advice(found))
@@ -242,7 +257,7 @@ class Lake:
         # Each from one open handle: Polars asks for a file's size by its path and then opens it, and between
         # the two an intake may have put a longer one there.
         return pl.concat(
-            pl.read_parquet(path.read_bytes(), columns=list(FILES))
+            _ledger_rows(path)
             for path in sorted((self.root / "files").glob("*/*.parquet"))
             if path.parent.name >= first
         )
@@ -252,11 +267,13 @@ class Lake:
         with locked(self.root / ".ledger.lock"):
             for (source, day), rows in _by_ledger_file(files):
                 path = self.root / "files" / f"day={day.isoformat()}" / f"{source}.parquet"
-                known = pl.read_parquet(path, hive_partitioning=False) if path.exists() else _empty(FILES)
+                known = _ledger_rows(path) if path.exists() else _empty(FILES)
                 merged = pl.concat([known, rows]).unique(
                     ["source", "file_name", "file_id"], keep="last", maintain_order=True
                 )
-                write_parquet(merged.sort("taken_in_us", "file_name", "file_id"), path)
+                ordered = merged.sort("taken_in_us", "file_name", "file_id")
+                write_parquet(ordered, path)
+                write_parquet(ordered, self.root / LEDGER_COPY / path.parent.name / path.name)
 
 
 @contextlib.contextmanager
@@ -264,6 +281,16 @@ def reading(root: Path) -> Iterator[None]:
     """No file of the lake below `root` is moved or removed meanwhile; many may read at a time."""
     with locked(root / READERS_LOCK, shared=True):
         yield
+
+
+def _ledger_rows(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path.read_bytes(), columns=list(FILES))
+    except pl.exceptions.PolarsError as error:
+        raise LakeDamaged(
+            f"{path} is damaged ({str(error).splitlines()[0][:120]}): nothing is taken in or built until "
+            "`earshot verify --repair` has put its copy in its place"
+        ) from error
 
 
 def _by_ledger_file(files: pl.DataFrame) -> Iterator[tuple[tuple[str, date], pl.DataFrame]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.compaction import Compacted, compact
+from ingest.durable import clear_unfinished
 from ingest.lake import Lake
 from ingest.retention import Expired, expire
 from ingest.settings import Settings
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from orchestration.packing import Packed
 
 Progress = Callable[[str, int, int], None]  # (step, done, of)
+
+# Folders of a data folder in which files are written beside their place (durable.replacing).
+_WRITTEN_TO = ("lake", "reference", "keys", "alerts", "dbt", "search")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
     Raises OSError (disk full, folders that cannot be swapped); a rerun completes it.
     """
     expired, notes = Expired(lake.first_kept_day()), []
+    left = sum(clear_unfinished(settings.data / name, now_us / 1e6) for name in _WRITTEN_TO)
+    if left:
+        notes.append(f"{left} unfinished files of processes that were killed are removed; nothing is lost")
     if settings.keep_days:
         progress("removing", 0, 1)
         counted = counted_files(settings.warehouse)

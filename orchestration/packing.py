@@ -16,6 +16,7 @@ import duckdb
 
 from ingest.durable import sync
 from serving.copying import name, text
+from serving.publish import IN_USE
 
 FREE_SHARE = 1 / 4  # of the file's blocks; below it a copy is not worth its seconds
 MANY_BLOCKS = 256  # of 256 KiB: a smaller file need not be smaller
@@ -48,8 +49,9 @@ def pack(
         held = duckdb.connect()
         held.execute(f"set memory_limit = '{memory}'")
         held.execute(f"attach {text(str(warehouse))} as {name(warehouse.stem)} (read_only)")
-    except duckdb.IOException:
-        return Packed(before, before, "the warehouse was not packed: it is in use")
+    except duckdb.IOException as error:
+        reason = "it is in use" if any(sign in str(error) for sign in IN_USE) else str(error)
+        return Packed(before, before, f"the warehouse was not packed: {reason}")
     with contextlib.closing(held):
         if warehouse.with_name(f"{warehouse.name}.wal").exists():
             return Packed(before, before, "the warehouse was not packed: somebody wrote to it meanwhile")
@@ -68,7 +70,8 @@ def pack(
         except BaseException as error:
             beside.unlink(missing_ok=True)
             if isinstance(error, duckdb.Error):
-                return Packed(before, before, f"the warehouse was not packed: {error}")
+                why = f"{error}. It is as it was and is packed again tomorrow: is the disk full?"
+                return Packed(before, before, f"the warehouse was not packed: {why}")
             raise
         beside.replace(warehouse)
         sync(warehouse.parent)

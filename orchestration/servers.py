@@ -19,6 +19,8 @@ from pathlib import Path
 
 import yaml
 
+from ingest.settings import SettingError, Settings
+from orchestration.alone import AnotherRuns, claim
 from orchestration.forks import FOLDER, RESPAWN_S, ForkServer, Location, fork, prepare
 
 WORKSPACE = Path(__file__).resolve().parent.parent / "workspace.yaml"
@@ -193,6 +195,11 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=3000)
     asked = parser.parse_args()
+    try:
+        claim(Settings.from_env().data)
+    except (AnotherRuns, SettingError, OSError) as error:
+        print(f"error  {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
     serve(asked.host, asked.port)
     sys.exit(0)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from ingest.feeds.schema import canonical_json
 from ingest.settings import PREFIX, SettingError
@@ -115,6 +115,8 @@ def _told(where: URL, engine: Engine) -> Iterator[None]:
     except (DBAPIError, migrations.TooNew) as error:
         engine.dispose()
         reason = str(error.orig if isinstance(error, DBAPIError) else error)
+        if isinstance(error, OperationalError):
+            reason = f"{reason.rstrip()}: {advice(reason)}"
         raise SettingError(
             _refusal(where, " ".join(reason.split()))
         ) from None  # the cause's text may hold what we hide
@@ -147,6 +149,26 @@ def _checked(text: str) -> URL:
     if driver.startswith("sqlite") and (url.database or ":memory:") == ":memory:":
         raise SettingError(_refusal(url, "it names no file, and each process would have its own registry"))
     return url
+
+
+# What SQLite says of its file, and what to do. A full disk may come as either of two.
+_SQLITE_ADVICE = {
+    "is full": "free some space and run it again: nothing is lost",
+    "disk I/O error": "is the disk full? Free some space, else look at the system's log, and run it again: "
+    "nothing is lost",
+    "readonly": "make it and its folder writable for this user and run it again: nothing is lost",
+    "unable to open": "make its folder readable and writable for this user and run it again: nothing is lost",
+    "malformed": "it is damaged: restore it from a backup (docs/operations.md)",
+    "not a database": "it is damaged: restore it from a backup (docs/operations.md)",
+}
+
+
+def advice(reason: str) -> str:
+    """What to do where a database said `reason`."""
+    found = next((found for sign, found in _SQLITE_ADVICE.items() if sign in reason), None)
+    return (
+        found or "where Dagster runs it is asked again by itself; `earshot doctor` tells whether it answers"
+    )
 
 
 def _refusal(url: URL, reason: str) -> str:

@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from os import getpid
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, and_, not_, or_, select, update
 
 from registry.database import insert_into, writing
 from registry.tables import leases
+
+LONGEST_US = 2 * 3600 * 1_000_000  # no lease is given for longer; clocks set back an hour take nobody's away
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def claim(
     A shard that is held is left out, whoever holds it: the owner itself renews instead. Clocks of workers
     should agree to well within `ttl_s`.
     """
-    free = or_(table.c.owner.is_(None), table.c.expires_us <= now_us)
+    free = or_(table.c.owner.is_(None), not_(_lasts(table, now_us)))
     expires_us = now_us + round(ttl_s * 1e6)
     with writing(engine) as connection:
         known = select(table.c.shard, table.c.owner, free).where(table.c.shard.in_(wanted))
@@ -108,7 +110,7 @@ def abandon(engine: Engine, held: Sequence[Lease]) -> None:
 
 def taken(engine: Engine, now_us: int, table: Table = leases) -> tuple[set[int], set[int]]:
     """The shards that workers are at, and those that the last worker did not give back in time."""
-    query = select(table.c.shard, table.c.expires_us > now_us).where(table.c.owner.is_not(None))
+    query = select(table.c.shard, _lasts(table, now_us)).where(table.c.owner.is_not(None))
     with engine.connect() as connection:
         rows = connection.execute(query).tuples().all()
     held = {shard for shard, is_held in rows if is_held}
@@ -127,6 +129,10 @@ def assert_held(connection: Connection, lease: Lease) -> None:
     """Raises LeaseLost where another took the shard; else nobody can before the transaction ends."""
     if connection.execute(_current(lease).with_for_update()).first() is None:
         raise LeaseLost(f"shard {lease.shard}: another worker took it over (fence {lease.fence} is past)")
+
+
+def _lasts(table: Table, now_us: int) -> ColumnElement[bool]:
+    return and_(table.c.expires_us > now_us, table.c.expires_us <= now_us + LONGEST_US)
 
 
 def _current(lease: Lease) -> Select[tuple[int]]:

@@ -257,4 +257,7 @@ def _explain(error: Exception, warehouse: Path, published_dir: Path) -> str:
             f"no room under {published_dir} for another version ({free:,} bytes free, the warehouse has "
             f"{warehouse.stat().st_size:,}): free some space or lower EARSHOT_KEEP_VERSIONS, publish again"
         )
-    return f"could not publish {warehouse} under {published_dir}: {text}"
+    return (
+        f"could not publish {warehouse} under {published_dir}: {text}. Readers keep the version they have: "
+        "mend that and publish again"
+    )

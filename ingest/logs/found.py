@@ -12,6 +12,8 @@ from ingest.places import files_below, visible
 from ingest.settings import SettingError, Settings
 from ingest.sources import FILE, NO_SOURCES, Sources, safe_name
 
+_AHEAD_NS = 600 * 10**9  # no clock of a file server is ahead of ours by more unless one of them stands wrong
+
 
 @dataclass(frozen=True)
 class LandingFile:
@@ -67,10 +69,19 @@ def find_landing_files(settings: Settings) -> list[LandingFile]:
                 f"{file.path} of source '{source}' and {other.path} of source '{other.source}' are one file, "
                 "which would count twice; allowed is a file of one source: remove the link or mend the path"
             )
-        # ctime: set when the file was moved here, even with an old modification time.
-        if now_ns - max(file.modified_ns, file.changed_ns) >= settings.settle_s * 1e9:
+        if _is_settled(file, now_ns, round(settings.settle_s * 1e9)):
             found.append(file)
     return sorted(found, key=lambda file: (file.changed_ns, file.source, file.name))
+
+
+def _is_settled(file: LandingFile, now_ns: int, settle_ns: int) -> bool:
+    """Whether nobody writes to it any more: it has not changed for so long.
+
+    ctime is set when the file was moved here, even with an old modification time. A time far ahead of ours
+    was told by a clock that was set back since, or by a sender's: who wrote now would have set it anew.
+    """
+    times = (file.modified_ns, file.changed_ns)
+    return all(now_ns - time_ns >= settle_ns or time_ns - now_ns > _AHEAD_NS for time_ns in times)
 
 
 def _files(settings: Settings, sources: Sources) -> Iterator[tuple[str, Path, str]]:

@@ -37,6 +37,8 @@ COMMIT_S = 5.0
 # Small files wait to be cleaned together, up to this: more would only cost memory.
 TOGETHER_ROWS = 32_768
 PREVIEW_ROWS = 10
+MARKS = ".intake"  # below the lake: a file for each landing file being taken in
+AGAIN = b"again"  # in it where the ledger knew the file before: its row does not prove that this time ended
 
 Progress = Callable[[int, int, LandingFile], None]  # files done, all files, the one just done
 
@@ -136,6 +138,8 @@ class _Intake:
         self._last_commit = time.monotonic()
         ledger = lake.ledger().sort("taken_in_us", descending=True)
         # What was refused or held may be fine under today's settings: only the others are done with.
+        self._listed = set(ledger.select("source", "file_id").rows())
+        self._clear_marks()
         done = ledger.filter(pl.col("status").is_in([FileStatus.TAKEN.value, FileStatus.DUPLICATE.value]))
         taken = done.filter(pl.col("status") == FileStatus.TAKEN.value)
         key = ["source", "file_name", "file_id"]
@@ -146,6 +150,12 @@ class _Intake:
         self._name_of = {
             row[:2]: row[2] for row in taken.select("source", "file_id", "file_name").iter_rows()
         }
+
+    def _clear_marks(self) -> None:
+        """Killed after the ledger row was committed, an intake leaves a mark, which bars compaction."""
+        for marker in (self.lake.root / MARKS).glob("*"):
+            if tuple(marker.name.rsplit(".", 1)) in self._listed and not marker.stat().st_size:
+                marker.unlink()
 
     def take(self, landed: LandingFile) -> None:
         if not self.force and landed.identity in self._unchanged:
@@ -201,13 +211,14 @@ class _Intake:
 
     def _write(self, landed: LandingFile, opened: OpenFile, taken_in_us: int) -> None:
         log_format: Format | None = None
-        marker = self.lake.root / ".intake" / f"{landed.source}.{opened.file_id}"
+        marker = self.lake.root / MARKS / f"{landed.source}.{opened.file_id}"
         # Looked for only where there may be any, since it lists the whole lake.
         if is_again := self.force or marker.exists():
             self._expand(landed.source, opened.file_id)
         earlier = self._all_of(opened, landed) if is_again else set()
         marker.parent.mkdir(exist_ok=True)
-        marker.touch()
+        if not marker.exists():
+            marker.write_bytes(AGAIN if (landed.source, opened.file_id) in self._listed else b"")
         try:
             log_format = self.sources.get(landed.source).format_of(opened.head)
             origin = Origin(

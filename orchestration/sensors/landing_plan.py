@@ -15,6 +15,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from ingest.logs.intake import LandingFile
+from orchestration.clock import has_passed
 from orchestration.constants import (
     ATTEMPT_PAUSES_S,
     MAX_FILE_ATTEMPTS,
@@ -93,7 +94,7 @@ def make_plan(
 ) -> Plan:
     """The next runs to request. `busy` names the sources with a run under way: their files gather."""
     before, here = cursor, {label(file): file for file in files}
-    sweep = now - before.swept_at >= SWEEP_INTERVAL_S
+    sweep = has_passed(SWEEP_INTERVAL_S, before.swept_at, now)
     new = {name for name, file in here.items() if _is_new(file, before)}
     asked = {
         name: entry.model_copy()
@@ -184,7 +185,7 @@ def _candidates(plan: Plan, source: str, files: Sequence[LandingFile], now: floa
             candidates.append(file)
         elif entry.attempts >= MAX_FILE_ATTEMPTS:
             (plan.unreadable if entry.file_id == UNREADABLE else plan.given_up).append(label(file))
-        elif now - entry.at < ATTEMPT_PAUSES_S[entry.attempts - 1]:
+        elif not has_passed(ATTEMPT_PAUSES_S[entry.attempts - 1], entry.at, now):
             plan.pausing[source] = plan.pausing.get(source, 0) + 1
         else:
             candidates.append(file)

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
+from orchestration.clock import has_passed
 from orchestration.constants import MARTS_INTERVAL_S, MAX_MARTS_ATTEMPTS, QUIET_S, WHOLE_INTERVAL_S
 
 _DAYS_IN_TAG = 10
@@ -82,7 +83,7 @@ def make_plan(
         return Plan(cursor, False, "nothing new since the last build")
     is_whole = (
         any(change.needs_whole for change in changes)
-        or now - cursor.whole_at >= WHOLE_INTERVAL_S
+        or has_passed(WHOLE_INTERVAL_S, cursor.whole_at, now)
         or (is_idle and (since_last_s or QUIET_S) >= QUIET_S)
     )
     if is_idle and not is_whole:
@@ -94,7 +95,7 @@ def make_plan(
             f"the marts failed {cursor.attempt} times: look at the last run of job `marts`, mend the cause "
             "and launch the job by hand; new log files start it again too",
         )
-    if since_last_s is not None and since_last_s < MARTS_INTERVAL_S:
+    if since_last_s is not None and 0 <= since_last_s < MARTS_INTERVAL_S:  # below: the clock was set back
         return Plan(
             cursor, False, f"the last build is {since_last_s:.0f} s old; wait for {MARTS_INTERVAL_S} s"
         )

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -63,9 +64,9 @@ class Feed:
         ).encode()
 
 
-@pytest.fixture
-def feed() -> Iterator[Feed]:
-    served = Feed()
+@contextmanager
+def serving(served: Feed) -> Iterator[Feed]:
+    """It is served until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -87,9 +88,17 @@ def feed() -> Iterator[Feed]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     served.port = server.server_port
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield served
-    server.shutdown()
-    server.server_close()
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def feed() -> Iterator[Feed]:
+    with serving(Feed()) as served:
+        yield served
 
 
 def poll(

@@ -118,7 +118,7 @@ def test_a_tar_file_and_a_folder_restore_the_same_and_neither_touches_the_origin
     assert one.keys() == other.keys()
     made_anew = {"registry.db"}
     assert all(one[name] == other[name] for name in one.keys() - made_anew)
-    lost = {name for name in before if name not in one}
+    lost = {name for name in before if name not in one and not name.startswith("lake/.")}  # made again
     tops = {name.split("/")[0] for name in lost}
     assert tops <= {
         "landing",

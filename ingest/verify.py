@@ -1,0 +1,143 @@
+"""Does every file of the lake hold what was written, and are all rows there that the ledger tells of?"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from ingest import checksums
+from ingest.checksums import Progress
+from ingest.lake import LEDGER_COPY, Lake, reading
+from ingest.schema import FileStatus
+
+BEFORE_BOOT_S = 300.0  # what a machine that went down had noted last may not have come to its disk
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One file that is not as it was written."""
+
+    path: Path  # below the lake
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path.as_posix()}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A landing file of which the lake has not the rows that the ledger tells."""
+
+    source: str
+    file_name: str
+    file_id: str
+    wanted: int
+    found: int
+
+    def __str__(self) -> str:
+        what = "lost" if self.found < self.wanted else "too many"
+        count = f"{abs(self.wanted - self.found):,} of {self.wanted:,}"
+        return f"{self.source}/{self.file_name}: {count} requests {what}"
+
+
+@dataclass
+class Verified:
+    """What a look found."""
+
+    files: int = 0
+    bytes: int = 0
+    adopted: int = 0  # without a checksum so far, read whole, and noted now
+    damaged: list[Damage] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        return not (self.damaged or self.gaps)
+
+
+def verify(root: Path, progress: Progress | None = None) -> Verified:
+    """Read every file of the lake below `root` and compare. Nobody waits for it."""
+    found, digests = Verified(), dict[Path, str]()
+    paths = sorted(path for path in root.rglob("*.parquet") if _is_read(path, root))
+    for done, path in enumerate(paths, 1):
+        try:
+            digests[path] = checksums.digest_of(path)
+            found.bytes += path.stat().st_size
+        except FileNotFoundError:
+            continue  # replaced by others meanwhile
+        except OSError as error:
+            found.damaged.append(Damage(path.relative_to(root), f"cannot be read: {error.strerror}"))
+        if progress:
+            progress(done, len(paths))
+    found.files = len(digests)
+    known, adopted = checksums.noted(root), set[str]()
+    was_complete = checksums.is_complete(root)
+    for path, digest in digests.items():
+        if digest in known:
+            continue
+        reason = _unreadable(path)
+        if reason is None and was_complete and not _may_be_unnoted(path):
+            reason = "its bytes are not those that were written"
+        if reason is None:
+            adopted.add(digest)
+        elif path.exists():
+            found.damaged.append(Damage(path.relative_to(root), reason))
+    if not found.damaged:
+        with reading(root):
+            found.gaps = _gaps(root)
+    found.adopted = len(adopted)
+    (root / checksums.FOLDER).mkdir(exist_ok=True)
+    checksums.keep_only(root, set(digests.values()), time.time(), adopted)
+    if not found.damaged:
+        checksums.make_complete(root)
+    return found
+
+
+def _is_read(path: Path, root: Path) -> bool:
+    """Not what is in the making; the copy of the ledger is looked at like all else."""
+    parts = path.relative_to(root).parts
+    return parts[0] == LEDGER_COPY or not any(part.startswith(".") for part in parts)
+
+
+def _unreadable(path: Path) -> str | None:
+    """Why its rows cannot be read, all of them; None: they can."""
+    try:
+        pl.read_parquet(path.read_bytes(), hive_partitioning=False)
+    except FileNotFoundError:
+        return None
+    except (OSError, pl.exceptions.PolarsError) as error:
+        return f"is no whole Parquet file ({str(error).splitlines()[0][:120]})"
+    except BaseException as error:  # a panic of the reader on torn bytes is not an Exception
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        return f"is no whole Parquet file ({type(error).__name__})"
+    return None
+
+
+def _may_be_unnoted(path: Path) -> bool:
+    """Written right before the machine went down: its digest may not have come to the disk, the file did."""
+    booted_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return booted_s - BEFORE_BOOT_S < path.stat().st_mtime < booted_s
+
+
+def _gaps(root: Path) -> list[Gap]:
+    """Files of the ledger whose rows are too few or too many; not those with days removed for their age."""
+    lake = Lake(root)
+    rows = (
+        pl.scan_parquet(root / "requests" / "*" / "*.parquet", hive_partitioning=False)
+        .group_by("source", "file_id")
+        .agg(pl.len().cast(pl.Int64).alias("found"))
+        .collect()
+    )
+    taken = lake.ledger().filter(pl.col("status") == FileStatus.TAKEN.value)
+    if first := lake.first_kept_day():
+        taken = taken.filter(pl.from_epoch("first_us", time_unit="us").dt.date() >= first)
+    told = taken.select("source", "file_name", "file_id", "requests")
+    both = told.join(rows, on=["source", "file_id"], how="left").with_columns(pl.col("found").fill_null(0))
+    wrong = both.filter(pl.col("found") != pl.col("requests"))
+    return [
+        Gap(source, name, file_id, wanted, got) for source, name, file_id, wanted, got in wrong.iter_rows()
+    ]

@@ -1,0 +1,44 @@
+"""One platform a data folder: who starts a second one is told who runs the first. Imports no Dagster."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+FILE = ".platform.lock"
+
+
+class AnotherRuns(RuntimeError):
+    """A platform runs on this data folder; the message says which and what to do."""
+
+
+_claimed: list[int] = []  # open until this process ends; that is the point
+
+
+def claim(data: Path) -> None:
+    """Be the platform of `data` until this process ends, however it ends. Raises AnotherRuns and OSError.
+
+    A lock of the system (POSIX), which dies with us and which our forks do not hold: no file that a killed
+    platform leaves keeps the next one out. Two machines see each other where their file system shares locks.
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    handle = os.open(data / FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the system may say either
+        told = os.pread(handle, 200, 0).decode(errors="replace").strip()
+        os.close(handle)
+        raise AnotherRuns(
+            f"a platform runs on {data.resolve()} already ({told or 'it is just starting'}), so this one "
+            "does not start: end that one first (Ctrl-C, or its service), or give EARSHOT_DATA another folder"
+        ) from None
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}, since {_now()}\n".encode(), 0)
+    _claimed.append(handle)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

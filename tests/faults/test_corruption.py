@@ -1,0 +1,174 @@
+"""Bytes that change on the disk: found by their checksum, mended from landing and copy, or told as lost."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ingest.compaction import compact
+from ingest.lake import LEDGER_COPY, Lake, LakeDamaged
+from ingest.repair import ASIDE, Repaired, repair
+from ingest.settings import Settings
+from ingest.verify import verify
+from tests.faults.lake_scenarios import AFTER, LATER_US, fill, lake_facts, settings_in, take
+from tests.registry.command_line import Earshot, typed
+
+__all__ = ["typed"]
+
+
+def flip(content: bytes, dice: random.Random) -> bytes:
+    at = dice.randrange(len(content))
+    return content[:at] + bytes([content[at] ^ 1 << dice.randrange(8)]) + content[at + 1 :]
+
+
+def cut(content: bytes, dice: random.Random) -> bytes:
+    return content[: dice.randrange(len(content))]
+
+
+def zero(content: bytes, dice: random.Random) -> bytes:
+    """A block that never came to the disk."""
+    at = dice.randrange(4, len(content) - 4)
+    length = min(len(content) - at, dice.choice([16, 512, 4096]))
+    return content[:at] + bytes(length) + content[at + length :]
+
+
+HOWS: list[Callable[[bytes, random.Random], bytes]] = [flip, cut, zero]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = tmp_path_factory.mktemp("whole") / "data"
+    fill(settings_in(data))
+    take(settings_in(data))
+    return data
+
+
+@pytest.fixture
+def data(original: Path, tmp_path: Path) -> Path:
+    shutil.copytree(original, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def spoil(path: Path, dice: random.Random) -> None:
+    before = path.read_bytes()
+    while path.read_bytes() == before:
+        path.write_bytes(dice.choice(HOWS)(before, dice))
+
+
+def files(data: Path, *tops: str) -> list[Path]:
+    """Of the lake with rows, below these folders."""
+    return [
+        path
+        for top in tops
+        for path in sorted((data / "lake" / top).rglob("*.parquet"))
+        if path.name != "_empty.parquet"
+    ]
+
+
+def mended(settings: Settings) -> Repaired:
+    return repair(settings, verify(settings.lake_dir), LATER_US + 1)
+
+
+@pytest.mark.parametrize("how", HOWS, ids=lambda how: how.__name__)
+def test_a_changed_file_is_named_wherever_it_changed_and_no_other_is(
+    data: Path, how: Callable[[bytes, random.Random], bytes]
+) -> None:
+    dice = random.Random(11)
+    assert verify(data / "lake").is_whole
+    for path in sorted((data / "lake").rglob("*.parquet")):
+        content = path.read_bytes()
+        damaged = how(content, dice)
+        if damaged == content:
+            continue
+        path.write_bytes(damaged)
+        assert [one.path for one in verify(data / "lake").damaged] == [path.relative_to(data / "lake")]
+        path.write_bytes(content)
+    assert verify(data / "lake").is_whole
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_of_it_is_mended_from_landing_and_copy_row_by_row(data: Path, seed: int) -> None:
+    settings, dice, before = settings_in(data), random.Random(seed), lake_facts(data)
+    if seed % 2:
+        compact(Lake(data / "lake"), AFTER)
+    spoiled = [*files(data, "requests", "rejects", "files"), data / "lake" / "networks.parquet"]
+    for path in dice.sample(spoiled, len(spoiled) // 2 + seed):
+        spoil(path, dice)
+    done = mended(settings)
+    assert done.lost == [] and done.mended
+    assert verify(settings.lake_dir).is_whole
+    assert lake_facts(data) == before
+    take(settings)
+    assert lake_facts(data) == before
+
+
+def test_the_copy_of_the_ledger_is_mended_by_the_ledger(data: Path) -> None:
+    (first, *_) = files(data, LEDGER_COPY)
+    spoil(first, random.Random(1))
+    assert mended(settings_in(data)).lost == []
+    assert verify(data / "lake").is_whole
+
+
+def test_rows_whose_landing_file_is_gone_are_called_lost_and_the_rest_is_mended(data: Path) -> None:
+    settings, before = settings_in(data), lake_facts(data)
+    for path in files(data, "requests"):
+        spoil(path, random.Random(5))
+    shutil.move(settings.landing_dir / "cdn" / "b.log", data / "b.log")
+    done = mended(settings)
+    (lost,) = done.lost
+    assert "cdn/b.log: 12 requests are lost" in lost and "deliver it again under its name" in lost
+    (gap,) = verify(settings.lake_dir).gaps
+    assert str(gap) == "cdn/b.log: 12 of 12 requests lost"
+    shutil.copy2(data / "b.log", settings.landing_dir / "cdn" / "b.log")
+    assert mended(settings).lost == []
+    assert lake_facts(data) == before
+
+
+def test_what_landing_does_not_hold_stays_where_it_is_and_the_backup_is_named(data: Path) -> None:
+    (rules,) = files(data, "rules")
+    spoil(rules, random.Random(3))
+    changed = rules.read_bytes()
+    (lost,) = mended(settings_in(data)).lost
+    assert lost.startswith("rules/") and "only a backup has it" in lost and "earshot restore" in lost
+    assert rules.read_bytes() == changed and not (data / ASIDE).exists()
+
+
+def test_with_a_damaged_ledger_nothing_is_taken_in_twice_and_one_message_says_what_to_do(data: Path) -> None:
+    settings, before = settings_in(data), lake_facts(data)
+    (of_cdn,) = [path for path in files(data, "files") if path.name == "cdn.parquet"]
+    of_cdn.write_bytes(cut(of_cdn.read_bytes(), random.Random(2)))
+    with pytest.raises(LakeDamaged, match=r"cdn.parquet is damaged .*`earshot verify --repair`"):
+        take(settings)
+    assert mended(settings).lost == []
+    assert lake_facts(data) == before
+
+
+def test_a_lake_of_before_checksums_is_read_whole_once_and_then_held_to_them(data: Path) -> None:
+    shutil.rmtree(data / "lake" / ".checksums")
+    first = verify(data / "lake")
+    assert first.is_whole and first.adopted == len(
+        {p.read_bytes() for p in (data / "lake").rglob("*.parquet")}
+    )
+    assert verify(data / "lake").adopted == 0
+    spoil(files(data, "requests")[0], random.Random(8))
+    assert len(verify(data / "lake").damaged) == 1
+
+
+def test_the_command_names_file_reason_and_what_to_do_and_then_does_it(
+    data: Path, typed: Earshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_SEGMENT_BYTES", "4096")
+    facts = lake_facts(data)
+    path = files(data, "requests")[0]
+    path.write_bytes(flip(path.read_bytes(), random.Random(4)))
+    said = typed("verify")
+    assert said.code == 1 and "`earshot verify --repair`" in said.err
+    assert path.relative_to(data / "lake").as_posix() in said.err.replace("\n", "")
+    said = typed("verify", "--repair")
+    assert said.code == 0 and "taken in again" in said.err, said.err
+    assert "all as they were written" in typed("verify").err
+    assert lake_facts(data) == facts
