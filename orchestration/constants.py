@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-OWNERS = ["team:data"]
-
-# Groups follow the folders of the repository: what comes in, what we compute, what goes out.
-INGEST_GROUP = "ingest"
-PUBLISHED_GROUP = "published"
+OWNERS = ["team:data"]  # of all assets; a model may name others: `meta.dagster.owners`
 
 REQUESTS = "requests"
 REJECTS = "rejects"

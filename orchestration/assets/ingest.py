@@ -13,39 +13,91 @@ from ingest.lake import Lake, utc_now_us
 from ingest.logs.intake import IntakeReport, LandingFile, find_landing_files, take_in
 from ingest.schema import FileStatus
 from ingest.settings import Settings
-from orchestration import checks
-from orchestration.constants import EVENT_DAYS, FILES, INGEST_GROUP, INGEST_JOB, OWNERS, REJECTS, REQUESTS
+from orchestration import checks, explained
+from orchestration.constants import (
+    DRIFT_FACTOR,
+    EARLIEST_YEAR,
+    EVENT_DAYS,
+    FILES,
+    INGEST_JOB,
+    OPEN_PROBLEM_DAYS,
+    OWNERS,
+    REJECTS,
+    REQUESTS,
+)
 from orchestration.liveness import hold
 from orchestration.partitions import arrival_hours, hour_key, hour_span_us
 from orchestration.previews import markdown
 from orchestration.resources import Installation
+from orchestration.subjects import Subject
 
 OP = "take_in_logs"
 
 _SPECS = {
     REQUESTS: (
-        "One row a logged request, cleaned: canonical enclosure URL, keyed listener, served bytes, app, "
-        "exclusion reason. Partitioned here by the hour of arrival, in the lake by event day."
+        explained.asset(
+            "One row a logged request, cleaned: canonical enclosure URL, keyed listener, served bytes, app, "
+            "exclusion reason. Partitioned here by the hour of arrival, in the lake by event day.",
+            ("R3", "R4", "R6", "R7", "R8", "R9", "R10", "R11", "R20", "R33"),
+        )
     ),
     REJECTS: "One row a line, or a whole file, that could not be read: file, line, reason, cleaned text.",
     FILES: "The ledger, one row a landing file: lines, requests, rejects, times, what became of it.",
 }
 
 _CHECKS = {  # name: (asset, description, does it block)
-    "lines_accounted_for": (REQUESTS, "Every data line of a file is a request or a reject.", True),
-    "times_in_reason": (REQUESTS, "Request times lie between 2010 and shortly after now.", True),
-    "reject_share": (
+    "lines_accounted_for": (
         REQUESTS,
-        "No file has more rejects than EARSHOT_MAX_REJECT_SHARE; one that has is held back.",
+        explained.check(
+            "Every data line of a file is a request or a reject: nothing is dropped silently.",
+            "it is a fault in the reader of that format. The file is held back; report it with the file.",
+        ),
         True,
     ),
-    "files_readable": (REQUESTS, "No file was refused as a whole or cut off.", False),
-    "volume_drift": (
+    "times_in_reason": (
         REQUESTS,
-        "The last 24 h brought between half and twice the usual requests of the source.",
+        explained.check(
+            f"Request times lie between {EARLIEST_YEAR} and shortly after now.",
+            "the clock of the server that wrote the file is wrong, and the file is held back. Set it, deliver "
+            "the file again; or raise EARSHOT_MAX_FUTURE_H.",
+        ),
+        True,
+    ),
+    "reject_share": (
+        REQUESTS,
+        explained.check(
+            "No file has a larger share of lines that cannot be read than EARSHOT_MAX_REJECT_SHARE.",
+            "the file is held back, the others count. The asset `rejects` shows lines and reasons: most often "
+            "the sender changed the format. Deliver it mended under the same name.",
+        ),
+        True,
+    ),
+    "files_readable": (
+        REQUESTS,
+        explained.check(
+            "No file was refused as a whole or cut off.",
+            "the table names file and reason. Deliver it again, whole, under the same name.",
+        ),
         False,
     ),
-    "nothing_held_back": (FILES, "No recent file is still held back or refused.", False),
+    "volume_drift": (
+        REQUESTS,
+        explained.check(
+            f"The last 24 h brought between 1/{DRIFT_FACTOR:g} and {DRIFT_FACTOR:g} times the usual requests "
+            "of the source.",
+            "does the sender still send all of its files? Was something moved to another source, or is there a "
+            "flood of bots (`fct_exclusions_daily`)? A real rise settles by itself within days.",
+        ),
+        False,
+    ),
+    "nothing_held_back": (
+        FILES,
+        explained.check(
+            f"No file of the last {OPEN_PROBLEM_DAYS} days is still held back or refused.",
+            "deliver each named file mended under the same name: it takes the place of the bad one.",
+        ),
+        False,
+    ),
 }
 
 
@@ -61,7 +113,7 @@ class IntakeConfig(dg.Config):
         dg.AssetSpec(
             name,
             description=description,
-            group_name=INGEST_GROUP,
+            group_name=Subject.LOGS.value,
             owners=OWNERS,
             kinds={"polars", "parquet"},
         )

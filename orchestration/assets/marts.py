@@ -12,11 +12,11 @@ from dagster_dbt import dbt_assets
 
 from ingest.lake import reading
 from ingest.settings import Settings
+from orchestration import explained
 from orchestration.constants import (
     MARTS_JOB,
     OWNERS,
     POSTGRES_CHECK,
-    PUBLISHED_GROUP,
     PUBLISHED_MARTS,
     WAREHOUSE_POOL,
     WHOLE_TAG,
@@ -28,6 +28,7 @@ from orchestration.dbt_translator import WarehouseTranslator
 from orchestration.liveness import hold
 from orchestration.previews import markdown
 from orchestration.resources import Installation
+from orchestration.subjects import Subject
 from orchestration.warehouse import changed_days, look, top_shows
 from serving.change import NOTHING, Change, State
 from serving.postgres import marts_database
@@ -121,7 +122,7 @@ def with_rows(context: dg.AssetExecutionContext, events: list[Any], settings: Se
 @dg.asset(
     name=PUBLISHED_MARTS,
     deps=[key for key in dbt_models.keys if key.path[0] == MARTS_SCHEMA],
-    group_name=PUBLISHED_GROUP,
+    group_name=Subject.PUBLISHED.value,
     owners=OWNERS,
     kinds={"duckdb", "parquet"},
     pool=WAREHOUSE_POOL,
@@ -135,7 +136,11 @@ def with_rows(context: dg.AssetExecutionContext, events: list[Any], settings: Se
         dg.AssetCheckSpec(
             POSTGRES_CHECK,
             asset=PUBLISHED_MARTS,
-            description="The schema `marts` of PostgreSQL, where one is set, holds the published version.",
+            description=explained.check(
+                "The schema `marts` of PostgreSQL, where EARSHOT_MARTS_DB names one, holds the published version.",
+                "the files are published all the same, and PostgreSQL keeps its former version. Mend what the "
+                "message says; the next publication loads it.",
+            ),
         )
     ],
 )

@@ -6,12 +6,14 @@ import dagster as dg
 from pydantic import Field
 
 from ingest.logs.rules import Rules
-from orchestration.constants import EVENT_DAYS, INGEST_GROUP, OWNERS, RESTATE_JOB, RESTATED_DAYS
+from orchestration import explained
+from orchestration.constants import EVENT_DAYS, OWNERS, RESTATE_JOB, RESTATED_DAYS
 from orchestration.liveness import hold
 from orchestration.partitions import event_days
 from orchestration.previews import markdown
 from orchestration.resources import Installation
 from orchestration.restating import judge_again
+from orchestration.subjects import Subject
 
 
 class RestateConfig(dg.Config):
@@ -25,12 +27,13 @@ class RestateConfig(dg.Config):
     specs=[
         dg.AssetSpec(
             RESTATED_DAYS,
-            group_name=INGEST_GROUP,
+            group_name=Subject.LOGS.value,
             owners=OWNERS,
             kinds={"polars", "parquet"},
-            description=(
+            description=explained.asset(
                 "Event days (UTC) whose requests were judged again, from the landing files that are there, "
-                "else from the evidence in the lake. The figures published before stay in `fct_restatements`."
+                "else from the evidence in the lake. The figures published before stay in `fct_restatements`.",
+                ("R34",),
             ),
         )
     ],
