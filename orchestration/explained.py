@@ -1,4 +1,4 @@
-"""How assets and checks are described in Dagster's UI: what it is, by which rule, what to do when it fails."""
+"""How assets and checks are described in Dagster's UI: what it is, by which rule, what to do if it fails."""
 
 from __future__ import annotations
 

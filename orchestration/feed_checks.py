@@ -74,10 +74,10 @@ def deltas_audited(state: pl.DataFrame, by_tier: pl.DataFrame) -> Verdict:
 CHECKS = {
     "promises_kept": Check(
         explained.check(
-            f"At most {MAX_OVERDUE_SHARE:.0%} of a tier's healthy podcasts were polled longer ago than the tier "
-            "promises.",
-            "is `earshot run` up, and does this machine reach the network? Where it is too slow, start `earshot "
-            "sweep --forever` beside it (docs/feeds.md).",
+            f"At most {MAX_OVERDUE_SHARE:.0%} of a tier's healthy podcasts were polled longer ago than the "
+            "tier promises.",
+            "is `earshot run` up, and does this machine reach the network? Where it is too slow, start "
+            "`earshot sweep --forever` beside it (docs/feeds.md).",
         ),
         dg.AssetCheckSeverity.WARN,
         promises_kept,
@@ -85,8 +85,8 @@ CHECKS = {
     "feeds_answer": Check(
         explained.check(
             f"At most {MAX_FAILING_SHARE:.0%} of the podcasts that are polled failed last time.",
-            "that many do not break at once: look at this machine's network and name server. The table counts "
-            "the reasons.",
+            "that many do not break at once: look at this machine's network and name server. The table "
+            "counts the reasons.",
         ),
         dg.AssetCheckSeverity.WARN,
         feeds_answer,

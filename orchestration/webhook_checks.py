@@ -151,8 +151,8 @@ CHECKS = {
     "no_dead_letters": Check(
         explained.check(
             f"No webhook was given up in the last {DEAD_LETTERS_S // 3600} h.",
-            "`earshot deliveries --state dead` says why; once that is mended, the job `replay_webhooks` sends "
-            "them again.",
+            "`earshot deliveries --state dead` says why; once that is mended, the job `replay_webhooks` "
+            "sends them again.",
         ),
         dg.AssetCheckSeverity.WARN,
         no_dead_letters,

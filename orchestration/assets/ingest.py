@@ -58,8 +58,8 @@ _CHECKS = {  # name: (asset, description, does it block)
         REQUESTS,
         explained.check(
             f"Request times lie between {EARLIEST_YEAR} and shortly after now.",
-            "the clock of the server that wrote the file is wrong, and the file is held back. Set it, deliver "
-            "the file again; or raise EARSHOT_MAX_FUTURE_H.",
+            "the clock of the server that wrote the file is wrong, and the file is held back. Set it, "
+            "deliver the file again; or raise EARSHOT_MAX_FUTURE_H.",
         ),
         True,
     ),
@@ -67,8 +67,8 @@ _CHECKS = {  # name: (asset, description, does it block)
         REQUESTS,
         explained.check(
             "No file has a larger share of lines that cannot be read than EARSHOT_MAX_REJECT_SHARE.",
-            "the file is held back, the others count. The asset `rejects` shows lines and reasons: most often "
-            "the sender changed the format. Deliver it mended under the same name.",
+            "the file is held back, the others count. The asset `rejects` shows lines and reasons: most "
+            "often the sender changed the format. Deliver it mended under the same name.",
         ),
         True,
     ),
@@ -85,8 +85,8 @@ _CHECKS = {  # name: (asset, description, does it block)
         explained.check(
             f"The last 24 h brought between 1/{DRIFT_FACTOR:g} and {DRIFT_FACTOR:g} times the usual requests "
             "of the source.",
-            "does the sender still send all of its files? Was something moved to another source, or is there a "
-            "flood of bots (`fct_exclusions_daily`)? A real rise settles by itself within days.",
+            "does the sender still send all of its files? Was something moved to another source, or is there "
+            "a flood of bots (`fct_exclusions_daily`)? A real rise settles by itself within days.",
         ),
         False,
     ),

@@ -137,9 +137,10 @@ def with_rows(context: dg.AssetExecutionContext, events: list[Any], settings: Se
             POSTGRES_CHECK,
             asset=PUBLISHED_MARTS,
             description=explained.check(
-                "The schema `marts` of PostgreSQL, where EARSHOT_MARTS_DB names one, holds the published version.",
-                "the files are published all the same, and PostgreSQL keeps its former version. Mend what the "
-                "message says; the next publication loads it.",
+                "The schema `marts` of PostgreSQL, where EARSHOT_MARTS_DB names one, holds the published "
+                "version.",
+                "the files are published all the same, and PostgreSQL keeps its former version. Mend what "
+                "the message says; the next publication loads it.",
             ),
         )
     ],

@@ -40,23 +40,23 @@ _CHECKS = {  # name: (description, severity of a failure)
     "lists_valid": (
         explained.check(
             "No newer list was refused.",
-            "the last good one is in use meanwhile. The table says what is wrong with the new one: mend a list "
-            "of your own; wait for, or report, a public one.",
+            "the last good one is in use meanwhile. The table says what is wrong with the new one: mend a "
+            "list of your own; wait for, or report, a public one.",
         ),
         dg.AssetCheckSeverity.ERROR,
     ),
     "lists_fresh": (
         explained.check(
             "Every list was confirmed within its max_age_days.",
-            "does this machine reach the network? `earshot lists refresh` says why not; a list of your own is "
-            "confirmed by writing it anew.",
+            "does this machine reach the network? `earshot lists refresh` says why not; a list of your own "
+            "is confirmed by writing it anew.",
         ),
         dg.AssetCheckSeverity.WARN,
     ),
     "inclusions_validated": (
         explained.check(
-            f"No included address is past its {VALID_DAYS} days: {rule_numbers.sources(['R12'])}. One that is "
-            "no longer acts.",
+            f"No included address is past its {VALID_DAYS} days: {rule_numbers.sources(['R12'])}. One that "
+            "is no longer acts.",
             "look at those places again, and write the new date into `included_addresses.csv`.",
         ),
         dg.AssetCheckSeverity.WARN,

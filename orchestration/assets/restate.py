@@ -32,7 +32,8 @@ class RestateConfig(dg.Config):
             kinds={"polars", "parquet"},
             description=explained.asset(
                 "Event days (UTC) whose requests were judged again, from the landing files that are there, "
-                "else from the evidence in the lake. The figures published before stay in `fct_restatements`.",
+                "else from the evidence in the lake. The figures published before stay in "
+                "`fct_restatements`.",
                 ("R34",),
             ),
         )
