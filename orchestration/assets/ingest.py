@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 import polars as pl
@@ -140,7 +141,9 @@ def take_in_logs(
     report = take_in(chosen.files, settings, lake, now_us=now_us, force=chosen.again)
     for file, reason in report.changed:
         context.log.warning(f"{file.source}/{file.name} is asked for again later: {reason}")
-    for name, metadata in describe(report, reasons_of(lake, report.files)).items():
+    for name, metadata in describe(
+        report, reasons_of(lake, report.files), context.partition_keys[-1]
+    ).items():
         yield dg.MaterializeResult(asset_key=name, metadata=metadata)
     yield from check_results(report, lake.ledger(), settings, now_us)
 
@@ -193,8 +196,8 @@ def choose_files(
     return Chosen([file for name, file in by_name.items() if name in names], again=True)
 
 
-def describe(report: IntakeReport, reject_reasons: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Metadata of each asset: counts, event days, previews."""
+def describe(report: IntakeReport, reject_reasons: pl.DataFrame, hour: str) -> dict[str, dict[str, Any]]:
+    """Metadata of each asset: counts, event days, previews, and where the list of files stands."""
     files = report.files
     status = dict(files.group_by("status").len().iter_rows())
     counts = {
@@ -219,6 +222,9 @@ def describe(report: IntakeReport, reject_reasons: pl.DataFrame) -> dict[str, di
             "rejects": rejects,
             "bytes": size,
             **counts,
+            "file list": dg.MetadataValue.url(
+                f"/assets/{FILES}?view=partitions&partition={quote(hour, safe='')}"
+            ),
             EVENT_DAYS: [day.isoformat() for day in report.days],
             "preview": dg.MetadataValue.md(markdown(_shown_requests(report.preview))),
         },
