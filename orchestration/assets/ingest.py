@@ -12,9 +12,10 @@ from pydantic import Field
 
 from ingest.lake import Lake, utc_now_us
 from ingest.logs.intake import IntakeReport, LandingFile, find_landing_files, take_in
-from ingest.schema import FileStatus
+from ingest.schema import DAY_US, FileStatus
 from ingest.settings import Settings
 from orchestration import checks, explained
+from orchestration.charts import bars
 from orchestration.constants import (
     DRIFT_FACTOR,
     EARLIEST_YEAR,
@@ -33,6 +34,7 @@ from orchestration.resources import Installation
 from orchestration.subjects import Subject
 
 OP = "take_in_logs"
+HOUR_US = DAY_US // 24
 
 _SPECS = {
     REQUESTS: (
@@ -141,11 +143,11 @@ def take_in_logs(
     report = take_in(chosen.files, settings, lake, now_us=now_us, force=chosen.again)
     for file, reason in report.changed:
         context.log.warning(f"{file.source}/{file.name} is asked for again later: {reason}")
-    for name, metadata in describe(
-        report, reasons_of(lake, report.files), context.partition_keys[-1]
-    ).items():
+    ledger = lake.ledger()
+    told = describe(report, ledger, reasons_of(lake, report.files), context.partition_keys[-1], now_us)
+    for name, metadata in told.items():
         yield dg.MaterializeResult(asset_key=name, metadata=metadata)
-    yield from check_results(report, lake.ledger(), settings, now_us)
+    yield from check_results(report, ledger, settings, now_us)
 
 
 @dataclass(frozen=True)
@@ -196,8 +198,10 @@ def choose_files(
     return Chosen([file for name, file in by_name.items() if name in names], again=True)
 
 
-def describe(report: IntakeReport, reject_reasons: pl.DataFrame, hour: str) -> dict[str, dict[str, Any]]:
-    """Metadata of each asset: counts, event days, previews, and where the list of files stands."""
+def describe(
+    report: IntakeReport, ledger: pl.DataFrame, reject_reasons: pl.DataFrame, hour: str, now_us: int
+) -> dict[str, dict[str, Any]]:
+    """Metadata of each asset: counts, event days, what came in, and where the list of files stands."""
     files = report.files
     status = dict(files.group_by("status").len().iter_rows())
     counts = {
@@ -226,7 +230,8 @@ def describe(report: IntakeReport, reject_reasons: pl.DataFrame, hour: str) -> d
                 f"/assets/{FILES}?view=partitions&partition={quote(hour, safe='')}"
             ),
             EVENT_DAYS: [day.isoformat() for day in report.days],
-            "preview": dg.MetadataValue.md(markdown(_shown_requests(report.preview))),
+            "arrivals": dg.MetadataValue.md(arrivals(ledger, now_us)),
+            "judged": dg.MetadataValue.md(markdown(report.preview)),
         },
         REJECTS: {
             "dagster/partition_row_count": rejects,
@@ -298,14 +303,17 @@ def _shown(failing: pl.DataFrame) -> pl.DataFrame:
     return failing.select([name for name in wanted if name in failing.columns])
 
 
-def _shown_requests(preview: pl.DataFrame) -> pl.DataFrame:
-    if preview.is_empty():
-        return preview
-    return preview.select(
-        pl.from_epoch("started_us", time_unit="us").alias("started_at"),
-        "source", "method", "status", "enclosure_url", "served_bytes", "app", "device", "country",
-        "exclusion_reason",
-    )  # fmt: skip
+def arrivals(ledger: pl.DataFrame, now_us: int) -> str:
+    """A chart of the requests taken in by hour of arrival, over the last two days; empty without any."""
+    first, last = (at_us // HOUR_US for at_us in (now_us - 2 * DAY_US, now_us))
+    hours = dict(
+        ledger.filter(pl.col("taken_in_us") >= first * HOUR_US)
+        .group_by(pl.col("taken_in_us") // HOUR_US)
+        .agg(pl.col("requests").sum())
+        .iter_rows()
+    )
+    points = [(hour_key(_instant(hour * HOUR_US)), hours.get(hour) or 0) for hour in range(first, last + 1)]
+    return bars("requests by hour of arrival", points) if hours else ""
 
 
 def _instant(us: int) -> datetime:

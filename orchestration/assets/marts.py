@@ -29,7 +29,7 @@ from orchestration.liveness import hold
 from orchestration.previews import markdown
 from orchestration.resources import Installation
 from orchestration.subjects import Subject
-from orchestration.warehouse import changed_days, look, top_shows
+from orchestration.warehouse import changed_days, downloads_by_day, look, top_shows
 from serving.change import NOTHING, Change, State
 from serving.postgres import marts_database
 from serving.publish import MARTS_SCHEMA, Publication, publish
@@ -170,6 +170,7 @@ def published_marts(
                 markdown_tables([(table.name, table.rows, table.parquet_bytes) for table in done.tables])
             ),
             "top shows": dg.MetadataValue.md(top_shows(done.database)),
+            "downloads by day": dg.MetadataValue.md(downloads_by_day(done.database)),
         },
     )
 

@@ -22,10 +22,8 @@ class RefreshConfig(dg.Config):
     podcast: str = Field(default="", description=HOW)
 
 
-@dg.op(name=REFRESH_JOB, description="Poll one podcast now, and what else is due in its shard.")
-def refresh_a_podcast(
-    context: dg.OpExecutionContext, config: RefreshConfig, installation: Installation
-) -> None:
+@dg.op(description="Poll one podcast now, and what else is due in its shard.")
+def poll_podcast(context: dg.OpExecutionContext, config: RefreshConfig, installation: Installation) -> None:
     settings, lake = installation.settings(), installation.lake()
     hold(context.run_id, settings)
     if not config.podcast.strip():
@@ -56,11 +54,11 @@ def refresh_a_podcast(
 @dg.job(
     name=REFRESH_JOB,
     tags=TAGS | {FEEDS_TAG: "one"},
-    config=preset(REFRESH_JOB, podcast=""),
+    config=preset("poll_podcast", podcast=""),
     description=(
         "Poll one podcast now, whenever it would be due: for after its publisher says that a change is not "
         "seen. What changed is told to who subscribed, as ever; `earshot status` shows what its feed said."
     ),
 )
 def refresh_job() -> None:
-    refresh_a_podcast()
+    poll_podcast()

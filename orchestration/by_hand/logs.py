@@ -36,8 +36,8 @@ class TakeInConfig(dg.Config):
     )
 
 
-@dg.op(name=TAKE_IN_JOB, description="Take in the landed files that the ledger does not know.")
-def take_in_now(context: dg.OpExecutionContext, config: TakeInConfig, installation: Installation) -> None:
+@dg.op(description="Take in the landed files that the ledger does not know.")
+def take_in_files(context: dg.OpExecutionContext, config: TakeInConfig, installation: Installation) -> None:
     settings, lake = installation.settings(), installation.lake()
     hold(context.run_id, settings)
     now_us = utc_now_us()
@@ -57,9 +57,10 @@ def take_in_now(context: dg.OpExecutionContext, config: TakeInConfig, installati
         return
     report = take_in(files, settings, lake, now_us=now_us)
     tag_run(context, days=days_tag([day.isoformat() for day in report.days]))
-    for asset, metadata in describe(report, reasons_of(lake, report.files), hour).items():
+    ledger = lake.ledger()
+    for asset, metadata in describe(report, ledger, reasons_of(lake, report.files), hour, now_us).items():
         context.log_event(dg.AssetMaterialization(asset, partition=hour, metadata=metadata))
-    for verdict in check_results(report, lake.ledger(), settings, now_us):
+    for verdict in check_results(report, ledger, settings, now_us):
         assert verdict.check_name and verdict.asset_key
         context.log_event(
             dg.AssetCheckEvaluation(  # type: ignore[arg-type]  # taken, though the annotation forgets it
@@ -89,17 +90,19 @@ class RestateConfig(dg.Config):
     )
 
 
-@dg.op(name=REBUILD_MONTH_JOB, description="Read a month's requests again and have its figures counted anew.")
-def rebuild_a_month(context: dg.OpExecutionContext, config: MonthConfig, installation: Installation) -> None:
+@dg.op(description="Read a month's requests again and have its figures counted anew.")
+def judge_month_again(
+    context: dg.OpExecutionContext, config: MonthConfig, installation: Installation
+) -> None:
     first = month_of(config.month, _today())
     last = first.replace(day=calendar.monthrange(first.year, first.month)[1])
     _judge_again(context, installation, first, min(last, _today()), "")
 
 
-@dg.op(
-    name=RESTATE_JOB, description="Judge the requests of some days again and have their figures counted anew."
-)
-def restate(context: dg.OpExecutionContext, config: RestateConfig, installation: Installation) -> None:
+@dg.op(description="Judge the requests of some days again and have their figures counted anew.")
+def judge_days_again(
+    context: dg.OpExecutionContext, config: RestateConfig, installation: Installation
+) -> None:
     first, last = (day_of(day, _today()) for day in (config.first_day, config.last_day))
     _judge_again(context, installation, first, last, config.lists)
 
@@ -157,20 +160,20 @@ def _judge_again(
 @dg.job(
     name=TAKE_IN_JOB,
     tags=TAGS,
-    config=preset(TAKE_IN_JOB, source=""),
+    config=preset("take_in_files", source=""),
     description=(
         "Take in the log files that have landed, now and all in one run. The sensor does so by itself within "
         "seconds: this is for when it is switched off, or has given a file up and you have mended the cause."
     ),
 )
 def take_in_job() -> None:
-    take_in_now()
+    take_in_files()
 
 
 @dg.job(
     name=REBUILD_MONTH_JOB,
     tags=TAGS,
-    config=preset(REBUILD_MONTH_JOB, month="last"),
+    config=preset("judge_month_again", month="last"),
     description=(
         "Read all requests of a month again, from its landing files where they still lie there, else from "
         "the lake, under the lists in force; the marts follow by themselves. For after a fault in a source's "
@@ -178,13 +181,13 @@ def take_in_job() -> None:
     ),
 )
 def rebuild_month_job() -> None:
-    rebuild_a_month()
+    judge_month_again()
 
 
 @dg.job(
     name=RESTATE_JOB,
     tags=TAGS,
-    config=preset(RESTATE_JOB, first_day="yesterday", last_day="yesterday", lists=""),
+    config=preset("judge_days_again", first_day="yesterday", last_day="yesterday", lists=""),
     description=(
         "Judge the requests of some days again under newer or former lists (R34); the marts follow by "
         "themselves, and the figures published before stay in `fct_restatements`. `earshot restate "
@@ -192,4 +195,4 @@ def rebuild_month_job() -> None:
     ),
 )
 def restate_job() -> None:
-    restate()
+    judge_days_again()

@@ -25,8 +25,8 @@ class ReplayConfig(dg.Config):
     dry_run: bool = Field(default=False, description="count them; send nothing")
 
 
-@dg.op(name=REPLAY_JOB, description="Have webhooks sent once more.")
-def replay_webhooks(context: dg.OpExecutionContext, config: ReplayConfig, installation: Installation) -> None:
+@dg.op(description="Have webhooks sent once more.")
+def queue_again(context: dg.OpExecutionContext, config: ReplayConfig, installation: Installation) -> None:
     settings, now_us = installation.settings(), utc_now_us()
     one = config.subscription or None
     if not config.failed_within_h and one is None:
@@ -64,7 +64,7 @@ def replay_webhooks(context: dg.OpExecutionContext, config: ReplayConfig, instal
 @dg.job(
     name=REPLAY_JOB,
     tags=TAGS,
-    config=preset(REPLAY_JOB, failed_within_h=24.0, subscription=0, made_within_h=0.0, dry_run=False),
+    config=preset("queue_again", failed_within_h=24.0, subscription=0, made_within_h=0.0, dry_run=False),
     description=(
         "Send webhooks once more, each with its first `webhook-id`, so that a receiver that has one knows "
         "it: what was given up of late, or all of an endpoint since some hours. A delivery run follows "
@@ -72,4 +72,4 @@ def replay_webhooks(context: dg.OpExecutionContext, config: ReplayConfig, instal
     ),
 )
 def replay_job() -> None:
-    replay_webhooks()
+    queue_again()
