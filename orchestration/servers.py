@@ -72,6 +72,10 @@ def _programs(folder: str, host: str, port: int) -> dict[str, Callable[[], objec
     def webserver() -> None:
         from dagster_webserver.cli import create_dagster_webserver_cli
 
+        from ingest.settings import Settings
+        from orchestration.webserver_gate import install
+
+        install(host, Settings.from_env().dagster_url)
         _ask_less_often()
         address = ["--host", host, "--port", str(port), "--workspace", str(workspace)]
         create_dagster_webserver_cli().main(address, "dagster-webserver")  # type: ignore[no-untyped-call]
