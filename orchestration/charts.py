@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 
 MOST_BARS = 60
-_WIDTH, _HEIGHT, _TOP, _BOTTOM = 480, 110, 16, 18
+_WIDTH, _HEIGHT, _TOP, _BOTTOM = 320, 110, 16, 18  # a cell of an asset's page cuts what is wider
 _BAR, _INK = "#5b73e8", "#7d8590"
 
 

@@ -378,7 +378,6 @@ def _remove(paths: set[Path]) -> None:
 
 
 def _preview(requests: pl.DataFrame) -> pl.DataFrame:
-    judged = requests.group_by("source_class", "app", "exclusion_reason").agg(requests=pl.len())
-    return judged.sort("requests", "app", "exclusion_reason", descending=[True, False, False]).head(
-        PREVIEW_ROWS
-    )
+    what = ("exclusion_reason", "app", "source_class")
+    judged = requests.group_by(what).agg(requests=pl.len()).select("requests", *what)
+    return judged.sort("requests", *what, descending=[True, False, False, False]).head(PREVIEW_ROWS)

@@ -221,6 +221,7 @@ def describe(
     )  # fmt: skip
     return {
         REQUESTS: {
+            "arrivals": dg.MetadataValue.md(arrivals(ledger, now_us)),
             "dagster/partition_row_count": requests,
             "lines": lines,
             "rejects": rejects,
@@ -230,7 +231,6 @@ def describe(
                 f"/assets/{FILES}?view=partitions&partition={quote(hour, safe='')}"
             ),
             EVENT_DAYS: [day.isoformat() for day in report.days],
-            "arrivals": dg.MetadataValue.md(arrivals(ledger, now_us)),
             "judged": dg.MetadataValue.md(markdown(report.preview)),
         },
         REJECTS: {

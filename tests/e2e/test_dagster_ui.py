@@ -109,10 +109,10 @@ def test_an_asset_tells_its_rule_and_shows_what_came_in(house: DagsterHouse, pag
 
 
 def test_a_failed_check_says_what_it_means_and_what_to_do(house: DagsterHouse, page: Page) -> None:
-    page.goto(f"{house.address}/assets/requests?view=checks")
-    page.get_by_text("reject_share").first.click()
-    page.get_by_text(re.compile("the sender changed the format")).first.wait_for()
-    page.get_by_text(re.compile("damaged.json has more than 50% rejects")).first.wait_for()
+    page.goto(f"{house.address}/assets/files?view=checks")
+    page.get_by_text("nothing_held_back").first.click()
+    page.get_by_text(re.compile("deliver each named file mended under the same name")).first.wait_for()
+    page.get_by_text(re.compile("edge/damaged.json does not count")).first.wait_for()
 
 
 def test_jobs_are_found_by_what_one_wants_to_do(house: DagsterHouse, page: Page) -> None:
