@@ -31,6 +31,7 @@ from earshot import (
     webhook_commands,
 )
 from earshot.exit_codes import FAILED, PARTLY, USAGE
+from ingest.modes import keep_from_others
 from ingest.settings import SettingError, Settings, Window
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 def main() -> None:
     """Run the command; a setting or file that cannot be used ends it with one plain message."""
+    keep_from_others()
     try:
         app()
     except SettingError as error:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import yaml
 
+from ingest.modes import keep_from_others
 from orchestration.forks import FOLDER, RESPAWN_S, ForkServer, Location, fork, prepare
 
 WORKSPACE = Path(__file__).resolve().parent.parent / "workspace.yaml"
@@ -30,6 +31,7 @@ PATIENCE_S = 15
 
 def serve(host: str, port: int) -> None:
     """Run all servers until SIGINT or SIGTERM. DAGSTER_HOME and EARSHOT_* come from the environment."""
+    keep_from_others()
     folder = tempfile.mkdtemp(prefix="earshot-")  # a short path: a socket's may have 107 characters
     os.environ[FOLDER] = folder
     try:

@@ -21,6 +21,7 @@ from earshot.demo import running_dagster, server_environment
 from earshot.made_up.webhooks.endpoints import Endpoint
 from earshot.made_up.webhooks.receiver import Log, receiving
 from ingest.settings import Settings
+from tests.e2e import planted
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PATIENCE_S = 180  # a shared machine, stopped for a while now and then
@@ -38,6 +39,11 @@ query ($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value
 _PRESET = """
 query ($s: PipelineSelector!) { pipelineOrError(params: $s) { ... on Pipeline { description
   presets { name runConfigYaml } } } }
+"""
+_CHECKS = """
+query ($k: AssetKeyInput!) { assetNodeOrError(assetKey: $k) { ... on AssetNode {
+  assetChecksOrError { ... on AssetChecks { checks { name
+  executionForLatestMaterialization { status } } } } } } }
 """
 _EVENTS = """
 query ($k: AssetKeyInput!) { assetOrError(assetKey: $k) { ... on Asset {
@@ -87,6 +93,7 @@ class DagsterHouse:
     settings: Settings
     feed: Feed
     received: Log
+    pid: int
     heard: list[Any] = field(default_factory=list)
 
     def ask(self, query: str, **variables: object) -> dict[str, Any]:
@@ -137,6 +144,11 @@ class DagsterHouse:
         )
         tags = {tag["key"]: tag["value"] for tag in found["tags"]}
         return {"id": run_id, "status": found["status"], "tags": tags, "said": said}
+
+    def checks_told(self, asset: str) -> set[str]:
+        """The checks of `asset` that some run has judged."""
+        found = self.ask(_CHECKS, k={"path": [asset]})["assetNodeOrError"]["assetChecksOrError"]["checks"]
+        return {check["name"] for check in found if check["executionForLatestMaterialization"]}
 
     def partitions(self, asset: str, run_id: str) -> set[str]:
         """The partitions of `asset` that this run told to be made."""
@@ -192,7 +204,23 @@ def earshot(settings: Settings, *arguments: str) -> None:
 def dagster_house(folder: Path, endpoints: Path) -> Iterator[DagsterHouse]:
     """`earshot run` over a data folder of its own, ended at the end."""
     here = "127.0.0.0/8"
-    settings = Settings(data=folder, settle_s=0, feed_test_hosts=here, webhook_test_hosts=here)
+    settings = Settings(
+        data=folder,
+        settle_s=0,
+        feed_test_hosts=here,
+        webhook_test_hosts=here,
+        # Nothing answers at any of these: what is told of it must not tell the secrets.
+        marts_db=f"postgresql://reader:{planted.MARTS_PASSWORD}@127.0.0.1:1/marts",
+        alert_email_to="team@example.com",
+        alert_smtp_host="127.0.0.1",
+        alert_smtp_port=1,
+        alert_smtp_security="none",
+        alert_smtp_user="earshot",
+        alert_smtp_password=planted.SMTP_PASSWORD,
+        alert_webhook_url=f"https://127.0.0.1:1/{planted.HOOK_TOKEN}",
+        alert_webhook_secret=planted.HOOK_SECRET,
+    )
+    (folder / "feed_sources.toml").write_text(planted.FEED_SOURCES)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -205,8 +233,8 @@ def dagster_house(folder: Path, endpoints: Path) -> Iterator[DagsterHouse]:
     with receiving({"ok": Endpoint(secrets=(SECRET,))}, endpoints) as receiver:
         earshot(settings, "register", feed.url)
         earshot(settings, "subscribe", f"http://127.0.0.1:{receiver.port}/e/ok", "--secret", SECRET)
-        with running_dagster(settings, port, folder / "servers.log"):
-            house = DagsterHouse(f"http://127.0.0.1:{port}", settings, feed, Log(receiver.log))
+        with running_dagster(settings, port, folder / "servers.log") as servers:
+            house = DagsterHouse(f"http://127.0.0.1:{port}", settings, feed, Log(receiver.log), servers.pid)
             loaded = "query { repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
             house.until(lambda: True if len(house.ask(loaded)["repositoriesOrError"]["nodes"]) == 2 else None)
             yield house

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.dagster_house import DagsterHouse, dagster_house, log_lines
+from tests.e2e import planted
+from tests.e2e.dagster_house import SECRET, DagsterHouse, dagster_house, log_lines
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -20,6 +23,13 @@ CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := s
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHouse]:
+    with pytest.MonkeyPatch.context() as patched:
+        for name, secret in planted.ENVIRONMENT.items():
+            patched.setenv(name, secret)
+        yield from _started(tmp_path_factory)
+
+
+def _started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterHouse]:
     with dagster_house(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("endpoints")) as started:
         yield started
 
@@ -119,3 +129,26 @@ def test_jobs_are_found_by_what_one_wants_to_do(house: DagsterHouse, page: Page)
     page.goto(f"{house.address}/jobs")
     for job in ("take_in_now", "rebuild_a_month", "restate", "refresh_a_podcast", "replay_webhooks"):
         page.get_by_text(job, exact=True).first.wait_for()
+
+
+def test_a_picture_on_another_page_launches_no_run(house: DagsterHouse) -> None:
+    asked = f"{house.address}/graphql?query=mutation%20%7B%20setNuxSeen%20%7D"
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(asked, timeout=60)
+
+
+def test_no_secret_stands_in_logs_events_metadata_or_arguments(house: DagsterHouse) -> None:
+    """After publications, alerts and directories that failed at servers which want these secrets."""
+    house.until(lambda: True if "postgres_is_current" in house.checks_told("published_marts") else None)
+    house.until(lambda: True if (house.settings.data / "alerts" / "state.json").exists() else None)
+    assert planted.found_in_arguments(house.pid, [*planted.ALL, SECRET]) == []
+    assert planted.found_in_files(house.settings.data, planted.ALL, but=()) == []
+    # Of an endpoint the registry alone knows the secret, and only its owner can read it.
+    holds_it = {name for name, _ in planted.found_in_files(house.settings.data, [SECRET])}
+    assert holds_it and all(name.startswith("registry.db") for name in holds_it)
+    keys = [path.read_bytes() for path in (house.settings.data / "keys").glob("*.key")]
+    assert keys
+    written = [key.strip().decode("latin-1") for key in keys]
+    assert {name.split("/")[0] for name, _ in planted.found_in_files(house.settings.data, written)} == {
+        "keys"
+    }
