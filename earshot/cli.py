@@ -34,6 +34,7 @@ from earshot import (
 from earshot.exit_codes import FAILED, PARTLY
 from earshot.failures import in_plain_words
 from earshot.installing import command as installing
+from ingest.modes import keep_from_others
 from ingest.settings import PREFIX, Settings, Window
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 def main() -> None:
     """Run the command; what is expected to fail ends it with one plain message."""
+    keep_from_others()
     try:
         app()
     except Exception as error:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-OWNERS = ["team:data"]
-
-# Groups follow the folders of the repository: what comes in, what we compute, what goes out.
-INGEST_GROUP = "ingest"
-PUBLISHED_GROUP = "published"
+OWNERS = ["team:data"]  # of all assets; a model may name others: `meta.dagster.owners`
 
 REQUESTS = "requests"
 REJECTS = "rejects"
@@ -39,8 +35,14 @@ WEBHOOKS_SCHEDULE = "look_at_webhooks"
 CATALOG_JOB = "ingest_catalog"
 MARTS_JOB = "marts"
 LISTS_JOB = "refresh_lists"
-RESTATE_JOB = "restate"
 MAINTENANCE_JOB = "maintain_lake"
+
+# --- jobs that a person starts (orchestration/by_hand): named as one would ask for them
+TAKE_IN_JOB = "take_in_now"
+REBUILD_MONTH_JOB = "rebuild_a_month"
+RESTATE_JOB = "restate"
+REFRESH_JOB = "refresh_a_podcast"
+REPLAY_JOB = "replay_webhooks"
 
 # The warehouse has one writer, and in DuckDB a reader blocks it too: dbt and the publisher take turns.
 WAREHOUSE_POOL = "warehouse"
@@ -99,7 +101,8 @@ ALERTS_INTERVAL_S = 60
 
 EVENT_DAYS = "event_days"  # metadata of `requests`: the event days an intake changed
 
-# --- tags of the runs our sensors ask for
+# --- tags of runs: what one is about, to filter by (docs/operations.md)
+BY_HAND_TAG = "earshot/by_hand"  # a person started it
 SOURCE_TAG = "earshot/source"
 FILES_TAG = "earshot/files"
 ATTEMPT_TAG = "earshot/attempt"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
+from orchestration import explained
 from orchestration.constants import OWNERS, PODCAST_FEEDS, REQUESTS, RESTATED_DAYS, TRACKED_PODCASTS
 
 # Tables of the lake that an asset of another name writes beside its own.
@@ -46,16 +47,29 @@ class WarehouseTranslator(DagsterDbtTranslator):
         return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        """Marts by subject (their folder), everything else by layer."""
+        """The subject: `meta.dagster.group`, else the mart's folder."""
         if dbt_resource_props["resource_type"] == "source":
             return None  # ingest says
-        folders = list(dbt_resource_props["fqn"][1:-1])
-        return str(folders[-1] if folders else dbt_resource_props["schema"])
+        return super().get_group_name(dbt_resource_props) or str(dbt_resource_props["fqn"][-2])
 
-    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
-        return OWNERS
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str]:
+        """`meta.dagster.owners` of the model or its folder, else the data team."""
+        return super().get_owners(dbt_resource_props) or OWNERS
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        """The model's own words; its SQL is a click away in the repository and would drown them here."""
+        """The model's own words and the rules its `meta.rules` names; its SQL is a click away in the
+        repository and would drown them here.
+        """
         described = dbt_resource_props.get("description")
-        return described or f"dbt {dbt_resource_props['resource_type']} {dbt_resource_props['name']}"
+        words = described or f"dbt {dbt_resource_props['resource_type']} {dbt_resource_props['name']}"
+        return explained.asset(words, (dbt_resource_props.get("meta") or {}).get("rules") or ())
+
+    def get_asset_check_spec(
+        self,
+        asset_spec: dg.AssetSpec,
+        manifest: Mapping[str, Any],
+        unique_id: str,
+        project: DbtProject | None,
+    ) -> dg.AssetCheckSpec | None:
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        return spec and spec._replace(description=explained.dbt_check(manifest["nodes"][unique_id]))

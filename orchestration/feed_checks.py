@@ -10,6 +10,7 @@ import polars as pl
 
 from ingest.feeds.schedule import MAX_OVERDUE_SHARE, PROMISE_S
 from ingest.feeds.schema import Tier
+from orchestration import explained
 from orchestration.checks import Verdict
 from orchestration.constants import MAX_FAILING_SHARE
 
@@ -72,11 +73,29 @@ def deltas_audited(state: pl.DataFrame, by_tier: pl.DataFrame) -> Verdict:
 
 CHECKS = {
     "promises_kept": Check(
-        "Each tier's freshness promise is kept (docs/feeds.md).", dg.AssetCheckSeverity.WARN, promises_kept
+        explained.check(
+            f"At most {MAX_OVERDUE_SHARE:.0%} of a tier's healthy podcasts were polled longer ago than the "
+            "tier promises.",
+            "is `earshot run` up, and does this machine reach the network? Where it is too slow, start "
+            "`earshot sweep --forever` beside it (docs/feeds.md).",
+        ),
+        dg.AssetCheckSeverity.WARN,
+        promises_kept,
     ),
-    "feeds_answer": Check("Most feeds answer.", dg.AssetCheckSeverity.WARN, feeds_answer),
+    "feeds_answer": Check(
+        explained.check(
+            f"At most {MAX_FAILING_SHARE:.0%} of the podcasts that are polled failed last time.",
+            "that many do not break at once: look at this machine's network and name server. The table "
+            "counts the reasons.",
+        ),
+        dg.AssetCheckSeverity.WARN,
+        feeds_answer,
+    ),
     "deltas_audited": Check(
-        "The short way of reading a changed feed says what the long one says.",
+        explained.check(
+            "The short way of reading a changed feed says what the long one says.",
+            "it is a fault of ours, and the long one was taken: report it with the feeds of the table.",
+        ),
         dg.AssetCheckSeverity.ERROR,
         deltas_audited,
     ),

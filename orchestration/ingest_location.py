@@ -27,9 +27,12 @@ from orchestration.assets.hubs import hub_subscriptions, hubs_job, hubs_schedule
 from orchestration.assets.ingest import ingest_job, take_in_logs
 from orchestration.assets.maintenance import lake_maintenance, maintenance_job, maintenance_schedule
 from orchestration.assets.reference import lists_job, lists_schedule, reference_lists
-from orchestration.assets.restate import restate_job, restated_days
+from orchestration.assets.restate import restated_days
 from orchestration.assets.search import search_index
 from orchestration.assets.webhooks import change_webhooks, webhooks_job, webhooks_schedule
+from orchestration.by_hand.feeds import refresh_job
+from orchestration.by_hand.logs import rebuild_month_job, restate_job, take_in_job
+from orchestration.by_hand.webhooks import replay_job
 from orchestration.resources import Installation
 from orchestration.sensors.alerts import alerts_sensor, run_failures_sensor
 from orchestration.sensors.catalog import catalog_sensor
@@ -55,9 +58,13 @@ defs = dg.Definitions(
         search_index,
     ],
     jobs=[
+        take_in_job,
+        rebuild_month_job,
+        restate_job,
+        refresh_job,
+        replay_job,
         ingest_job,
         catalog_job,
-        restate_job,
         lists_job,
         maintenance_job,
         notices_job,

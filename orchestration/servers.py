@@ -19,6 +19,7 @@ from pathlib import Path
 
 import yaml
 
+from ingest.modes import keep_from_others
 from ingest.settings import SettingError, Settings
 from orchestration.alone import AnotherRuns, claim
 from orchestration.forks import FOLDER, RESPAWN_S, ForkServer, Location, fork, prepare
@@ -33,6 +34,7 @@ PATIENCE_S = 15
 
 def serve(host: str, port: int) -> None:
     """Run all servers until SIGINT or SIGTERM. DAGSTER_HOME and EARSHOT_* come from the environment."""
+    keep_from_others()
     folder = tempfile.mkdtemp(prefix="earshot-")  # a short path: a socket's may have 107 characters
     os.environ[FOLDER] = folder
     try:
@@ -75,6 +77,10 @@ def _programs(folder: str, host: str, port: int) -> dict[str, Callable[[], objec
     def webserver() -> None:
         from dagster_webserver.cli import create_dagster_webserver_cli
 
+        from ingest.settings import Settings
+        from orchestration.webserver_gate import install
+
+        install(host, Settings.from_env().dagster_url)
         _ask_less_often()
         address = ["--host", host, "--port", str(port), "--workspace", str(workspace)]
         create_dagster_webserver_cli().main(address, "dagster-webserver")  # type: ignore[no-untyped-call]

@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from orchestration.previews import markdown
+from orchestration.charts import bars
+from orchestration.previews import ONE_PERSON_A_ROW, is_about_persons, markdown
 
 PREVIEW_ROWS = 5
 
@@ -25,9 +26,44 @@ def look(warehouse: Path, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, 
         for schema, table in tables:
             name = f'"{schema}"."{table}"'
             (rows,) = con.execute(f"select count(*) from {name}").fetchall()[0]
-            sample = pl.DataFrame(con.sql(f"select * from {name} limit {PREVIEW_ROWS}"))
-            found[schema, table] = (int(rows), markdown(sample, PREVIEW_ROWS))
+            columns = con.execute(f"describe {name}").fetchall()
+            if is_about_persons(column for column, *_ in columns):
+                shown = ONE_PERSON_A_ROW
+            else:
+                sample = pl.DataFrame(con.sql(f"select * from {name} limit {PREVIEW_ROWS}"))
+                shown = markdown(sample, PREVIEW_ROWS)
+            found[schema, table] = (int(rows), "\n\n".join([shown, *_charts(con, schema, table)]))
     return found
+
+
+def downloads_by_day(published: Path) -> str:
+    """A chart of the downloads a day, one a source class: the two are never summed."""
+    with contextlib.closing(duckdb.connect(str(published), read_only=True)) as con:
+        return "\n\n".join(_charts(con, "main", "fct_show_daily"))
+
+
+# Of which mart a picture says more than five rows: what it shows, and (series, label, number) of it.
+_DRAWN = {
+    "fct_show_daily": ("downloads a day, {}", "source_class, date, sum(downloads)"),
+    "fct_downloads": ("downloads a day, {}", "source_class, date, sum(downloads)"),
+    "fct_episode_hourly": ("downloads an hour, {}", "source_class, hour, sum(downloads)"),
+    "fct_exclusions_daily": ("requests a day that are no download, {}", "source_class, date, sum(requests)"),
+    "fct_metadata_changes": ("changed fields a day", "'', cast(detected_at as date), count(*)"),
+}
+
+
+def _charts(con: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[str]:
+    if table not in _DRAWN:
+        return []
+    title, what = _DRAWN[table]
+    try:
+        rows = con.execute(f'select {what} from "{schema}"."{table}" group by 1, 2 order by 1, 2').fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):  # another project than ours: no picture
+        return []
+    series: dict[str, list[tuple[str, float]]] = {}
+    for name, label, number in rows:
+        series.setdefault(name, []).append((str(label), float(number or 0)))
+    return [bars(title.format(name), points) for name, points in series.items()]
 
 
 def changed_days(warehouse: Path) -> tuple[date, ...]:

@@ -12,6 +12,7 @@ import dagster as dg
 import polars as pl
 
 from ingest.schema import Schema
+from orchestration import explained
 from orchestration.checks import Verdict
 from orchestration.constants import DEAD_LETTERS_S, MAX_DELIVERY_WAIT_S
 from registry.delivery_log import EndpointSummary
@@ -140,8 +141,29 @@ def _at(us: int) -> datetime:
 
 CHECKS = {
     "webhooks_on_time": Check(
-        "Endpoints that take them are told of changes in time.", dg.AssetCheckSeverity.WARN, webhooks_on_time
+        explained.check(
+            f"No endpoint that takes them waits longer than {MAX_DELIVERY_WAIT_S // 60} min for a change.",
+            "is the endpoint slow, or its rate too low? Else start `earshot deliver` beside Dagster.",
+        ),
+        dg.AssetCheckSeverity.WARN,
+        webhooks_on_time,
     ),
-    "no_dead_letters": Check("No webhook was given up of late.", dg.AssetCheckSeverity.WARN, no_dead_letters),
-    "endpoints_enabled": Check("Every endpoint is sent to.", dg.AssetCheckSeverity.WARN, endpoints_enabled),
+    "no_dead_letters": Check(
+        explained.check(
+            f"No webhook was given up in the last {DEAD_LETTERS_S // 3600} h.",
+            "`earshot deliveries --state dead` says why; once that is mended, the job `replay_webhooks` "
+            "sends them again.",
+        ),
+        dg.AssetCheckSeverity.WARN,
+        no_dead_letters,
+    ),
+    "endpoints_enabled": Check(
+        explained.check(
+            "Every endpoint is sent to.",
+            "tell the owner of the one that is disabled; once it is mended `earshot resume ID`, then the job "
+            "`replay_webhooks`.",
+        ),
+        dg.AssetCheckSeverity.WARN,
+        endpoints_enabled,
+    ),
 }

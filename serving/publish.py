@@ -30,9 +30,10 @@ from typing import Any
 import duckdb
 
 from ingest.durable import locked, sync
+from ingest.modes import open_to_all
 from serving import versions
 from serving.change import Change, Former, State, former
-from serving.contract import Contract, ContractError, read_contract
+from serving.contract import Audience, Contract, ContractError, read_contract
 from serving.copying import Mart, copy_file, dates_to_write, name, sha256, text, write_table
 from serving.manifest import (
     PublishedTable,
@@ -128,7 +129,9 @@ def publish(
         raise PublishError(f"there is no warehouse at {warehouse}: run `dbt build` (or `earshot demo`) first")
     try:
         contract = read_contract() if contract is None else contract
-        published_dir.mkdir(parents=True, exist_ok=True)
+        if not published_dir.exists():
+            published_dir.mkdir(parents=True, exist_ok=True)
+            published_dir.chmod(0o755)
         with locked(published_dir / ".lock"):
             versions.clear_leftovers(published_dir)
             version = versions.next_version(published_dir)
@@ -138,6 +141,7 @@ def publish(
                 tables, base = _build(
                     warehouse, published_dir, building, version, marts, window, progress, change, contract
                 )
+                open_to_all(building, _for_all(contract, tables))
                 versions.flush(building)
                 final = published_dir / versions.folder_name(version)
                 building.replace(final)
@@ -159,6 +163,16 @@ def publish(
         raise PublishError(_explain(error, warehouse, published_dir)) from error
     total = sum(file.stat().st_size for file in final.rglob("*") if file.is_file())
     return Publication(version, final, tables, total, base is None, loaded, problem)
+
+
+def _for_all(contract: Contract, tables: Sequence[PublishedTable]) -> set[str]:
+    """Files of a version that any account of this machine may read: what is shared, as a whole."""
+    names = {SHARED_NAME, MANIFEST_NAME}
+    for table in tables:
+        mart = contract.get(table.name)
+        if mart and mart.audience is Audience.SHARED and mart.shared_columns == mart.columns:
+            names |= {f"{mart.subject}/{mart.name}.parquet", f"{mart.subject}/{mart.name}"}
+    return names
 
 
 def _build(

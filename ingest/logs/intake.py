@@ -25,7 +25,7 @@ from ingest.logs.read import Part, read
 from ingest.logs.rejects import LINE_REJECTS, rejects_of
 from ingest.logs.rules import Rules
 from ingest.logs.tally import Tally, refused_lines
-from ingest.schema import FILES, REQUESTS, FileStatus
+from ingest.schema import FILES, FileStatus
 from ingest.settings import Settings
 from ingest.sources import Sources
 
@@ -51,7 +51,7 @@ class IntakeReport:
     skipped: int  # files known before, unchanged
     changed: list[tuple[LandingFile, str]]  # not recorded and why: to be tried again
     days: list[date]  # event days that got rows
-    preview: pl.DataFrame  # a few requests, without keys
+    preview: pl.DataFrame  # how those of the first segment were judged: counts, nobody's request
 
     def count(self, status: FileStatus) -> int:
         """Number of files recorded with this status."""
@@ -389,5 +389,6 @@ def _remove(paths: set[Path]) -> None:
 
 
 def _preview(requests: pl.DataFrame) -> pl.DataFrame:
-    shown = [name for name in REQUESTS if not name.endswith(("_key", "_key_prev")) and name != "file_id"]
-    return requests.head(PREVIEW_ROWS).select(shown)
+    what = ("exclusion_reason", "app", "source_class")
+    judged = requests.group_by(what).agg(requests=pl.len()).select("requests", *what)
+    return judged.sort("requests", *what, descending=[True, False, False, False]).head(PREVIEW_ROWS)

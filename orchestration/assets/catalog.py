@@ -9,9 +9,11 @@ from ingest.catalog import take_in_catalog
 from ingest.logs.rules import prefixes_in_force
 from ingest.settings import Settings
 from ingest.sources import CATALOG
-from orchestration.constants import CATALOG_EPISODES, CATALOG_JOB, INGEST_GROUP, OWNERS
+from orchestration import explained
+from orchestration.constants import CATALOG_EPISODES, CATALOG_JOB, OWNERS
 from orchestration.previews import markdown
 from orchestration.resources import Installation
+from orchestration.subjects import Subject
 
 
 def catalog_files(settings: Settings) -> list[Path]:
@@ -21,12 +23,13 @@ def catalog_files(settings: Settings) -> list[Path]:
 
 @dg.asset(
     name=CATALOG_EPISODES,
-    group_name=INGEST_GROUP,
+    group_name=Subject.CATALOG.value,
     owners=OWNERS,
     kinds={"polars", "parquet"},
-    description=(
+    description=explained.asset(
         "One row an enclosure URL of an episode: show, title, publication time, size. Taken from "
-        "`landing/catalog/*.csv`; a request is matched to its episode by canonical URL."
+        "`landing/catalog/*.csv`; a request is matched to its episode by canonical URL.",
+        ("R33",),
     ),
 )
 def catalog_episodes(installation: Installation) -> dg.MaterializeResult[None]:

@@ -8,9 +8,10 @@ import polars as pl
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from ingest.feeds.schema import COLLABORATIONS as COLUMNS
-from orchestration.constants import COLLABORATIONS, INGEST_GROUP, OWNERS, PODCAST_FEEDS
+from orchestration.constants import COLLABORATIONS, OWNERS, PODCAST_FEEDS
 from orchestration.previews import markdown
 from orchestration.resources import Installation
+from orchestration.subjects import Subject
 from registry.collaborations import export_collaborations
 
 _COLUMNS = {
@@ -35,7 +36,7 @@ _COLUMNS = {
     name=COLLABORATIONS,
     deps=[PODCAST_FEEDS],  # they say when an episode aired, and which it is
     output_required=False,  # nothing new: nothing for the marts to build
-    group_name=INGEST_GROUP,
+    group_name=Subject.ATTRIBUTION.value,
     owners=OWNERS,
     kinds={"polars", "parquet"},
     metadata={

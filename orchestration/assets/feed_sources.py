@@ -9,13 +9,13 @@ import polars as pl
 from ingest.feeds.sources.settings import FILE, FeedSources
 from ingest.lake import utc_now_us
 from ingest.settings import SettingError
+from orchestration import explained
 from orchestration.constants import (
     DIRECTORIES_CRON,
     DIRECTORIES_EVERY_MIN,
     DIRECTORIES_JOB,
     FEED_DIRECTORIES,
     FEED_NOTICES,
-    INGEST_GROUP,
     NOTICES_JOB,
     OWNERS,
     SHOWN_FINDINGS,
@@ -24,6 +24,7 @@ from orchestration.liveness import hold, report_dead_runs
 from orchestration.previews import markdown
 from orchestration.resources import Installation
 from orchestration.sensors.runs import NO_AUTOMATIC_RETRY, UNDER_WAY
+from orchestration.subjects import Subject
 from registry.directories import DirectoriesRead, called_sources, read_directories, waits_until
 from registry.noticed import Taken, take_notices
 
@@ -32,14 +33,18 @@ NOTICES_READABLE = "notices_readable"
 
 @dg.asset(
     name=FEED_NOTICES,
-    group_name=INGEST_GROUP,
+    group_name=Subject.FEEDS.value,
     owners=OWNERS,
     kinds={"json"},
     check_specs=[
         dg.AssetCheckSpec(
             NOTICES_READABLE,
             asset=FEED_NOTICES,
-            description="Every notice file could be read, and all that stands in it used (docs/feeds.md).",
+            description=explained.check(
+                "Every notice file could be read, and all that stands in it used.",
+                "the table names file, line and reason: mend what writes them (docs/feeds.md). Podcasts are "
+                "polled in their turn meanwhile.",
+            ),
         )
     ],
     description=(
@@ -97,9 +102,9 @@ def readable(taken: Taken) -> dg.AssetCheckResult:
 
 @dg.asset(
     name=FEED_DIRECTORIES,
-    group_name=INGEST_GROUP,
+    group_name=Subject.FEEDS.value,
     owners=OWNERS,
-    kinds={"httpx"},
+    kinds={"python", "json"},
     description=(
         "What the directories that are switched on (Podcast Index, Apple) saw change, and what ids and "
         "addresses they have of tracked podcasts: gaps are filled, what differs is a finding for a person "

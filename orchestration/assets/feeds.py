@@ -19,7 +19,6 @@ from orchestration.constants import (
     FEED_DIRECTORIES,
     FEED_NOTICES,
     FEEDS_JOB,
-    INGEST_GROUP,
     OWNERS,
     PODCAST_FEEDS,
     SEARCH_INDEX,
@@ -33,6 +32,7 @@ from orchestration.liveness import hold
 from orchestration.partitions import feed_shards
 from orchestration.previews import markdown
 from orchestration.resources import Installation
+from orchestration.subjects import Subject
 from registry.polling import export_registry, sweep_shards
 
 
@@ -48,9 +48,9 @@ class SweepConfig(dg.Config):
 @dg.asset(
     name=PODCAST_FEEDS,
     deps=[FEED_NOTICES, FEED_DIRECTORIES],  # they say who is polled before its time
-    group_name=INGEST_GROUP,
+    group_name=Subject.FEEDS.value,
     owners=OWNERS,
-    kinds={"aiohttp", "parquet"},
+    kinds={"python", "parquet"},
     partitions_def=feed_shards,
     backfill_policy=dg.BackfillPolicy.single_run(),
     output_required=False,  # an event for each shard that was polled, not for each that was asked for
@@ -125,7 +125,7 @@ def told(swept: Swept) -> dict[str, Any]:
     name=TRACKED_PODCASTS,
     deps=[PODCAST_FEEDS],
     output_required=False,  # nothing new: nothing for the marts to build
-    group_name=INGEST_GROUP,
+    group_name=Subject.FEEDS.value,
     owners=OWNERS,
     kinds={"polars", "parquet"},
     check_specs=[

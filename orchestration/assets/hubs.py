@@ -9,22 +9,22 @@ from orchestration.constants import (
     HUBS_BUDGET_S,
     HUBS_CRON,
     HUBS_JOB,
-    INGEST_GROUP,
     OWNERS,
     PODCAST_FEEDS,
 )
 from orchestration.liveness import hold, report_dead_runs
 from orchestration.resources import Installation
 from orchestration.sensors.runs import NO_AUTOMATIC_RETRY, UNDER_WAY
+from orchestration.subjects import Subject
 from registry.asking_hubs import ask_hubs, websub_settings
 
 
 @dg.asset(
     name=HUB_SUBSCRIPTIONS,
     deps=[PODCAST_FEEDS],  # they name the hubs
-    group_name=INGEST_GROUP,
+    group_name=Subject.FEEDS.value,
     owners=OWNERS,
-    kinds={"aiohttp"},
+    kinds={"python"},
     description=(
         "WebSub hubs that feeds name are asked to tell us of changes, each within its budget, and asked "
         "again before their lease ends. They answer at the API, `/v1/hints/websub/`."

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 import polars as pl
@@ -11,41 +12,95 @@ from pydantic import Field
 
 from ingest.lake import Lake, utc_now_us
 from ingest.logs.intake import IntakeReport, LandingFile, find_landing_files, take_in
-from ingest.schema import FileStatus
+from ingest.schema import DAY_US, FileStatus
 from ingest.settings import Settings
-from orchestration import checks
-from orchestration.constants import EVENT_DAYS, FILES, INGEST_GROUP, INGEST_JOB, OWNERS, REJECTS, REQUESTS
+from orchestration import checks, explained
+from orchestration.charts import bars
+from orchestration.constants import (
+    DRIFT_FACTOR,
+    EARLIEST_YEAR,
+    EVENT_DAYS,
+    FILES,
+    INGEST_JOB,
+    OPEN_PROBLEM_DAYS,
+    OWNERS,
+    REJECTS,
+    REQUESTS,
+)
 from orchestration.liveness import hold
 from orchestration.partitions import arrival_hours, hour_key, hour_span_us
 from orchestration.previews import markdown
 from orchestration.resources import Installation
+from orchestration.subjects import Subject
 
 OP = "take_in_logs"
+HOUR_US = DAY_US // 24
 
 _SPECS = {
     REQUESTS: (
-        "One row a logged request, cleaned: canonical enclosure URL, keyed listener, served bytes, app, "
-        "exclusion reason. Partitioned here by the hour of arrival, in the lake by event day."
+        explained.asset(
+            "One row a logged request, cleaned: canonical enclosure URL, keyed listener, served bytes, app, "
+            "exclusion reason. Partitioned here by the hour of arrival, in the lake by event day.",
+            ("R3", "R4", "R6", "R7", "R8", "R9", "R10", "R11", "R20", "R33"),
+        )
     ),
     REJECTS: "One row a line, or a whole file, that could not be read: file, line, reason, cleaned text.",
     FILES: "The ledger, one row a landing file: lines, requests, rejects, times, what became of it.",
 }
 
 _CHECKS = {  # name: (asset, description, does it block)
-    "lines_accounted_for": (REQUESTS, "Every data line of a file is a request or a reject.", True),
-    "times_in_reason": (REQUESTS, "Request times lie between 2010 and shortly after now.", True),
-    "reject_share": (
+    "lines_accounted_for": (
         REQUESTS,
-        "No file has more rejects than EARSHOT_MAX_REJECT_SHARE; one that has is held back.",
+        explained.check(
+            "Every data line of a file is a request or a reject: nothing is dropped silently.",
+            "it is a fault in the reader of that format. The file is held back; report it with the file.",
+        ),
         True,
     ),
-    "files_readable": (REQUESTS, "No file was refused as a whole or cut off.", False),
-    "volume_drift": (
+    "times_in_reason": (
         REQUESTS,
-        "The last 24 h brought between half and twice the usual requests of the source.",
+        explained.check(
+            f"Request times lie between {EARLIEST_YEAR} and shortly after now.",
+            "the clock of the server that wrote the file is wrong, and the file is held back. Set it, "
+            "deliver the file again; or raise EARSHOT_MAX_FUTURE_H.",
+        ),
+        True,
+    ),
+    "reject_share": (
+        REQUESTS,
+        explained.check(
+            "No file has a larger share of lines that cannot be read than EARSHOT_MAX_REJECT_SHARE.",
+            "the file is held back, the others count. The asset `rejects` shows lines and reasons: most "
+            "often the sender changed the format. Deliver it mended under the same name.",
+        ),
+        True,
+    ),
+    "files_readable": (
+        REQUESTS,
+        explained.check(
+            "No file was refused as a whole or cut off.",
+            "the table names file and reason. Deliver it again, whole, under the same name.",
+        ),
         False,
     ),
-    "nothing_held_back": (FILES, "No recent file is still held back or refused.", False),
+    "volume_drift": (
+        REQUESTS,
+        explained.check(
+            f"The last 24 h brought between 1/{DRIFT_FACTOR:g} and {DRIFT_FACTOR:g} times the usual requests "
+            "of the source.",
+            "does the sender still send all of its files? Was something moved to another source, or is there "
+            "a flood of bots (`fct_exclusions_daily`)? A real rise settles by itself within days.",
+        ),
+        False,
+    ),
+    "nothing_held_back": (
+        FILES,
+        explained.check(
+            f"No file of the last {OPEN_PROBLEM_DAYS} days is still held back or refused.",
+            "deliver each named file mended under the same name: it takes the place of the bad one.",
+        ),
+        False,
+    ),
 }
 
 
@@ -61,7 +116,7 @@ class IntakeConfig(dg.Config):
         dg.AssetSpec(
             name,
             description=description,
-            group_name=INGEST_GROUP,
+            group_name=Subject.LOGS.value,
             owners=OWNERS,
             kinds={"polars", "parquet"},
         )
@@ -88,9 +143,11 @@ def take_in_logs(
     report = take_in(chosen.files, settings, lake, now_us=now_us, force=chosen.again)
     for file, reason in report.changed:
         context.log.warning(f"{file.source}/{file.name} is asked for again later: {reason}")
-    for name, metadata in describe(report, reasons_of(lake, report.files)).items():
+    ledger = lake.ledger()
+    told = describe(report, ledger, reasons_of(lake, report.files), context.partition_keys[-1], now_us)
+    for name, metadata in told.items():
         yield dg.MaterializeResult(asset_key=name, metadata=metadata)
-    yield from check_results(report, lake.ledger(), settings, now_us)
+    yield from check_results(report, ledger, settings, now_us)
 
 
 @dataclass(frozen=True)
@@ -141,8 +198,10 @@ def choose_files(
     return Chosen([file for name, file in by_name.items() if name in names], again=True)
 
 
-def describe(report: IntakeReport, reject_reasons: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Metadata of each asset: counts, event days, previews."""
+def describe(
+    report: IntakeReport, ledger: pl.DataFrame, reject_reasons: pl.DataFrame, hour: str, now_us: int
+) -> dict[str, dict[str, Any]]:
+    """Metadata of each asset: counts, event days, what came in, and where the list of files stands."""
     files = report.files
     status = dict(files.group_by("status").len().iter_rows())
     counts = {
@@ -162,13 +221,17 @@ def describe(report: IntakeReport, reject_reasons: pl.DataFrame) -> dict[str, di
     )  # fmt: skip
     return {
         REQUESTS: {
+            "arrivals": dg.MetadataValue.md(arrivals(ledger, now_us)),
             "dagster/partition_row_count": requests,
             "lines": lines,
             "rejects": rejects,
             "bytes": size,
             **counts,
+            "file list": dg.MetadataValue.url(
+                f"/assets/{FILES}?view=partitions&partition={quote(hour, safe='')}"
+            ),
             EVENT_DAYS: [day.isoformat() for day in report.days],
-            "preview": dg.MetadataValue.md(markdown(_shown_requests(report.preview))),
+            "judged": dg.MetadataValue.md(markdown(report.preview)),
         },
         REJECTS: {
             "dagster/partition_row_count": rejects,
@@ -240,14 +303,17 @@ def _shown(failing: pl.DataFrame) -> pl.DataFrame:
     return failing.select([name for name in wanted if name in failing.columns])
 
 
-def _shown_requests(preview: pl.DataFrame) -> pl.DataFrame:
-    if preview.is_empty():
-        return preview
-    return preview.select(
-        pl.from_epoch("started_us", time_unit="us").alias("started_at"),
-        "source", "method", "status", "enclosure_url", "served_bytes", "app", "device", "country",
-        "exclusion_reason",
-    )  # fmt: skip
+def arrivals(ledger: pl.DataFrame, now_us: int) -> str:
+    """A chart of the requests taken in by hour of arrival, over the last two days; empty without any."""
+    first, last = (at_us // HOUR_US for at_us in (now_us - 2 * DAY_US, now_us))
+    hours = dict(
+        ledger.filter(pl.col("taken_in_us") >= first * HOUR_US)
+        .group_by(pl.col("taken_in_us") // HOUR_US)
+        .agg(pl.col("requests").sum())
+        .iter_rows()
+    )
+    points = [(hour_key(_instant(hour * HOUR_US)), hours.get(hour) or 0) for hour in range(first, last + 1)]
+    return bars("requests by hour of arrival", points) if hours else ""
 
 
 def _instant(us: int) -> datetime:

@@ -6,7 +6,6 @@ import polars as pl
 from ingest.compaction import Compacted
 from ingest.lake import utc_now_us
 from orchestration.constants import (
-    INGEST_GROUP,
     LAKE_MAINTENANCE,
     MAINTENANCE_CRON,
     MAINTENANCE_JOB,
@@ -18,12 +17,13 @@ from orchestration.liveness import hold
 from orchestration.maintaining import maintain
 from orchestration.previews import markdown
 from orchestration.resources import Installation
+from orchestration.subjects import Subject
 
 
 @dg.asset(
     name=LAKE_MAINTENANCE,
     deps=[REQUESTS],
-    group_name=INGEST_GROUP,
+    group_name=Subject.LOGS.value,
     owners=OWNERS,
     kinds={"polars", "parquet"},
     # Beside no build of the marts. An intake waits for it, or it for an intake, at the lake's own lock, one

@@ -12,11 +12,11 @@ from dagster_dbt import dbt_assets
 
 from ingest.lake import reading
 from ingest.settings import Settings
+from orchestration import explained
 from orchestration.constants import (
     MARTS_JOB,
     OWNERS,
     POSTGRES_CHECK,
-    PUBLISHED_GROUP,
     PUBLISHED_MARTS,
     WAREHOUSE_POOL,
     WHOLE_TAG,
@@ -28,7 +28,8 @@ from orchestration.dbt_translator import WarehouseTranslator
 from orchestration.liveness import hold
 from orchestration.previews import markdown
 from orchestration.resources import Installation
-from orchestration.warehouse import changed_days, look, top_shows
+from orchestration.subjects import Subject
+from orchestration.warehouse import changed_days, downloads_by_day, look, top_shows
 from serving.change import NOTHING, Change, State
 from serving.postgres import marts_database
 from serving.publish import MARTS_SCHEMA, Publication, publish
@@ -121,7 +122,7 @@ def with_rows(context: dg.AssetExecutionContext, events: list[Any], settings: Se
 @dg.asset(
     name=PUBLISHED_MARTS,
     deps=[key for key in dbt_models.keys if key.path[0] == MARTS_SCHEMA],
-    group_name=PUBLISHED_GROUP,
+    group_name=Subject.PUBLISHED.value,
     owners=OWNERS,
     kinds={"duckdb", "parquet"},
     pool=WAREHOUSE_POOL,
@@ -135,7 +136,12 @@ def with_rows(context: dg.AssetExecutionContext, events: list[Any], settings: Se
         dg.AssetCheckSpec(
             POSTGRES_CHECK,
             asset=PUBLISHED_MARTS,
-            description="The schema `marts` of PostgreSQL, where one is set, holds the published version.",
+            description=explained.check(
+                "The schema `marts` of PostgreSQL, where EARSHOT_MARTS_DB names one, holds the published "
+                "version.",
+                "the files are published all the same, and PostgreSQL keeps its former version. Mend what "
+                "the message says; the next publication loads it.",
+            ),
         )
     ],
 )
@@ -164,6 +170,7 @@ def published_marts(
                 markdown_tables([(table.name, table.rows, table.parquet_bytes) for table in done.tables])
             ),
             "top shows": dg.MetadataValue.md(top_shows(done.database)),
+            "downloads by day": dg.MetadataValue.md(downloads_by_day(done.database)),
         },
     )
 

@@ -10,11 +10,12 @@ from ingest.lake import utc_now_us
 from ingest.logs.listeners import KeyRing
 from ingest.logs.rules import Rules
 from ingest.reference import overview
+from ingest.reference.address_lists import VALID_DAYS
 from ingest.reference.refresh import Outcome, refresh
 from ingest.reference.store import ListStore
+from orchestration import explained
 from orchestration.constants import (
     ADDRESS_LISTS,
-    INGEST_GROUP,
     LISTS_CRON,
     LISTS_JOB,
     OWNERS,
@@ -22,19 +23,42 @@ from orchestration.constants import (
 )
 from orchestration.previews import markdown
 from orchestration.resources import Installation
+from orchestration.subjects import Subject
+from serving import rule_numbers
 
 _SPECS = {
     REFERENCE_LISTS: (
-        "Lists the rules need: user agents, prefixes, data centres, referrers, excluded and included "
-        "addresses. Fetched where they changed, validated, kept in versions by content."
+        explained.asset(
+            "Lists the rules need: user agents, prefixes, data centres, referrers, excluded and included "
+            "addresses. Fetched where they changed, validated, kept in versions by content.",
+            ("R9", "R10", "R11", "R12"),
+        )
     ),
     ADDRESS_LISTS: "One row an excluded or included address by its key, so that the marts can know of it.",
 }
 _CHECKS = {  # name: (description, severity of a failure)
-    "lists_valid": ("No list was refused; the last good one stays.", dg.AssetCheckSeverity.ERROR),
-    "lists_fresh": ("Every list was confirmed within its max_age_days.", dg.AssetCheckSeverity.WARN),
+    "lists_valid": (
+        explained.check(
+            "No newer list was refused.",
+            "the last good one is in use meanwhile. The table says what is wrong with the new one: mend a "
+            "list of your own; wait for, or report, a public one.",
+        ),
+        dg.AssetCheckSeverity.ERROR,
+    ),
+    "lists_fresh": (
+        explained.check(
+            "Every list was confirmed within its max_age_days.",
+            "does this machine reach the network? `earshot lists refresh` says why not; a list of your own "
+            "is confirmed by writing it anew.",
+        ),
+        dg.AssetCheckSeverity.WARN,
+    ),
     "inclusions_validated": (
-        "No included address is past its 90 days (R12); one that is no longer acts.",
+        explained.check(
+            f"No included address is past its {VALID_DAYS} days: {rule_numbers.sources(['R12'])}. One that "
+            "is no longer acts.",
+            "look at those places again, and write the new date into `included_addresses.csv`.",
+        ),
         dg.AssetCheckSeverity.WARN,
     ),
 }
@@ -44,7 +68,11 @@ _CHECKS = {  # name: (description, severity of a failure)
     name=REFERENCE_LISTS,
     specs=[
         dg.AssetSpec(
-            name, description=description, group_name=INGEST_GROUP, owners=OWNERS, kinds={"polars", "parquet"}
+            name,
+            description=description,
+            group_name=Subject.REFERENCE.value,
+            owners=OWNERS,
+            kinds={"polars", "parquet"},
         )
         for name, description in _SPECS.items()
     ],

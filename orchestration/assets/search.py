@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration.constants import OWNERS, PODCAST_FEEDS, PUBLISHED_GROUP, SEARCH_INDEX
+from orchestration.constants import OWNERS, PODCAST_FEEDS, SEARCH_INDEX
 from orchestration.liveness import hold
 from orchestration.resources import Installation
+from orchestration.subjects import Subject
 from serving.metadata.index import update
 
 
@@ -14,7 +15,7 @@ from serving.metadata.index import update
     name=SEARCH_INDEX,
     deps=[PODCAST_FEEDS],
     output_required=False,  # nothing new: no event
-    group_name=PUBLISHED_GROUP,
+    group_name=Subject.PUBLISHED.value,
     owners=OWNERS,
     kinds={"sqlite"},
     description=(

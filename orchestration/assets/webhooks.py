@@ -15,7 +15,6 @@ from orchestration.constants import (
     DELIVERY_BUDGET_S,
     OWNERS,
     PODCAST_FEEDS,
-    PUBLISHED_GROUP,
     SHOWN_ENDPOINTS,
     WEBHOOKS_CRON,
     WEBHOOKS_JOB,
@@ -26,6 +25,7 @@ from orchestration.liveness import hold
 from orchestration.partitions import endpoint_shards
 from orchestration.previews import markdown
 from orchestration.resources import Installation
+from orchestration.subjects import Subject
 from orchestration.webhook_checks import CHECKS, endpoints
 from registry.database import connected
 from registry.dead_letters import given_up
@@ -45,9 +45,9 @@ ALL_SHARDS = {
 @dg.asset(
     name=CHANGE_WEBHOOKS,
     deps=[PODCAST_FEEDS],
-    group_name=PUBLISHED_GROUP,
+    group_name=Subject.WEBHOOKS.value,
     owners=OWNERS,
-    kinds={"aiohttp", "webhook"},
+    kinds={"python", "json"},
     partitions_def=endpoint_shards,
     backfill_policy=dg.BackfillPolicy.single_run(),
     output_required=False,  # an event for each shard of endpoints that was sent something

@@ -7,7 +7,7 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from ingest.lake import utc_now_us
 from ingest.settings import Settings
-from orchestration.constants import ALERTS_INTERVAL_S, SOURCE_TAG
+from orchestration.constants import ALERTS_INTERVAL_S, BY_HAND_TAG, SOURCE_TAG
 from orchestration.resources import Installation
 from serving.alerts import failures
 from serving.alerts.tell import look_and_tell
@@ -25,6 +25,8 @@ def run_failures_sensor(
     run = context.dagster_run
     if run.tags.get(WILL_RETRY_TAG) == "true":
         return dg.SkipReason(f"run {run.run_id} of {run.job_name} is made again")
+    if BY_HAND_TAG in run.tags:
+        return dg.SkipReason(f"run {run.run_id} of {run.job_name} was started by hand: who did so sees it")
     steps = [event.step_key for event in context.get_step_failure_events() if event.step_key]
     failures.note(
         installation.settings().data,

@@ -17,6 +17,7 @@ from ingest.settings import Settings
 from ingest.sources import AUTO, Source, Sources
 from serving.reasons import OF_REQUESTS, REASONS
 from serving.reports.asking import Asks, Basis
+from serving.rule_numbers import RULES
 
 Row = dict[str, Any]
 _OTHER_LISTS = {  # what judges beside the reference lists
@@ -105,6 +106,7 @@ def _in_force(settings: Settings) -> Row:
         "window": settings.window.value,
         "time_zone": settings.time_zone,
         "reasons": list(REASONS.items()),
+        "rule_numbers": RULES,
         "by_request": len(OF_REQUESTS) + 1,  # and before_publication
         "rules_version": rules.version,
         "lists": lists,

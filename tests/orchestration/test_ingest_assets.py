@@ -74,7 +74,8 @@ def test_previews_show_no_address_and_no_key(
     shown = " ".join(str(metadata(result, asset)) for asset in ("requests", "rejects", "files"))
     assert "203.0.113" not in shown
     assert "_key" not in shown
-    assert "/show/0.mp3" in shown
+    assert "/show/0.mp3" not in shown  # nobody's request: how many of which app were judged how
+    assert "| 10 |  | Overcast | server_log |" in shown
 
 
 def test_only_the_named_files_are_taken_in(
