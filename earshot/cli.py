@@ -25,6 +25,7 @@ from earshot import (
     lists,
     maintain,
     marts_commands,
+    privacy_commands,
     registry_commands,
     serve_command,
     sweep_command,
@@ -74,8 +75,10 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from ingest.lake import LakeFormatError
     from ingest.logs.agents import AgentListError
     from ingest.logs.errors import FileRefused
+    from ingest.logs.keyring import KeyRingError
     from ingest.logs.ranges import ReferenceListError
     from orchestration.dbt_manifest import ManifestError
+    from orchestration.erasing import MartsInUse
     from registry.collaborations import UnknownCollaboration
     from registry.subscriptions import UnknownSubscription
     from serving.attribution.marts import NoAttribution
@@ -94,9 +97,11 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         DemoFailed,
         EdgeError,
         FileRefused,
+        KeyRingError,
         LakeFormatError,
         ManifestError,
         MartsDatabaseError,
+        MartsInUse,
         NoAttribution,
         NothingPublished,
         NothingToExplain,
@@ -335,6 +340,7 @@ app.add_typer(key_commands.app, name="key")
 app.add_typer(access_commands.app, name="access")
 app.add_typer(edge_commands.app, name="edge")
 app.add_typer(alert_commands.app, name="alerts")
+app.add_typer(privacy_commands.app, name="privacy")
 registry_commands.add_to(app)
 webhook_commands.add_to(app)
 

@@ -44,6 +44,9 @@ def maintain(output: Output = "table") -> None:
             f"{gone.rejects:,} files: older than {settings.keep_days} days (keep_days)",
             "bold",
         )
+    if done.destroyed:
+        named = ", ".join(map(str, done.destroyed))
+        say(screen, "destroyed", f"the keys of the listener hash of epochs {named}", "bold")
     if done.packed.bytes_after < done.packed.bytes_before:
         say(
             screen,

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.compaction import Compacted, compact
+from ingest.durable import locked
 from ingest.lake import Lake
+from ingest.logs.keyring import KeyEpoch, KeyRing, destroy_due
 from ingest.retention import Expired, expire
 from ingest.settings import Settings
 
@@ -28,14 +30,19 @@ class Maintained:
     expired: Expired
     packed: Packed
     notes: list[str]  # why something was left for the next time
+    destroyed: list[int]  # key epochs whose secret went
 
 
 def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) -> Maintained:
-    """Remove what is older than `keep_days` and counted, merge the small files of ended days, pack the marts.
+    """Destroy spent keys, remove what is too old, merge the small files of ended days, pack the marts.
 
     Raises OSError (disk full, folders that cannot be swapped); a rerun completes it.
     """
-    expired, notes = Expired(lake.first_kept_day()), []
+    notes: list[str] = []
+    progress("destroying keys", 0, 1)
+    destroyed = destroy_keys(settings, lake, now_us, "maintenance")
+    progress("destroying keys", 1, 1)
+    expired = Expired(lake.first_kept_day())
     if settings.keep_days:
         progress("removing", 0, 1)
         counted = counted_files(settings.warehouse)
@@ -59,7 +66,16 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
     progress("packing", 1, 1)
     if packed.note:
         notes.append(packed.note)
-    return Maintained(compacted, expired, packed, notes)
+    return Maintained(compacted, expired, packed, notes, [each.epoch for each in destroyed])
+
+
+def destroy_keys(settings: Settings, lake: Lake, now_us: int, by: str) -> list[KeyEpoch]:
+    """Destroy the secrets of the listener hash that nothing needs any more; which, as they were before.
+
+    Waits for an intake: none is keying with one meanwhile.
+    """
+    with locked(lake.intake_lock):
+        return list(destroy_due(KeyRing.of(settings), now_us, settings.late_days, by))
 
 
 def counted_files(warehouse: Path) -> set[tuple[str, str]] | None:
