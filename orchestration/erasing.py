@@ -73,6 +73,8 @@ def clear_away(settings: Settings, lake: Lake) -> None:
     if settings.published_dir.exists():
         versions.prune(settings.published_dir, 1)
         versions.clear_leftovers(settings.published_dir)
+    # The last build noted whose counting it began anew; the next one makes that table again.
+    _changed(settings.warehouse, ["delete from intermediate.int_window_restarts"], [], WAIT_S)
     packed = pack(settings.warehouse, settings.duckdb_memory, free_share=0, many_blocks=0)
     if packed.note:
         raise MartsInUse(
@@ -82,7 +84,18 @@ def clear_away(settings: Settings, lake: Lake) -> None:
 
 
 def _forget(warehouse: Path, listeners: list[tuple[int, int]], wait_s: float) -> None:
-    if not warehouse.exists() or not listeners:
+    if listeners:
+        gone = (
+            "delete from intermediate.int_counted_listeners as counted using"
+            " (select unnest(?::integer[]) as key_epoch, unnest(?::bigint[]) as listener_key) as gone"
+            " where counted.key_epoch = gone.key_epoch and counted.listener_key = gone.listener_key"
+        )
+        _changed(warehouse, [gone], [list(column) for column in zip(*listeners, strict=True)], wait_s)
+
+
+def _changed(warehouse: Path, statements: list[str], values: list[list[int]], wait_s: float) -> None:
+    """Change a warehouse that is there, once nobody else has it open. Raises MartsInUse."""
+    if not warehouse.exists():
         return
     give_up = time.monotonic() + wait_s
     while True:
@@ -97,16 +110,9 @@ def _forget(warehouse: Path, listeners: list[tuple[int, int]], wait_s: float) ->
                 ) from error
             time.sleep(0.5)
     with contextlib.closing(con):
-        try:
-            con.execute(
-                "delete from intermediate.int_counted_listeners as counted"
-                " using"
-                " (select unnest(?::integer[]) as key_epoch, unnest(?::bigint[]) as listener_key) as gone"
-                " where counted.key_epoch = gone.key_epoch and counted.listener_key = gone.listener_key",
-                [[epoch for epoch, _ in listeners], [key for _, key in listeners]],
-            )
-        except duckdb.CatalogException:
-            return  # nothing was ever counted
+        with contextlib.suppress(duckdb.CatalogException):  # nothing was ever counted
+            for statement in statements:
+                con.execute(statement, values)
         con.execute("checkpoint")
 
 
