@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.compaction import Compacted, compact
 from ingest.durable import locked
+from ingest.expiry import expire_landing, expire_plays, expire_rejects
 from ingest.lake import Lake
 from ingest.logs.keyring import KeyEpoch, KeyRing, destroy_due
 from ingest.retention import Expired, expire
@@ -31,6 +32,7 @@ class Maintained:
     packed: Packed
     notes: list[str]  # why something was left for the next time
     destroyed: list[int]  # key epochs whose secret went
+    landing: int = 0  # files that were taken in long ago
 
 
 def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) -> Maintained:
@@ -50,7 +52,12 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
             notes.append("nothing was removed for its age: the warehouse is in use")
         else:
             expired = expire(lake, settings.keep_days, now_us, counted)
+        expire_plays(lake, settings.keep_days, now_us)
         progress("removing", 1, 1)
+    if settings.keep_rejects_days:
+        more = expire_rejects(lake, settings.keep_rejects_days, now_us)
+        expired = replace(expired, rejects=expired.rejects + more)
+    landing = expire_landing(settings, lake, now_us) if settings.keep_landing_days else 0
     if expired.waiting:
         notes.append(
             f"{expired.waiting} files have requests of more than {settings.keep_days} days ago (keep_days) "
@@ -66,7 +73,7 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
     progress("packing", 1, 1)
     if packed.note:
         notes.append(packed.note)
-    return Maintained(compacted, expired, packed, notes, [each.epoch for each in destroyed])
+    return Maintained(compacted, expired, packed, notes, [each.epoch for each in destroyed], landing)
 
 
 def destroy_keys(settings: Settings, lake: Lake, now_us: int, by: str) -> list[KeyEpoch]:

@@ -31,7 +31,7 @@ from orchestration.erasing import AUDIT
 from tests.dbt.lakes import dbt, marts
 from tests.privacy.rotating_world import HOUSE, STEADY, STRADDLERS, TAKEN_IN_US, Ask, asks, line, taken
 
-ERASED = STEADY[0]
+ERASED = STEADY[3]
 FIRST, LAST = "2026-08-10", "2026-09-20"  # of epochs 689 and 690: what comes after stays
 
 
@@ -161,7 +161,9 @@ def test_erased_is_erased_everywhere_and_nothing_else_is(
 
     # Delivered again, as it was and beside others: they stay away.
     file = copy.landing_dir / "cdn" / "week-03.log"
-    (file.parent / "again.log").write_text(file.read_text() + line(asks()[0]).replace("id", "other-id", 1))
+    (file.parent / "again.log").write_text(
+        file.read_text() + line(asked_by(ERASED)[0]).replace("id", "other-id", 1)
+    )
     report = take_in(find_landing_files(copy), copy, Lake(copy.lake_dir), now_us=TAKEN_IN_US)
     assert report.count(erasing_status()) == 1
     left = rows(copy).filter(pl.col("address_key").is_in(keys["address_key"].implode()))
