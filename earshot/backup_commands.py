@@ -62,6 +62,11 @@ def restore(
     )
     if manifest.left_out:
         say(screen, "missing", f"not in the backup: {', '.join(manifest.left_out)}", "bold")
+    if done.destroyed:
+        told = f"of {len(done.destroyed):,} keys of the listener hash the time is over: not restored"
+        say(screen, "destroyed", told, "bold")
+    erasures = "people erased since that backup are in it: `earshot privacy apply` (docs/privacy.md)"
+    say(screen, "note", erasures, "yellow")
     if absent := _unset(manifest):
         say(screen, "settings", f"set then, and not now: {', '.join(absent)}", "yellow")
     if manifest.has_warehouse:

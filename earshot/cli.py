@@ -25,6 +25,7 @@ from earshot import (
     lists,
     maintain,
     marts_commands,
+    privacy_commands,
     registry_commands,
     serve_command,
     sweep_command,
@@ -288,6 +289,7 @@ app.add_typer(key_commands.app, name="key")
 app.add_typer(access_commands.app, name="access")
 app.add_typer(edge_commands.app, name="edge")
 app.add_typer(alert_commands.app, name="alerts")
+app.add_typer(privacy_commands.app, name="privacy")
 registry_commands.add_to(app)
 webhook_commands.add_to(app)
 

@@ -26,6 +26,7 @@ def examine(settings: Settings) -> list[Finding]:
     from earshot.doctor_alerts import alerts
     from earshot.doctor_feeds import feeds
     from earshot.doctor_postgres import in_postgres
+    from earshot.doctor_privacy import privacy
     from earshot.doctor_webhooks import webhooks
 
     return [
@@ -44,6 +45,7 @@ def examine(settings: Settings) -> list[Finding]:
         *feeds(settings),
         *webhooks(settings),
         *alerts(settings),
+        *privacy(settings),
         _port(UI_PORT),
     ]
 

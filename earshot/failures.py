@@ -70,8 +70,10 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from ingest.lake import LakeDamaged, LakeFormatError
     from ingest.logs.agents import AgentListError
     from ingest.logs.errors import FileRefused
+    from ingest.logs.keyring import KeyRingError
     from ingest.logs.ranges import ReferenceListError
     from orchestration.dbt_manifest import ManifestError
+    from orchestration.erasing import MartsInUse
     from registry.collaborations import UnknownCollaboration
     from registry.subscriptions import UnknownSubscription
     from serving.attribution.marts import NoAttribution
@@ -91,10 +93,12 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         EdgeError,
         FileRefused,
         InitRefused,
+        KeyRingError,
         LakeDamaged,
         LakeFormatError,
         ManifestError,
         MartsDatabaseError,
+        MartsInUse,
         NoAttribution,
         NothingPublished,
         NothingToExplain,

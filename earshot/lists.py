@@ -63,7 +63,7 @@ def refresh(
     refreshed = look(settings, names or (), accept or ())
     rules, lake = Rules.load(settings), Lake(settings.lake_dir)
     rules.remember(settings, lake)
-    rules.write_address_lists(lake, KeyRing(settings.keys_dir))
+    rules.write_address_lists(lake, KeyRing.of(settings))
     _show(settings, refreshed, False)
     outcomes = {each.outcome for each in refreshed}
     if "refused" in outcomes or outcomes == {"unreachable"}:

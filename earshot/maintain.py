@@ -36,14 +36,18 @@ def maintain(output: Output = "table") -> None:
         "bold",
     )
     gone = done.expired
-    if settings.keep_days:
+    if settings.keep_days or gone.rejects or done.landing:
         say(
             screen,
             "removed",
             f"{gone.requests:,} requests of {gone.days} days ({gone.bytes:,} bytes), rejects of "
-            f"{gone.rejects:,} files: older than {settings.keep_days} days (keep_days)",
+            f"{gone.rejects:,} files, {done.landing:,} landing files: older than they are kept "
+            f"({settings.keep_days} days, {settings.keep_rejects_days} for rejects)",
             "bold",
         )
+    if done.destroyed:
+        named = ", ".join(map(str, done.destroyed))
+        say(screen, "destroyed", f"the keys of the listener hash of epochs {named}", "bold")
     if done.packed.bytes_after < done.packed.bytes_before:
         say(
             screen,

@@ -13,6 +13,7 @@
     lake/catalog/shard=NNN/  lake/changes/          what feeds say and how it changed (feeds/state.py)
     lake/registry/podcasts.parquet                  the podcasts tracked, as the registry has them
     lake/registry/collaborations.parquet            who appeared in whose episodes, as the registry has it
+    lake/suppressed.parquet                         whose requests were erased (suppression.py)
     lake/kept.parquet                               from which event day on requests are kept (retention.py)
     lake/FORMAT                                     the layout's version
     lake/.checksums/                                of every Parquet file above (checksums.py)

@@ -192,10 +192,30 @@ class Settings(BaseModel):
     )
     keep_days: Annotated[int, Field(ge=0)] = Field(
         default=210,
-        description="requests and rejects older than so many days are removed once counted; 0: never",
+        description="requests, downloads, listeners' keys older than so many days go once they are counted; "
+        "sums stay; 0: never",
     )
     duckdb_memory: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)? ?[KMGT]i?B$")] = Field(
         default="3GB", description="what counting may hold in memory; beyond it, it uses the disk"
+    )
+    keep_rejects_days: Annotated[int, Field(ge=0)] = Field(
+        default=30,
+        description="lines that could not be read are removed so many days after their intake; 0: never",
+    )
+    keep_landing_days: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="landing files, which name addresses, are removed so many days after they were taken in; "
+        "0: never, they are the operator's",
+    )
+    late_days: Annotated[int, Field(ge=1, le=180)] = Field(
+        default=14,
+        description="how many days after its 30 days and the overlap a key is kept for late log files, then "
+        "it is destroyed: later lines are rejects",
+    )
+    keys_command: str | None = Field(
+        default=None,
+        repr=False,  # may name a token
+        description="command that prints the key of an epoch, its argument, as 64 hex digits; <data>/keys",
     )
     marts_db: str | None = Field(
         default=None,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.compaction import Compacted, compact
-from ingest.durable import clear_unfinished
+from ingest.durable import clear_unfinished, locked
+from ingest.expiry import expire_landing, expire_plays, expire_rejects
 from ingest.lake import Lake
+from ingest.logs.keyring import KeyEpoch, KeyRing, destroy_due
 from ingest.retention import Expired, expire
 from ingest.settings import Settings
 
@@ -32,17 +34,23 @@ class Maintained:
     expired: Expired
     packed: Packed
     notes: list[str]  # why something was left for the next time
+    destroyed: list[int]  # key epochs whose secret went
+    landing: int = 0  # files that were taken in long ago
 
 
 def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) -> Maintained:
-    """Remove what is older than `keep_days` and counted, merge the small files of ended days, pack the marts.
+    """Destroy spent keys, remove what is too old, merge the small files of ended days, pack the marts.
 
     Raises OSError (disk full, folders that cannot be swapped); a rerun completes it.
     """
-    expired, notes = Expired(lake.first_kept_day()), []
+    notes: list[str] = []
     left = sum(clear_unfinished(settings.data / name, now_us / 1e6) for name in _WRITTEN_TO)
     if left:
         notes.append(f"{left} unfinished files of processes that were killed are removed; nothing is lost")
+    progress("destroying keys", 0, 1)
+    destroyed = destroy_keys(settings, lake, now_us, "maintenance")
+    progress("destroying keys", 1, 1)
+    expired = Expired(lake.first_kept_day())
     if settings.keep_days:
         progress("removing", 0, 1)
         counted = counted_files(settings.warehouse)
@@ -50,7 +58,12 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
             notes.append("nothing was removed for its age: the warehouse is in use")
         else:
             expired = expire(lake, settings.keep_days, now_us, counted)
+        expire_plays(lake, settings.keep_days, now_us)
         progress("removing", 1, 1)
+    if settings.keep_rejects_days:
+        more = expire_rejects(lake, settings.keep_rejects_days, now_us)
+        expired = replace(expired, rejects=expired.rejects + more)
+    landing = expire_landing(settings, lake, now_us) if settings.keep_landing_days else 0
     if expired.waiting:
         notes.append(
             f"{expired.waiting} files have requests of more than {settings.keep_days} days ago (keep_days) "
@@ -66,7 +79,16 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
     progress("packing", 1, 1)
     if packed.note:
         notes.append(packed.note)
-    return Maintained(compacted, expired, packed, notes)
+    return Maintained(compacted, expired, packed, notes, [each.epoch for each in destroyed], landing)
+
+
+def destroy_keys(settings: Settings, lake: Lake, now_us: int, by: str) -> list[KeyEpoch]:
+    """Destroy the secrets of the listener hash that nothing needs any more; which, as they were before.
+
+    Waits for an intake: none is keying with one meanwhile.
+    """
+    with locked(lake.intake_lock):
+        return list(destroy_due(KeyRing.of(settings), now_us, settings.late_days, by))
 
 
 def counted_files(warehouse: Path) -> set[tuple[str, str]] | None:

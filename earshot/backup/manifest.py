@@ -23,10 +23,11 @@ TAKEN = (
     "feed_budgets.json",
     "reference",
     "alerts",
+    "privacy",
     "lake",
 )
 _OWN = (TABLES, REGISTRY_FILE, WAREHOUSE_FILE)
-SECRET = ("keys", "api.secret", TABLES, REGISTRY_FILE, "alerts")  # files of mode 0600
+SECRET = ("keys", "api.secret", TABLES, REGISTRY_FILE, "alerts", "privacy")  # files of mode 0600
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -17,11 +17,14 @@ from earshot.backup.manifest import FILE, POSTGRESQL, TABLES, BackupError, Entry
 from earshot.backup.snapshot import Progress
 from ingest.durable import sync
 from ingest.lake import FORMAT as LAKE_FORMAT
+from ingest.lake import utc_now_us
+from ingest.logs.keyring import LISTS_EPOCH, KeyEpoch, bury, due_us, epoch_of_file, tombstone
 from ingest.settings import Settings
 from registry.migrations import HEAD
 
 _CHUNK = 1 << 20
 _NAMED = 20
+KEYS = "keys"
 
 
 class _Source(Protocol):
@@ -37,6 +40,7 @@ class Restored:
     data: Path
     manifest: Manifest
     tables: int  # of the registry, filled in PostgreSQL
+    destroyed: list[int]  # key epochs whose secret was in the backup and was not restored: its time is over
 
 
 def restore(settings: Settings, source: Path, to: Path, progress: Progress) -> Restored:
@@ -57,9 +61,14 @@ def restore(settings: Settings, source: Path, to: Path, progress: Progress) -> R
         shutil.rmtree(beside, ignore_errors=True)
         try:
             beside.mkdir(mode=0o700)
+            buried = _spent_keys(manifest, settings)
             for done, entry in enumerate(manifest.files, 1):
-                _write(files, entry, beside)
+                if entry.path not in buried:
+                    _write(files, entry, beside)
                 progress("restored", done, len(manifest.files))
+            for each in buried.values():
+                if not tombstone(beside / KEYS, each.epoch).exists():
+                    bury(beside / KEYS, each)
             tables = 0
             if manifest.registry == POSTGRESQL:
                 tables = registry_copy.load(settings, beside / TABLES, manifest.revision)
@@ -71,7 +80,26 @@ def restore(settings: Settings, source: Path, to: Path, progress: Progress) -> R
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
-    return Restored(to, manifest, tables)
+    return Restored(to, manifest, tables, sorted(each.epoch for each in buried.values()))
+
+
+def _spent_keys(manifest: Manifest, settings: Settings) -> dict[str, KeyEpoch]:
+    """Secrets of the listener hash that are not to come back: their time is over, or they were destroyed.
+
+    By the clock, for what was destroyed after the backup stands in no backup.
+    """
+    found, now_us = {}, utc_now_us()
+    names = {entry.path for entry in manifest.files}
+    for entry in manifest.files:
+        folder, _, name = entry.path.rpartition("/")
+        epoch = epoch_of_file(name) if folder == KEYS else None
+        if epoch is None or epoch == LISTS_EPOCH:
+            continue
+        made_us = entry.mtime_ns // 1000
+        was_destroyed = tombstone(Path(KEYS), epoch).as_posix() in names
+        if was_destroyed or now_us >= due_us(epoch, made_us, settings.late_days):
+            found[entry.path] = KeyEpoch(epoch, made_us, now_us, "restore")
+    return found
 
 
 def _manifest(files: _Source, source: Path) -> Manifest:

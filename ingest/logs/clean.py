@@ -6,7 +6,7 @@ Pure: frames in, frames out. Each distinct path, agent, referrer and address is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 import polars as pl
@@ -24,11 +24,13 @@ from ingest.logs.rejects import without_addresses
 from ingest.logs.rules import Rules
 from ingest.logs.urls import enclosures
 from ingest.schema import DAY_US, REQUESTS, REQUESTS_ORDER, Schema, SourceClass, conform
+from ingest.suppression import Suppressions
 
 EARLIEST_US = 1_262_304_000_000_000  # 2010-01-01: before podcasts were counted, a broken clock
 MOST_BYTES = 2**50  # more is no size but nonsense; keeps the arithmetic below from overflowing
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND"]
 
+TOO_LATE = "too late: the keys of its time were destroyed (setting late_days)"
 PART: Schema = {"part": pl.UInt32}  # beside RAW: which of the files that are cleaned together
 
 _REFERRER_HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:@\[\]]{1,253})"
@@ -55,10 +57,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """height(raw) == height(requests) + height(refused)."""
+    """height(raw) == height(requests) + height(refused) + height(erased)."""
 
     requests: pl.DataFrame  # REQUESTS, sorted by REQUESTS_ORDER
     refused: pl.DataFrame  # line_number, reason, address (as logged, to be cut out of the line's text)
+    erased: pl.DataFrame  # line_number of those on the suppression list: nothing else is known of them
 
     def parts(self, count: int) -> list[Cleaned]:
         """The files that were cleaned together, by PART, each apart."""
@@ -67,7 +70,8 @@ class Cleaned:
         for part in range(count):
             requests = self.requests.slice(start, lengths.get(part, 0))
             refused = self.refused.filter(pl.col("part") == part)
-            parts.append(Cleaned(requests.drop("part"), refused.drop("part")))
+            erased = self.erased.filter(pl.col("part") == part)
+            parts.append(Cleaned(requests.drop("part"), refused.drop("part"), erased.drop("part")))
             start += requests.height
         return parts
 
@@ -79,6 +83,7 @@ class Cleaner:
     rules: Rules
     keys: KeyRing
     first_day: date | None = None  # requests of earlier days were removed from the lake for their age
+    suppressed: Suppressions = field(default_factory=Suppressions.none)
 
     def __post_init__(self) -> None:
         self._agents = KnownAgents(self.rules.agents)
@@ -116,11 +121,21 @@ class Cleaner:
             is_old = pl.from_epoch("started_us", time_unit="us").dt.date() < self.first_day
             too_old = f"older than what is kept: before {self.first_day} (setting keep_days)"
             wrong_time = wrong_time.when(is_old).then(pl.lit(too_old))
-        rows, refused = _refuse(rows, wrong_time)
+        rows, refused = _refuse(
+            rows, wrong_time.when(self._is_keyless(rows["key_epoch"])).then(pl.lit(TOO_LATE))
+        )
         rows = self._with_addresses(rows, origin.intake_day)
         unreadable = pl.when(pl.col("canonical").is_null()).then(pl.lit("client address is unreadable"))
         rows, without_address = _refuse(rows, unreadable)
-        return Cleaned(self._requests(rows, origin), pl.concat([refused, without_address]))
+        is_erased = self.suppressed.is_suppressed(rows)
+        erased = rows.filter(is_erased).select(*_part(rows), "line_number")
+        rows = rows.filter(~is_erased).rechunk() if erased.height else rows
+        return Cleaned(self._requests(rows, origin), pl.concat([refused, without_address]), erased)
+
+    def _is_keyless(self, epochs: pl.Series) -> pl.Expr:
+        """Is a row's secret, or that of the epoch before, destroyed? It never gets others in their place."""
+        gone = [epoch for epoch in epochs.drop_nulls().unique().sort() if not self.keys.can_key(epoch)]
+        return pl.col("key_epoch").is_in(gone) if gone else pl.lit(False)
 
     def _with_addresses(self, rows: pl.DataFrame, intake_day: date) -> pl.DataFrame:
         """`rows` with what is found out of each address: canonical form, keys, the lists it is in."""
@@ -213,10 +228,13 @@ class Cleaner:
 def _refuse(rows: pl.DataFrame, reason: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(rows without a reason, those with one as line_number, reason, address, and PART if there is one)."""
     reasons = rows.select(reason.alias("reason")).to_series()
-    part = [name for name in PART if name in rows.columns]
-    refused = rows.select(*part, "line_number", reasons, "address").filter(reasons.is_not_null())
+    refused = rows.select(*_part(rows), "line_number", reasons, "address").filter(reasons.is_not_null())
     # In one chunk: see formats.base.finish.
     return (rows.filter(reasons.is_null()).rechunk() if refused.height else rows), refused
+
+
+def _part(rows: pl.DataFrame) -> list[str]:
+    return [name for name in PART if name in rows.columns]
 
 
 def _keys(source: str) -> list[pl.Expr]:

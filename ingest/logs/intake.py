@@ -17,8 +17,8 @@ from ingest.logs.clean import Cleaned, Cleaner, Origin
 from ingest.logs.errors import FileChanged, FileRefused
 from ingest.logs.formats.base import Format
 from ingest.logs.found import LandingFile, find_landing_files
+from ingest.logs.keyring import KeyRing, key_epochs
 from ingest.logs.landing import OpenFile, open_segments
-from ingest.logs.listeners import KeyRing
 from ingest.logs.memory import keep_freed_memory
 from ingest.logs.networks import record_networks
 from ingest.logs.read import Part, read
@@ -28,6 +28,7 @@ from ingest.logs.tally import Tally, refused_lines
 from ingest.schema import FILES, FileStatus
 from ingest.settings import Settings
 from ingest.sources import Sources
+from ingest.suppression import Suppressions
 
 __all__ = ["IntakeReport", "LandingFile", "find_landing_files", "take_in"]
 
@@ -87,13 +88,13 @@ def take_in(
     """
     sources = Sources.load(settings)
     rules = rules or Rules.load(settings)
-    keyring = keyring or KeyRing(settings.keys_dir)
+    keyring = keyring or KeyRing.of(settings)
     rules.remember(settings, lake)
     rules.write_address_lists(lake, keyring)
     keep_freed_memory()
     # One intake a lake at a time: another one's half-written files must not look like a dead one's.
     with locked(lake.intake_lock):
-        cleaner = Cleaner(rules, keyring, lake.first_kept_day())
+        cleaner = Cleaner(rules, keyring, lake.first_kept_day(), Suppressions.load(lake.root))
         intake = _Intake(settings, lake, cleaner, sources, utc_now_us() if now_us is None else now_us, force)
         try:
             for done, landed in enumerate(files, 1):
@@ -102,6 +103,8 @@ def take_in(
                     progress(done, len(files), landed)
         finally:
             intake.commit()
+    if intake.recorded:
+        rules.write_address_lists(lake, keyring)  # also by keys that these files were the first to need
     recorded = pl.DataFrame(intake.recorded, schema=FILES, orient="row")
     days = sorted(recorded["days"].explode().drop_nulls().unique().to_list())
     return IntakeReport(recorded, intake.skipped, intake.changed, days, intake.preview)
@@ -207,7 +210,17 @@ class _Intake:
             opened.segments.close()
             self.skipped += 1
             return
+        if known in self._done and not self._can_key_again(landed.source, opened.file_id):
+            # Its requests would all become rejects: what was taken in while there were keys stays.
+            opened.segments.close()
+            self.skipped += 1
+            return
         self._write(landed, opened, self._taken_in_us.get(known, self.now_us))
+
+    def _can_key_again(self, source: str, file_id: str) -> bool:
+        its = self._days.filter((pl.col("source") == source) & (pl.col("file_id") == file_id))
+        days = its["days"].explode().drop_nulls().unique().to_list()
+        return not any(self.cleaner.keys.is_destroyed(epoch) for epoch in key_epochs(days))
 
     def _write(self, landed: LandingFile, opened: OpenFile, taken_in_us: int) -> None:
         log_format: Format | None = None
@@ -315,6 +328,7 @@ class _Intake:
         refused = refused_lines(cleaned.refused, lines)
         tally.rejects += [parsed.rejects, bad_lines, refused]
         tally.directives += parsed.directives - len(segment.bad_lines)  # they were left blank
+        tally.erased += cleaned.erased.height
         tally.add_requests(cleaned.requests)
         for day in self.lake.write_requests(cleaned.requests, origin.source, origin.file_id, segment.index):
             tally.days.add(day)
@@ -365,7 +379,7 @@ class _Intake:
             "reason": reason,
             "size_bytes": landed.size_bytes,
             "modified_ns": landed.modified_ns,
-            "lines": tally.lines,
+            "lines": tally.lines - tally.erased,
             "directives": tally.directives,
             "requests": tally.requests,
             "rejects": rejects,

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
 import socket
-from pathlib import Path
 
 import polars as pl
 import polars_hash as _polars_hash  # noqa: F401  registers .chash and .nchash
 
 from ingest.logs.coded import _cut, is_compiled
+from ingest.logs.keyring import EPOCH_DAYS, EPOCH_US, KeyRing
 
-EPOCH_DAYS = 30
-EPOCH_US = EPOCH_DAYS * 86_400 * 1_000_000
+__all__ = [
+    "EPOCH_DAYS",
+    "KeyRing",
+    "address_keys",
+    "canonical_address",
+    "canonical_addresses",
+    "epoch_of",
+    "keys_in_epoch",
+    "mixed",
+]
+
 _DOMAIN = "address\0"
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"^(?:{_OCTET}\.){{3}}{_OCTET}$"
@@ -24,7 +30,6 @@ _IPV6 = (
     rf"^[1-9A-Fa-f][0-9A-Fa-f]{{0,3}}:(?:{_GROUP}:){{3}}"
     rf"(?:(?:{_GROUP}:){{3}}{_GROUP}|:(?:{_GROUP}(?::{_GROUP}){{0,2}})?)$"
 )
-_KEY = re.compile(r"[0-9a-f]{64}")
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
@@ -72,56 +77,6 @@ def _usual_forms(addresses: pl.Series) -> pl.Series:
     ).str.to_lowercase()
     usual = pl.when(text.str.contains(_IPV4)).then(text).when(text.str.contains(_IPV6)).then(first_64_bits)
     return addresses.to_frame("address").select(canonical=usual).to_series()
-
-
-class KeyRing:
-    """One random secret a key epoch, in `folder` (file 0600) or only in memory."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._secrets: dict[int, str] = {}
-
-    @classmethod
-    def ephemeral(cls) -> KeyRing:
-        """One secret that dies with this process: nothing rotates, no listener is cut at an epoch's end."""
-        return cls(None)
-
-    def has(self, epoch: int) -> bool:
-        """Is there a secret of this epoch already?"""
-        return self._folder is None or (self._folder / f"epoch-{epoch}.key").exists()
-
-    def secret(self, epoch: int) -> str:
-        """The epoch's secret, 64 hex digits; made on first use, the same for every process."""
-        if self._folder is None:
-            return self._secrets.setdefault(0, secrets.token_hex(32))
-        if epoch not in self._secrets:
-            self._secrets[epoch] = self._on_disk(self._folder, epoch, secrets.token_hex(32))
-        return self._secrets[epoch]
-
-    @staticmethod
-    def _on_disk(folder: Path, epoch: int, fresh: str) -> str:
-        path = folder / f"epoch-{epoch}.key"
-        if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary = folder / f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                with os.fdopen(descriptor, "w") as out:
-                    out.write(fresh)
-                    out.flush()
-                    os.fsync(out.fileno())
-                # A link fails where the name exists: whoever comes second reads the first one's secret.
-                os.link(temporary, path)
-            except FileExistsError:
-                pass
-            finally:
-                temporary.unlink(missing_ok=True)
-        secret = path.read_text()
-        if not _KEY.fullmatch(secret):
-            raise ValueError(
-                f"the key file {path.name} is damaged: listener keys of that epoch cannot be made"
-            )
-        return secret
 
 
 def address_keys(addresses: pl.DataFrame, keys: KeyRing) -> pl.DataFrame:

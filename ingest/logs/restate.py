@@ -24,9 +24,9 @@ from ingest.lake import Lake, utc_now_us, write_parquet
 from ingest.logs.clean import Cleaner, Origin
 from ingest.logs.errors import FileChanged, FileRefused
 from ingest.logs.found import LandingFile, find_landing_files
+from ingest.logs.keyring import KeyRing, key_epochs
 from ingest.logs.known_agents import KnownAgents
 from ingest.logs.landing import OpenFile, open_segments
-from ingest.logs.listeners import EPOCH_DAYS, KeyRing
 from ingest.logs.networks import record_networks
 from ingest.logs.read import Part, read
 from ingest.logs.rejudge import rejudge
@@ -34,6 +34,7 @@ from ingest.logs.rules import Rules
 from ingest.schema import DAY_US, FILES, REQUESTS, REQUESTS_ORDER, FileStatus, SourceClass
 from ingest.settings import Settings
 from ingest.sources import Sources
+from ingest.suppression import Suppressions
 
 _PATH = re.compile(r"(?P<source>[^.]+)\.(?P<file_id>[0-9a-f]{32})\.(?P<segment>[0-9]{4,})\.parquet")
 _EPOCH = date(1970, 1, 1)
@@ -103,7 +104,7 @@ def restate_days(
     with locked(lake.intake_lock):
         expand(lake, days)
         rules.remember(settings, lake)
-        return _Restatement(settings, lake, rules, keyring or KeyRing(settings.keys_dir)).run(
+        return _Restatement(settings, lake, rules, keyring or KeyRing.of(settings)).run(
             set(days), progress, utc_now_us() if now_us is None else now_us
         )
 
@@ -111,7 +112,8 @@ def restate_days(
 class _Restatement:
     def __init__(self, settings: Settings, lake: Lake, rules: Rules, keys: KeyRing) -> None:
         self.settings, self.lake, self.rules, self.keys = settings, lake, rules, keys
-        self.cleaner, self.known = Cleaner(rules, keys), KnownAgents(rules.agents)
+        self.cleaner = Cleaner(rules, keys, suppressed=Suppressions.load(lake.root))
+        self.known = KnownAgents(rules.agents)
         self.sources = Sources.load(settings)
         self.report = RestateReport(rules.version, [])
 
@@ -151,7 +153,7 @@ class _Restatement:
 
     def _read_again(self, file: _Stored, left: Segments, landed: dict[tuple[str, str], LandingFile]) -> None:
         """Takes what it has replaced out of `left`. Raises _ReadsOtherwise, FileChanged and FileRefused."""
-        if not all(self.keys.has(epoch) for epoch in _key_epochs(file.days)):
+        if not all(self.keys.has(epoch) for epoch in key_epochs(file.days)):
             raise _ReadsOtherwise("the secret of its key epoch is gone")
         opened = self._opened(file, landed)
         with closing(opened.segments):
@@ -254,8 +256,3 @@ def _are_same(former: pl.DataFrame, fresh: pl.DataFrame) -> bool:
     """Are they the same requests, whatever is thought of them?"""
     columns = ["line_number", "started_us", "address_key"]
     return former.select(columns).sort(columns).equals(fresh.select(columns).sort(columns))
-
-
-def _key_epochs(days: set[date]) -> set[int]:
-    epochs = {(day - _EPOCH).days // EPOCH_DAYS for day in days}
-    return epochs | {epoch - 1 for epoch in epochs}

@@ -68,7 +68,7 @@ class Rules:
             lists_in_force(settings, versions),
             own_prefix_hosts(settings),
             networks,
-            KeyRing(settings.keys_dir),
+            KeyRing.of(settings),
         )
 
     @property
@@ -166,7 +166,7 @@ class Rules:
 
     def remember(self, settings: Settings, lake: Lake) -> None:
         """Keep what judges now, to be opened again: its record in lake/rules, its lists in the store."""
-        store, keys = ListStore.of(settings), KeyRing(settings.keys_dir)
+        store, keys = ListStore.of(settings), KeyRing.of(settings)
         unknown = {
             name: found
             for name, found in self.lists.items()

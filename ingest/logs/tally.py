@@ -21,6 +21,7 @@ class Tally:
     next_line: int = 1
     requests: int = 0
     directives: int = 0
+    erased: int = 0  # lines of somebody who is on the suppression list: as if they had never been there
     forwarded: int = 0  # requests that came with X-Forwarded-For
     rejects: list[pl.DataFrame] = field(default_factory=list)  # LINE_REJECTS
     first_us: int | None = None
@@ -49,9 +50,9 @@ class Tally:
                 f"{rejects} of {self.lines} lines could not be read, "
                 f"more than a share of {settings.max_reject_share:g} (setting max_reject_share)"
             )
-        if self.lines != self.requests + rejects:
+        if self.lines != self.requests + rejects + self.erased:
             return FileStatus.HELD, (
-                f"{self.lines} lines became {self.requests} requests and {rejects} rejects: "
+                f"{self.lines - self.erased} lines became {self.requests} requests and {rejects} rejects: "
                 f"a fault in the reader of {format_name}, please report it"
             )
         return FileStatus.TAKEN, None

@@ -94,6 +94,13 @@ def _keys(entry: Entry, keys: KeyRing, on: date) -> list[int]:
     if width > KEYED_ADDRESSES:
         return []
     today = (on - date(1970, 1, 1)).days
-    epochs = range(today // EPOCH_DAYS - KEYED_EPOCHS + 1, (today + 1) // EPOCH_DAYS + 1)
+    first, now, last = today // EPOCH_DAYS - KEYED_EPOCHS + 1, today // EPOCH_DAYS, (today + 1) // EPOCH_DAYS
+    # No secret is made for the list's sake: of an epoch without one there is no request.
+    epochs = [
+        epoch
+        for epoch in range(first, last + 1)
+        if keys.has(epoch) or (epoch >= now and not keys.is_destroyed(epoch))
+    ]
     addresses = pl.Series([nth(n) for n in range(width)], dtype=pl.String)
-    return pl.concat([keys_in_epoch(addresses, epoch, keys) for epoch in epochs]).unique().to_list()
+    found = [keys_in_epoch(addresses, epoch, keys) for epoch in epochs]
+    return pl.concat(found).unique().to_list() if found else []

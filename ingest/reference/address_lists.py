@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 
+from ingest.logs.keyring import LISTS_EPOCH
 from ingest.logs.listeners import KeyRing, keys_in_epoch
 from ingest.logs.numbers import Numbers
 from ingest.logs.ranges import AddressRanges, Network, ReferenceListError
@@ -22,8 +23,7 @@ from ingest.reference.address_formats import TooWide, one_network
 
 COLUMNS = ("address", "added_on", "validated_on", "reason")
 KEY, HASH = "key:", "hash:"
-# The secret of `hash:` is that of the epoch 1970 began with, in which there is no request.
-HASH_EPOCH = 0
+HASH_EPOCH = LISTS_EPOCH
 VALID_DAYS = 90  # an included address must be looked at again after this (IAB 2.3 §5.5.2)
 
 

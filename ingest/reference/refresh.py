@@ -67,7 +67,7 @@ def refresh(
     if unknown := sorted((set(names) | set(accepted)) - set(wanted)):
         raise SettingError(f"there is no list {unknown[0]!r}; allowed are {', '.join(wanted)}")
     store = ListStore.of(settings)
-    keys = KeyRing(settings.keys_dir)
+    keys = KeyRing.of(settings)
     with fetch.client() as http:
         return [
             _refresh(source, store, keys, http, now_us, source.name in accepted)

@@ -54,6 +54,8 @@ def lake_maintenance(
             "merged": dg.MetadataValue.md(markdown(merged.sort("day", descending=True), rows=30)),
             "warehouse_bytes_before": done.packed.bytes_before,
             "warehouse_bytes": done.packed.bytes_after,
+            "removed_landing_files": done.landing,
+            "destroyed_keys": len(done.destroyed),
             "removed_days": expired.days,
             "removed_files": expired.files,
             "removed_bytes": expired.bytes,

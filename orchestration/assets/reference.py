@@ -92,7 +92,7 @@ def reference_lists(
             context.log.warning(f"{each.name} {each.outcome}: {each.reason}")
     rules = Rules.load(settings)
     rules.remember(settings, lake)
-    rules.write_address_lists(lake, KeyRing(settings.keys_dir))
+    rules.write_address_lists(lake, KeyRing.of(settings))
     shown = overview.listed(rules.lists.values(), refreshed, ListStore.of(settings))
     outcomes = [each.outcome for each in refreshed]
     yield dg.MaterializeResult(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from ingest.feeds.schedule import overdue
 from ingest.feeds.state import read_states
 from ingest.lake import Lake
+from ingest.logs.keyring import KeyRing
 from ingest.schema import DAY_US
 from ingest.settings import SettingError, Settings
 from registry.database import FILE_NAME, connected
@@ -24,7 +24,6 @@ from serving.versions import CURRENT, MANIFEST_NAME
 from serving.webhooks.outcomes import printable
 
 ITSELF = "looks"  # under this name stand the looks that failed
-_KEY_FILE = re.compile(r"epoch-(-?[0-9]+)\.key")
 
 
 @dataclass(frozen=True)
@@ -124,11 +123,7 @@ def _existing(folder: Path) -> Path:
 
 
 def _keys(settings: Settings, now_us: int) -> list[Alert]:
-    made_us = {}
-    for path in settings.keys_dir.glob("epoch-*.key"):
-        if named := _KEY_FILE.fullmatch(path.name):
-            made_us[int(named[1])] = path.stat().st_mtime_ns // 1000
-    return rules.key_rotation(made_us, now_us)
+    return rules.key_rotation(KeyRing.of(settings).epochs(), settings.late_days, now_us)
 
 
 LOOKS = {

@@ -8,7 +8,7 @@ import polars as pl
 
 from ingest.feeds.schedule import MAX_OVERDUE_SHARE, PROMISE_S
 from ingest.feeds.schema import Tier
-from ingest.logs.listeners import EPOCH_DAYS
+from ingest.logs.keyring import EPOCH_DAYS, EPOCH_US, LISTS_EPOCH, KeyEpoch
 from ingest.schema import DAY_US, FileStatus
 from registry.subscriptions import Subscription
 from registry.tables import SubscriptionState
@@ -18,7 +18,7 @@ from serving.webhooks.outcomes import printable
 MARTS_BEHIND_S = 1800  # files that count are in the published marts by then; a whole build takes minutes
 DISK_CRITICAL_GB = 2.0  # intake stops when the disk is full: doctor's FREE_GB_NEEDED
 FILES_DAYS = 30  # how long a file that does not count is told about: the check `nothing_held_back`
-_KEY_USED_DAYS = 2 * EPOCH_DAYS  # an epoch and the overlap after it (DESIGN, Privacy)
+_DESTROYED_WITHIN_US = 2 * DAY_US  # of its time: maintenance runs once a night
 _NAMED = 3
 
 
@@ -148,31 +148,31 @@ def low_disk(free_bytes: Mapping[str, int], wanted_gb: float) -> list[Alert]:
     ]
 
 
-def key_rotation(made_us: Mapping[int, int], now_us: int) -> list[Alert]:
-    """Keys of the listener hash (epoch → when its file was made, µs) that are used for too long.
+def key_rotation(epochs: Iterable[KeyEpoch], late_days: int, now_us: int) -> list[Alert]:
+    """Secrets of the listener hash that are used for too long.
 
-    A new epoch's key is made by the first request in it. So a rotation is due when the newest key is older
-    than its epoch and today's has none; a key whose epoch and overlap are over should be destroyed.
+    A new epoch's secret is made by the first request in it. So a rotation is due when the newest is older
+    than its epoch and today's has none; one that nothing needs any more should be destroyed by now.
     """
-    if not made_us:
+    there = [each for each in epochs if each.destroyed_us is None and each.epoch != LISTS_EPOCH]
+    if not there:
         return []
-    today, newest = now_us // (EPOCH_DAYS * DAY_US), max(made_us)
+    today, newest = now_us // EPOCH_US, max(there, key=lambda each: each.epoch)
     alerts = []
-    age_days = (now_us - made_us[newest]) // DAY_US
-    if newest < today and age_days > EPOCH_DAYS:
+    age_days = (now_us - (newest.made_us or now_us)) // DAY_US
+    if newest.epoch < today and age_days > EPOCH_DAYS:
         alerts.append(
             Alert(
                 Kind.KEY_ROTATION,
                 "newest key",
                 Severity.WARNING,
-                f"The newest key of the listener hash, of epoch {newest}, is {age_days:,} days old, and "
-                f"epoch {today} has begun without one.",
+                f"The newest key of the listener hash, of epoch {newest.epoch}, is {age_days:,} days old, "
+                f"and epoch {today} has begun without one.",
                 "A request of today makes the next key: see that logs still arrive and are taken in.",
                 amount=age_days,
             )
         )
-    old = sorted(epoch for epoch, at_us in made_us.items() if now_us - at_us > _KEY_USED_DAYS * DAY_US)
-    spent = [epoch for epoch in old if (epoch + 2) * EPOCH_DAYS * DAY_US <= now_us]
+    spent = [each.epoch for each in there if now_us >= each.due_us(late_days) + _DESTROYED_WITHIN_US]
     if spent:
         named = ", ".join(f"epoch-{epoch}.key" for epoch in spent[:_NAMED])
         alerts.append(
@@ -180,10 +180,10 @@ def key_rotation(made_us: Mapping[int, int], now_us: int) -> list[Alert]:
                 Kind.KEY_ROTATION,
                 "old keys",
                 Severity.WARNING,
-                f"{len(spent):,} keys of the listener hash are kept after their epoch and overlap "
-                f"of {_KEY_USED_DAYS} days: {named}.",
-                "Destroy them once no log of their time will be taken in any more, also in backups; with "
-                "them, hashes can be traced to addresses.",
+                f"{len(spent):,} keys of the listener hash are there, though nothing needs them since their "
+                f"epoch, the overlap and {late_days} days for late files are over: {named}.",
+                "The nightly maintenance destroys them: see that it runs, or run `earshot privacy rotate`. "
+                "With them, hashes can be traced to addresses.",
                 amount=len(spent),
             )
         )

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ingest.durable import locked, sync
+from serving.edge.errors import mask_errors
 from serving.edge.holders import holders
 from serving.edge.place import give, prepare
 from serving.edge.server import EdgeError, master, tell
@@ -49,6 +50,7 @@ def rotate(settings: EdgeSettings, clock: Callable[[], datetime] = lambda: datet
             f"within one: set {EDGE_PREFIX}DIR to a folder beside the landing folder"
         )
     with locked(settings.log.parent / ".rotate.lock"):
+        mask_errors(settings.log.parent)
         _close(settings, clock())
         closed = closed_logs(settings)
         held = _released(settings, closed) if closed else ()

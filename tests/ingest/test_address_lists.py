@@ -180,6 +180,8 @@ def test_the_marts_know_listed_addresses_by_the_keys_that_requests_carry(tmp_pat
 
 def test_keys_are_worked_out_for_90_days_back_and_for_tomorrow(tmp_path: Path) -> None:
     ring = KeyRing(tmp_path / "keys")
+    for epoch in (697, 698, 699):  # of requests that were taken in
+        ring.secret(epoch)
     first_day = date(1970, 1, 1) + timedelta(days=700 * EPOCH_DAYS)
     lists = {"excluded_addresses": read_address_list("203.0.113.7\n", False)}
     one_day = keyed(lists, ring, first_day)
@@ -190,6 +192,17 @@ def test_keys_are_worked_out_for_90_days_back_and_for_tomorrow(tmp_path: Path) -
     assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == [
         f"epoch-{epoch}.key" for epoch in range(697, 702)
     ]
+
+
+def test_no_secret_is_made_or_used_for_the_sake_of_a_list(tmp_path: Path) -> None:
+    ring = KeyRing(tmp_path / "keys")
+    for epoch in (698, 699):
+        ring.secret(epoch)
+    ring.destroy(698, 0, "test")
+    lists = {"excluded_addresses": read_address_list("203.0.113.7\n", False)}
+    listed = keyed(lists, ring, date(1970, 1, 1) + timedelta(days=700 * EPOCH_DAYS))
+    assert listed.height == 2  # of 699 and today's
+    assert not ring.has(697)
 
 
 @pytest.mark.parametrize(("width", "keys"), [(22, KEYED_ADDRESSES), (21, 0)])

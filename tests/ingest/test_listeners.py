@@ -78,6 +78,7 @@ def test_a_secret_is_a_private_file_and_stays(tmp_path: Path) -> None:
 
 
 def test_a_damaged_secret_is_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "epoch-1.key").touch(mode=0o600)
     (tmp_path / "epoch-1.key").write_text("abc")
     with pytest.raises(ValueError, match=r"epoch-1\.key is damaged"):
         KeyRing(tmp_path).secret(1)

@@ -12,7 +12,7 @@ import pytest
 from ingest.feeds.schema import Tier
 from ingest.lake import Lake, utc_now_us
 from ingest.logs.intake import find_landing_files, take_in
-from ingest.logs.listeners import EPOCH_DAYS, KeyRing
+from ingest.logs.keyring import EPOCH_DAYS, KeyEpoch, KeyRing
 from ingest.schema import DAY_US
 from ingest.settings import Settings
 from registry.database import connect
@@ -142,9 +142,10 @@ def test_keys_kept_after_their_time_are_found_by_the_age_of_their_files(settings
 def test_a_rotation_is_due_when_the_epoch_of_the_newest_key_is_over_and_it_is_old() -> None:
     epoch_us = EPOCH_DAYS * DAY_US
     begun = 700 * epoch_us
-    assert key_rotation({699: begun - epoch_us, 700: begun}, begun + epoch_us - 1) == []
-    assert key_rotation({700: begun + DAY_US}, begun + epoch_us + DAY_US) == []
-    (one,) = key_rotation({700: begun}, begun + epoch_us + DAY_US)
+    former, this = KeyEpoch(699, begun - epoch_us), KeyEpoch(700, begun)
+    assert key_rotation([former, this], 14, begun + epoch_us - 1) == []
+    assert key_rotation([KeyEpoch(700, begun + DAY_US)], 14, begun + epoch_us + DAY_US) == []
+    (one,) = key_rotation([this], 14, begun + epoch_us + DAY_US)
     assert (one.subject, one.amount) == ("newest key", EPOCH_DAYS + 1)
 
 

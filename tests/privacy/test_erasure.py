@@ -1,0 +1,297 @@
+"""Access and erasure by address and time, as an operator does them, over two ends of key epochs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from ingest import erasing
+from ingest.compaction import compact
+from ingest.erasing import erase, pending, resume
+from ingest.lake import Lake, write_parquet
+from ingest.logs.found import find_landing_files
+from ingest.logs.intake import take_in
+from ingest.logs.keyring import KeyRing
+from ingest.schema import APP_DEVICES, conform
+from ingest.settings import Settings
+from ingest.suppression import FILE, Suppressions
+from ingest.whose import NoSuchAddress, Span, install_key, whose, whose_install
+from orchestration.erasing import AUDIT
+from tests.dbt.lakes import dbt, marts
+from tests.privacy.rotating_world import HOUSE, STEADY, STRADDLERS, TAKEN_IN_US, Ask, asks, line, taken
+
+ERASED = STEADY[3]
+FIRST, LAST = "2026-08-10", "2026-09-20"  # of epochs 689 and 690: what comes after stays
+
+
+def us(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1_000_000
+
+
+SPAN = Span(us(FIRST), us(LAST) + 86_400_000_000)
+ALWAYS = Span(us("2026-08-01"), us("2026-11-01"))
+
+
+def asked_by(*addresses: str, span: Span = SPAN) -> list[Ask]:
+    return [
+        ask
+        for ask in asks()
+        if ask.address in addresses and span.first_us <= ask.at.timestamp() * 1e6 < span.end_us
+    ]
+
+
+@pytest.fixture
+def copy(house: Settings, tmp_path: Path) -> Settings:
+    shutil.copytree(house.data, tmp_path / "data", symlinks=True)
+    return Settings(data=tmp_path / "data", settle_s=0)
+
+
+def rows(settings: Settings) -> pl.DataFrame:
+    return Lake(settings.lake_dir).requests().sort("started_us", "line_number").collect()
+
+
+def of(settings: Settings, address: str, span: Span = SPAN) -> Any:
+    return whose(address, span, Lake(settings.lake_dir), KeyRing.of(settings))
+
+
+def earshot(
+    settings: Settings, *arguments: str, stdin: str = "", check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "earshot.cli", "privacy", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "EARSHOT_DATA": str(settings.data), "EARSHOT_SETTLE_S": "0"},
+        check=False,
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def test_access_shows_every_row_of_an_address_in_the_span_and_nobody_elses(house: Settings) -> None:
+    done = earshot(house, "access", "--from", FIRST, "--to", LAST, stdin=f"{ERASED}\n")
+    told = json.loads(done.stdout)
+    mine = asked_by(ERASED)
+    assert [row["started_at"] for row in told["requests"]] == [ask.at.isoformat() for ask in mine]
+    assert {row["enclosure_url"] for row in told["requests"]} == {
+        f"https://media.example.fm/{ask.episode}.mp3" for ask in mine
+    }
+    assert len(told["downloads"]) == len(mine) and told["plays"] == [] and told["lists"] == []
+    audit = (house.data / AUDIT).read_text()
+    assert '"what": "access"' in audit and ERASED not in audit and ERASED not in done.stdout + done.stderr
+    assert stat.S_IMODE((house.data / AUDIT).stat().st_mode) == 0o600
+    assert not (house.lake_dir / FILE).exists()
+
+
+def test_what_is_no_address_is_refused_without_being_repeated(house: Settings) -> None:
+    done = earshot(house, "access", "--from", FIRST, "--to", LAST, stdin="198.51.100.999\n", check=False)
+    assert done.returncode == 2 and "no IP address" in done.stderr and "999" not in done.stderr
+    with pytest.raises(NoSuchAddress):
+        of(house, "somebody")
+
+
+def test_one_of_two_addresses_of_a_house_finds_both(house: Settings) -> None:
+    by_each = [of(house, address).keys for address in (*HOUSE, HOUSE[0].upper())]
+    assert by_each[0].equals(by_each[1]) and by_each[0].equals(by_each[2]) and by_each[0].height == 2
+
+
+def test_where_secrets_are_destroyed_the_requests_lead_from_key_to_key(copy: Settings) -> None:
+    before = {ip: of(copy, ip, ALWAYS).keys for ip in (ERASED, *STRADDLERS)}
+    for epoch in (688, 689):
+        KeyRing.of(copy).destroy(epoch, 0, "test")
+    assert of(copy, ERASED, ALWAYS).keys.equals(before[ERASED])
+    # A straddler of September asked nothing under a secret that lives but in 690, which its key of 689 is in.
+    september, october = STRADDLERS
+    assert of(copy, september, SPAN).keys.equals(
+        before[september].filter(pl.col("key_epoch").is_in([689, 690]))
+    )
+    for epoch in (690, 691):
+        KeyRing.of(copy).destroy(epoch, 0, "test")
+    assert of(copy, october, ALWAYS).keys.is_empty()
+    assert of(copy, october, ALWAYS).dark_epochs == (688, 689, 690, 691)
+
+
+def test_erased_is_erased_everywhere_and_nothing_else_is(
+    house: Settings, copy: Settings, tmp_path: Path
+) -> None:
+    before, keys = rows(copy), of(copy, ERASED).keys
+    shutil.copytree(copy.keys_dir, tmp_path / "keys")
+    compact(Lake(copy.lake_dir), datetime(2026, 10, 31).date())
+    dry = earshot(copy, "erase", "--from", FIRST, "--to", LAST, "--dry-run", stdin=ERASED)
+    assert f"{len(asked_by(ERASED))} rows" in dry.stderr and rows(copy).height == before.height
+
+    done = earshot(copy, "erase", "--from", FIRST, "--to", LAST, stdin=ERASED)
+    assert ERASED not in done.stdout + done.stderr
+    after = rows(copy)
+    gone = before.join(after, on=["file_id", "line_number"], how="anti")
+    assert gone.height == len(asked_by(ERASED)) and set(gone["address_key"]) == set(keys["address_key"])
+    assert pending(copy) is None
+    ledger = Lake(copy.lake_dir).ledger()
+    assert ledger["requests"].sum() == ledger["lines"].sum() == after.height
+    # What stays, of later days, carries a key of 690, and that of 689 as its older one.
+    names = ("listener_key", "address_key")
+    lost = {key for name in names for key in set(gone[name]) - set(after[name])} | set(gone["request_key"])
+    assert _keys_in(copy.data / "published", lost) == [] and _keys_in(copy.warehouse, lost) == []
+    assert _keys_in(house.data / "published", lost) != []  # so it would be seen
+    audit = [json.loads(row) for row in (copy.data / AUDIT).read_text().splitlines()]
+    assert [row["what"] for row in audit[-2:]] == ["erasure", "erasure finished"]
+    assert audit[-2]["requests"] == gone.height and audit[-2]["first_day"] == FIRST
+
+    # As a platform that had the list from the start, and got the files in another order.
+    anew = Settings(data=tmp_path / "anew", landing=copy.landing_dir, settle_s=0)
+    lake = Lake(anew.lake_dir)
+    shutil.copytree(tmp_path / "keys", anew.keys_dir)
+    shutil.copy(copy.lake_dir / FILE, lake.root / FILE)
+    assert taken(anew).root == lake.root
+    assert rows(anew).drop("day").equals(after.drop("day"))
+    dbt(lake, anew.warehouse, "calendar", "run")
+    assert marts(anew.warehouse) == marts(copy.warehouse)
+
+    # Delivered again, as it was and beside others: they stay away.
+    file = copy.landing_dir / "cdn" / "week-03.log"
+    (file.parent / "again.log").write_text(
+        file.read_text() + line(asked_by(ERASED)[0]).replace("id", "other-id", 1)
+    )
+    report = take_in(find_landing_files(copy), copy, Lake(copy.lake_dir), now_us=TAKEN_IN_US)
+    assert report.count(erasing_status()) == 1
+    left = rows(copy).filter(pl.col("address_key").is_in(keys["address_key"].implode()))
+    assert left.filter(pl.col("started_us").is_between(SPAN.first_us, SPAN.end_us, closed="left")).is_empty()
+    assert earshot(copy, "apply").stderr.startswith("erased: nothing was left to do")
+
+
+def erasing_status() -> Any:
+    from ingest.schema import FileStatus
+
+    return FileStatus.TAKEN
+
+
+def _keys_in(place: Path, lost: set[int]) -> list[str]:
+    """Files, and in databases columns, that hold one of these keys."""
+    found = []
+    for path in [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]:
+        if path.suffix == ".duckdb":
+            found += [f"{path.name}.{name}" for name in _tables_with(path, lost)]
+        elif path.suffix == ".parquet":
+            frame = pl.read_parquet(path)
+            found += [
+                f"{path.name}.{name}"
+                for name in frame.columns
+                if not name.endswith("_prev") and not lost.isdisjoint(frame[name].to_list())
+            ]
+    return found
+
+
+def _tables_with(database: Path, lost: set[int]) -> list[str]:
+    found = []
+    with duckdb.connect(str(database), read_only=True) as con:
+        for schema, table, column in con.execute(
+            "select columns.schema_name, columns.table_name, column_name from duckdb_columns() as columns"
+            " inner join duckdb_tables() as tables on columns.table_oid = tables.table_oid"
+            " where data_type = 'BIGINT' and not columns.internal and not suffix(column_name, '_prev')"
+        ).fetchall():
+            values = [row[0] for row in con.execute(f'select "{column}" from {schema}.{table}').fetchall()]
+            if not lost.isdisjoint(values):
+                found.append(f"{schema}.{table}.{column}")
+    return found
+
+
+@pytest.mark.parametrize(
+    "dies_at", ["write_atomically", "write_parquet", "expand", "_recount", "second file"]
+)
+def test_an_erasure_that_was_killed_is_finished_by_the_next(
+    copy: Settings, monkeypatch: pytest.MonkeyPatch, dies_at: str
+) -> None:
+    lake, before = Lake(copy.lake_dir), rows(copy)
+    with monkeypatch.context() as patch:
+        calls = []
+
+        def die(*given: Any, **named: Any) -> None:
+            calls.append(given)
+            if dies_at == "second file" and len(calls) < 2:
+                return write_parquet(*given, **named)
+            raise OSError("killed")
+
+        patch.setattr(erasing, "write_parquet" if dies_at == "second file" else dies_at, die)
+        with pytest.raises(OSError, match="killed"):
+            erase(lake, of(copy, ERASED))
+    if dies_at == "write_atomically":  # nothing was begun
+        assert rows(copy).equals(before)
+        erase(lake, of(copy, ERASED))
+    else:
+        assert resume(lake) is not None
+    after = rows(copy)
+    gone = before.join(after, on=["file_id", "line_number"], how="anti")
+    assert gone.height == len(asked_by(ERASED)) == before.height - after.height
+    todo = pending(copy)
+    assert todo is not None and set(todo.days) >= set(
+        gone.select(pl.from_epoch("started_us", "us").dt.date().cast(pl.String))["started_us"]
+    )
+    ledger = lake.ledger()
+    assert ledger["requests"].sum() == ledger["lines"].sum() == after.height
+    assert list(lake.root.rglob("*.tmp")) == []
+
+
+def test_an_erasure_twice_is_one(copy: Settings) -> None:
+    lake = Lake(copy.lake_dir)
+    first = erase(lake, of(copy, ERASED))
+    listed, after = Suppressions.load(lake.root).rows, rows(copy)
+    second = erase(lake, of(copy, ERASED))
+    assert second.requests == first.requests and second.days == first.days  # still under way
+    assert Suppressions.load(lake.root).rows.equals(listed) and rows(copy).equals(after)
+
+
+def test_the_list_holds_no_address_and_only_its_owner_reads_it(copy: Settings) -> None:
+    erase(Lake(copy.lake_dir), of(copy, ERASED))
+    path = copy.lake_dir / FILE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert ERASED.encode() not in path.read_bytes()
+    assert not any(ERASED in str(row) for row in pl.read_parquet(path).iter_rows())
+
+
+def test_a_restored_backup_takes_up_the_list_of_the_house_it_was_made_of(
+    house: Settings, copy: Settings, tmp_path: Path
+) -> None:
+    erase(Lake(copy.lake_dir), of(copy, ERASED))
+    kept = shutil.copy(copy.lake_dir / FILE, tmp_path / "kept.parquet")
+    shutil.copytree(house.data, tmp_path / "restored", symlinks=True)
+    lake = Lake(tmp_path / "restored" / "lake")
+    done = resume(lake, Suppressions.read(Path(kept)))
+    assert done is not None and done.requests == len(asked_by(ERASED))
+    assert lake.requests().collect().height == rows(copy).height
+    (tmp_path / "no.parquet").write_bytes(b"PAR1 nothing")
+    with pytest.raises(ValueError, match="is no suppression list"):
+        Suppressions.read(tmp_path / "no.parquet")
+
+
+def test_an_app_s_plays_are_found_and_erased_by_the_id_of_its_installation(copy: Settings) -> None:
+    lake = Lake(copy.lake_dir)
+    plays = [
+        {
+            "install_key": install_key(name),
+            "key_epoch": 690,
+            "address_key": 5,
+            "started_us": us("2026-09-10") + n,
+        }
+        for n, name in enumerate(["mine", "mine", "another"])
+    ]
+    path = lake.root / "app_devices" / "day=2026-09-10" / "a.parquet"
+    write_parquet(conform(pl.DataFrame(plays), APP_DEVICES).collect(), path)
+    told = json.loads(
+        earshot(copy, "access", "--install", "mine", "--from", FIRST, "--to", LAST, "--output", "json").stdout
+    )
+    assert len(told["plays"]) == 2 and told["requests"] == []
+    done = erase(lake, whose_install("mine", SPAN))
+    assert (done.plays, done.requests) == (2, 0)
+    assert pl.read_parquet(path)["install_key"].to_list() == [install_key("another")]
