@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.logs.prefixes import own_prefix_hosts
+from ingest.logs.rules import prefixes_in_force
 from ingest.settings import SettingError
 from ingest.sources import FILE, Sources
+from serving.edge.certificate import faults
+from serving.edge.holders import holders
 from serving.edge.hosts import registered_hosts
 from serving.edge.place import hosts_in_place, in_place
+from serving.edge.render import render
 from serving.edge.rotate import closed_logs
 from serving.edge.server import EdgeError, master, nginx, start_command, trial
 from serving.edge.settings import EdgeSettings
 
 LATE_S = 300  # a rotation comes each minute
-_CERTIFICATE_DAYS = 14
+LITTLE_BYTES = 2**30  # on a full disk nginx goes on sending listeners, and writes no line of them
 _TS = re.compile(rb'\{"ts":"([0-9]{1,12}(?:\.[0-9]{1,6})?)"')  # how each line of nginx.conf.j2 begins
 
 
@@ -55,8 +59,19 @@ def _configuration(settings: EdgeSettings) -> Iterator[Looked]:
     if version is None:
         yield Looked("configuration", "none", "run earshot edge render")
         return
-    fault = trial(settings, settings.configuration)
-    yield Looked("configuration", version, f"nginx refuses it: {fault}" if fault else "")
+    if fault := trial(settings, settings.configuration):
+        yield Looked("configuration", version, f"nginx refuses it: {fault}")
+        return
+    hosts = tuple(sorted(hosts_in_place(settings)))
+    wanted = render(settings, hosts, prefixes_in_force(settings.platform)).nginx
+    is_another = _without_user(wanted) != _without_user(settings.configuration.read_text())
+    advice = "made with other settings, lists or another Earshot: run earshot edge render"
+    yield Looked("configuration", version, advice if is_another else "")
+
+
+def _without_user(nginx: str) -> list[str]:
+    """Whom workers run as depends on who renders, and this may be looked at by somebody else."""
+    return [line for line in nginx.splitlines() if not line.startswith("user ")]
 
 
 def _hosts(settings: EdgeSettings) -> Iterator[Looked]:
@@ -73,8 +88,22 @@ def _hosts(settings: EdgeSettings) -> Iterator[Looked]:
 
 def _running(settings: EdgeSettings) -> Iterator[Looked]:
     pid = master(settings)
+    if pid:
+        yield Looked("running", f"process {pid}")
+        return
     start = f"start it: {' '.join(start_command(settings))}"
-    yield Looked("running", f"process {pid}" if pid else "no", "" if pid else start)
+    workers = _who_holds(settings.log) if settings.log.exists() else ()
+    if workers:
+        named = " ".join(map(str, workers))
+        start = f"its workers live on without it and hold the ports: kill {named}, then {start}"
+    yield Looked("running", "no", start)
+
+
+def _who_holds(log: Path) -> tuple[int, ...]:
+    try:
+        return holders(log).pids
+    except OSError:  # not to be seen by us
+        return ()
 
 
 def _logs(settings: EdgeSettings) -> Iterator[Looked]:
@@ -90,8 +119,20 @@ def _logs(settings: EdgeSettings) -> Iterator[Looked]:
     waiting = [*closed_logs(settings), *([settings.log] if settings.log.exists() else [])]
     lines = [path for path in waiting if path.stat().st_size]
     late = [path for path in lines if time.time() - _first_line_s(path) > LATE_S]
-    advice = "rotation does not run each minute: see its timer, or run earshot edge rotate"
-    yield Looked("log", f"{len(lines)} files to be handed over", advice if late else "")
+    advice = "rotation does not run each minute: see its timer, or run earshot edge rotate" if late else ""
+    if held := [(path, pids) for path in late if path != settings.log and (pids := _who_holds(path))]:
+        path, pids = held[0]
+        named = " ".join(map(str, pids))
+        advice = f"nginx still writes to {path.name}: a worker hangs; end it: kill -9 {named}"
+    yield Looked("log", f"{len(lines)} files to be handed over", advice)
+    if folder.is_dir():
+        free = shutil.disk_usage(folder).free
+        advice = (
+            "nearly full: listeners are still sent on, but no line of them is written"
+            if free < LITTLE_BYTES
+            else ""
+        )
+        yield Looked("disk", f"{free / 2**30:,.1f} GiB free", advice)
 
 
 def _first_line_s(path: Path) -> float:
@@ -119,13 +160,5 @@ def _certificate(settings: EdgeSettings) -> Iterator[Looked]:
     if settings.certificate is None:
         yield Looked("certificate", "none", "without TLS: apps that ask for https only get nothing", False)
         return
-    within = str(_CERTIFICATE_DAYS * 86_400)
-    command = ["openssl", "x509", "-noout", "-enddate", "-checkend", within, "-in", str(settings.certificate)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        yield Looked("certificate", str(settings.certificate), f"cannot be looked into: {error}", False)
-        return
-    ends = done.stdout.partition("=")[2].partition("\n")[0] or "cannot be read"
-    advice = f"ends within {_CERTIFICATE_DAYS} days, or is none: renew it, then earshot edge reload"
-    yield Looked("certificate", ends, advice if done.returncode else "")
+    ends, found = faults(settings, bool(master(settings)))
+    yield Looked("certificate", ends, "; ".join(found))
