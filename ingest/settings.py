@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "EARSHOT_"
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 HINTS = "hints"  # landing/hints holds notices of changed feeds, not logs
 
 
@@ -35,6 +37,17 @@ def _known_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
+def _host_names(text: str) -> str:
+    # They go into nginx's configuration, and into regexes.
+    for host in filter(None, map(str.strip, text.split(","))):
+        if not _HOST_NAME.fullmatch(host):
+            raise ValueError(f"{host!r} is no host such as pfx.example.net")
+    return text
+
+
+HostNames = Annotated[str, AfterValidator(_host_names)]
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -86,7 +99,7 @@ class Settings(BaseModel):
     network_db: Path | None = Field(
         default=None, description="address database that tells networks; may be the same file"
     )
-    prefix_hosts: str = Field(
+    prefix_hosts: HostNames = Field(
         default="", description="hosts of our own prefix redirect, comma-separated: /e/… is unwound there"
     )
     window: Window = Field(default=Window.CALENDAR, description="the published download window")

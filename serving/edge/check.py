@@ -14,9 +14,9 @@ from ingest.logs.rules import prefixes_in_force
 from ingest.settings import SettingError
 from ingest.sources import FILE, Sources
 from serving.edge.certificate import faults
-from serving.edge.holders import holders
+from serving.edge.holders import holders, is_written
 from serving.edge.hosts import registered_hosts
-from serving.edge.place import hosts_in_place, in_place
+from serving.edge.place import hosts_in_place, in_place, kept_back, owner
 from serving.edge.render import render
 from serving.edge.rotate import closed_logs
 from serving.edge.server import EdgeError, master, nginx, start_command, trial
@@ -79,17 +79,26 @@ def _hosts(settings: EdgeSettings) -> Iterator[Looked]:
     missing = sorted(set(registered.names) - placed)
     advice = f"{len(missing)} are not in place ({', '.join(missing[:3])}): run earshot edge render"
     yield Looked("hosts", f"{len(placed):,} in place", advice if missing else "")
+    if kept := kept_back(settings, registered.names):
+        advice = "are registered no more: is the lake whole (earshot verify)? If it is meant: earshot edge render --shrink"
+        yield Looked("kept hosts", f"{len(kept):,}", f"{len(kept):,} of {len(placed):,} {advice}")
     if not placed and not missing:
         yield Looked("hosts", "none", "no enclosure is registered: every listener gets 404")
     if registered.passed_over:
         shown = ", ".join(registered.passed_over[:3])
-        yield Looked("passed over", shown, "addresses and local names are not sent on to", is_wrong=False)
+        advice = "addresses, local names, and more than a show has: listeners are not sent on to them"
+        yield Looked("passed over", f"{len(registered.passed_over):,}: {shown}", advice, is_wrong=False)
 
 
 def _running(settings: EdgeSettings) -> Iterator[Looked]:
     pid = master(settings)
     if pid:
-        yield Looked("running", f"process {pid}")
+        whose = owner(settings)
+        is_roots = Path(f"/proc/{pid}").stat().st_uid == 0 and whose != "root"
+        advice = f"as root, in folders of {whose}, who could lead it astray: start it as {whose}"
+        yield Looked("running", f"process {pid}", advice if is_roots else "")
+        if not is_written(settings.log) and not closed_logs(settings):
+            yield Looked("log", "gone", "nginx writes to a file that was removed: run earshot edge rotate")
         return
     start = f"start it: {' '.join(start_command(settings))}"
     workers = _who_holds(settings.log) if settings.log.exists() else ()

@@ -138,7 +138,7 @@ def test_a_chain_ends_at_what_another_prefix_may_take_for_the_host(edge: Edge) -
         for hop in hops:
             target = f"{prefix}/{hop}/{GOOD}/x.mp3"
             assert ask(edge.port, f"/e/{target}").status in (400, 404), target
-            assert GOOD != (edge.prefixes.unwind(target) or "").partition("/")[0], target
+            assert (edge.prefixes.unwind(target) or "").partition("/")[0] != GOOD, target
 
 
 def test_the_prefix_ends_chains_where_intake_ends_them(edge: Edge) -> None:
