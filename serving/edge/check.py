@@ -80,8 +80,8 @@ def _hosts(settings: EdgeSettings) -> Iterator[Looked]:
     advice = f"{len(missing)} are not in place ({', '.join(missing[:3])}): run earshot edge render"
     yield Looked("hosts", f"{len(placed):,} in place", advice if missing else "")
     if kept := kept_back(settings, registered.names):
-        advice = "are registered no more: is the lake whole (earshot verify)? If it is meant: earshot edge render --shrink"
-        yield Looked("kept hosts", f"{len(kept):,}", f"{len(kept):,} of {len(placed):,} {advice}")
+        advice = "is the lake whole (earshot verify)? If it is meant: earshot edge render --shrink"
+        yield Looked("kept hosts", f"{len(kept):,} of {len(placed):,}", f"registered no more: {advice}")
     if not placed and not missing:
         yield Looked("hosts", "none", "no enclosure is registered: every listener gets 404")
     if registered.passed_over:
