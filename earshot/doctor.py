@@ -16,7 +16,17 @@ from pathlib import Path
 from earshot.finding import Finding, Verdict
 from ingest.settings import PREFIX, SettingError, Settings
 
-NEEDED = ["dagster", "dagster-dbt", "dbt-core", "dbt-duckdb", "duckdb", "polars", "polars-hash", "isal"]
+NEEDED = [
+    "dagster",
+    "dagster-dbt",
+    "dagster-postgres",
+    "dbt-core",
+    "dbt-duckdb",
+    "duckdb",
+    "polars",
+    "polars-hash",
+    "isal",
+]
 UI_PORT = 3000
 FREE_GB_WANTED, FREE_GB_NEEDED = 20, 2  # a day of 10 M lines takes about 1 GB with the marts beside it
 
@@ -24,6 +34,7 @@ FREE_GB_WANTED, FREE_GB_NEEDED = 20, 2  # a day of 10 M lines takes about 1 GB w
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything this installation rests on."""
     from earshot.doctor_alerts import alerts
+    from earshot.doctor_deployment import deployment
     from earshot.doctor_feeds import feeds
     from earshot.doctor_postgres import in_postgres
     from earshot.doctor_privacy import privacy
@@ -46,6 +57,7 @@ def examine(settings: Settings) -> list[Finding]:
         *webhooks(settings),
         *alerts(settings),
         *privacy(settings),
+        *deployment(settings),
         _port(UI_PORT),
     ]
 
@@ -64,8 +76,12 @@ def _packages() -> Iterator[Finding]:
 
 def _environment(settings: Settings) -> Iterator[Finding]:
     from ingest.feeds.sources.settings import FeedSources
+    from serving.api.settings import API_PREFIX, ApiSettings
+    from serving.edge.settings import EDGE_PREFIX, EdgeSettings
 
     known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {API_PREFIX + name.upper() for name in ApiSettings.model_fields}
+    known |= {EDGE_PREFIX + name.upper() for name in EdgeSettings.model_fields}
     known |= {"EARSHOT_LAKE", "EARSHOT_WAREHOUSE", "EARSHOT_DBT_PROJECT"}
     own = set[str]()  # where the keys of sources are: named by the user
     with contextlib.suppress(SettingError):  # told under "feed sources"

@@ -142,6 +142,12 @@ class Settings(BaseModel):
     dagster_url: str | None = Field(
         default=None, description="where people open Dagster's UI, for links in alerts: https://…"
     )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="of our own processes' logs: text, or json, an object a line"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="what less matters is not logged"
+    )
     alert_email_to: str = Field(
         default="", description="who gets alerts by e-mail, comma-separated; none: no e-mail is sent"
     )
