@@ -42,7 +42,8 @@ def run(
 ) -> Ended:
     """The scenario's work in a process of its own, which dies at `point`; its output goes to `log`.
 
-    kill_after_s: it is killed then, wherever it is. slow_s: each flush to the disk takes up to so much longer. clock_s: its clock is so far ahead.
+    kill_after_s: it is killed then, wherever it is. slow_s: each flush to the disk takes up to so much
+    longer. clock_s: its clock is so far ahead.
     """
     folder = log or data.parent
     said, marker = folder / "said.txt", folder / "reached"
