@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def end_with_parent() -> None:
-    """Else, once it was killed, nobody would hold the lake still, and the next build would not get its turn."""
+    """Once it was killed nobody holds the lake still any more, and the next build wants its turn."""
     parent = os.getppid()
     with contextlib.suppress(AttributeError, OSError):  # Linux alone knows it
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
