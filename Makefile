@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DAGSTER_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup demo test lint types sql unit validate pytest docs lock clean bi bi-password test-bi lock-bi
+.PHONY: help setup demo test lint types sql unit validate pytest soak docs lock clean bi bi-password test-bi lock-bi
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,11 @@ validate: setup  ## Dagster definitions, from a clone without a dbt manifest
 
 pytest: setup  ## the Python tests on both cores
 	pytest -n 2 --dist loadfile -q
+
+MINUTES ?= 60
+
+soak: setup  ## all faults in random order for an hour (MINUTES=5: for five); not 0 where anything was lost
+	python -m tests.faults.soak --minutes $(MINUTES)
 
 docs: setup  ## render docs/methodology.md, docs/marts.md, and dbt's site build/dbt-docs/static_index.html
 	env -i PATH="$$PATH" EARSHOT_DATA=/nowhere earshot methodology --output docs/methodology.md
