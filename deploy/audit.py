@@ -1,6 +1,6 @@
 """`make audit`: known vulnerabilities of all locked dependencies; says plainly when it could not ask.
 
-A mirror of a package index may answer without any advisories; `pip-audit` then ends with 0, and all looks well.
+A mirror of a package index may answer without any advisories: `pip-audit` then ends with 0, all looks well.
 So each service is first asked about a version whose vulnerabilities have been known for years: what does not
 know those is not believed.
 Exit codes: 0 none known, 1 some are (each is named with the version that mends it), 3 nobody could be asked.
