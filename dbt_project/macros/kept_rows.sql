@@ -3,13 +3,21 @@
   what lies before the first day of which all keys are there keeps the figures it has.
 #}
 
-{# The first such date, as a literal, `days` later; none while no key was forgotten. #}
+{# After this instant all downloads have their keys; none while none was forgotten. #}
+{% macro last_forgotten_us() %}
+    {% set windows = remembered('int_download_windows') %}
+    {% if windows is not none and not flags.FULL_REFRESH %}
+        {% set found = run_query('select max(last_request_us) from ' ~ windows ~ ' where key_epoch < 0').rows %}
+        {% if found[0][0] is not none %}{{ return(found[0][0] | int) }}{% endif %}
+    {% endif %}
+    {{ return(none) }}
+{% endmacro %}
+
+{# The first whole date after it, and `days` more, as SQL. #}
 {% macro first_keyed_date(days=0) %}
-    {% set kept_us = first_kept_us() %}
-    {% if kept_us is none %}{{ return(none) }}{% endif %}
-    {# A date that began before the lake does is not whole. #}
-    {% set later = days + (0 if time_zone() == 'UTC' else 1) %}
-    {{ return('(' ~ us_to_local_date(kept_us) ~ ' + ' ~ later ~ ')') }}
+    {% set forgotten_us = last_forgotten_us() %}
+    {% if forgotten_us is none %}{{ return(none) }}{% endif %}
+    {{ return('(' ~ us_to_local_date(forgotten_us) ~ ' + ' ~ (days + 1) ~ ')') }}
 {% endmacro %}
 
 {# Periods that begin later are replaced. #}
@@ -26,14 +34,14 @@
 
 {# Collaborations are replaced that have it before them, those that are no more removed, new ones added. #}
 {% macro get_incremental_kept_collaborations_sql(arg_dict) %}
-    {% set kept_us = first_kept_us() %}
+    {% set forgotten_us = last_forgotten_us() %}
     {% set stays %}
         select target_id from {{ ref('int_collaborations') }}
-        where not is_placebo and starts_us - {{ look_back_us() }} < {{ kept_us or 0 }}
+        where not is_placebo and starts_us - {{ look_back_us() }} <= {{ forgotten_us or 0 }}
         intersect
         select collaboration_id from {{ arg_dict['target_relation'] }}
     {% endset %}
-    {{ _replace_rows(arg_dict, 'collaboration_id not in (' ~ stays ~ ')' if kept_us is not none else 'true') }}
+    {{ _replace_rows(arg_dict, 'collaboration_id not in (' ~ stays ~ ')' if forgotten_us is not none else 'true') }}
 {% endmacro %}
 
 {% macro _replace_rows(arg_dict, is_replaced) %}
