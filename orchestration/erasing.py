@@ -1,4 +1,4 @@
-"""What of an erasure concerns the marts: for the command line and maintenance alike. Imports no Dagster.
+"""What of an erasure concerns the marts: the warehouse, what is published. Imports no Dagster.
 
 The warehouse forgets the listener keys, the days are counted anew, published whole, versions of before are
 removed, and the warehouse's file is copied, so that no free block of it holds what was there.

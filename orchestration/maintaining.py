@@ -36,6 +36,7 @@ class Maintained:
     notes: list[str]  # why something was left for the next time
     destroyed: list[int]  # key epochs whose secret went
     landing: int = 0  # files that were taken in long ago
+    forgotten: int = 0  # downloads that lost their keys
 
 
 def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) -> Maintained:
@@ -72,14 +73,25 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
     ended_by = datetime.fromtimestamp(now_us / 1e6, UTC) - timedelta(hours=settings.compact_after_h)
     last_day = ended_by.date() - timedelta(days=1)
     compacted = compact(lake, last_day, lambda done, of: progress("merging", done, of))
+    from orchestration.forgetting import forget_keys
     from orchestration.packing import pack  # with DuckDB, as below
 
     progress("packing", 0, 1)
-    packed = pack(settings.warehouse, settings.duckdb_memory)
+    forgotten = forget_keys(settings.warehouse, lake.first_kept_day())
+    # What was forgotten is in the file's free blocks until it is copied.
+    packed = (
+        pack(settings.warehouse, settings.duckdb_memory, free_share=0, many_blocks=0)
+        if forgotten.downloads
+        else pack(settings.warehouse, settings.duckdb_memory)
+    )
     progress("packing", 1, 1)
+    if forgotten.note:
+        notes.append(forgotten.note)
     if packed.note:
         notes.append(packed.note)
-    return Maintained(compacted, expired, packed, notes, [each.epoch for each in destroyed], landing)
+    return Maintained(
+        compacted, expired, packed, notes, [each.epoch for each in destroyed], landing, forgotten.downloads
+    )
 
 
 def destroy_keys(settings: Settings, lake: Lake, now_us: int, by: str) -> list[KeyEpoch]:

@@ -295,3 +295,16 @@ def test_an_app_s_plays_are_found_and_erased_by_the_id_of_its_installation(copy:
     done = erase(lake, whose_install("mine", SPAN))
     assert (done.plays, done.requests) == (2, 0)
     assert pl.read_parquet(path)["install_key"].to_list() == [install_key("another")]
+
+
+def test_an_erasure_left_to_the_next_build_is_cleared_away_after_it(copy: Settings) -> None:
+    span = ("--from", FIRST, "--to", LAST)
+    told = earshot(copy, "erase", *span, "--no-build", stdin=ERASED).stderr
+    assert "after the next build" in told and pending(copy) is not None
+    assert "after the next build" in earshot(copy, "apply", "--no-build").stderr, "nobody has counted yet"
+    dbt(Lake(copy.lake_dir), copy.warehouse, "calendar", "run")
+    assert "from what is published" in earshot(copy, "apply", "--no-build").stderr
+    assert pending(copy) is None and len(list(copy.published_dir.glob("0*"))) == 1
+    with duckdb.connect(str(copy.published_dir / "current" / "marts.duckdb"), read_only=True) as con:
+        found = con.execute("select count(*) from fct_downloads").fetchall()
+    assert found == [(rows(copy).height - len(STRADDLERS) * 2,)]
