@@ -25,7 +25,7 @@ def prepare_home(settings: Settings) -> Path:
 
 
 def dagster_yaml(settings: Settings) -> str:
-    """The instance configuration; deploy/dagster.yaml is that of /var/lib/earshot with PostgreSQL."""
+    """The instance configuration; deploy/dagster.yaml is that of /var/lib/earshot/data with PostgreSQL."""
     here = home(settings)
     storage = _POSTGRES if settings.dagster_db else _SQLITE.format(folder=_text(here / "storage"))
     return f"""\

@@ -65,7 +65,9 @@ def test_preparing_twice_writes_once(tmp_path: Path) -> None:
 
 def test_the_deployed_file_is_what_the_code_writes_for_its_folder() -> None:
     deployed = Path(__file__).parents[2] / "deploy" / "dagster.yaml"
-    settings = Settings(data=Path("/var/lib/earshot"), dagster_db="postgresql://earshot@localhost/earshot")
+    settings = Settings(
+        data=Path("/var/lib/earshot/data"), dagster_db="postgresql://earshot@localhost/earshot"
+    )
     assert deployed.read_text() == dagster_yaml(settings), "see the first lines of deploy/README.md"
 
 
