@@ -55,9 +55,10 @@ validate: setup  ## Dagster definitions, from a clone without a dbt manifest
 pytest: setup  ## the Python tests on both cores
 	pytest -n 2 --dist loadfile -q
 
-docs: setup  ## render docs/methodology.md, docs/marts.md, and dbt's site build/dbt-docs/static_index.html
+docs: setup  ## render docs/methodology.md, docs/marts.md, deploy/dagster.yaml, and dbt's site build/dbt-docs/static_index.html
 	env -i PATH="$$PATH" EARSHOT_DATA=/nowhere earshot methodology --output docs/methodology.md
 	earshot marts document --output docs/marts.md
+	python -m orchestration.instance > deploy/dagster.yaml
 	mkdir -p build/dbt-docs
 	python -m serving.empty_marts build/dbt-docs/empty.duckdb
 	$(DBT_ENV) dbt --quiet parse

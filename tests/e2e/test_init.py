@@ -78,6 +78,8 @@ def test_it_prepares_all_once_and_tells_no_password(
     for said in (first.stderr, first.stdout, again.stderr, yaml):
         assert PASSWORD not in said and quote(PASSWORD) not in said and "5f1c" not in said
 
+    home = earshot(data, "home", **settings)
+    assert "DAGSTER_HOME" in home.stdout and "5f1c" not in home.stdout
     # What it wrote is all that the other commands need.
     assert earshot(data, "migrate", **settings).returncode == 0
     assert earshot(data, "list", **settings).returncode == 0
