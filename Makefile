@@ -61,9 +61,10 @@ MINUTES ?= 60
 soak: setup  ## all faults in random order for an hour (MINUTES=5: for five); not 0 where anything was lost
 	python -m tests.faults.soak --minutes $(MINUTES)
 
-docs: setup  ## render docs/methodology.md, docs/marts.md, and dbt's site build/dbt-docs/static_index.html
+docs: setup  ## render docs/methodology.md, docs/marts.md, deploy/dagster.yaml, and dbt's site build/dbt-docs/static_index.html
 	env -i PATH="$$PATH" EARSHOT_DATA=/nowhere earshot methodology --output docs/methodology.md
 	earshot marts document --output docs/marts.md
+	python -m orchestration.instance > deploy/dagster.yaml
 	mkdir -p build/dbt-docs
 	python -m serving.empty_marts build/dbt-docs/empty.duckdb
 	$(DBT_ENV) dbt --quiet parse
