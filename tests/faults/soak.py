@@ -153,7 +153,7 @@ class Soak:
 
     def dbt(self, room: Path) -> bool:
         points = self.dice.sample(DBT_POINTS, self.dice.randint(2, len(DBT_POINTS)))
-        killed_one_after_the_other(room, tuple(points), bounded=self.dice.random() < 0.5)
+        killed_one_after_the_other(room, tuple(points), bounded=self.dice.random() < 0.8)
         self.points.update(point.name for point in points)
         return True
 

@@ -40,7 +40,7 @@ def killed_one_after_the_other(folder: Path, points: tuple[Point, ...], bounded:
 
 
 def test_builds_that_are_killed_on_the_way_count_nothing_twice(tmp_path: Path) -> None:
-    killed_one_after_the_other(tmp_path, DBT_POINTS[1::2], bounded=True)  # the others in the soak
+    killed_one_after_the_other(tmp_path, DBT_POINTS[1::3], bounded=True)  # the others in the soak
 
 
 def test_whoever_asked_for_a_killed_build_is_told_what_killed_it_and_what_to_do(
