@@ -141,6 +141,11 @@ def _checked(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):  # what they say may hold a part of the password
         raise SettingError(f"setting {SETTING} cannot be used: no database URL such as {_EXAMPLE}") from None
+    if "@" in (url.host or ""):  # what stands before it is the end of a password
+        raise SettingError(
+            f"setting {SETTING} cannot be used: its password holds an @, so that its end is taken for the "
+            "host; write it as %40"
+        )
     driver = url.drivername
     if driver in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg2")
