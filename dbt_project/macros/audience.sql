@@ -32,7 +32,8 @@ data_ends as (
 
 ),
 
-{% set firsts = remembered('int_first_downloads') %}
+{# A unit test has no warehouse of its own to remember by. #}
+{% set firsts = remembered('int_first_downloads') if this else none %}
 show_listeners as (
 
     select
