@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.durable import locked, sync, write_atomically
+from ingest.owner import give_below
 from serving.edge.render import Rendered
 from serving.edge.server import EdgeError, reload, trial
 from serving.edge.settings import EdgeSettings
@@ -51,9 +52,7 @@ def prepare(settings: EdgeSettings) -> None:
 
 def give(settings: EdgeSettings, path: Path) -> None:
     """What root makes belongs to the owner of the data folder, who takes it in; another may not give."""
-    owner = settings.platform.data.stat()
-    if os.geteuid() == 0 and path.stat().st_uid != owner.st_uid:
-        os.chown(path, owner.st_uid, owner.st_gid)
+    give_below(settings.platform.data, path)
 
 
 def worker_user(settings: EdgeSettings) -> str | None:
