@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from ingest.owner import acting_as_owner_of, name_of
 from ingest.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,27 +25,37 @@ def backup(
     from earshot.backup.write import backup as backing_up
     from earshot.show import count_progress, say
 
-    screen = Console(stderr=True)
+    settings, screen = Settings.from_env(), Console(stderr=True)
     with count_progress(screen) as progress:
-        done = backing_up(Settings.from_env(), target, progress)
+        done = backing_up(settings, target, progress)
     manifest = done.manifest
     say(screen, "backed up", f"{len(manifest.files):,} files, {done.bytes:,} bytes in {done.path}", "green")
     if manifest.left_out:
         say(screen, "left out", ", ".join(manifest.left_out), "bold")
-    if (Settings.from_env().landing_dir).exists():
+    if settings.landing_dir.exists():
         landing = "log files that were not taken in yet are in landing alone, which is not in it"
         say(screen, "note", landing, "yellow")
     if done.linked:
         say(
             screen, "note", "on the data folder's own disk it shares the lake's files: lost with it", "yellow"
         )
-    secret = "it holds listener keys and the registry's secrets: only you can read it (mode 0600), keep it so"
+    if done.keyless:
+        epochs = ", ".join(map(str, done.keyless))
+        told = (
+            f"{settings.keys_dir} lacks those of the epochs {epochs}, of which the lake has rows: bring them "
+            "back from an earlier backup, or listeners of those times count as new ones"
+        )
+        say(screen, "keys", told, "bold red")
+    secret = "it holds listener keys and the registry's secrets: only its owner can read it, keep it so"
     say(screen, "secret", secret, "yellow")
 
 
 def restore(
     source: Annotated[Path, typer.Argument(metavar="FOLDER|FILE.tar", show_default=False)],
     to: Annotated[Path, typer.Option(help="the new data folder, absent or empty", show_default=False)],
+    owner: Annotated[
+        str | None, typer.Option(help="as root: the account it is for; else that of the folder above")
+    ] = None,
 ) -> None:
     """Make a new data folder of a backup, after every checksum was found right."""
     from earshot.backup.restore import restore as restoring
@@ -51,7 +63,7 @@ def restore(
 
     settings, screen = Settings.from_env(data=to), Console(stderr=True)
     with count_progress(screen) as progress:
-        done = restoring(settings, source, to, progress)
+        done = restoring(settings, source, to, progress, owner)
     manifest = done.manifest
     in_postgres = f", and {done.tables:,} tables in PostgreSQL" if done.tables else ""
     say(
@@ -69,10 +81,11 @@ def restore(
     say(screen, "note", erasures, "yellow")
     if absent := _unset(manifest):
         say(screen, "settings", f"set then, and not now: {', '.join(absent)}", "yellow")
+    run = f"{_as_owner(done.owner)}EARSHOT_DATA={to.absolute()} earshot"
     if manifest.has_warehouse:
         from serving.publish import publish
 
-        with count_progress(screen) as progress:
+        with count_progress(screen) as progress, acting_as_owner_of(done.data):
             kept = publish(
                 settings.warehouse,
                 settings.published_dir,
@@ -81,12 +94,22 @@ def restore(
                 progress=lambda mart, done, of: progress("published", done, of),
             )
         say(screen, "published", f"the marts as they were, as version {kept.version}", "green")
-        say(screen, "next", f"EARSHOT_DATA={to} earshot run", "bold")
+        say(screen, "next", f"{run} run", "bold")
     else:
-        say(screen, "next", f"EARSHOT_DATA={to} earshot rebuild, then earshot run", "bold")
+        say(screen, "next", f"{run} rebuild, then {run} run", "bold")
+    if os.geteuid() == 0:
+        say(screen, "owner", _told_owner(done.owner, to), "bold")
+
+
+def _as_owner(uid: int) -> str:
+    return "" if uid == os.geteuid() else f"sudo -u {name_of(uid)} "
+
+
+def _told_owner(uid: int, to: Path) -> str:
+    if uid:
+        return f"it belongs to {name_of(uid)}. If services run as another: chown -R USER {to.absolute()}"
+    return f"it belongs to root. If services run as another: chown -R USER {to.absolute()}"
 
 
 def _unset(manifest: Manifest) -> list[str]:
-    import os
-
     return [name for name in manifest.settings if name not in os.environ and name != "EARSHOT_DATA"]

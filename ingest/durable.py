@@ -11,6 +11,9 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
+
+from ingest.owner import give, give_open
 
 # What `replacing` (and the key ring, with digits of its own) writes to until it is whole.
 _UNFINISHED = re.compile(r"\..+\.[0-9]+(?:\.[0-9a-f]{8})?\.tmp")
@@ -24,16 +27,24 @@ def replacing(path: Path) -> Iterator[Path]:
 
     An error, also OSError for a full disk, leaves `path` as it was and no trace.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         sync(temporary)
+        give(temporary, path.parent.stat())
         temporary.replace(path)
         sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _make_folder(folder: Path) -> None:
+    made = [each for each in (folder, *folder.parents) if os.geteuid() == 0 and not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in reversed(made):
+        give(each, each.parent.stat())
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -72,7 +83,8 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_AT_FDCWD, _RENAME_NOREPLACE, _RENAME_EXCHANGE = -100, 1, 2
+_NOT_KNOWN = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)  # to this system, or this file system
 
 
 def exchange(one: Path, other: Path) -> None:
@@ -80,19 +92,56 @@ def exchange(one: Path, other: Path) -> None:
 
     Raises OSError where the system or the file system cannot (Linux with ext4, xfs, btrfs, tmpfs … can).
     """
+    if code := _renamed(one, other, _RENAME_EXCHANGE):
+        raise OSError(code, f"two folders cannot be swapped here ({os.strerror(code)})", str(other))
+
+
+def rename_new(one: Path, other: Path) -> None:
+    """Give a file or a folder a name that nobody has. Raises FileExistsError, OSError."""
+    code = _renamed(one, other, _RENAME_NOREPLACE)
+    if code in _NOT_KNOWN:
+        _rename_new_elsewhere(one, other)
+    elif code:
+        raise OSError(code, os.strerror(code), str(other))
+
+
+def _rename_new_elsewhere(one: Path, other: Path) -> None:
+    """On NFS and the like, as far as it goes: a file never replaces one, a folder at most an empty one."""
+    if not one.is_dir():
+        try:
+            os.link(one, other)
+            one.unlink()
+            return
+        except FileExistsError:
+            raise
+        except OSError:  # it knows no links either
+            pass
+    if os.path.lexists(other):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(other))
+    one.rename(other)
+
+
+def _renamed(one: Path, other: Path, how: int) -> int:
+    """0, or why not (errno)."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
-        code = errno.ENOSYS
-    elif rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
-        return
-    else:
-        code = ctypes.get_errno()
-    raise OSError(code, f"two folders cannot be swapped here ({os.strerror(code)})", str(other))
+        return errno.ENOSYS
+    done = rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), how)
+    return ctypes.get_errno() if done else 0
 
 
 @contextlib.contextmanager
 def locked(path: Path, shared: bool = False) -> Iterator[None]:
     """One process at a time, or any number of `shared` ones; waits for its turn."""
-    with path.open("a") as lock:  # leaves a file that is there as it is
+    with lock_file(path) as lock:
         fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def lock_file(path: Path) -> Iterator[IO[bytes]]:
+    """The open file of a lock, left as it is. What root makes is its folder's owner's."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o666), "ab") as lock:
+        give_open(lock.fileno(), path.parent.stat())
+        yield lock

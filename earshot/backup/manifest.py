@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
@@ -10,6 +11,9 @@ from typing import Any
 
 FILE = "manifest.json"
 FORMAT = 1
+TAR = ".tar"
+# Packed, or nearly .tar: nobody who types such a name wants a folder.
+PACKED = re.compile(r".*\.(t[gbx]z2?|tzst|gz|bz2|xz|zst|zip|7z)|.*\.tar", re.IGNORECASE | re.DOTALL)
 SQLITE, POSTGRESQL, NO_REGISTRY = "sqlite", "postgresql", "none"
 TABLES = "registry"  # folder of the tables of a registry in PostgreSQL
 REGISTRY_FILE = "registry.db"
@@ -29,6 +33,14 @@ TAKEN = (
 _OWN = (TABLES, REGISTRY_FILE, WAREHOUSE_FILE)
 SECRET = ("keys", "api.secret", TABLES, REGISTRY_FILE, "alerts", "privacy")  # files of mode 0600
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NS = 1 << 63  # of a time of change, as files have it
+# A manifest of so many files has at most so many bytes: what is larger is not read.
+_HEAD_BYTES, _ENTRY_BYTES = 1 << 20, 1 << 13
+
+
+def most_bytes(files: int) -> int:
+    """A manifest of a backup of so many files is not larger."""
+    return _HEAD_BYTES + files * _ENTRY_BYTES
 
 
 class BackupError(RuntimeError):
@@ -85,7 +97,7 @@ class Manifest:
                 settings=tuple(map(str, told["settings"])),
                 files=files,
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise BackupError(
                 f"{FILE} cannot be read ({type(error).__name__}): this is no whole backup"
             ) from error
@@ -94,21 +106,38 @@ class Manifest:
                 raise BackupError(
                     f"{FILE} names {each.path!r}, which no backup of ours holds: nothing is restored"
                 )
-        if len({each.path for each in files}) != len(files):
+        names = {each.path for each in files}
+        if len(names) != len(files):
             raise BackupError(f"{FILE} names a file twice: nothing is restored")
+        for each in files:
+            if folder := next(
+                (str(one) for one in PurePosixPath(each.path).parents if str(one) in names), None
+            ):
+                raise BackupError(f"{FILE} names {folder!r} as a file and as a folder: nothing is restored")
+        if told["registry"] not in (SQLITE, POSTGRESQL, NO_REGISTRY) or (
+            manifest.has_warehouse != (WAREHOUSE_FILE in names)
+            or (manifest.registry == SQLITE) != (REGISTRY_FILE in names)
+        ):
+            raise BackupError(f"{FILE} does not fit the files it names: this is no whole backup")
         return manifest
 
 
 def _is_ours(entry: Entry) -> bool:
     if not isinstance(entry.path, str) or not isinstance(entry.sha256, str):
         return False
+    try:
+        os.fsencode(entry.path)
+    except UnicodeError:
+        return False
     path = PurePosixPath(entry.path)
     return (
         bool(path.parts)
         and path.parts[0] in (*TAKEN, *_OWN)
         and str(path) == entry.path
-        and not any(part in ("..", ".") or "\x00" in part or "\\" in part for part in path.parts)
+        and not any(part in ("..", ".") or "\x00" in part for part in path.parts)
         and bool(_SHA256.fullmatch(entry.sha256))
-        and isinstance(entry.bytes, int)
-        and isinstance(entry.mtime_ns, int)
+        and type(entry.bytes) is int
+        and entry.bytes >= 0
+        and type(entry.mtime_ns) is int
+        and -_NS <= entry.mtime_ns < _NS
     )

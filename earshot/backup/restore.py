@@ -13,12 +13,22 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from earshot.backup import registry_copy
-from earshot.backup.manifest import FILE, POSTGRESQL, TABLES, BackupError, Entry, Manifest
-from earshot.backup.snapshot import Progress
+from earshot.backup.links import Progress
+from earshot.backup.manifest import (
+    FILE,
+    PACKED,
+    POSTGRESQL,
+    TABLES,
+    BackupError,
+    Entry,
+    Manifest,
+    most_bytes,
+)
 from ingest.durable import sync
 from ingest.lake import FORMAT as LAKE_FORMAT
 from ingest.lake import utc_now_us
 from ingest.logs.keyring import LISTS_EPOCH, KeyEpoch, bury, due_us, epoch_of_file, tombstone
+from ingest.owner import account, give_all
 from ingest.settings import Settings
 from registry.migrations import HEAD
 
@@ -29,6 +39,13 @@ KEYS = "keys"
 
 class _Source(Protocol):
     """A backup's files, by name."""
+
+    @property
+    def count(self) -> int:
+        """How many there are, at least."""
+
+    def size(self, name: str) -> int | None:
+        """Bytes; None: there is no such file."""
 
     def open(self, name: str) -> IO[bytes] | None: ...
 
@@ -41,22 +58,30 @@ class Restored:
     manifest: Manifest
     tables: int  # of the registry, filled in PostgreSQL
     destroyed: list[int]  # key epochs whose secret was in the backup and was not restored: its time is over
+    owner: int  # user id of whom it belongs to
 
 
-def restore(settings: Settings, source: Path, to: Path, progress: Progress) -> Restored:
+def restore(
+    settings: Settings, source: Path, to: Path, progress: Progress, owner: str | None = None
+) -> Restored:
     """Make `to`, absent or empty, the data folder that `source` is a backup of.
 
-    Nothing is written before every checksum was found right. Raises BackupError naming what is missing or
-    damaged, SettingError, OSError: then `to` is as it was.
+    owner: account it is to belong to, which only root can say; None: by root whose `to` was, or else the
+    folder above it. Nothing is written before every checksum was found right. Raises BackupError naming what
+    is missing or damaged, SettingError, OSError: then `to` is as it was.
     """
     to = to.absolute()
+    uid, gid = _owner(to, owner)
     if to.is_symlink() or (to.exists() and (not to.is_dir() or any(to.iterdir()))):
         raise BackupError(f"{to} holds data: name an empty folder; nothing is overwritten")
+    if to.is_mount():
+        raise BackupError(f"{to} is a disk's own folder, which cannot be replaced: name a new folder in it")
     with _opened(source) as files:
         manifest = _manifest(files, source)
         _refuse_unfit(manifest, settings)
         _check(files, manifest, progress)
         to.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_without_room(manifest, to)
         beside = to.with_name(f".{to.name}.restoring")
         shutil.rmtree(beside, ignore_errors=True)
         try:
@@ -73,6 +98,8 @@ def restore(settings: Settings, source: Path, to: Path, progress: Progress) -> R
             if manifest.registry == POSTGRESQL:
                 tables = registry_copy.load(settings, beside / TABLES, manifest.revision)
                 shutil.rmtree(beside / TABLES)
+            if uid != os.geteuid():
+                give_all(beside, uid, gid)
             for folder in {path.parent for path in beside.rglob("*")} | {beside}:
                 sync(folder)
             beside.replace(to)  # over an empty folder, too
@@ -80,7 +107,34 @@ def restore(settings: Settings, source: Path, to: Path, progress: Progress) -> R
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
-    return Restored(to, manifest, tables, sorted(each.epoch for each in buried.values()))
+    return Restored(to, manifest, tables, sorted(each.epoch for each in buried.values()), uid)
+
+
+def _owner(to: Path, name: str | None) -> tuple[int, int]:
+    """(user id, group id) of whom the restored folder belongs to."""
+    me = os.geteuid()
+    if name is not None:
+        found = account(name)
+        if found is None:
+            raise BackupError(
+                f"there is no account {name} on this machine: name the user the services run as"
+            )
+        if me not in (0, found[0]):
+            raise BackupError(f"only root can give the folder to {name}: run it with sudo, or as {name}")
+        return found
+    if me != 0:
+        return me, os.getegid()
+    there = next(each for each in (to, *to.parents) if each.exists()).stat()
+    return there.st_uid, there.st_gid
+
+
+def _refuse_without_room(manifest: Manifest, to: Path) -> None:
+    needed, free = sum(each.bytes for each in manifest.files), shutil.disk_usage(to.parent).free
+    if needed > free:
+        raise BackupError(
+            f"no room under {to.parent}: the backup has {needed:,} bytes, {free:,} are free. Make room or "
+            "name a folder on another disk, and run it again: nothing was written"
+        )
 
 
 def _spent_keys(manifest: Manifest, settings: Settings) -> dict[str, KeyEpoch]:
@@ -107,6 +161,8 @@ def _manifest(files: _Source, source: Path) -> Manifest:
     if found is None:
         raise BackupError(f"{source} holds no {FILE}: it is no backup, or not a whole one")
     with found:
+        if (files.size(FILE) or 0) > most_bytes(files.count):
+            raise BackupError(f"{FILE} is larger than that of any backup of ours: nothing is restored")
         return Manifest.parse(found.read())
 
 
@@ -140,9 +196,9 @@ def _check(files: _Source, manifest: Manifest, progress: Progress) -> None:
         if found is None:
             missing.append(entry.path)
         else:
-            with found:
-                size, digest = _sum(found)
-            if (size, digest) != (entry.bytes, entry.sha256):
+            with found:  # what has another size need not be read
+                is_whole = files.size(entry.path) == entry.bytes and _sum(found)[1] == entry.sha256
+            if not is_whole:
                 damaged.append(entry.path)
         progress("checked", done, len(manifest.files))
     if missing or damaged:
@@ -188,18 +244,27 @@ def _sum(source: IO[bytes], out: IO[bytes] | None = None) -> tuple[int, str]:
 class _Folder:
     def __init__(self, root: Path) -> None:
         self._root = root
+        self.count = sum(len(names) for _, _, names in os.walk(root))
+
+    def size(self, name: str) -> int | None:
+        path = self._root / name
+        return None if path.is_symlink() or not path.is_file() else path.stat().st_size
 
     def open(self, name: str) -> IO[bytes] | None:
-        path = self._root / name
-        if path.is_symlink() or not path.is_file():
-            return None
-        return path.open("rb")
+        return None if self.size(name) is None else (self._root / name).open("rb")
 
 
 class _Tar:
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
         self._members = {member.name: member for member in tar.getmembers() if member.isreg()}
+        self.count = len(self._members)
+        if any(member.issparse() for member in self._members.values()):
+            raise BackupError("it has sparse files, which no backup of ours has: nothing is restored")
+
+    def size(self, name: str) -> int | None:
+        member = self._members.get(name)
+        return None if member is None else member.size
 
     def open(self, name: str) -> IO[bytes] | None:
         member = self._members.get(name)
@@ -213,8 +278,20 @@ def _opened(source: Path) -> Iterator[_Source]:
         return
     if not source.is_file():
         raise BackupError(f"there is no backup {source}")
+    with source.open("rb") as content, _not_a_tar(source), contextlib.ExitStack() as opened:
+        with _not_a_tar(source, _ODD):
+            files = _Tar(opened.enter_context(tarfile.open(fileobj=content, mode="r:")))
+        yield files
+
+
+# What tarfile raises for headers that make no sense.
+_ODD = (tarfile.TarError, ValueError, OverflowError, MemoryError, RecursionError, EOFError, OSError)
+
+
+@contextlib.contextmanager
+def _not_a_tar(source: Path, errors: tuple[type[Exception], ...] = (tarfile.TarError,)) -> Iterator[None]:
     try:
-        with tarfile.open(source, "r:") as tar:
-            yield _Tar(tar)
-    except tarfile.TarError as error:
-        raise BackupError(f"{source} is no backup, or not a whole one: {error}") from error
+        yield
+    except errors as error:
+        packed = "; is it packed? Unpack it first" if PACKED.fullmatch(source.name) else ""
+        raise BackupError(f"{source} is no backup, or not a whole one: {error}{packed}") from error

@@ -1,44 +1,39 @@
 """The state of an installation at one moment, as files in one folder.
 
 A file of the lake is never changed, only replaced by another of its name: a hard link keeps what was there.
-So the lake stands still for the seconds that linking takes, and not for the hours that copying takes.
+So all are linked while everything goes on, and the lake stands still only until those are linked again that
+were replaced meanwhile, and not for the hours that copying takes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
+from earshot.backup.links import Links, Progress, files_below
 from earshot.backup.manifest import TAKEN, WAREHOUSE_FILE, BackupError
 from ingest.durable import locked
 from ingest.feeds.schema import SHARDS
 from ingest.feeds.state import folder_of, opened
-from ingest.lake import Lake, reading
+from ingest.lake import LAST, Lake, reading
+from ingest.logs.keyring import KeyRing, key_epochs
 from ingest.settings import Settings
 
 WAREHOUSE_WAIT_S = 600.0  # a build of the marts takes minutes
-Progress = Callable[[str, int, int], None]  # (step, how many are done, how many there are)
+_WITH_THE_LAKE = ("keys", "privacy")  # of the same moment as the lake: rows are made with those keys
+_KEYED = ("requests", "app_devices", "insertions")
 
 
 def take_small(settings: Settings, into: Path) -> None:
-    """Copy what is small, may change in place, or is secret: keys, API secret, sources, lists, alerts."""
+    """Copy what is small and belongs to no moment: API secret, sources, lists, alerts."""
     for name in TAKEN:
-        source = settings.data / name
-        if name == "lake":
-            continue
-        for path in _files(source) if source.is_dir() else [source] if source.is_file() else []:
-            copy = into / path.relative_to(settings.data)
-            copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            copy.touch(mode=0o600)
-            shutil.copyfile(path, copy)
-            shutil.copystat(path, copy)
-            copy.chmod(0o600)
+        if name not in ("lake", *_WITH_THE_LAKE):
+            _copy(settings.data / name, into / name)
 
 
 def take_warehouse(settings: Settings, into: Path) -> bool:
@@ -68,24 +63,41 @@ def take_warehouse(settings: Settings, into: Path) -> bool:
 
 
 def take_lake(settings: Settings, into: Path, progress: Progress) -> None:
-    """Link every file of the lake below `into`, while nobody takes in, commits, moves or removes any."""
-    root = settings.lake_dir
+    """Link every file of the lake below `into`, and copy its keys, as they are at one moment.
+
+    That is while nobody takes in, commits, moves or removes anything, nor makes or destroys a key.
+    """
+    links = Links(settings.lake_dir, into / "lake")
+    links.bring_up_to_date(progress, "linked", is_still=False)
     with contextlib.ExitStack() as still:
-        still.enter_context(locked(Lake(root).intake_lock))
+        still.enter_context(locked(Lake(settings.lake_dir).intake_lock))
         for shard in range(SHARDS):
-            if folder_of(root, shard).exists():
-                still.enter_context(opened(root, shard))  # lays out what was committed
-        still.enter_context(reading(root))
-        paths = sorted(_files(root))
-        for done, path in enumerate(paths, 1):
-            copy = into / "lake" / path.relative_to(root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(path, copy)
-            except OSError:  # another disk, or one that knows no links
-                shutil.copy2(path, copy)
-            if not done % 25 or done == len(paths):
-                progress("lake", done, len(paths))
+            if folder_of(settings.lake_dir, shard).exists():
+                still.enter_context(opened(settings.lake_dir, shard))  # lays out what was committed
+        still.enter_context(reading(settings.lake_dir))
+        still.enter_context(KeyRing.of(settings).held())
+        links.bring_up_to_date(progress, "lake", is_still=True)
+        take_keys(settings, into)
+
+
+def take_keys(settings: Settings, into: Path) -> None:
+    """Copy the keys and what is known of erasures."""
+    for name in _WITH_THE_LAKE:
+        _copy(settings.data / name, into / name)
+
+
+def epochs_without_key(settings: Settings, into: Path) -> list[int]:
+    """Key epochs of rows of the lake below `into` that have neither a secret there nor its tombstone."""
+    if settings.keys_command is not None:
+        return []
+    days = {
+        date.fromisoformat(folder.name.removeprefix("day="))
+        for table in _KEYED
+        for folder in (into / "lake" / table).glob("day=*")
+        if folder.name != LAST
+    }
+    ring = KeyRing(into / "keys")
+    return sorted(e for e in key_epochs(days) if not ring.has(e) and not ring.is_destroyed(e))
 
 
 def left_out(settings: Settings) -> list[str]:
@@ -100,8 +112,15 @@ def left_out(settings: Settings) -> list[str]:
     )
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All files below but hidden ones: locks, and what is in the making."""
-    for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(where) / name for name in sorted(files) if not name.startswith("."))
+def _copy(source: Path, target: Path) -> None:
+    """A file, or all files of a folder: new ones of mode 0600, of the same age."""
+    if source.is_dir():
+        files = [(target / each.name, each.path) for each in files_below(source)]
+    else:
+        files = [(target, str(source))] if source.is_file() else []
+    for copy, path in files:
+        copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        copy.touch(mode=0o600)
+        shutil.copyfile(path, copy)
+        shutil.copystat(path, copy)
+        copy.chmod(0o600)

@@ -28,7 +28,7 @@ from typing import NewType
 
 import polars as pl
 
-from ingest.durable import locked, sync
+from ingest.durable import lock_file, locked, sync
 from ingest.feeds.schedule import CLOCK_SKEW_US
 from ingest.feeds.schema import CHANGES, EPISODES, ITEMS, PODCASTS, SHARDS, STATE, Record, shard_of
 from ingest.lake import READERS_LOCK, write_parquet
@@ -384,7 +384,7 @@ def _move_changes(source: Path, lake_root: Path, name: str) -> None:
 @contextlib.contextmanager
 def _no_reader(lake_root: Path) -> Iterator[bool]:
     """Whether nobody reads the lake; while True, nobody begins to."""
-    with (lake_root / READERS_LOCK).open("a") as lock:
+    with lock_file(lake_root / READERS_LOCK) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

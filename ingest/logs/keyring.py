@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.durable import locked, sync, write_atomically
+from ingest.owner import give_open
 
 if TYPE_CHECKING:
     from ingest.settings import Settings
@@ -115,6 +116,14 @@ class KeyRing:
         if self.is_destroyed(epoch) or self.is_destroyed(epoch - 1):
             return False
         return self._command is None or (self.has(epoch) and self.has(epoch - 1))
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """No secret is made or destroyed meanwhile."""
+        with contextlib.ExitStack() as still:
+            if self._folder is not None and self._folder.is_dir():
+                still.enter_context(locked(_lock(self._folder)))
+            yield
 
     def secret(self, epoch: int) -> str:
         """The epoch's secret, 64 hex digits; made on first use, the same for every process.
@@ -284,6 +293,7 @@ def _make(path: Path, secret: str) -> None:
             out.write(secret)
             out.flush()
             os.fsync(out.fileno())
+            give_open(out.fileno(), path.parent.stat())
         # A link fails where the name exists: whoever comes second reads the first one's secret.
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)

@@ -95,9 +95,9 @@ POINTS: dict[Scenario, tuple[Point, ...]] = {
         Point("backup.staged", "mkdir", f"{WRITE}:backup"),
         Point("backup.half_linked", "link", "earshot.backup.snapshot:take_lake", 4),
         Point("backup.before_manifest", "call", f"{WRITE}:_with"),
-        Point("backup.named", "rename", f"{WRITE}:backup"),
+        Point("backup.named", "call", f"{WRITE}:place"),
     ),
-    TarBackup("backup as tar"): (Point("backup.tar_named", "rename", f"{WRITE}:backup"),),
+    TarBackup("backup as tar"): (Point("backup.tar_named", "call", "earshot.backup.making:place"),),
     Restore("restore"): (
         Point("restore.half_written", "open", "earshot.backup.restore:_write", 4),
         Point("restore.named", "rename", "earshot.backup.restore:restore"),

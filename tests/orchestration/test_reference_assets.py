@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import polars as pl
 import pytest
 
+from ingest.logs.listeners import EPOCH_DAYS, KeyRing
 from ingest.logs.rules import Rules
 from ingest.reference.store import Checked, ListStore
 from orchestration.assets.reference import lists_job, lists_schedule, reference_lists

@@ -11,7 +11,6 @@ import sys
 import tarfile
 import threading
 import time
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -21,10 +20,8 @@ import pytest
 from earshot.backup.manifest import FILE, BackupError, Manifest
 from earshot.backup.restore import restore
 from earshot.backup.write import backup
-from earshot.made_up.world import WorldSpec, build, write, write_catalog
-from earshot.pipeline import build_marts, reading
+from earshot.pipeline import reading
 from earshot.rebuild import RequestsAreGone, rebuild
-from ingest.catalog import take_in_catalog
 from ingest.feeds.state import folder_of, opened
 from ingest.lake import READERS_LOCK, Lake, write_parquet
 from ingest.logs.intake import find_landing_files, take_in
@@ -33,48 +30,10 @@ from ingest.settings import Settings
 from registry.database import connected
 from registry.subscriptions import listing
 from tests.dbt.lakes import marts
+from tests.e2e.backup.conftest import House, quiet
 from tests.orchestration.conftest import log_line
-from tests.registry.command_line import Earshot, typed
-from tests.registry.webhook_rows import SECRET, endpoint
-
-__all__ = ["typed"]
-
-Rows = dict[str, list[tuple[object, ...]]]
-
-
-def quiet(step: str, done: int, of: int) -> None:
-    pass
-
-
-@dataclass
-class House:
-    """An installation with marts."""
-
-    settings: Settings
-    marts: Rows
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> House:
-    data = tmp_path_factory.mktemp("house") / "data"
-    settings = Settings(data=data, settle_s=0)
-    world = build(WorldSpec(shows=4, days=2, lines=2_000))
-    write(world, settings.landing_dir)
-    write_catalog(world, data / "episodes.csv")
-    take_in_catalog([data / "episodes.csv"], Lake(settings.lake_dir))
-    take_in(find_landing_files(settings), settings, Lake(settings.lake_dir))
-    with connected(None, data) as engine:
-        endpoint(engine)
-    (data / "sources.toml").write_text('[edge]\nclass = "prefix"\n')
-    build_marts(settings)
-    return House(settings, marts(settings.warehouse))
-
-
-@pytest.fixture
-def house(built: House, tmp_path: Path) -> House:
-    """A copy: a test may change it."""
-    shutil.copytree(built.settings.data, tmp_path / "data")
-    return House(Settings(data=tmp_path / "data", settle_s=0), built.marts)
+from tests.registry.command_line import Earshot
+from tests.registry.webhook_rows import SECRET
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -176,7 +135,7 @@ def test_the_commands_say_what_is_in_what_is_missing_and_what_comes_next(
     for part in (
         "backed up: ",
         "left out: dbt, episodes.csv, landing, warehouse.duckdb",
-        "mode 0600",
+        "only its owner can read it",
         "own disk",
     ):
         assert part in said.err
@@ -376,4 +335,4 @@ def test_nobody_moves_commits_or_takes_in_while_the_lake_is_linked_and_all_may_a
                     held[step].add(path.name)
 
     backup(house.settings, tmp_path / "saved", look)
-    assert held == {"lake": {path.name for path in locks}, "checksums": set()}
+    assert held == {"linked": set(), "lake": {path.name for path in locks}, "checksums": set()}
