@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from ingest.logs.prefixes import own_prefix_hosts
 from ingest.settings import SettingError
@@ -19,6 +20,7 @@ from serving.edge.settings import EdgeSettings
 
 LATE_S = 300  # a rotation comes each minute
 _CERTIFICATE_DAYS = 14
+_TS = re.compile(rb'\{"ts":"([0-9]{1,12}(?:\.[0-9]{1,6})?)"')  # how each line of nginx.conf.j2 begins
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,16 @@ def _logs(settings: EdgeSettings) -> Iterator[Looked]:
         )
     waiting = [*closed_logs(settings), *([settings.log] if settings.log.exists() else [])]
     lines = [path for path in waiting if path.stat().st_size]
-    late = [path for path in lines if time.time() - _first_line_s(path.stat()) > LATE_S]
+    late = [path for path in lines if time.time() - _first_line_s(path) > LATE_S]
     advice = "rotation does not run each minute: see its timer, or run earshot edge rotate"
     yield Looked("log", f"{len(lines)} files to be handed over", advice if late else "")
 
 
-def _first_line_s(status: os.stat_result) -> float:
-    """When the file was begun, at the latest: the system does not tell since when it has lines."""
-    return min(status.st_mtime, status.st_ctime)
+def _first_line_s(path: Path) -> float:
+    """When its first line was written, as the line says: each later one changes what the system tells."""
+    with path.open("rb") as log:
+        told = _TS.match(log.read(64))
+    return float(told[1]) if told else path.stat().st_mtime
 
 
 def _intake(settings: EdgeSettings) -> Iterator[Looked]:

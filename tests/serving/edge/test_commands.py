@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import orjson
@@ -14,6 +15,7 @@ from earshot.made_up import edge as edges
 from ingest.logs.found import find_landing_files
 from ingest.logs.prefixes import PrefixRules
 from ingest.settings import Settings
+from serving.edge.check import check
 from serving.edge.render import render
 from serving.edge.settings import EdgeSettings
 from tests.serving.edge.asking import ask
@@ -122,3 +124,18 @@ def test_a_request_that_looks_like_a_chain_without_end_costs_no_time(tmp_path: P
 
 def _worker(master: int) -> int:
     return int(Path(f"/proc/{master}/task/{master}/children").read_text().split()[0])
+
+
+def test_a_late_rotation_is_told_also_while_lines_are_written(tmp_path: Path) -> None:
+    settings = EdgeSettings.from_env({"EARSHOT_DATA": str(tmp_path / "data")})
+    settings.log.parent.mkdir(parents=True)
+
+    def said(first_line_s: float) -> str:
+        settings.log.write_text(
+            f'{{"ts":"{first_line_s:.3f}","dur":"0.000"}}\n{{"ts":"{time.time():.3f}"}}\n'
+        )
+        (log,) = (looked for looked in check(settings) if looked.what == "log")
+        return log.advice
+
+    assert said(time.time() - 60) == ""
+    assert "rotation does not run" in said(time.time() - 600)
