@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ingest.compaction import Compacted, compact
 from ingest.durable import clear_unfinished
 from ingest.lake import Lake
+from ingest.ledger_copy import renew
 from ingest.retention import Expired, expire
 from ingest.settings import Settings
 
@@ -51,6 +52,8 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
         else:
             expired = expire(lake, settings.keep_days, now_us, counted)
         progress("removing", 1, 1)
+    if copied := renew(lake):
+        notes.append(f"{copied} files of the ledger had no copy, or an older one: they have it now")
     if expired.waiting:
         notes.append(
             f"{expired.waiting} files have requests of more than {settings.keep_days} days ago (keep_days) "
