@@ -13,6 +13,7 @@ from ingest.compaction import Compacted, compact
 from ingest.durable import clear_unfinished, locked
 from ingest.expiry import expire_landing, expire_plays, expire_rejects
 from ingest.lake import Lake
+from ingest.ledger_copy import renew
 from ingest.logs.keyring import KeyEpoch, KeyRing, destroy_due
 from ingest.retention import Expired, expire
 from ingest.settings import Settings
@@ -65,6 +66,8 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
         more = expire_rejects(lake, settings.keep_rejects_days, now_us)
         expired = replace(expired, rejects=expired.rejects + more)
     landing = expire_landing(settings, lake, now_us) if settings.keep_landing_days else 0
+    if copied := renew(lake):
+        notes.append(f"{copied} files of the ledger had no copy, or an older one: they have it now")
     if expired.waiting:
         notes.append(
             f"{expired.waiting} files have requests of more than {settings.keep_days} days ago (keep_days) "

@@ -258,13 +258,12 @@ def test_a_log_that_somebody_removed_is_begun_anew_and_told(edge: Edge) -> None:
     assert ask(edge.port, "/e/media.example.com/a.mp3").status == 302
     assert rotate(edge.settings).was_gone
     give_up = time.monotonic() + 20
-    while not edge.settings.log.exists():
+    while not (edge.settings.log.exists() and edge.settings.log.stat().st_size):  # the worker reopens later
         assert time.monotonic() < give_up
-        time.sleep(0.02)
-    assert ask(edge.port, "/e/media.example.com/b.mp3").status == 302
+        assert ask(edge.port, "/e/media.example.com/b.mp3").status == 302
     done = rotate(edge.settings)
     assert not done.was_gone
-    assert [len(path.read_bytes().splitlines()) for path in done.published] == [1]
+    assert [b"/b.mp3" in path.read_bytes() for path in done.published] == [True]
 
 
 def test_a_flood_of_refused_requests_writes_nothing_and_a_long_agent_not_more_than_a_kilobyte(
