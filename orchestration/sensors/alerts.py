@@ -7,10 +7,14 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from ingest.lake import utc_now_us
 from ingest.settings import Settings
-from orchestration.constants import ALERTS_INTERVAL_S, BY_HAND_TAG, SOURCE_TAG
+from orchestration.constants import ALERTS_INTERVAL_S, BY_HAND_TAG, LISTS_JOB, SOURCE_TAG, TRACKED_JOB
+from orchestration.liveness import report_dead_runs
 from orchestration.resources import Installation
 from serving.alerts import failures
 from serving.alerts.tell import look_and_tell
+
+# Jobs of schedules alone: no sensor of theirs sees that a run has died, which would keep its place for ever.
+NOBODY_ASKS = (LISTS_JOB, TRACKED_JOB)
 
 
 @dg.run_failure_sensor(
@@ -52,6 +56,9 @@ def _ended_us(context: dg.RunFailureSensorContext) -> int:
 )
 def alerts_sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.SkipReason:
     settings = installation.settings()
+    for job in NOBODY_ASKS:
+        for run_id in report_dead_runs(context.instance, job, settings):
+            context.log.warning(f"run {run_id} of {job} has lost its process; its place is free")
     take_away_succeeded(context.instance, settings)
     report = look_and_tell(settings)
     for channel, why in report.failed.items():

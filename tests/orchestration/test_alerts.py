@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import dagster as dg
 import pytest
 
-from orchestration.constants import SOURCE_TAG
+from orchestration.constants import DEAD_RUN_GRACE_S, SOURCE_TAG, TRACKED_JOB
 from orchestration.resources import Installation
 from orchestration.sensors.alerts import alerts_sensor, run_failures_sensor
 from serving.alerts import failures
@@ -119,3 +121,20 @@ def test_both_sensors_run_from_the_start() -> None:
     sensors = {sensor.name: sensor for sensor in defs.get_repository_def().sensor_defs}
     for name in ("run_failures_sensor", "alerts_sensor"):
         assert sensors[name].default_status is dg.DefaultSensorStatus.RUNNING
+
+
+def test_a_scheduled_run_that_died_gives_its_place_back(
+    house: House, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_ALERT_DISK_GB", "0")
+
+    @dg.job(name=TRACKED_JOB)
+    def look_at_feeds() -> None:
+        requests()
+
+    died = instance.create_run_for_job(look_at_feeds, status=dg.DagsterRunStatus.STARTED)
+    later = time.time() + DEAD_RUN_GRACE_S + 1
+    monkeypatch.setattr("orchestration.liveness.time.time", lambda: later)
+    tick(instance)
+    ended = instance.get_run_by_id(died.run_id)
+    assert ended is not None and ended.status is dg.DagsterRunStatus.FAILURE
