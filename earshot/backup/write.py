@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import shutil
 import tarfile
@@ -15,8 +17,9 @@ from typing import IO
 from earshot.backup import registry_copy, snapshot
 from earshot.backup.manifest import FILE, SECRET, BackupError, Entry, Manifest
 from earshot.backup.snapshot import Progress
-from ingest.durable import locked, sync
+from ingest.durable import locked, sync, write_atomically
 from ingest.settings import PREFIX, Settings
+from serving.platform_metrics import LAST_BACKUP
 
 TAR = ".tar"
 _LOCK, _STAGE = ".backup.lock", ".backup-in-the-making"
@@ -72,7 +75,14 @@ def backup(settings: Settings, target: Path, progress: Progress) -> BackedUp:
         finally:
             for left in (beside, data / _STAGE):
                 _remove(left)
+    _remember(data, manifest)
     return BackedUp(target, manifest, same_disk and not is_tar)
+
+
+def _remember(data: Path, manifest: Manifest) -> None:
+    """For `earshot doctor` and metrics; a disk that has no room for it spoils no backup."""
+    with contextlib.suppress(OSError):
+        write_atomically(data / LAST_BACKUP, json.dumps({"made_at": manifest.made_at}).encode())
 
 
 def _staged(settings: Settings, stage: Path, progress: Progress) -> Manifest:

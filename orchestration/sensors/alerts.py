@@ -14,6 +14,7 @@ from serving.alerts import failures
 from serving.alerts.tell import look_and_tell
 
 # Jobs of schedules alone: no sensor of theirs sees that a run has died, which would keep its place for ever.
+_CHECKS_READ = 1000  # a build of the marts has some two hundred
 NOBODY_ASKS = (LISTS_JOB, TRACKED_JOB)
 
 
@@ -39,8 +40,22 @@ def run_failures_sensor(
         run.run_id,
         _ended_us(context),
         tuple(dict.fromkeys(steps)),
+        blocking_checks(context.instance, run.run_id),
     )
     return None
+
+
+def blocking_checks(instance: dg.DagsterInstance, run_id: str) -> tuple[str, ...]:
+    """Checks of a run that did not pass and let nothing after them run, by name."""
+    found = instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION, limit=_CHECKS_READ
+    )
+    evaluated = [
+        record.event_log_entry.dagster_event.asset_check_evaluation_data
+        for record in found.records
+        if record.event_log_entry.dagster_event
+    ]
+    return tuple(dict.fromkeys(each.check_name for each in evaluated if each.blocking and not each.passed))
 
 
 def _ended_us(context: dg.RunFailureSensorContext) -> int:

@@ -94,7 +94,7 @@ def test_a_failed_run_is_told_once_with_a_link_and_settled_by_one_that_succeeds(
     (known,) = states.read(settings.data).alerts.values()
     assert known.gone_us is not None
     assert look_and_tell(settings, known.gone_us + SETTLE_US).told == {"email": 1}
-    assert "[Earshot] over: The run ingest_logs of source edge" in told.messages[1]["Subject"]
+    assert "] over: The run ingest_logs of source edge" in told.messages[1]["Subject"]
 
 
 def test_a_run_that_dagster_makes_again_is_not_told(house: House, instance: dg.DagsterInstance) -> None:
