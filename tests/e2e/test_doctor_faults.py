@@ -1,4 +1,4 @@
-"""What `earshot doctor` says where something is damaged, or a variable is misspelt: one finding, and all others."""
+"""What `earshot doctor` says of what is damaged or misspelt: one finding each, and all others are there."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_damaged_ledger_file_is_one_finding_that_names_it_and_all_others_are_t
 def test_a_damaged_crawl_state_is_named(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     set_state(Lake(settings.lake_dir), [polled(1, tier=Tier.HOT.value)])
-    (state,) = settings.lake_dir.glob("catalog/*/state.parquet")
+    state, *_ = sorted(settings.lake_dir.glob("catalog/*/state.parquet"))
     state.write_bytes(b"garbage")
     from earshot.doctor_feeds import _polls
 
@@ -52,9 +52,7 @@ def test_a_damaged_crawl_state_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, '[{"job"', "5", '[{"job": []}]'])
-def test_damaged_notes_of_failed_runs_are_named_until_a_person_has_looked(
-    tmp_path: Path, content: str
-) -> None:
+def test_damaged_notes_of_failed_runs_are_named_until_they_are_removed(tmp_path: Path, content: str) -> None:
     settings = settings_of(tmp_path)
     path = states.make_folder(settings.data) / failures.FILE
     path.write_text(content)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
 
+from orchestration.assets.ingest import take_in_logs
 from orchestration.constants import DEAD_RUN_GRACE_S, SOURCE_TAG, TRACKED_JOB
+from orchestration.partitions import hour_key
 from orchestration.resources import Installation
-from orchestration.sensors.alerts import alerts_sensor, run_failures_sensor
+from orchestration.sensors.alerts import alerts_sensor, blocking_checks, run_failures_sensor
 from serving.alerts import failures
 from serving.alerts import state as states
 from serving.alerts.news import SETTLE_US
@@ -138,3 +141,24 @@ def test_a_scheduled_run_that_died_gives_its_place_back(
     tick(instance)
     ended = instance.get_run_by_id(died.run_id)
     assert ended is not None and ended.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_a_check_stopped_is_told_by_the_name_of_the_check(
+    house: House, told: MailServer, instance: dg.DagsterInstance, resources: dict[str, object]
+) -> None:
+    house.land("a.log", lines=5, bad=50)
+    failed = dg.materialize(
+        [take_in_logs],
+        instance=instance,
+        resources=resources,
+        partition_key=hour_key(datetime.now(UTC)),
+        tags={SOURCE_TAG: "edge"},
+        raise_on_error=False,
+    )
+    stopped = blocking_checks(instance, failed.run_id)
+    assert not failed.success and stopped == ("reject_share",)
+    note(instance, failed)
+    (known,) = failures.known_failures(house.settings.data)
+    assert known.checks == stopped
+    tick(instance)
+    assert "the check reject_share did not pass" in " ".join(told.messages[0].get_content().split())

@@ -186,7 +186,7 @@ def test_a_damaged_file_of_the_lake_is_named_and_what_mends_it(settings: Setting
     land(settings, "a.log", good=1, bad=0)
     set_state(Lake(settings.lake_dir), [polled(1, tier=Tier.HOT.value)])
     (ledger,) = (settings.lake_dir / "files").glob("*/edge.parquet")
-    (state,) = settings.lake_dir.glob("catalog/*/state.parquet")
+    state, *_ = sorted(settings.lake_dir.glob("catalog/*/state.parquet"))
     for path in (ledger, state):
         path.write_bytes(b"garbage")
     alerts = {each.subject: each for each in look(settings, {}, utc_now_us())[ITSELF]}
