@@ -70,6 +70,7 @@ _DESCRIPTIONS = {
     403: "The key has not the scope",
     404: "No such thing, or not to be seen",
     406: "None of the accepted formats",
+    408: "The body came too slowly",
     409: "It contradicts what is there",
     410: "The cursor is too old",
     413: "The body is too large",

@@ -6,6 +6,7 @@ or with 304, meets nothing but this; no other part of the API need know of ETags
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import time
@@ -47,6 +48,8 @@ _CACHING: Headers = [
     (b"cache-control", b"private, no-cache"),
     (b"vary", b"Authorization, Cookie, Accept, Accept-Encoding"),
 ]
+# Who sends a byte now and then would else hold a connection for ever. Headers granian ends after 30 s.
+BODY_WAIT_S, BODY_S = 10.0, 300.0
 _SMALL = 1000  # bytes that are not worth packing
 _PACKED_TYPES = (b"application/json", b"application/problem", b"text/", b"image/svg")
 _GZIP = 31  # zlib's word for it
@@ -187,7 +190,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 start = message  # held back until it is known how long the body is
                 return
-            if isinstance(receive, _Limited) and receive.is_exceeded and not is_started:
+            if isinstance(receive, _Limited) and receive.is_refused and not is_started:
                 return  # FastAPI makes a 400 of what fails while it reads
             if start is None:
                 await send(message)
@@ -258,26 +261,41 @@ def _secured(send: Send) -> Send:
 
 
 class _Limited:
-    """A body that is refused as soon as it is known to be too large."""
+    """A body that is refused as soon as it is known to be too large, or comes too slowly."""
 
     def __init__(self, receive: Receive, headers: dict[bytes, bytes], limit: int) -> None:
         self._receive, self._limit, self._received = receive, limit, 0
+        self._until, self._is_whole, self._is_late = time.monotonic() + BODY_S, False, False
         said = headers.get(b"content-length", b"")
         if said.isdigit() and int(said[:20]) > limit:
             self._received = limit + 1
 
     async def __call__(self) -> Message:
         self.check()
-        message = await self._receive()
-        self._received += len(message.get("body", b""))
+        if self._is_whole:
+            return await self._receive()  # until the caller hangs up
+        try:
+            wait_s = min(BODY_WAIT_S, self._until - time.monotonic())
+            message = await asyncio.wait_for(self._receive(), wait_s)
+        except TimeoutError:
+            self._is_late = True
+        else:
+            self._received += len(message.get("body", b""))
+            self._is_whole = not message.get("more_body")
         self.check()
         return message
 
     @property
-    def is_exceeded(self) -> bool:
-        return self._received > self._limit
+    def is_refused(self) -> bool:
+        return self._is_late or self._received > self._limit
 
     def check(self) -> None:
-        """Raises Problem: 413."""
-        if self.is_exceeded:
+        """Raises Problem: 408, 413."""
+        if self._is_late:
+            raise Problem(
+                408,
+                "The body came too slowly",
+                f"It must go on within {BODY_WAIT_S:g} s, and be whole within {BODY_S:g} s",
+            )
+        if self.is_refused:
             raise Problem(413, "The body is too large", f"A body has {self._limit:,} bytes at most")

@@ -161,7 +161,7 @@ def get_collaboration(ask: Ask, whose: For, collaboration_id: CollaborationId) -
 @router.post(
     "/collaboration-records",
     response_model=CollaborationAnswer,
-    responses=problems(403, 413, 415),
+    responses=problems(403, 408, 413, 415),
     openapi_extra=bodies.described(CollaborationWanted, bodies.CSV),
     summary="Record collaborations",
 )

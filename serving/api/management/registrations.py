@@ -172,7 +172,7 @@ def get_registration(ask: Ask, whose: For, podcast_key: PodcastKey) -> Response:
 @router.post(
     "/registrations",
     response_model=RegisteredAnswer,
-    responses=problems(403, 413, 415),
+    responses=problems(403, 408, 413, 415),
     openapi_extra=bodies.described(Registrations, bodies.CSV, *bodies.OPML),
     summary="Track podcasts",
 )
@@ -195,7 +195,7 @@ async def register_podcasts(
 @router.post(
     "/deregistrations",
     response_model=DeregisteredAnswer,
-    responses=problems(403, 413, 415),
+    responses=problems(403, 408, 413, 415),
     openapi_extra=bodies.described(Deregistrations, bodies.CSV, *bodies.OPML),
     summary="Cease to track podcasts",
 )

@@ -90,7 +90,7 @@ def get_subscription(ask: Ask, whose: For, subscription_id: SubscriptionId) -> R
     "/subscriptions",
     status_code=201,
     response_model=SubscribedAnswer,
-    responses=problems(400, 403, 409, 413)
+    responses=problems(400, 403, 408, 409, 413)
     | {200: {"model": SubscribedAnswer, "description": "It was there"}},
     summary="Have an endpoint told of changes",
 )

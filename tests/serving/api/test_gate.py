@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import gzip
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import duckdb
 import pytest
@@ -175,6 +176,42 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(client: TestClien
     assert (large.status_code, large.json()["title"]) == (413, "The body is too large")
     parts = client.post("/test/body", content=(b"[" + b" " * 900 for _ in range(4)))
     assert parts.status_code == 413
+
+
+def test_a_body_that_stops_is_refused_and_one_that_goes_on_is_not(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.api.gate.BODY_WAIT_S", 0.3)
+
+    def sent(pause_s: float) -> int:
+        parts = [b'["a"', b', "b"', b"]"]
+
+        async def receive() -> dict[str, object]:
+            await asyncio.sleep(pause_s if len(parts) < 3 else 0)
+            body = parts.pop(0)
+            return {"type": "http.request", "body": body, "more_body": bool(parts)}
+
+        answers: list[MutableMapping[str, Any]] = []
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            answers.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/test/body",
+            "raw_path": b"/test/body",
+            "query_string": b"",
+            "headers": [(b"host", b"testserver"), (b"content-type", b"application/json")],
+            "client": ("127.0.0.1", 1),
+            "server": ("testserver", 80),
+            "scheme": "http",
+        }
+        assert client.portal
+        client.portal.call(client.app, scope, receive, send)
+        return int(answers[0]["status"])
+
+    assert (sent(0.0), sent(5.0)) == (200, 408)
 
 
 def test_every_answer_forbids_what_browsers_could_make_of_it(client: TestClient) -> None:
