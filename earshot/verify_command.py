@@ -56,7 +56,9 @@ def verify(
     for sentence in done.lost:
         say(screen, "not mended", sentence, "red")
     left = look(lake.root)
-    if done.mended:
+    for gap in left.gaps:
+        say(screen, "rows", str(gap), "red")
+    if (settings.data / ASIDE).exists():
         say(screen, "note", f"what was damaged lies in {settings.data / ASIDE}", "yellow")
     if done.lost or not left.is_whole:
         say(screen, "error", "not all could be mended: see above", "bold red")

@@ -37,7 +37,7 @@ from tests.faults.scenario import Scenario
 from tests.faults.test_corruption import files, spoil
 from tests.faults.test_dbt_kills import killed_one_after_the_other
 from tests.faults.test_disk import full, read_only, slow
-from tests.faults.test_kills import Undisturbed, prepared
+from tests.faults.undisturbed import Undisturbed, prepared
 
 PAST_THE_LAST = 400  # steps: a scenario makes fewer
 MOST_S = 1.5  # a scenario takes less, unless the machine is busy

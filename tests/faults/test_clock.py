@@ -15,11 +15,9 @@ from tests.faults.forks import KILLED, run
 from tests.faults.killing import Point
 from tests.faults.points import POINTS
 from tests.faults.scenario import Scenario
-from tests.faults.test_kills import Undisturbed, undisturbed
+from tests.faults.undisturbed import Undisturbed
 from tests.ingest.samples import land, nginx, settings_of
 from tests.orchestration.test_landing_plan import House
-
-__all__ = ["undisturbed"]
 
 DAY_S, HOUR_S = 86_400.0, 3600.0
 JUMPS = {  # where it dies while the clock is ahead: how far it is ahead in the next run

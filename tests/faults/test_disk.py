@@ -14,9 +14,7 @@ import pytest
 from tests.faults.forks import run
 from tests.faults.points import ON_DISK
 from tests.faults.scenario import Scenario
-from tests.faults.test_kills import Undisturbed, undisturbed
-
-__all__ = ["undisturbed"]
+from tests.faults.undisturbed import Undisturbed
 
 DISK_KB = 24 * 1024
 FREE_KB = (0, 48)  # more of them in the soak

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,48 +14,10 @@ from orchestration.maintaining import maintain
 from tests.faults.forks import KILLED, run, was_reached
 from tests.faults.killing import Point
 from tests.faults.points import POINTS
-from tests.faults.scenario import Facts, Scenario
+from tests.faults.scenario import Scenario
+from tests.faults.undisturbed import Undisturbed
 
 CASES = [(scenario, point) for scenario, points in POINTS.items() for point in points]
-
-
-@dataclass(frozen=True)
-class Undisturbed:
-    """A scenario before its work, and what it comes to when nobody dies."""
-
-    start: Path
-    before: Facts
-    after: Facts
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Undisturbed]:
-    """By scenario; made when first asked for."""
-    made: dict[str, Undisturbed] = {}
-    root = tmp_path_factory.mktemp("undisturbed")
-
-    class Made(dict[str, Undisturbed]):
-        def __missing__(self, name: str) -> Undisturbed:
-            scenario = next(one for one in POINTS if one.name == name)
-            self[name] = made[name] = prepared(scenario, root / name)
-            return self[name]
-
-    return Made()
-
-
-def prepared(scenario: Scenario, folder: Path) -> Undisturbed:
-    start = folder / "start"
-    scenario.prepare(start / "data")
-    shutil.copytree(start, folder / "whole", symlinks=True)
-    data = folder / "whole" / "data"
-    before = scenario.look(data) if scenario.has_before else {}
-    with scenario.helpers(data) as told:
-        ended = run(scenario, data, told)
-        assert ended.code == 0, ended.said
-    after = scenario.look(data)
-    assert after != before, "the work changes nothing that is looked at"
-    assert scenario.leftovers(data) == []
-    return Undisturbed(start, before, after)
 
 
 @pytest.mark.parametrize(("scenario", "point"), CASES, ids=[point.name for _, point in CASES])
