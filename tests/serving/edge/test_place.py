@@ -92,13 +92,13 @@ def test_workers_of_a_root_nginx_are_the_owner_of_the_data_who_can_take_in_what_
         Path(name).chmod(0o755)
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
         with edges.running(Settings(data=data), *GOOD, rate=0, workers=1) as edge:
-            workers = Path(f"/proc/{edge.process.pid}/task/{edge.process.pid}/children").read_text().split()
-            assert {Path(f"/proc/{worker}").stat().st_uid for worker in workers} == {nobody.pw_uid}
             for _ in range(2):  # the first file was made by root, the second by a worker
                 assert ask(edge.port, "/e/media.example.com/a.mp3").status == 302
                 (published,) = rotate(edge.settings).published
                 assert len(published.read_bytes().splitlines()) == 1
                 assert (published.stat().st_uid, published.parent.stat().st_uid) == (nobody.pw_uid,) * 2
+            workers = Path(f"/proc/{edge.process.pid}/task/{edge.process.pid}/children").read_text().split()
+            assert {Path(f"/proc/{worker}").stat().st_uid for worker in workers} == {nobody.pw_uid}
 
 
 def test_losing_more_than_half_of_the_hosts_is_refused_unless_it_is_meant(edge: Edge) -> None:
