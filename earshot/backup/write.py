@@ -178,7 +178,8 @@ def _as_folder(
     entries, paths = [], _all(stage)
     for done, path in enumerate(paths, 1):
         copy = making.path / path.relative_to(stage)
-        copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in reversed([each for each in copy.parents if making.path in each.parents]):
+            folder.mkdir(mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with opened(path) as source, os.fdopen(os.open(copy, flags, 0o600), "wb") as out:
             entries.append(_entry(stage, path, _digest(source, out)))
