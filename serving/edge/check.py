@@ -20,6 +20,7 @@ from serving.edge.settings import EdgeSettings
 
 LATE_S = 300  # a rotation comes each minute
 _CERTIFICATE_DAYS = 14
+_NOT_OURS = re.compile(r"bind\(\) to \S+ failed \(13: ")
 _TS = re.compile(rb'\{"ts":"([0-9]{1,12}(?:\.[0-9]{1,6})?)"')  # how each line of nginx.conf.j2 begins
 
 
@@ -56,7 +57,19 @@ def _configuration(settings: EdgeSettings) -> Iterator[Looked]:
         yield Looked("configuration", "none", "run earshot edge render")
         return
     fault = trial(settings, settings.configuration)
+    if fault and is_of_ports_alone(fault):
+        yield Looked("configuration", f"{version}, tried but for its ports, which this user may not open")
+        return
     yield Looked("configuration", version, f"nginx refuses it: {fault}" if fault else "")
+
+
+def is_of_ports_alone(fault: str) -> bool:
+    """Whether `nginx -t` came to its end but for ports below 1024, which it opens last of all.
+
+    Who looks each five minutes, the platform's user, may not open them; the nginx that runs may.
+    """
+    grave = [line for line in fault.splitlines() if "[emerg]" in line or "[alert]" in line]
+    return bool(grave) and all(_NOT_OURS.search(line) for line in grave)
 
 
 def _hosts(settings: EdgeSettings) -> Iterator[Looked]:
