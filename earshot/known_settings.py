@@ -46,5 +46,7 @@ def known_settings() -> set[str]:
 
 def meant(name: str) -> str | None:
     """The known setting whose name is like `name`; None: none is."""
-    near = difflib.get_close_matches(name, sorted(known_settings()), 1, _NEAR)
-    return near[0] if near else None
+    # Without what all begin with, which would make all alike.
+    known = sorted(each.removeprefix(PREFIX) for each in known_settings())
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), known, 1, _NEAR)
+    return PREFIX + near[0] if near else None

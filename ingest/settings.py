@@ -29,14 +29,6 @@ class SettingError(ValueError):
     """A setting that cannot be used; the message names it, its value and what is allowed."""
 
 
-STRAY_AT = "in a user or password @ is written %40, / is %2F and : is %3A; the address itself is not shown"
-
-
-def has_stray_at(host: str | None, database: str | None) -> bool:
-    """Whether a part of a password stands where a server's or database's name should, and would be shown."""
-    return "@" in f"{host or ''}{database or ''}"
-
-
 def _known_zone(name: str) -> str:
     # Not ZoneInfo(name) alone: that opens whatever file the name leads to. Two names stand for no place.
     if name != "UTC" and name not in available_timezones() - {"Factory", "localtime"}:
@@ -156,10 +148,6 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="what less matters is not logged"
     )
-    docs_url: str | None = Field(
-        default=None,
-        description="where people read this repository's docs folder, for links in alerts: https://…/docs",
-    )
     alert_email_to: str = Field(
         default="", description="who gets alerts by e-mail, comma-separated; none: no e-mail is sent"
     )
@@ -191,6 +179,10 @@ class Settings(BaseModel):
     )
     alert_reject_share: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.05, description="an alert tells of a source with a larger share of rejects within 24 h"
+    )
+    docs_url: str | None = Field(
+        default=None,
+        description="where people read this repository's docs folder, for links in alerts: https://…/docs",
     )
 
     max_line_bytes: Annotated[int, Field(ge=1024)] = Field(

@@ -110,6 +110,11 @@ def _connected(database: MartsDatabase) -> Iterator[Any]:
         raise MartsDatabaseError(
             "EARSHOT_MARTS_DB is no address of a database: write postgresql://user:password@host/database"
         ) from None
+    if "@" in parameters.get("host", ""):  # what stands before it is the end of a password
+        raise MartsDatabaseError(
+            "EARSHOT_MARTS_DB cannot be used: its password holds an @, so that its end is taken for the "
+            "host; write it as %40"
+        )
     defaults = {"connect_timeout": CONNECT_S, "application_name": "earshot", "keepalives_idle": 30}
     try:
         with (

@@ -24,6 +24,7 @@ from serving.edge.settings import EdgeSettings
 
 LATE_S = 300  # a rotation comes each minute
 LITTLE_BYTES = 2**30  # on a full disk nginx goes on sending listeners, and writes no line of them
+_NOT_OURS = re.compile(r"bind\(\) to \S+ failed \(13: ")
 _TS = re.compile(rb'\{"ts":"([0-9]{1,12}(?:\.[0-9]{1,6})?)"')  # how each line of nginx.conf.j2 begins
 
 
@@ -59,19 +60,30 @@ def _configuration(settings: EdgeSettings) -> Iterator[Looked]:
     if version is None:
         yield Looked("configuration", "none", "run earshot edge render")
         return
-    if fault := trial(settings, settings.configuration):
+    fault = trial(settings, settings.configuration)
+    if fault and not is_of_ports_alone(fault):
         yield Looked("configuration", version, f"nginx refuses it: {fault}")
         return
     hosts = tuple(sorted(hosts_in_place(settings)))
     wanted = render(settings, hosts, prefixes_in_force(settings.platform)).nginx
     is_another = _without_user(wanted) != _without_user(settings.configuration.read_text())
     advice = "made with other settings, lists or another Earshot: run earshot edge render"
-    yield Looked("configuration", version, advice if is_another else "")
+    found = f"{version}, tried but for its ports, which this user may not open" if fault else version
+    yield Looked("configuration", found, advice if is_another else "")
 
 
 def _without_user(nginx: str) -> list[str]:
     """Whom workers run as depends on who renders, and this may be looked at by somebody else."""
     return [line for line in nginx.splitlines() if not line.startswith("user ")]
+
+
+def is_of_ports_alone(fault: str) -> bool:
+    """Whether `nginx -t` came to its end but for ports below 1024, which it opens last of all.
+
+    Who looks each five minutes, the platform's user, may not open them; the nginx that runs may.
+    """
+    grave = [line for line in fault.splitlines() if "[emerg]" in line or "[alert]" in line]
+    return bool(grave) and all(_NOT_OURS.search(line) for line in grave)
 
 
 def _hosts(settings: EdgeSettings) -> Iterator[Looked]:

@@ -93,4 +93,5 @@ def test_a_misspelt_setting_is_told_with_the_one_that_is_meant(
     assert findings["EARSHOT_ALERT_EMAIL_TOO"].advice == "EARSHOT_ALERT_EMAIL_TO is meant?"
     assert not {"EARSHOT_EDGE_LISTEN", "EARSHOT_WEBHOOK_SECRET", "EARSHOT_API_RATE"} & set(findings)
     assert len(findings["EARSHOT_QQQQQQQQ"].advice) < 100
-    assert meant("EARSHOT_QQQQQQQQ") is None
+    assert meant("EARSHOT_QQQQQQQQ") is meant("EARSHOT_FOO") is None
+    assert meant("EARSHOT_WINDWO") == "EARSHOT_WINDOW"

@@ -193,3 +193,9 @@ def test_the_names_of_the_old_drivers_are_understood(postgres: Any, tmp_path: Pa
     for scheme in ("postgres://", "postgresql+psycopg2://"):
         engine = connect(url.replace("postgresql://", scheme), tmp_path)
         assert engine.dialect.driver == "psycopg2"
+
+
+def test_a_password_with_signs_that_end_it_is_shown_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="write it as %40") as told:
+        connect("postgresql://u:s3cret@pw@127.0.0.1:1/x", tmp_path)
+    assert not any(part in str(told.value) for part in ("s3cret", "@pw"))

@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 
 from serving.contract import read_contract
-from serving.postgres import MartsDatabase
+from serving.postgres import MartsDatabase, MartsDatabaseError, version_there
 from serving.publish import Publication, publish
 from tests.postgres import Postgres, postgres
 from tests.serving.test_changed_days import Warehouse
@@ -389,3 +389,9 @@ def test_a_postgres_reader_meets_no_error_and_no_torn_version_while_twenty_are_p
     reads, seen = map(int, out.split())
     assert reads >= 20
     assert seen >= 10
+
+
+def test_a_password_with_an_at_sign_is_not_shown() -> None:
+    with pytest.raises(MartsDatabaseError, match="write it as %40") as told:
+        version_there(MartsDatabase("postgresql://u:s3cret@pw@127.0.0.1:1/x"))
+    assert "s3cret" not in str(told.value) and "@pw" not in str(told.value)
