@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 BI_VENV := .venv-bi
+AUDIT_VENV := .venv-audit
 BI_BIN  := $(BI_VENV)/bin
 BI_STAMP := $(BI_VENV)/.installed
 
@@ -15,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DAGSTER_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup demo test lint types sql unit validate pytest docs lock clean bi bi-password test-bi lock-bi
+.PHONY: help setup demo test lint types sql unit validate pytest soak docs lock audit clean bi bi-password test-bi lock-bi
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,9 +56,15 @@ validate: setup  ## Dagster definitions, from a clone without a dbt manifest
 pytest: setup  ## the Python tests on both cores
 	pytest -n 2 --dist loadfile -q
 
-docs: setup  ## render docs/methodology.md, docs/marts.md, and dbt's site build/dbt-docs/static_index.html
+MINUTES ?= 60
+
+soak: setup  ## all faults in random order for an hour (MINUTES=5: for five); not 0 where anything was lost
+	python -m tests.faults.soak --minutes $(MINUTES)
+
+docs: setup  ## render docs/methodology.md, docs/marts.md, deploy/dagster.yaml, and dbt's site build/dbt-docs/static_index.html
 	env -i PATH="$$PATH" EARSHOT_DATA=/nowhere earshot methodology --output docs/methodology.md
 	earshot marts document --output docs/marts.md
+	python -m orchestration.instance > deploy/dagster.yaml
 	mkdir -p build/dbt-docs
 	python -m serving.empty_marts build/dbt-docs/empty.duckdb
 	$(DBT_ENV) dbt --quiet parse
@@ -67,6 +74,14 @@ lock:  ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/python -m pip install --quiet uv
 	uv pip compile -q pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 \
 	  --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock
+
+$(AUDIT_VENV)/.installed:
+	@$(PYTHON) -m venv $(AUDIT_VENV)
+	@$(AUDIT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.9,<3"
+	@touch $@
+
+audit: $(AUDIT_VENV)/.installed  ## known vulnerabilities of the locked versions; needs the network
+	@$(AUDIT_VENV)/bin/python deploy/audit.py
 
 $(BI_STAMP): deploy/superset/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
@@ -91,4 +106,4 @@ lock-bi:  ## resolve deploy/superset/requirements.in again into requirements.txt
 	  --no-emit-index-url --no-emit-find-links --no-header -o deploy/superset/requirements.txt
 
 clean:  ## remove the virtual environments and the default data folder
-	rm -rf $(VENV) $(BI_VENV) .earshot dbt_project/target
+	rm -rf $(VENV) $(BI_VENV) $(AUDIT_VENV) .earshot dbt_project/target

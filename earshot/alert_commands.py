@@ -115,7 +115,7 @@ def _row(each: Known, settings: Settings) -> dict[str, Any]:
         "count": each.count,
         "wrong": each.wrong,
         "do": each.do,
-        "link": link(each.kind, each.run_id, settings.dagster_url),
+        "link": link(each.kind, each.run_id, settings.dagster_url, settings.docs_url),
     }
 
 

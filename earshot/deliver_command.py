@@ -28,12 +28,14 @@ def deliver(
     Several senders share the endpoints between them, also with Dagster's runs: no request is made twice.
     """
     from earshot.show import print_rows, say
+    from ingest import own_log
     from registry.subscriptions import ENDPOINT_SHARDS
     from serving.webhooks.deliver import Delivered, DeliverSettings, send_settings
     from serving.webhooks.deliver import deliver as delivering
 
     settings, screen, stop = Settings.from_env(), Console(stderr=True), threading.Event()
     how = DeliverSettings(budget_s=budget if once else None, send=send_settings(settings))
+    own_log.set_up(settings)
     for wanted in (signal.SIGINT, signal.SIGTERM):
         signal.signal(wanted, lambda *_: _stop(stop))
     if not once:

@@ -9,45 +9,73 @@ import shutil
 import socket
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from earshot.finding import Finding, Verdict
 from ingest.settings import PREFIX, SettingError, Settings
 
-NEEDED = ["dagster", "dagster-dbt", "dbt-core", "dbt-duckdb", "duckdb", "polars", "polars-hash", "isal"]
+NEEDED = [
+    "dagster",
+    "dagster-dbt",
+    "dagster-postgres",
+    "dbt-core",
+    "dbt-duckdb",
+    "duckdb",
+    "polars",
+    "polars-hash",
+    "isal",
+]
 UI_PORT = 3000
 FREE_GB_WANTED, FREE_GB_NEEDED = 20, 2  # a day of 10 M lines takes about 1 GB with the marts beside it
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Look at everything this installation rests on."""
+    """Look at everything this installation rests on. What cannot be looked at is a finding itself."""
     from earshot.doctor_alerts import alerts
+    from earshot.doctor_deployment import deployment
     from earshot.doctor_feeds import feeds
     from earshot.doctor_postgres import in_postgres
     from earshot.doctor_privacy import privacy
     from earshot.doctor_webhooks import webhooks
 
-    return [
-        _python(),
-        *_packages(),
-        *_environment(settings),
-        _data_folder(settings),
-        _disk(settings),
-        *_sources(settings),
-        *_reference_lists(settings),
-        _landing(settings),
-        _not_counted(settings),
-        _warehouse(settings),
-        _published(settings),
-        *in_postgres(settings),
-        *feeds(settings),
-        *webhooks(settings),
-        *alerts(settings),
-        *privacy(settings),
-        _port(UI_PORT),
-    ]
+    parts: dict[str, Callable[[], Finding | Iterable[Finding]]] = {
+        "Python": _python,
+        "packages": _packages,
+        "environment": lambda: _environment(settings),
+        "data folder": lambda: _data_folder(settings),
+        "disk": lambda: _disk(settings),
+        "sources": lambda: _sources(settings),
+        "reference lists": lambda: _reference_lists(settings),
+        "landing": lambda: _landing(settings),
+        "files taken in": lambda: _not_counted(settings),
+        "warehouse": lambda: _warehouse(settings),
+        "published marts": lambda: _published(settings),
+        "marts in PostgreSQL": lambda: in_postgres(settings),
+        "feeds": lambda: feeds(settings),
+        "webhooks": lambda: webhooks(settings),
+        "alerts": lambda: alerts(settings),
+        "privacy": lambda: privacy(settings),
+        "deployment": lambda: deployment(settings),
+        f"port {UI_PORT}": lambda: _port(UI_PORT),
+    }
+    return [finding for what, part in parts.items() for finding in guarded(what, part)]
+
+
+def guarded(what: str, part: Callable[[], Finding | Iterable[Finding]]) -> Iterator[Finding]:
+    """The findings of one part; where it fails, those before and one that says why it did."""
+    from ingest.damage import reason
+
+    try:
+        found = part()
+        if isinstance(found, Finding):
+            yield found
+        else:
+            yield from found
+    except Exception as error:
+        told, advice = reason(error)
+        yield Finding(what, f"could not be looked at to its end: {told}", Verdict.WRONG, advice)
 
 
 def _python() -> Finding:
@@ -63,15 +91,17 @@ def _packages() -> Iterator[Finding]:
 
 
 def _environment(settings: Settings) -> Iterator[Finding]:
+    from earshot.known_settings import known_settings, meant
     from ingest.feeds.sources.settings import FeedSources
 
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    known |= {"EARSHOT_LAKE", "EARSHOT_WAREHOUSE", "EARSHOT_DBT_PROJECT"}
+    known = known_settings()
     own = set[str]()  # where the keys of sources are: named by the user
     with contextlib.suppress(SettingError):  # told under "feed sources"
         own = FeedSources.read(settings).key_names()
     for name in sorted(set(filter(lambda name: name.startswith(PREFIX), os.environ)) - known - own):
-        yield Finding(name, "no such setting", Verdict.ODD, f"known settings: {', '.join(sorted(known))}")
+        near = meant(name)
+        advice = f"{near} is meant?" if near else "unset it; README and docs/ name the settings there are"
+        yield Finding(name, "no such setting", Verdict.ODD, advice)
 
 
 def _data_folder(settings: Settings) -> Finding:

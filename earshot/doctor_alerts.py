@@ -38,6 +38,7 @@ def alerts(settings: Settings) -> Iterator[Finding]:
             if channel.failures:  # none: it was taken for some recipients
                 found += f"; {channel.failures:,} failures in a row, for {lasting}"
             yield Finding(f"alerts by {name}", found, Verdict.WRONG, "mend it, then `earshot alerts test`")
+    yield from _damaged(settings)
     there = [each for each in state.alerts.values() if each.gone_us is None]
     last_us = max(state.looked.values(), default=None)
     if state.damaged:
@@ -53,3 +54,19 @@ def alerts(settings: Settings) -> Iterator[Finding]:
         yield Finding("alerts now", f"{len(there):,}", Verdict.ODD, "`earshot alerts list`")
     else:
         yield Finding("alerts now", "none")
+
+
+def _damaged(settings: Settings) -> Iterator[Finding]:
+    from serving.alerts import failures
+    from serving.alerts.state import folder, set_aside_before
+
+    advice = "the next look sets it aside and begins it anew; what it said of failed runs is in Dagster"
+    try:
+        failures.known_failures(settings.data)
+    except ValueError:
+        found = f"{folder(settings.data) / failures.FILE} cannot be read"
+        yield Finding("failed runs", found, Verdict.WRONG, advice)
+    if aside := set_aside_before(settings.data):
+        named = ", ".join(map(str, aside))
+        advice = "why? Look at the system's log and `earshot verify`; then remove it"
+        yield Finding("alerts set aside", f"damaged: {named}", Verdict.ODD, advice)

@@ -72,17 +72,18 @@ def _polls(lake_root: Path, wanted: int, held: int, now_us: int) -> Iterator[Fin
     from ingest.feeds.schedule import due_frame, overdue
     from ingest.feeds.schema import Tier
     from ingest.feeds.state import last_commit_us, read_states
+    from ingest.lake import LakeDamaged
 
     columns = ("tier", "polled_us", "next_due_us", "failures", "reason")
     try:
         state = read_states(lake_root, columns).filter(pl.col("polled_us").is_not_null())
         committed_us = last_commit_us(lake_root)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (LakeDamaged, OSError) as error:
         yield Finding(
             "polls",
-            f"the crawl state in {lake_root / 'catalog'} cannot be read: {error}",
+            f"the crawl state cannot be read: {error}",
             Verdict.WRONG,
-            "restore it from a backup: without it all podcasts would be read anew",
+            "run `earshot verify`; else restore it from a backup: without it all podcasts are read anew",
         )
         return
     alive = state.filter(pl.col("tier") != Tier.GONE.value)

@@ -9,6 +9,8 @@ from rich.console import Console
 
 from earshot.exit_codes import FAILED, PARTLY
 
+_SHOWN = 20
+
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The tracking prefix on nginx (docs/edge.md)."
 )
@@ -24,7 +26,7 @@ def render(
     from earshot.show import say
     from ingest.logs.rules import prefixes_in_force
     from serving.edge.hosts import registered_hosts
-    from serving.edge.place import place, prepare, worker_user
+    from serving.edge.place import kept_back, place, prepare, worker_user
     from serving.edge.render import render as rendering
     from serving.edge.server import start_command
     from serving.edge.settings import EdgeSettings
@@ -32,10 +34,14 @@ def render(
     screen, settings = Console(stderr=True), EdgeSettings.from_env()
     prepare(settings)
     hosts = registered_hosts(settings)
-    for odd in hosts.passed_over:
+    for odd in hosts.passed_over[:_SHOWN]:
         say(screen, "note", f"{odd}: no host that listeners are sent to", "yellow")
-    rendered = rendering(settings, hosts.names, prefixes_in_force(settings.platform), worker_user(settings))
-    done = place(settings, rendered, shrink)
+    if len(hosts.passed_over) > _SHOWN:
+        say(screen, "note", f"{len(hosts.passed_over) - _SHOWN:,} more", "yellow")
+    kept = () if shrink else kept_back(settings, hosts.names)
+    names = tuple(sorted({*hosts.names, *kept}))
+    rendered = rendering(settings, names, prefixes_in_force(settings.platform), worker_user(settings))
+    done = place(settings, rendered)
     what = f"{done.hosts:,} hosts (+{len(done.added)} −{len(done.lost)}), version {done.version}"
     if done.is_reloaded:
         say(screen, "in place", f"{what}; nginx takes it up", "green")
@@ -45,6 +51,15 @@ def render(
         say(screen, "in place", f"{what}; nginx does not run: {' '.join(start_command(settings))}", "yellow")
     if not done.hosts:
         say(screen, "note", "no enclosure is registered: every listener gets 404", "yellow")
+    if kept:
+        shown = ", ".join(kept[:3])
+        say(
+            screen,
+            "kept",
+            f"{len(kept):,} hosts that are registered no more ({shown} …): more than half at once is rather "
+            "a lake that cannot be read. If it is meant: earshot edge render --shrink",
+            "yellow",
+        )
 
 
 @app.command()
@@ -87,7 +102,14 @@ def rotate() -> None:
             f"{path.name}: nginx still writes to it after {settings.patience_s:g} s; the next one goes on",
             "yellow",
         )
-    if done.held:
+    if done.was_gone:
+        say(
+            Console(stderr=True),
+            "lost",
+            f"{settings.log} was gone, and with it all lines since: nginx begins a new one. Who removed it?",
+            "red",
+        )
+    if done.held or done.was_gone:
         raise typer.Exit(PARTLY)
 
 

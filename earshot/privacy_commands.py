@@ -135,7 +135,7 @@ def erase(
         bool, typer.Option("--dry-run", help="say how much it would be; erase nothing")
     ] = False,
     build: Annotated[
-        bool, typer.Option(help="count and publish now; else maintenance finishes it after the next build")
+        bool, typer.Option(help="count and publish now; else `apply` finishes it after the next build")
     ] = True,
 ) -> None:
     """Erase somebody's rows from lake and marts for good, and keep them out of what is taken in later."""
@@ -205,9 +205,7 @@ def _finish(
         audit(settings, "erasure finished", erasures=done.erasures)
         say(screen, "erased", "from the warehouse and from what is published", "green")
     else:
-        later = (
-            "after the next build of the marts maintenance publishes them without; or `earshot privacy apply`"
-        )
+        later = "`earshot privacy apply` after the next build of the marts: it publishes and clears away"
         say(screen, "to do", later, "yellow")
     kept = "backups made before, and landing files, still hold them (docs/privacy.md)"
     say(screen, "note", kept, "yellow")

@@ -25,6 +25,7 @@ def serve(
     from granian.log import LogLevels
 
     from earshot.show import say
+    from ingest import own_log
     from registry.database import connected
     from serving.api.metrics_folder import FOLDER
     from serving.api.settings import ApiSettings
@@ -54,6 +55,7 @@ def serve(
         websockets=False,
         respawn_failed_workers=True,
         log_level=LogLevels.warning,
+        log_dictconfig={"formatters": {"generic": {"()": own_log.form(platform)}, "access": {}}},
     )
     shown = f"[{host}]" if ":" in host else host
     say(screen, "serving", f"http://{shown}:{port} (API: /v1/docs), {workers} workers, until Ctrl-C", "green")

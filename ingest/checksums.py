@@ -10,7 +10,6 @@ whose digest nobody noted is another one than was written.
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from collections.abc import Callable, Collection
@@ -21,6 +20,7 @@ import xxhash
 from ingest.durable import locked, write_atomically
 
 FOLDER, COMPLETE, KEPT = ".checksums", "complete", "kept.txt"
+Progress = Callable[[int, int], None]  # files looked at, all files
 _CHUNK = 1 << 20
 _DEEPEST = 6  # folders between a lake and its files, at most
 
@@ -91,10 +91,17 @@ def _open(root: Path, month: str) -> int:
     return os.open(root / FOLDER / month, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
 
-@functools.lru_cache(maxsize=4096)
+_lakes: dict[Path, Path] = {}  # folder → its lake, as far as there is one; a lake may still come to others
+_MOST_KNOWN = 4096
+
+
 def _lake_of(folder: Path) -> Path | None:
+    if (known := _lakes.get(folder)) is not None:
+        return known
     above = (folder, *folder.parents)[:_DEEPEST]
-    return next((one for one in above if (one / "FORMAT").exists()), None)
-
-
-Progress = Callable[[int, int], None]  # files looked at, all files
+    found = next((one for one in above if (one / "FORMAT").exists()), None)
+    if found is not None:
+        if len(_lakes) >= _MOST_KNOWN:
+            _lakes.clear()
+        _lakes[folder] = found
+    return found

@@ -1,6 +1,6 @@
 """Erasure: somebody's rows leave the lake for good, and their keys a list that keeps them out.
 
-In this order, so that a killed erasure is finished by the next (`earshot privacy apply`, maintenance):
+In this order, so that a killed erasure is finished by the next (`earshot privacy apply`):
 `lake/erasing.json` says which days and listeners are touched; the suppression list has the keys, so that
 from now on cleaning leaves them out; every file that holds their rows is replaced by one without; the ledger
 counts what is left. What is to be done then concerns the marts (orchestration/erasing.py), and ends with the
@@ -132,6 +132,8 @@ def _carry_out(lake: Lake, listed: Suppressions, erasures: list[str]) -> Erasing
         former.servings,
         former.files,
     )
+    if not touched.days and not erasures:  # nothing new: what the marts were told still holds
+        todo.restated_us = former.restated_us
     if todo.erasures or todo.days:
         write_atomically(lake.root / PENDING, todo.to_json())
     if listed.rows.height:

@@ -180,6 +180,11 @@ class Lake:
         """Held by whoever writes, moves or removes requests: one at a time."""
         return self.root / ".intake.lock"
 
+    @property
+    def ledger_lock(self) -> Path:
+        """Held by whoever writes the ledger or its copy."""
+        return self.root / ".ledger.lock"
+
     def day_folder(self, day: date) -> Path:
         return self.root / "requests" / f"day={day.isoformat()}"
 
@@ -265,7 +270,7 @@ class Lake:
 
     def record(self, files: pl.DataFrame) -> None:
         """Commit ledger rows (columns of FILES): a row of the same source, name and content is replaced."""
-        with locked(self.root / ".ledger.lock"):
+        with locked(self.ledger_lock):
             for (source, day), rows in _by_ledger_file(files):
                 path = self.root / "files" / f"day={day.isoformat()}" / f"{source}.parquet"
                 known = _ledger_rows(path) if path.exists() else _empty(FILES)
@@ -274,7 +279,8 @@ class Lake:
                 )
                 ordered = merged.sort("taken_in_us", "file_name", "file_id")
                 write_parquet(ordered, path)
-                write_parquet(ordered, self.root / LEDGER_COPY / path.parent.name / path.name)
+                with replacing(self.root / LEDGER_COPY / path.parent.name / path.name) as copy:
+                    copy.write_bytes(path.read_bytes())
 
 
 @contextlib.contextmanager

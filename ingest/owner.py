@@ -27,28 +27,6 @@ def give(path: Path, to: os.stat_result) -> None:
             os.close(handle)
 
 
-def give_below(top: Path, path: Path) -> None:
-    """`give` what is at `path` to the owner of `top`; no folder between the two may be a link either."""
-    to = top.stat()
-    if os.geteuid() != _ROOT or path.stat().st_uid == to.st_uid:
-        return
-    above = top if path.is_relative_to(top) else path.parent
-    handle = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for part in path.relative_to(above).parts:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            below = os.open(part, flags, dir_fd=handle)
-            os.close(handle)
-            handle = below
-        give_open(handle, to)
-    except OSError as error:
-        told = "it, or a folder above it, is a link: give what it leads to to its user by hand (chown)"
-        is_link = error.errno in (errno.ELOOP, errno.ENOTDIR)
-        raise OSError(error.errno, told if is_link else error.strerror, str(path)) from error
-    finally:
-        os.close(handle)
-
-
 def give_open(handle: int, to: os.stat_result) -> None:
     """… of an open file or folder. Only root can; for others, and for what is theirs already, nothing."""
     found = os.fstat(handle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 PREFIX = "EARSHOT_"
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 HINTS = "hints"  # landing/hints holds notices of changed feeds, not logs
 
 
@@ -27,6 +29,14 @@ class SettingError(ValueError):
     """A setting that cannot be used; the message names it, its value and what is allowed."""
 
 
+STRAY_AT = "in a user or password @ is written %40, / is %2F and : is %3A; the address itself is not shown"
+
+
+def has_stray_at(host: str | None, database: str | None) -> bool:
+    """Whether a part of a password stands where a server's or database's name should, and would be shown."""
+    return "@" in f"{host or ''}{database or ''}"
+
+
 def _known_zone(name: str) -> str:
     # Not ZoneInfo(name) alone: that opens whatever file the name leads to. Two names stand for no place.
     if name != "UTC" and name not in available_timezones() - {"Factory", "localtime"}:
@@ -35,6 +45,17 @@ def _known_zone(name: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
+
+
+def _host_names(text: str) -> str:
+    # They go into nginx's configuration, and into regexes.
+    for host in filter(None, map(str.strip, text.split(","))):
+        if not _HOST_NAME.fullmatch(host):
+            raise ValueError(f"{host!r} is no host such as pfx.example.net")
+    return text
+
+
+HostNames = Annotated[str, AfterValidator(_host_names)]
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -86,7 +107,7 @@ class Settings(BaseModel):
     network_db: Path | None = Field(
         default=None, description="address database that tells networks; may be the same file"
     )
-    prefix_hosts: str = Field(
+    prefix_hosts: HostNames = Field(
         default="", description="hosts of our own prefix redirect, comma-separated: /e/… is unwound there"
     )
     window: Window = Field(default=Window.CALENDAR, description="the published download window")
@@ -128,6 +149,16 @@ class Settings(BaseModel):
 
     dagster_url: str | None = Field(
         default=None, description="where people open Dagster's UI, for links in alerts: https://…"
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="of our own processes' logs: text, or json, an object a line"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="what less matters is not logged"
+    )
+    docs_url: str | None = Field(
+        default=None,
+        description="where people read this repository's docs folder, for links in alerts: https://…/docs",
     )
     alert_email_to: str = Field(
         default="", description="who gets alerts by e-mail, comma-separated; none: no e-mail is sent"

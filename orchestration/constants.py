@@ -105,6 +105,7 @@ EVENT_DAYS = "event_days"  # metadata of `requests`: the event days an intake ch
 BY_HAND_TAG = "earshot/by_hand"  # a person started it
 SOURCE_TAG = "earshot/source"
 FILES_TAG = "earshot/files"
+CATALOG_TAG = "earshot/catalog"  # a hash of the CSV files it takes in
 ATTEMPT_TAG = "earshot/attempt"
 UP_TO_TAG = "earshot/up_to"  # the newest materialisation a build of the marts covers
 DAYS_TAG = "earshot/days"  # event days that changed
@@ -115,6 +116,9 @@ SCOPE_TAG = "earshot/scope"  # what a build of the marts covers: `whole` or `new
 SENSOR_INTERVAL_S = 5
 # A catalogue is replaced a few times a day: its sensor may cost a sixth of the others.
 CATALOG_INTERVAL_S = 30
+# After a run that failed it is asked for again: at once after a killed process, then long enough for a full
+# disk to be noticed. A file that cannot be read fails each time: then it waits for the next delivery.
+CATALOG_PAUSES_S = (0, 60, 600, 3600)
 # A run's file list travels in its config and is repeated in each of its events: 500 names are about 50 kB.
 # At 30,000 lines a file it is also about a minute's work, which is what a crash can cost.
 MAX_FILES_PER_RUN = 500

@@ -52,6 +52,7 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         # † With "debug", which tells everything dbt does, a model costs a fifth more.
         "DBT_LOG_LEVEL_FILE": os.environ.get("DBT_LOG_LEVEL_FILE", "info"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DBT_USE_COLORS": "false",  # what it says is kept in logs
         "DO_NOT_TRACK": "1",
     }
 

@@ -1,4 +1,4 @@
-"""What of an erasure concerns the marts: for the command line and maintenance alike. Imports no Dagster.
+"""What of an erasure concerns the marts: the warehouse, what is published. Imports no Dagster.
 
 The warehouse forgets the listener keys, the days are counted anew, published whole, versions of before are
 removed, and the warehouse's file is copied, so that no free block of it holds what was there.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import duckdb
 
-from ingest.durable import sync
+from ingest.durable import locked, sync
 from ingest.erasing import Erasing, finished, pending, told_the_marts
 from ingest.lake import Lake, utc_now_us
 from ingest.settings import Settings
@@ -71,10 +71,17 @@ def is_counted(settings: Settings, todo: Erasing) -> bool:
 def clear_away(settings: Settings, lake: Lake) -> None:
     """What is left of before, once the marts were published whole. Raises OSError, MartsInUse."""
     if settings.published_dir.exists():
-        versions.prune(settings.published_dir, 1)
-        versions.clear_leftovers(settings.published_dir)
-    # The last build noted whose counting it began anew; the next one makes that table again.
-    _changed(settings.warehouse, ["delete from intermediate.int_window_restarts"], [], WAIT_S)
+        with locked(settings.published_dir / ".lock"):  # the publisher's own
+            versions.prune(settings.published_dir, 1)
+            versions.clear_leftovers(settings.published_dir)
+    # The last build noted whose counting it began anew, which the next one does again; and when who was first
+    # heard of, where old keys were forgotten.
+    notes = [
+        "delete from intermediate.int_window_restarts",
+        "delete from intermediate.int_first_downloads"
+        " where listener_key not in (select listener_key from intermediate.int_download_windows)",
+    ]
+    _changed(settings.warehouse, notes, [], WAIT_S)
     packed = pack(settings.warehouse, settings.duckdb_memory, free_share=0, many_blocks=0)
     if packed.note:
         raise MartsInUse(

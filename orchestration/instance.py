@@ -8,6 +8,8 @@ from ingest.durable import write_atomically
 from ingest.settings import Settings
 from orchestration.constants import FEEDS_TAG, SOURCE_TAG, WEBHOOKS_TAG
 
+DEPLOYED = Path("/var/lib/earshot/data")
+
 
 def home(settings: Settings) -> Path:
     """DAGSTER_HOME of this installation, absolute."""
@@ -25,7 +27,7 @@ def prepare_home(settings: Settings) -> Path:
 
 
 def dagster_yaml(settings: Settings) -> str:
-    """The instance configuration; deploy/dagster.yaml is that of /var/lib/earshot with PostgreSQL."""
+    """The instance configuration; deploy/dagster.yaml is that of /var/lib/earshot/data with PostgreSQL."""
     here = home(settings)
     storage = _POSTGRES if settings.dagster_db else _SQLITE.format(folder=_text(here / "storage"))
     return f"""\
@@ -117,5 +119,14 @@ _POSTGRES = """\
 """
 
 
+def main() -> None:
+    """Print deploy/dagster.yaml: that of the units, the image and docs/operations.md."""
+    print(dagster_yaml(Settings(data=DEPLOYED, dagster_db="postgresql://")), end="")
+
+
 def _text(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
+
+
+if __name__ == "__main__":
+    main()

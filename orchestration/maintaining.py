@@ -13,6 +13,7 @@ from ingest.compaction import Compacted, compact
 from ingest.durable import clear_unfinished, locked
 from ingest.expiry import expire_landing, expire_plays, expire_rejects
 from ingest.lake import Lake
+from ingest.ledger_copy import renew
 from ingest.logs.keyring import KeyEpoch, KeyRing, destroy_due
 from ingest.retention import Expired, expire
 from ingest.settings import Settings
@@ -36,6 +37,7 @@ class Maintained:
     notes: list[str]  # why something was left for the next time
     destroyed: list[int]  # key epochs whose secret went
     landing: int = 0  # files that were taken in long ago
+    forgotten: int = 0  # downloads that lost their keys
 
 
 def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) -> Maintained:
@@ -64,6 +66,8 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
         more = expire_rejects(lake, settings.keep_rejects_days, now_us)
         expired = replace(expired, rejects=expired.rejects + more)
     landing = expire_landing(settings, lake, now_us) if settings.keep_landing_days else 0
+    if copied := renew(lake):
+        notes.append(f"{copied} files of the ledger had no copy, or an older one: they have it now")
     if expired.waiting:
         notes.append(
             f"{expired.waiting} files have requests of more than {settings.keep_days} days ago (keep_days) "
@@ -72,14 +76,25 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
     ended_by = datetime.fromtimestamp(now_us / 1e6, UTC) - timedelta(hours=settings.compact_after_h)
     last_day = ended_by.date() - timedelta(days=1)
     compacted = compact(lake, last_day, lambda done, of: progress("merging", done, of))
+    from orchestration.forgetting import forget_keys
     from orchestration.packing import pack  # with DuckDB, as below
 
     progress("packing", 0, 1)
-    packed = pack(settings.warehouse, settings.duckdb_memory)
+    forgotten = forget_keys(settings.warehouse, lake.first_kept_day())
+    # What was forgotten is in the file's free blocks until it is copied.
+    packed = (
+        pack(settings.warehouse, settings.duckdb_memory, free_share=0, many_blocks=0)
+        if forgotten.downloads
+        else pack(settings.warehouse, settings.duckdb_memory)
+    )
     progress("packing", 1, 1)
+    if forgotten.note:
+        notes.append(forgotten.note)
     if packed.note:
         notes.append(packed.note)
-    return Maintained(compacted, expired, packed, notes, [each.epoch for each in destroyed], landing)
+    return Maintained(
+        compacted, expired, packed, notes, [each.epoch for each in destroyed], landing, forgotten.downloads
+    )
 
 
 def destroy_keys(settings: Settings, lake: Lake, now_us: int, by: str) -> list[KeyEpoch]:

@@ -13,7 +13,7 @@ from dagster.version import __version__ as dagster_version
 from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from ingest.settings import PREFIX, SettingError
+from ingest.settings import PREFIX, STRAY_AT, SettingError, has_stray_at
 
 SCHEMA = "dagster"
 SETTING = f"{PREFIX}DAGSTER_DB"
@@ -30,6 +30,8 @@ def storage_url(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):  # what they say may hold a part of the password
         raise SettingError(f"setting {SETTING} cannot be used: no database URL such as {EXAMPLE}") from None
+    if has_stray_at(url.host, url.database):
+        raise SettingError(f"setting {SETTING} cannot be used: {STRAY_AT}")
     if url.drivername not in _SCHEMES:
         raise SettingError(f"setting {SETTING} cannot be used: {url.drivername} is not postgresql")
     given = url.query.get("options", "")

@@ -8,6 +8,7 @@ ends is started again, and new code is taken in by starting anew.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ import yaml
 
 from ingest.modes import keep_from_others
 from ingest.settings import SettingError, Settings
+from orchestration import dagster_log
 from orchestration.alone import AnotherRuns, claim
 from orchestration.forks import FOLDER, RESPAWN_S, ForkServer, Location, fork, prepare
 
@@ -31,6 +33,8 @@ DAGSTER = ("dagster", "dagster._cli.api", "dagster._grpc.server", "orchestration
 WITH_POSTGRES = ("orchestration.postgres_storage",)
 PATIENCE_S = 15
 
+_log = logging.getLogger("earshot.run")
+
 
 def serve(host: str, port: int) -> None:
     """Run all servers until SIGINT or SIGTERM. DAGSTER_HOME and EARSHOT_* come from the environment."""
@@ -39,6 +43,7 @@ def serve(host: str, port: int) -> None:
     os.environ[FOLDER] = folder
     try:
         prepare(DAGSTER + (WITH_POSTGRES if os.environ.get("EARSHOT_DAGSTER_DB") else ()))
+        dagster_log.take_over()
         _Supervisor(_programs(folder, host, port)).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -82,6 +87,7 @@ def _programs(folder: str, host: str, port: int) -> dict[str, Callable[[], objec
 
         install(host, Settings.from_env().dagster_url)
         _ask_less_often()
+        dagster_log.take_over_webserver()
         address = ["--host", host, "--port", str(port), "--workspace", str(workspace)]
         create_dagster_webserver_cli().main(address, "dagster-webserver")  # type: ignore[no-untyped-call]
 
@@ -160,9 +166,8 @@ class _Supervisor:
             pid, status = os.wait()
             name = self._running.pop(pid, "")
             if name and not self._ending:
-                print(
-                    f"{name} ended with {os.waitstatus_to_exitcode(status)} and is started again", flush=True
-                )
+                code = os.waitstatus_to_exitcode(status)
+                _log.warning("%s ended with %s and is started again", name, code)
                 time.sleep(RESPAWN_S)
                 self._start(name)
         self._finish()

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from ingest.feeds.schema import canonical_json
-from ingest.settings import PREFIX, SettingError
+from ingest.settings import PREFIX, STRAY_AT, SettingError, has_stray_at
 from registry import migrations
 
 SETTING = f"{PREFIX}REGISTRY"
@@ -141,6 +141,8 @@ def _checked(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):  # what they say may hold a part of the password
         raise SettingError(f"setting {SETTING} cannot be used: no database URL such as {_EXAMPLE}") from None
+    if not url.drivername.startswith("sqlite") and has_stray_at(url.host, url.database):
+        raise SettingError(f"setting {SETTING} cannot be used: {STRAY_AT}")
     driver = url.drivername
     if driver in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg2")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
 import polars as pl
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from ingest.feeds.schema import Record, Tier
 from ingest.feeds.visit import DEREGISTERED, Notice
@@ -170,7 +171,9 @@ def leased(
 
     def renew() -> None:
         while not over.wait(lease_s / 4):
-            tracker.keep(leases.renew(engine, tracker.held(), lease_s, utc_now_us()))
+            # A registry that is away: renewed the next time; what another took meanwhile is not committed.
+            with suppress(SQLAlchemyError):
+                tracker.keep(leases.renew(engine, tracker.held(), lease_s, utc_now_us()))
 
     renewing = Thread(target=renew, daemon=True)
     renewing.start()

@@ -11,6 +11,11 @@ from psycopg2 import errors
 
 def explain(error: Exception, parameters: Mapping[str, Any]) -> str:
     """One sentence for the operator; `parameters` are those of the connection."""
+    if "@" in str(parameters.get("host", "")):  # what stands before it is the end of a password
+        return (
+            "PostgreSQL still has the version before: the password in EARSHOT_MARTS_DB holds an @, so that "
+            "its end is taken for the host. Write it as %40 there"
+        )
     where = f"{parameters.get('dbname', 'the database')} at {parameters.get('host', 'this machine')}"
     said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, errors.InsufficientPrivilege):

@@ -97,6 +97,7 @@
         on downloads.show_id = shows.show_id
     where
         downloads.downloads = 1
+        and coalesce(downloads.key_epoch, 0) >= 0
         {% if days is not none %}and downloads.date in ({{ days }}){% endif %}
 {% endmacro %}
 

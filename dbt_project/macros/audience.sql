@@ -22,7 +22,7 @@
 with downloads as (
 
     select * from {{ ref('fct_downloads') }}
-    where downloads = 1
+    where downloads = 1 and {{ is_keyed() }}
 
 ),
 
@@ -32,15 +32,36 @@ data_ends as (
 
 ),
 
+{# A unit test has no warehouse of its own to remember by. #}
+{% set firsts = remembered('int_first_downloads') if this else none %}
 show_listeners as (
 
     select
         source_class,
         show_id,
         listener_key,
-        min(date) as first_date,
-        min(case when is_comparable then 1 else 0 end) as only_comparable
-    from downloads
+        min(first_date) as first_date,
+        min(comparable) as only_comparable
+    from (
+        select
+            source_class,
+            show_id,
+            listener_key,
+            date as first_date,
+            case when is_comparable then 1 else 0 end as comparable
+        from downloads
+        {% if firsts is not none %}
+            -- Of listeners who are still heard of, also from before the days whose keys are kept.
+            union all
+            select
+                source_class,
+                show_id,
+                listener_key,
+                first_date,
+                1 as comparable
+            from {{ firsts }}
+        {% endif %}
+    ) as days
     group by source_class, show_id, listener_key
 
 ),

@@ -1,6 +1,9 @@
 {# Whose requests make a download together (R17): a listener is an address and an agent (R26). #}
 {% macro window_key() %}source_class, listener_key, episode_key{% endmacro %}
 
+{# Has a download its keys still? Those of old ones are forgotten (orchestration/forgetting.py), the row stays. #}
+{% macro is_keyed() %}coalesce(key_epoch, 0) >= 0{% endmacro %}
+
 {# The same one on both sides of a join. #}
 {% macro same_key(left, right) -%}
     {{ left }}.source_class = {{ right }}.source_class

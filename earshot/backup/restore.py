@@ -206,7 +206,7 @@ def _check(files: _Source, manifest: Manifest, progress: Progress) -> None:
         told += [f"damaged: {_some(damaged)}"] if damaged else []
         raise BackupError(
             f"{len(missing) + len(damaged):,} of {len(manifest.files):,} files are not as they were backed "
-            "up, so nothing is restored: take another backup\n  " + "\n  ".join(told)
+            "up, so nothing is restored: use another backup\n  " + "\n  ".join(told)
         )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import io
+import json
 import os
 import shutil
 import tarfile
@@ -20,10 +21,11 @@ from earshot.backup import registry_copy, snapshot
 from earshot.backup.links import Progress
 from earshot.backup.making import Making, clear_dead, in_the_making, place, remove, taken
 from earshot.backup.manifest import FILE, PACKED, SECRET, TAR, BackupError, Entry, Manifest
-from ingest.durable import locked, sync
+from ingest.durable import locked, sync, write_atomically
 from ingest.logs.keyring import KeyRing
 from ingest.owner import acting_as_owner_of
 from ingest.settings import PREFIX, Settings
+from serving.platform_metrics import LAST_BACKUP
 
 _LOCK, _STAGE = ".backup.lock", ".backup-in-the-making"
 _CHUNK = 1 << 20
@@ -74,6 +76,7 @@ def backup(settings: Settings, target: Path, progress: Progress) -> BackedUp:
                 with acting_as_owner_of(data):
                     manifest = _summed(manifest, stage, progress)
                 if _is_placed(stage, target):
+                    _remember(data, manifest)
                     return BackedUp(target, manifest, True, keyless)
             paths = _all(stage)
             _refuse_without_room(paths, target)
@@ -84,7 +87,15 @@ def backup(settings: Settings, target: Path, progress: Progress) -> BackedUp:
         finally:
             with acting_as_owner_of(data):
                 remove(stage)
+    _remember(data, manifest)
     return BackedUp(target, manifest, False, keyless)
+
+
+def _remember(data: Path, manifest: Manifest) -> None:
+    """For `earshot doctor` and metrics; a disk that has no room for it spoils no backup."""
+    told = json.dumps({"made_at": manifest.made_at}).encode()
+    with contextlib.suppress(OSError), acting_as_owner_of(data):
+        write_atomically(data / LAST_BACKUP, told)
 
 
 def _refuse_unfit(settings: Settings, target: Path) -> None:

@@ -31,7 +31,7 @@ class Edge:
 
     def put(self, *hosts: str) -> bool:
         """Put a configuration for these hosts in place; whether nginx was told."""
-        return _put(self.settings, hosts, self.prefixes, "", Times(), may_shrink=False).is_reloaded
+        return _put(self.settings, hosts, self.prefixes, "", Times()).is_reloaded
 
 
 def is_there() -> bool:
@@ -57,7 +57,7 @@ def running(
     settings = EdgeSettings.model_validate({"platform": platform, "listen": listen, **given})
     prepare(settings)
     prefixes = PrefixRules.built_in(own_prefix_hosts(platform))
-    _put(settings, hosts, prefixes, log_options, times, may_shrink=True)
+    _put(settings, hosts, prefixes, log_options, times)
     process = start(settings)
     try:
         until_it_answers(settings, port, process)
@@ -72,10 +72,9 @@ def _put(
     prefixes: PrefixRules,
     log_options: str,
     times: Times,
-    may_shrink: bool,
 ) -> Placed:
     rendered = render(settings, hosts_of(hosts).names, prefixes, worker_user(settings), log_options, times)
-    return place(settings, rendered, may_shrink)
+    return place(settings, rendered)
 
 
 def start(settings: EdgeSettings) -> subprocess.Popen[bytes]:

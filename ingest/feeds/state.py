@@ -31,7 +31,7 @@ import polars as pl
 from ingest.durable import lock_file, locked, sync
 from ingest.feeds.schedule import CLOCK_SKEW_US
 from ingest.feeds.schema import CHANGES, EPISODES, ITEMS, PODCASTS, SHARDS, STATE, Record, shard_of
-from ingest.lake import READERS_LOCK, write_parquet
+from ingest.lake import READERS_LOCK, LakeDamaged, write_parquet
 from ingest.schema import DAY_US, Schema
 
 Generation = NewType("Generation", int)
@@ -303,10 +303,19 @@ def read_state(folder: Path) -> pl.DataFrame:
 
 
 def read_states(lake_root: Path, columns: Sequence[str]) -> pl.DataFrame:
-    """`columns` of STATE of all shards; 0.3 s for a million podcasts."""
+    """`columns` of STATE of all shards; 0.3 s for a million podcasts. Raises LakeDamaged naming the file."""
     none = pl.DataFrame(schema={name: STATE[name] for name in columns})
-    paths = _state_paths(lake_root)
-    return pl.concat([none, *(pl.read_parquet(path.read_bytes(), columns=list(columns)) for path in paths)])
+    return pl.concat([none, *(_columns_of(path, columns) for path in _state_paths(lake_root))])
+
+
+def _columns_of(path: Path, columns: Sequence[str]) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path.read_bytes(), columns=list(columns))
+    except pl.exceptions.PolarsError as error:
+        raise LakeDamaged(
+            f"{path} is damaged ({str(error).splitlines()[0][:120]}): its podcasts are not polled until "
+            "`earshot verify --repair` or a backup has mended it"
+        ) from error
 
 
 def last_commit_us(lake_root: Path) -> int | None:

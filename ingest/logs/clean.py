@@ -128,7 +128,7 @@ class Cleaner:
         unreadable = pl.when(pl.col("canonical").is_null()).then(pl.lit("client address is unreadable"))
         rows, without_address = _refuse(rows, unreadable)
         is_erased = self.suppressed.is_suppressed(rows)
-        erased = rows.filter(is_erased).select(*_part(rows), "line_number")
+        erased = rows.select(*_part(rows), "line_number").filter(is_erased)
         rows = rows.filter(~is_erased).rechunk() if erased.height else rows
         return Cleaned(self._requests(rows, origin), pl.concat([refused, without_address]), erased)
 

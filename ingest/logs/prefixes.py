@@ -20,10 +20,17 @@ from ingest.settings import Settings
 MAX_LINKS = 64
 MAX_DECODINGS = 8
 
-DOT_NAMES_OF_FILES = "ogg|oga|wav|aac|flac|opus|mov|wma|webm|mpg|mpeg|avi|aif|aiff"  # redirect.ogg is no host
-# Linear on any input: what a lookahead has found is not tried again in parts (a possessive group says the
-# same, and finds nothing before Python 3.11.5). Python's own `re`: the distinct prefixed paths are few.
+# redirect.ogg is no host.
+DOT_NAMES_OF_FILES = "ogg|oga|wav|aac|flac|opus|mov|wma|webm|mpg|mpeg|avi|aif|aiff"
+# What may lie between a prefix and the host it leads to: ids, options, `redirect.mp3`. Anything else might be
+# the host to the prefix itself, which is not ours: an address, `user@host`, `evil.example.`, `evil.mov`; so a
+# chain that goes on behind it leads nobody knows where. Also an address as one number.
+PLAIN_REST = "[a-z0-9_,=;~+-]"
+PLAIN = rf"(?!0x|[0-9]{{8}}){PLAIN_REST}"
+REDIRECT_FILE = r"redirect\.(?:mp3|mp4|m4a|m4v|m4b|ogg|oga|wav|aac|flac|opus)"
+# Linear on any input: a part between has no dot but that of `redirect.mp3`, a host has one.
 _TARGET = re.compile(
+    rf"{PLAIN_REST}*(?:/(?:{REDIRECT_FILE}|(?:{PLAIN}{PLAIN_REST}*)?)(?=/))*"
     r"/(?P<scheme>https?:/{1,2}|https?%3A%2F%2F|)"
     r"(?P<host>(?=(?P<labels>(?:[a-z0-9_-]++\.)+))(?P=labels)"
     rf"(?!(?:{DOT_NAMES_OF_FILES})(?:/|%2F))(?:[a-z]{{2,24}}|xn--[a-z0-9-]{{1,59}})(?::[0-9]{{1,5}})?)"
@@ -94,14 +101,15 @@ class PrefixRules:
         hosts = sorted({re.escape(host) for host, _ in self.known})
         return rf"(?:^|\.)(?:{'|'.join(hosts)})$"
 
-    def redirects(self, host: str, text: str, slash: int) -> bool:
-        """Is `host`, whose path begins at `text[slash]`, a known prefix?"""
-        for known, path in self.known:
-            if (host == known or host.endswith("." + known)) and text[
-                slash : slash + len(path)
-            ].lower() == path:
-                return True
-        return False
+    def behind(self, host: str, text: str, slash: int) -> int | None:
+        """Where the path of a known prefix ends, if `host`, whose path begins at `text[slash]`, is one."""
+        ends = [
+            slash + len(path)
+            for known, path in self.known
+            if (host == known or host.endswith("." + known))
+            and text[slash : slash + len(path)].lower() == path
+        ]
+        return max(ends, default=None)
 
     def unwind(self, url: str, first_is_prefix: bool = False) -> str | None:
         """`host/path` behind the chain in `url` (`host/path`), or None where `url` is no (bounded) chain.
@@ -112,8 +120,10 @@ class PrefixRules:
         for link in range(MAX_LINKS):
             slash = text.find("/", at)
             host = _HOST_TAIL.sub("", text[at:slash].lower()) if slash >= 0 else ""
-            is_prefix = slash >= 0 and ((link == 0 and first_is_prefix) or self.redirects(host, text, slash))
-            target = _TARGET.search(text, slash) if is_prefix else None
+            behind = self.behind(host, text, slash) if slash >= 0 else None
+            if behind is None and slash >= 0 and link == 0 and first_is_prefix:
+                behind = slash
+            target = _TARGET.match(text, behind) if behind is not None else None
             if target is None:
                 return text[at:] if link else None
             at = target.start("host")

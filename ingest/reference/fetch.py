@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from ingest.feeds.guard import refusal
 from ingest.reference.declared import refuse_unsafe
 from ingest.reference.lists import MAX_FILE_BYTES
 from ingest.settings import SettingError
@@ -67,10 +69,26 @@ def _target(url: str, response: httpx.Response) -> str:
         refuse_unsafe(target, "redirect")
     except SettingError:
         raise Refused(f"redirect from {_site(url)} to {target[:200]!r}: only https is followed") from None
-    # A public server must not make us ask this machine's own services.
-    if urlsplit(target).hostname in LOCAL_HOSTS and urlsplit(url).hostname not in LOCAL_HOSTS:
-        raise Refused(f"redirect from {_site(url)} to this machine")
+    # A public server must not make us ask services of this machine, or of its network.
+    if (why := _private(target)) and not _private(url):
+        raise Refused(f"redirect from {_site(url)} to {_site(target)[:200]}, which is {why}")
     return target
+
+
+def _private(url: str) -> str | None:
+    """What the host's address is, unless it is a public one. None, too, for a name that only a proxy knows.
+
+    A name that turns private between this look and the connection is not noticed: hosts are the operator's
+    choice, and what they answer is judged as a list and shown to nobody.
+    """
+    host = urlsplit(url).hostname or ""
+    if host in LOCAL_HOSTS:
+        return "this machine"
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return None
+    return next((why for *_, (address, *_) in found if (why := refusal(str(address)))), None)
 
 
 def _answer(response: httpx.Response, known: Known, until: float) -> Answer:

@@ -11,6 +11,7 @@ from ingest.settings import Settings
 from ingest.sources import CATALOG
 from orchestration import explained
 from orchestration.constants import CATALOG_EPISODES, CATALOG_JOB, OWNERS
+from orchestration.liveness import hold
 from orchestration.previews import markdown
 from orchestration.resources import Installation
 from orchestration.subjects import Subject
@@ -32,8 +33,11 @@ def catalog_files(settings: Settings) -> list[Path]:
         ("R33",),
     ),
 )
-def catalog_episodes(installation: Installation) -> dg.MaterializeResult[None]:
+def catalog_episodes(
+    context: dg.AssetExecutionContext, installation: Installation
+) -> dg.MaterializeResult[None]:
     settings, lake = installation.settings(), installation.lake()
+    hold(context.run_id, settings)
     files = catalog_files(settings)
     take_in_catalog(files, lake, prefixes_in_force(settings))
     episodes = pl.read_parquet(lake.episodes_path)

@@ -9,6 +9,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from ingest.feeds.schema import COLLABORATIONS as COLUMNS
 from orchestration.constants import COLLABORATIONS, OWNERS, PODCAST_FEEDS
+from orchestration.liveness import hold
 from orchestration.previews import markdown
 from orchestration.resources import Installation
 from orchestration.subjects import Subject
@@ -53,7 +54,9 @@ _COLUMNS = {
 def collaborations(
     context: dg.AssetExecutionContext, installation: Installation
 ) -> Iterator[dg.MaterializeResult[None]]:
-    exported = export_collaborations(installation.settings())
+    settings = installation.settings()
+    hold(context.run_id, settings)
+    exported = export_collaborations(settings)
     # Not "was it written just now": a run may have died between its file and its event, and others may
     # export, too. The file is replaced only by another content, so its bytes are its version.
     path = installation.lake().collaborations_path

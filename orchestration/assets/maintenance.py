@@ -55,6 +55,7 @@ def lake_maintenance(
             "warehouse_bytes_before": done.packed.bytes_before,
             "warehouse_bytes": done.packed.bytes_after,
             "removed_landing_files": done.landing,
+            "forgotten_keys": done.forgotten,
             "destroyed_keys": len(done.destroyed),
             "removed_days": expired.days,
             "removed_files": expired.files,

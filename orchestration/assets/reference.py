@@ -21,6 +21,7 @@ from orchestration.constants import (
     OWNERS,
     REFERENCE_LISTS,
 )
+from orchestration.liveness import hold
 from orchestration.previews import markdown
 from orchestration.resources import Installation
 from orchestration.subjects import Subject
@@ -85,6 +86,7 @@ def reference_lists(
     context: dg.AssetExecutionContext, installation: Installation
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     settings, lake = installation.settings(), installation.lake()
+    hold(context.run_id, settings)
     now_us = utc_now_us()
     refreshed = refresh(settings, now_us=now_us)
     for each in refreshed:

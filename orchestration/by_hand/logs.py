@@ -62,6 +62,8 @@ def take_in_files(context: dg.OpExecutionContext, config: TakeInConfig, installa
         context.log_event(dg.AssetMaterialization(asset, partition=hour, metadata=metadata))
     for verdict in check_results(report, ledger, settings, now_us):
         assert verdict.check_name and verdict.asset_key
+        if not verdict.passed:  # of a job by hand it stops nothing: who started it is to see it
+            context.log.warning(f"{verdict.check_name}: {verdict.description}")
         context.log_event(
             dg.AssetCheckEvaluation(  # type: ignore[arg-type]  # taken, though the annotation forgets it
                 asset_key=verdict.asset_key,

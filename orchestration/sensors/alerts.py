@@ -7,10 +7,15 @@ from dagster._core.storage.tags import WILL_RETRY_TAG
 
 from ingest.lake import utc_now_us
 from ingest.settings import Settings
-from orchestration.constants import ALERTS_INTERVAL_S, BY_HAND_TAG, SOURCE_TAG
+from orchestration.constants import ALERTS_INTERVAL_S, BY_HAND_TAG, LISTS_JOB, SOURCE_TAG, TRACKED_JOB
+from orchestration.liveness import report_dead_runs
 from orchestration.resources import Installation
 from serving.alerts import failures
 from serving.alerts.tell import look_and_tell
+
+# Jobs of schedules alone: no sensor of theirs sees that a run has died, which would keep its place for ever.
+_CHECKS_READ = 1000  # a build of the marts has some two hundred
+NOBODY_ASKS = (LISTS_JOB, TRACKED_JOB)
 
 
 @dg.run_failure_sensor(
@@ -35,8 +40,22 @@ def run_failures_sensor(
         run.run_id,
         _ended_us(context),
         tuple(dict.fromkeys(steps)),
+        blocking_checks(context.instance, run.run_id),
     )
     return None
+
+
+def blocking_checks(instance: dg.DagsterInstance, run_id: str) -> tuple[str, ...]:
+    """Checks of a run that did not pass and let nothing after them run, by name."""
+    found = instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION, limit=_CHECKS_READ
+    )
+    evaluated = [
+        record.event_log_entry.dagster_event.asset_check_evaluation_data
+        for record in found.records
+        if record.event_log_entry.dagster_event
+    ]
+    return tuple(dict.fromkeys(each.check_name for each in evaluated if each.blocking and not each.passed))
 
 
 def _ended_us(context: dg.RunFailureSensorContext) -> int:
@@ -52,6 +71,9 @@ def _ended_us(context: dg.RunFailureSensorContext) -> int:
 )
 def alerts_sensor(context: dg.SensorEvaluationContext, installation: Installation) -> dg.SkipReason:
     settings = installation.settings()
+    for job in NOBODY_ASKS:
+        for run_id in report_dead_runs(context.instance, job, settings):
+            context.log.warning(f"run {run_id} of {job} has lost its process; its place is free")
     take_away_succeeded(context.instance, settings)
     report = look_and_tell(settings)
     for channel, why in report.failed.items():

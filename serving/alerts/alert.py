@@ -17,6 +17,7 @@ class Kind(StrEnum):
     ENDPOINT_DISABLED = "endpoint_disabled"
     LOW_DISK = "low_disk"
     KEY_ROTATION = "key_rotation"
+    PREFIX = "prefix"
     CANNOT_LOOK = "cannot_look"  # one of the looks itself failed: what it watches may be wrong unseen
 
 
@@ -40,13 +41,20 @@ class Alert:
     count: int | None = None  # how often it happened; None: as often as looks find it
     run_id: str | None = None  # Dagster's, where a run tells more
 
+    def __post_init__(self) -> None:
+        """File names need be no text; what cannot be kept or sent becomes a question mark."""
+        for name in ("subject", "wrong", "do"):
+            object.__setattr__(self, name, getattr(self, name).encode("utf-8", "replace").decode())
+
     @property
     def key(self) -> str:
         return f"{self.kind} {self.subject}"
 
 
-def link(kind: Kind, run_id: str | None, dagster_url: str | None) -> str:
+def link(kind: Kind, run_id: str | None, dagster_url: str | None, docs_url: str | None = None) -> str:
     """Where to read on: the run, where Dagster's address is known, else the page's section."""
     if run_id and dagster_url:
         return f"{dagster_url.rstrip('/')}/runs/{run_id}"
-    return f"{PAGE}#{kind}"
+    if docs_url:
+        return f"{docs_url.rstrip('/')}/{PAGE.rpartition('/')[2]}#{kind}"
+    return f"{PAGE}, section {kind}"

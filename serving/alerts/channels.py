@@ -13,7 +13,8 @@ from ingest.web import LOCAL_HOSTS
 from registry.subscribing import BadSubscription, checked_secret
 from serving.alerts import message
 from serving.alerts.email import EmailChannel, Security
-from serving.alerts.news import Item
+from serving.alerts.news import Item, about
+from serving.alerts.state import Message
 from serving.alerts.webhook import WebhookChannel
 
 EMAIL, WEBHOOK = "email", "webhook"
@@ -22,34 +23,46 @@ _ADDRESS = re.compile(r"[^@\s,;<>\"()\x00-\x1f\x7f]+@[A-Za-z0-9.-]+")
 
 
 class Way(Protocol):
-    """One channel. Both raise serving.alerts.troubles.NotSent; both return what the other side answered."""
+    """One channel. The last two return what the other side answered, or raise NotSent."""
 
-    def tell(self, items: Sequence[Item], message_id: str, settings: Settings, now_us: int) -> str: ...
+    def compose(self, items: Sequence[Item], message_id: str, settings: Settings, now_us: int) -> Message: ...
 
-    def test(self, message_id: str, now_us: int) -> str: ...
+    def send(self, composed: Message, now_us: int) -> str: ...
+
+    def test(self, message_id: str, settings: Settings, now_us: int) -> str: ...
 
 
 class _ByEmail:
     def __init__(self, channel: EmailChannel) -> None:
         self._channel = channel
 
-    def tell(self, items: Sequence[Item], message_id: str, settings: Settings, now_us: int) -> str:
-        told = message.text(items, settings.dagster_url, again_us(settings))
-        return self._channel.send(message_id, message.subject(items), told, now_us)
+    def compose(self, items: Sequence[Item], message_id: str, settings: Settings, now_us: int) -> Message:
+        where = message.Where.of(settings)
+        told = message.text(items, where, again_us(settings))
+        return Message(message_id, message.subject(items, where), told, about(items))
 
-    def test(self, message_id: str, now_us: int) -> str:
-        return self._channel.send(message_id, message.TEST_SUBJECT, message.TEST_TEXT + "\n", now_us)
+    def send(self, composed: Message, now_us: int) -> str:
+        return self._channel.send(composed.id, composed.subject, composed.text, now_us)
+
+    def test(self, message_id: str, settings: Settings, now_us: int) -> str:
+        told = f"{message.TEST_TEXT}\n\nAt {message.Where.of(settings).told}\n"
+        return self._channel.send(message_id, message.TEST_SUBJECT, told, now_us)
 
 
 class _ByWebhook:
     def __init__(self, channel: WebhookChannel) -> None:
         self._channel = channel
 
-    def tell(self, items: Sequence[Item], message_id: str, settings: Settings, now_us: int) -> str:
-        return self._channel.send(message_id, message.body(items, settings.dagster_url, now_us), now_us)
+    def compose(self, items: Sequence[Item], message_id: str, settings: Settings, now_us: int) -> Message:
+        told = message.body(items, message.Where.of(settings), now_us)
+        return Message(message_id, "", told, about(items))
 
-    def test(self, message_id: str, now_us: int) -> str:
-        return self._channel.send(message_id, message.test_body(now_us), now_us)
+    def send(self, composed: Message, now_us: int) -> str:
+        return self._channel.send(composed.id, composed.text.encode(), now_us)
+
+    def test(self, message_id: str, settings: Settings, now_us: int) -> str:
+        told = message.test_body(now_us, message.Where.of(settings))
+        return self._channel.send(message_id, told.encode(), now_us)
 
 
 def channels(settings: Settings) -> dict[str, Way]:
@@ -83,6 +96,9 @@ def email_channel(settings: Settings) -> EmailChannel:
         raise _refused("SMTP_SECURITY", "none is for a server on this machine; allowed: starttls, tls")
     if settings.alert_smtp_password and not settings.alert_smtp_user:
         raise _refused("SMTP_USER", "there is a password, and no user for it")
+    for name in ("user", "password"):
+        if not (getattr(settings, f"alert_smtp_{name}") or "").isascii():
+            raise _refused(f"SMTP_{name.upper()}", "it has signs beside ASCII, which a login cannot send")
     return EmailChannel(
         host,
         settings.alert_smtp_port or _PORTS[security],

@@ -4,19 +4,20 @@ Whoever watches runs notes failures here and takes away what has succeeded since
 is an alert that lasts as every other, although it happened in an instant.
 """
 
-from __future__ import annotations
-
 import contextlib
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
-from ingest.durable import locked, write_atomically
+from pydantic import Field, TypeAdapter, ValidationError
+
+from ingest.durable import write_atomically
 from serving.alerts.alert import Alert, Kind, Severity
-from serving.alerts.state import folder
+from serving.alerts.state import Amount, Instant, alone, folder, give, set_aside
 
 FILE = "runs.json"
+_LOCK = ".runs.lock"
 _REMEMBERED = 20  # run ids of a subject: the same failure noted twice is one
 MANY = 3  # so many failures in a row without a success are critical
 
@@ -27,11 +28,12 @@ class Failure:
 
     job: str
     source: str | None  # of log files, where the run is of one
-    first_us: int
-    last_us: int
-    runs: int
+    first_us: Instant
+    last_us: Instant
+    runs: Amount
     steps: tuple[str, ...]  # that failed in the last one
-    run_ids: tuple[str, ...] = field(default=())  # newest last
+    run_ids: Annotated[tuple[str, ...], Field(min_length=1)]  # newest last
+    checks: tuple[str, ...] = ()  # that stopped the last one: what they say is in their own description
 
     @property
     def subject(self) -> str:
@@ -42,12 +44,24 @@ class Failure:
         return self.run_ids[-1]
 
 
+_FAILURES = TypeAdapter(list[Failure])
+
+
 def note(
-    data: Path, job: str, source: str | None, run_id: str, failed_us: int, steps: tuple[str, ...] = ()
+    data: Path,
+    job: str,
+    source: str | None,
+    run_id: str,
+    failed_us: int,
+    steps: tuple[str, ...] = (),
+    checks: tuple[str, ...] = (),
 ) -> None:
-    """A run failed, and nobody makes it again by itself. Noted twice, it is there once."""
+    """A run failed, and nobody makes it again by itself. Noted twice, it is there once.
+
+    checks: that did not pass and let nothing after them run.
+    """
     with _changing(data) as failures:
-        new = Failure(job, source, failed_us, failed_us, 1, steps, (run_id,))
+        new = Failure(job, source, failed_us, failed_us, 1, steps, (run_id,), checks)
         known = failures.get(new.subject)
         if known is None:
             failures[new.subject] = new
@@ -57,6 +71,7 @@ def note(
                 last_us=failed_us,
                 runs=known.runs + 1,
                 steps=steps,
+                checks=checks,
                 run_ids=(*known.run_ids, run_id)[-_REMEMBERED:],
             )
 
@@ -83,44 +98,61 @@ def alerts(failures: list[Failure]) -> list[Alert]:
 
 def _alert(each: Failure) -> Alert:
     of = f" of source {each.source}" if each.source else ""
+    checks = ", ".join(each.checks[:3])
     steps = f" (in {', '.join(each.steps[:3])})" if each.steps else ""
     times = "" if each.runs == 1 else f" {each.runs:,} times since it last succeeded"
+    if each.checks:
+        wrong = f"The run {each.job}{of} ended as failed{times}: the check {checks} did not pass."
+        do = (
+            f"Open run {each.last_run}: the check says what it holds against what. Mend that, or deliver it "
+            "mended; to start the run again alone changes nothing. What passed was taken in."
+        )
+    else:
+        wrong = f"The run {each.job}{of} failed{times}{steps}."
+        do = f"Open run {each.last_run}: its last red event says why and what to do; then start it again."
     return Alert(
         Kind.RUN_FAILED,
         each.subject,
         Severity.CRITICAL if each.runs >= MANY else Severity.WARNING,
-        f"The run {each.job}{of} failed{times}{steps}.",
-        f"Open run {each.last_run}: its last red event names the reason and what to do; then start it again.",
+        wrong,
+        do,
         amount=each.runs,
         count=each.runs,
         run_id=each.last_run,
     )
 
 
+def put_aside(data: Path) -> Path | None:
+    """Where the file that cannot be read is now, so that the next failure begins it anew; None: it can be."""
+    with alone(data, _LOCK):
+        try:
+            _read(data)
+        except ValueError:
+            return set_aside(data, FILE)
+    return None
+
+
 @contextlib.contextmanager
 def _changing(data: Path) -> Iterator[dict[str, Failure]]:
-    folder(data).mkdir(parents=True, exist_ok=True, mode=0o700)
-    with locked(folder(data) / ".runs.lock"):
+    with alone(data, _LOCK):
         try:
             failures = _read(data)
         except ValueError:
+            set_aside(data, FILE)
             failures = {}  # what it said is lost; what is noted now is not
         before = dict(failures)
         yield failures
         if failures != before:
-            rows = [asdict(each) for each in failures.values()]
-            write_atomically(folder(data) / FILE, json.dumps(rows, indent=1).encode())
+            write_atomically(folder(data) / FILE, _FAILURES.dump_json(list(failures.values()), indent=1))
+            give(folder(data) / FILE, data)
 
 
 def _read(data: Path) -> dict[str, Failure]:
+    path = folder(data) / FILE
     try:
-        rows = json.loads((folder(data) / FILE).read_bytes())
+        found = _FAILURES.validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
         return {}
-    try:
-        found = [
-            Failure(**{**row, "steps": tuple(row["steps"]), "run_ids": tuple(row["run_ids"])}) for row in rows
-        ]
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{FILE} is not as it is written: {error}") from error
+    except (ValidationError, IsADirectoryError) as error:
+        raise ValueError(f"{path} is not as it is written") from error
     return {each.subject: each for each in found}

@@ -10,13 +10,18 @@ from typing import Any
 import xxhash
 
 from serving.alerts.alert import Alert, Severity
-from serving.alerts.state import Channel, Known, State, Told
+from serving.alerts.state import About, Channel, Known, State, Told
 
 HOUR_US = 3_600_000_000
 # What comes and goes within it is one alert that lasts: nobody is told "over" and "there" in turn.
 SETTLE_US = 600_000_000
 WORSE_TIMES = 2  # so many times the amount that was told is worse
 _LONG_US, _SKEW_US = 2**62, 60_000_000
+# So many messages, none two hours after the one before, are sent as they come. Then they are collected: the
+# next waits so many minutes after the last, and the one after it longer; what is critical waits the first.
+FREE_MESSAGES = 6
+_COLLECTED_MIN = (10, 20, 40, 60)
+_CALM_US = 2 * HOUR_US
 _RETRY_S = (60, 120, 300, 900, 1800, 3600)  # after the first failure of a channel, the second, …
 
 
@@ -80,14 +85,32 @@ def news(state: State, channel: str, again_us: int, now_us: int) -> list[Item]:
     )
 
 
-def note_told(items: Iterable[Item], channel: str, now_us: int) -> None:
-    """`channel` took a message with these."""
-    for item in items:
-        known, told = item.alert, item.alert.told.get(channel)
-        if item.what is not What.RESOLVED:
-            known.told[channel] = Told(now_us, known.severity, known.amount, True)
-        elif told is not None:
-            told.is_open = False
+def about(items: Iterable[Item]) -> list[About]:
+    """What a message with these says, to be noted once it was taken."""
+    return [About(item.alert.key, item.what.value, item.alert.severity, item.alert.amount) for item in items]
+
+
+def note_told(state: State, told: Iterable[About], channel: str, now_us: int) -> None:
+    """`channel` took a message about these."""
+    for each in told:
+        known = state.alerts.get(each.key)
+        if known is None:
+            continue
+        former = known.told.get(channel)
+        if each.what != What.RESOLVED:
+            known.told[channel] = Told(now_us, each.severity, each.amount, True)
+        elif former is not None:
+            former.is_open = False
+
+
+def is_collecting(channel: Channel, items: Iterable[Item], now_us: int) -> bool:
+    """Whether so much was told of late that the next message waits, and takes what comes until then."""
+    if channel.told_us is None or channel.burst < FREE_MESSAGES:
+        return False
+    of = (item for item in items if item.what in (What.NEW, What.WORSE))
+    is_critical = any(item.alert.severity is Severity.CRITICAL for item in of)
+    step = 0 if is_critical else min(channel.burst - FREE_MESSAGES, len(_COLLECTED_MIN) - 1)
+    return since(channel.told_us, now_us) < _COLLECTED_MIN[step] * 60_000_000
 
 
 def is_due(channel: Channel, now_us: int) -> bool:
@@ -97,6 +120,8 @@ def is_due(channel: Channel, now_us: int) -> bool:
 
 def note_success(channel: Channel, now_us: int) -> None:
     channel.failures, channel.next_us, channel.problem, channel.failing_since_us = 0, 0, None, None
+    is_calm = channel.told_us is None or since(channel.told_us, now_us) >= _CALM_US
+    channel.burst = 1 if is_calm else channel.burst + 1
     channel.told_us = now_us
 
 

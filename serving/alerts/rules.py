@@ -13,6 +13,7 @@ from ingest.schema import DAY_US, FileStatus
 from registry.subscriptions import Subscription
 from registry.tables import SubscriptionState
 from serving.alerts.alert import Alert, Kind, Severity
+from serving.edge.check import Looked
 from serving.webhooks.outcomes import printable
 
 MARTS_BEHIND_S = 1800  # files that count are in the published marts by then; a whole build takes minutes
@@ -20,6 +21,8 @@ DISK_CRITICAL_GB = 2.0  # intake stops when the disk is full: doctor's FREE_GB_N
 FILES_DAYS = 30  # how long a file that does not count is told about: the check `nothing_held_back`
 _DESTROYED_WITHIN_US = 2 * DAY_US  # of its time: maintenance runs once a night
 _NAMED = 3
+# Of `earshot edge check`: listeners get no enclosure or nothing is counted, now or after the next start.
+_LISTENERS_WAIT = ("nginx", "configuration", "hosts", "running", "log")
 
 
 def promises(by_tier: pl.DataFrame) -> list[Alert]:
@@ -145,6 +148,24 @@ def low_disk(free_bytes: Mapping[str, int], wanted_gb: float) -> list[Alert]:
         )
         for what, free in sorted(free_bytes.items())
         if free < max(wanted_gb, DISK_CRITICAL_GB) * 1e9
+    ]
+
+
+def prefix(looked: Iterable[Looked]) -> list[Alert]:
+    """Of `serving.edge.check`: where listeners or lines of the prefix are at stake."""
+    amiss: dict[str, list[Looked]] = {}
+    for each in looked:
+        if each.advice and each.is_wrong:
+            amiss.setdefault(each.what, []).append(each)
+    return [
+        Alert(
+            Kind.PREFIX,
+            what,
+            Severity.CRITICAL if what in _LISTENERS_WAIT else Severity.WARNING,
+            printable(f"The prefix is not as it should be: {what}: {each[0].found}.", 500),
+            printable("; ".join(one.advice for one in each), 500),
+        )
+        for what, each in amiss.items()
     ]
 
 

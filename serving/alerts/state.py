@@ -3,30 +3,36 @@
 A file and not the registry: that the registry is away must be told, too (docs/decisions/0030).
 """
 
-from __future__ import annotations
-
 import contextlib
-import json
+import os
+import stat
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ingest.durable import locked, write_atomically
 from serving.alerts.alert import Kind, Severity
 
 FOLDER = "alerts"
 FILE = "state.json"
-_FORMAT = 1
+DAMAGED = ".damaged"  # what the name of a file that was set aside ends with
+_FORMAT: Literal[1] = 1
+
+# What a file says is checked against these, so no annotation here is a text (`from __future__`).
+Instant = Annotated[int, Field(ge=-(2**53), le=253_402_300_799_000_000)]  # µs, to the end of year 9999
+Amount = Annotated[int, Field(ge=0, le=2**62)]
 
 
 @dataclass
 class Told:
     """What one channel was told of an alert."""
 
-    at_us: int  # last, that it is there
+    at_us: Instant  # last, that it is there
     severity: Severity  # … and how bad
-    amount: int
+    amount: Amount
     is_open: bool  # false: told that it is over, too
 
 
@@ -40,12 +46,12 @@ class Known:
     severity: Severity
     wrong: str
     do: str
-    amount: int
+    amount: Amount
     run_id: str | None
-    first_us: int
-    last_us: int
-    count: int  # of failed runs; of other kinds how many looks found it
-    gone_us: int | None = None  # since when looks do not find it; None: it is there
+    first_us: Instant
+    last_us: Instant
+    count: Amount  # of failed runs; of other kinds how many looks found it
+    gone_us: Instant | None = None  # since when looks do not find it; None: it is there
     told: dict[str, Told] = field(default_factory=dict)  # by channel
 
     @property
@@ -54,14 +60,36 @@ class Known:
 
 
 @dataclass
+class About:
+    """An alert as a message tells it."""
+
+    key: str
+    what: str  # news.What
+    severity: Severity
+    amount: Amount
+
+
+@dataclass
+class Message:
+    """One that is being sent: kept before, so that a crash sends the very same once more."""
+
+    id: str
+    subject: str  # of an e-mail
+    text: str  # its body, or that of a webhook
+    about: list[About]
+
+
+@dataclass
 class Channel:
     """How telling by one channel goes."""
 
-    failures: int = 0  # in a row
-    next_us: int = 0  # not tried before
+    failures: Amount = 0  # in a row
+    next_us: Instant = 0  # not tried before
     problem: str | None = None  # of the last failure
-    failing_since_us: int | None = None
-    told_us: int | None = None  # when it last took a message
+    failing_since_us: Instant | None = None
+    told_us: Instant | None = None  # when it last took a message
+    burst: Amount = 0  # messages, none long after the one before
+    sending: Message | None = None  # nobody noted what came of it
 
 
 @dataclass
@@ -70,59 +98,97 @@ class State:
 
     alerts: dict[str, Known] = field(default_factory=dict)  # by key
     channels: dict[str, Channel] = field(default_factory=dict)
-    looked: dict[str, int] = field(default_factory=dict)  # look → when it last came to its end, µs
+    looked: dict[str, Instant] = field(default_factory=dict)  # look → when it last came to its end, µs
     damaged: bool = False  # the file could not be read: all is told anew
+
+
+@dataclass
+class _Kept:
+    """The file."""
+
+    format: Literal[1]
+    alerts: list[Known]
+    channels: dict[str, Channel]
+    looked: dict[str, Instant]
+
+
+_KEPT = TypeAdapter(_Kept)
 
 
 def folder(data: Path) -> Path:
     return data / FOLDER
 
 
+def make_folder(data: Path) -> Path:
+    """The folder, there now. What root makes belongs to the data folder's owner: the service must go on."""
+    made = folder(data)
+    made.mkdir(parents=True, exist_ok=True, mode=0o700)
+    give(made, data)
+    return made
+
+
+def give(path: Path, data: Path) -> None:
+    """Root gives what it made to the owner of the data folder; nothing else happens to anybody else's."""
+    if os.geteuid() != 0:
+        return
+    owner = data.stat()
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:  # a link, or not there: nothing to give
+        return
+    try:
+        found = os.fstat(handle)
+        # A file with a second name may be somebody else's.
+        is_plain = stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)
+        if is_plain and found.st_uid == 0 != owner.st_uid:
+            os.fchown(handle, owner.st_uid, owner.st_gid)
+    finally:
+        os.close(handle)
+
+
 @contextlib.contextmanager
-def alone(data: Path) -> Iterator[None]:
+def alone(data: Path, lock: str = ".lock") -> Iterator[None]:
     """Who looks and tells does so alone; others wait."""
-    folder(data).mkdir(parents=True, exist_ok=True, mode=0o700)
-    with locked(folder(data) / ".lock"):
+    path = make_folder(data) / lock
+    with locked(path):
+        give(path, data)
         yield
 
 
 def read(data: Path) -> State:
-    """The state; an empty one where there is none, or where it cannot be read: then all is told once more."""
+    """The state; an empty one where there is none, or where it cannot be read: then all is told once more.
+
+    Raises OSError: it is not ours to read.
+    """
     try:
-        content = (folder(data) / FILE).read_bytes()
+        kept = _KEPT.validate_json((folder(data) / FILE).read_bytes(), strict=True)
     except FileNotFoundError:
         return State()
-    try:
-        return _parsed(json.loads(content))
-    except (ValueError, KeyError, TypeError):
+    except (ValidationError, IsADirectoryError):
         return State(damaged=True)
+    return State({each.key: each for each in kept.alerts}, kept.channels, kept.looked)
 
 
 def write(state: State, data: Path) -> None:
     """Keep the state. Raises OSError, the former one then stays."""
-    kept = {
-        "format": _FORMAT,
-        "alerts": [asdict(each) for each in state.alerts.values()],
-        "channels": {name: asdict(each) for name, each in state.channels.items()},
-        "looked": state.looked,
-    }
-    folder(data).mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_atomically(folder(data) / FILE, json.dumps(kept, indent=1, ensure_ascii=False).encode())
+    kept = _Kept(_FORMAT, list(state.alerts.values()), state.channels, state.looked)
+    path = make_folder(data) / FILE
+    write_atomically(path, _KEPT.dump_json(kept, indent=1))
+    give(path, data)
 
 
-def _parsed(kept: dict[str, Any]) -> State:
-    if kept["format"] != _FORMAT:
-        raise ValueError("of another Earshot")
-    alerts = [_known(each) for each in kept["alerts"]]
-    return State(
-        alerts={each.key: each for each in alerts},
-        channels={name: Channel(**each) for name, each in kept["channels"].items()},
-        looked={str(name): int(at) for name, at in kept["looked"].items()},
-    )
+def set_aside(data: Path, name: str) -> Path:
+    """Put a damaged file out of the way, for a person to look at; where it is now. Raises OSError."""
+    path = folder(data) / name
+    aside = path.with_name(name + DAMAGED)
+    number = 1
+    while aside.is_dir() or (path.is_dir() and aside.exists()):  # a folder takes no other's place
+        number += 1
+        aside = path.with_name(f"{name}{DAMAGED}-{number}")
+    path.replace(aside)
+    return aside
 
 
-def _known(row: dict[str, Any]) -> Known:
-    told = {
-        name: Told(**{**each, "severity": Severity(each["severity"])}) for name, each in row["told"].items()
-    }
-    return Known(**{**row, "kind": Kind(row["kind"]), "severity": Severity(row["severity"]), "told": told})
+def set_aside_before(data: Path) -> list[Path]:
+    """Files that were set aside and are still there."""
+    return sorted(folder(data).glob(f"*{DAMAGED}*"))

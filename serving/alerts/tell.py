@@ -9,7 +9,7 @@ from ingest.lake import utc_now_us
 from ingest.settings import SettingError, Settings
 from serving.alerts import looks, news
 from serving.alerts.channels import Way, again_us, channels
-from serving.alerts.state import Channel, State, alone, read, write
+from serving.alerts.state import FILE, Channel, State, alone, read, set_aside, write
 from serving.alerts.troubles import NotSent, PartlySent
 
 
@@ -42,7 +42,11 @@ def look_and_tell(
     report = Report()
     with alone(settings.data):
         state = read(settings.data)
-        news.merge(state, looks.look(settings, state.looked, now_us, at), now_us)
+        found = looks.look(settings, state.looked, now_us, at)
+        if state.damaged:
+            found[looks.ITSELF].append(looks.begun_anew(set_aside(settings.data, FILE)))
+        news.merge(state, found, now_us)
+        state.damaged = False
         write(state, settings.data)
         try:
             ways = channels(settings)
@@ -59,28 +63,46 @@ def _tell_all(settings: Settings, state: State, ways: Mapping[str, Way], report:
     state.channels = {name: state.channels.get(name, Channel()) for name in ways}
     for name, way in ways.items():
         channel = state.channels[name]
-        items = news.news(state, name, again, now_us)
-        if not items or not news.is_due(channel, now_us):
+        if not news.is_due(channel, now_us):
             continue
-        try:
-            way.tell(items, news.message_id(name, items), settings, now_us)
-        except PartlySent as error:
-            report.failed[name] = str(error)
-            news.note_success(channel, now_us)
-            channel.problem = str(error)
-            news.note_told(items, name, now_us)
-        except NotSent as error:
-            report.failed[name] = str(error)
-            news.note_failure(channel, str(error), now_us)
-        else:
-            report.told[name] = len(items)
-            news.note_success(channel, now_us)
-            news.note_told(items, name, now_us)
-        write(state, settings.data)  # at once: what follows may be killed
+        # Nobody knows whether it arrived: the very same goes out first, by whose id the receiver can tell.
+        if channel.sending is not None and not _send(settings, state, name, way, report, now_us):
+            continue
+        items = news.news(state, name, again, now_us)
+        if not items or news.is_collecting(channel, items, now_us):
+            continue
+        channel.sending = way.compose(items, news.message_id(name, items), settings, now_us)
+        write(state, settings.data)
+        _send(settings, state, name, way, report, now_us)
     before = len(state.alerts)
     news.forget(state, ways, again, now_us)
     if len(state.alerts) != before:
         write(state, settings.data)
+
+
+def _send(settings: Settings, state: State, name: str, way: Way, report: Report, now_us: int) -> bool:
+    """Send what `name` has to be sent, and note what came of it; whether it was taken."""
+    channel = state.channels[name]
+    composed, channel.sending = channel.sending, None
+    assert composed is not None
+    is_taken, problem = True, None
+    try:
+        way.send(composed, now_us)
+    except NotSent as error:
+        is_taken, problem = isinstance(error, PartlySent), str(error)
+    if is_taken:
+        news.note_success(channel, now_us)
+        news.note_told(state, composed.about, name, now_us)
+        if problem is None:
+            report.told[name] = report.told.get(name, 0) + len(composed.about)
+    if problem is not None:
+        report.failed[name] = problem
+        if is_taken:
+            channel.problem = problem
+        else:
+            news.note_failure(channel, problem, now_us)
+    write(state, settings.data)  # at once: what follows may be killed
+    return is_taken
 
 
 def try_channels(settings: Settings, now_us: int | None = None) -> dict[str, tuple[bool, str]]:
@@ -92,7 +114,7 @@ def try_channels(settings: Settings, now_us: int | None = None) -> dict[str, tup
     answers = {}
     for name, way in channels(settings).items():
         try:
-            answers[name] = (True, way.test(f"alert_test_{now_us}", now_us))
+            answers[name] = (True, way.test(f"alert_test_{now_us}", settings, now_us))
         except NotSent as error:
             answers[name] = (False, str(error))
     with alone(settings.data):
@@ -100,5 +122,6 @@ def try_channels(settings: Settings, now_us: int | None = None) -> dict[str, tup
         for name, (is_taken, _) in answers.items():
             if is_taken:
                 news.note_success(state.channels.setdefault(name, Channel()), now_us)
+                state.channels[name].burst -= 1  # a test is no news
         write(state, settings.data)
     return answers

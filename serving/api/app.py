@@ -10,6 +10,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from ingest import own_log
 from serving.api import operations
 from serving.api.answers import COMMON_PROBLEMS
 from serving.api.core import Core
@@ -108,4 +109,6 @@ def _settle() -> None:
 
 def from_environment() -> FastAPI:
     """The application under the environment's settings: what a worker of the server loads."""
-    return create_app(ApiSettings.from_env())
+    settings = ApiSettings.from_env()
+    own_log.set_up(settings.platform)
+    return create_app(settings)

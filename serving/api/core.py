@@ -17,6 +17,7 @@ from serving.api.metadata.remembered import Remembered
 from serving.api.settings import ApiSettings
 from serving.api.signing import load_secret
 from serving.metadata.catalogue import Catalogue
+from serving.platform_metrics import PlatformMetrics
 
 _OF_CATALOGUE = 4  # the part of the memory for answers that is added for those of registry and lake
 
@@ -36,6 +37,7 @@ class Core:
         self.marts = Marts(platform.published_dir)
         self.catalogue = Catalogue(platform, self.engine)
         self.remembered = Remembered(settings.cache_mb * 2**20 // _OF_CATALOGUE)
+        self.platform = PlatformMetrics(platform, self.engine)
         self.pool = ThreadPoolExecutor(settings.threads, "earshot-query")
 
     def refresh(self) -> None:

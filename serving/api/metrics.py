@@ -1,4 +1,4 @@
-"""What the API tells Prometheus: requests and seconds by route template, and which publication is served.
+"""What the API tells Prometheus: requests and seconds by route template, the publication, the installation.
 
 With several workers each writes its counts to files of PROMETHEUS_MULTIPROC_DIR (set by `earshot serve`);
 whichever worker is asked adds them up.
@@ -46,7 +46,7 @@ def count(method: str, route: str, status: int, seconds: float) -> None:
     timer.observe(seconds)
 
 
-def exposition(marts: Marts) -> bytes:
+def exposition(marts: Marts, platform: Collector) -> bytes:
     """All metrics in Prometheus' text format."""
     registry = CollectorRegistry()
     if os.environ.get(FOLDER):
@@ -55,6 +55,7 @@ def exposition(marts: Marts) -> bytes:
         registry.register(_requests)
         registry.register(_seconds)
     registry.register(_Publication(marts))
+    registry.register(platform)
     return generate_latest(registry)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -54,5 +56,7 @@ async def prometheus(ask: Ask) -> Response:
     """Needs a key with the scope operate, unless EARSHOT_API_OPEN_METRICS is set."""
     if not ask.core.settings.open_metrics:
         check_scope(ask.caller, Scope.OPERATE)
-    body = metrics.exposition(ask.core.marts)
+    body = await asyncio.get_running_loop().run_in_executor(
+        ask.core.pool, metrics.exposition, ask.core.marts, ask.core.platform
+    )
     return Response(body, 200, {"cache-control": "no-store"}, metrics.MEDIA_TYPE)

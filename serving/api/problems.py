@@ -11,6 +11,7 @@ import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +21,8 @@ from serving.reports.asking import BadQuestion
 MOST_ERRORS = 20  # told of a request
 _MOST_NAME_CHARS = 200  # a body's unknown keys are as long as it likes
 MEDIA_TYPE = "application/problem+json"
+
+AWAY_S = 10  # when to ask again while the registry is away
 
 log = logging.getLogger("earshot.api")
 
@@ -110,7 +113,15 @@ def handle_problems(app: FastAPI, page: Callable[[Request, Problem], Response]) 
         assert isinstance(error, BadQuestion)
         return bad_parameter(error.field, error.reason).response()
 
+    async def away(_: Request, error: Exception) -> Response:
+        assert isinstance(error, OperationalError)
+        log.error("the registry failed: %s", str(error.orig).strip().partition("\n")[0])
+        detail = f"What this needs is kept in a database that does not answer; ask again in {AWAY_S} seconds"
+        retry = {"retry-after": str(AWAY_S)}
+        return Problem(503, "The registry does not answer", detail, headers=retry).response()
+
     app.add_exception_handler(Problem, told)
+    app.add_exception_handler(OperationalError, away)
     app.add_exception_handler(BadQuestion, no_answer)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.logs.prefixes import own_prefix_hosts
+from ingest.logs.rules import prefixes_in_force
 from ingest.settings import SettingError
 from ingest.sources import FILE, Sources
+from serving.edge.certificate import faults
+from serving.edge.holders import holders, is_written
 from serving.edge.hosts import registered_hosts
-from serving.edge.place import hosts_in_place, in_place
+from serving.edge.place import hosts_in_place, in_place, kept_back, owner
+from serving.edge.render import render
 from serving.edge.rotate import closed_logs
 from serving.edge.server import EdgeError, master, nginx, start_command, trial
 from serving.edge.settings import EdgeSettings
 
 LATE_S = 300  # a rotation comes each minute
-_CERTIFICATE_DAYS = 14
+LITTLE_BYTES = 2**30  # on a full disk nginx goes on sending listeners, and writes no line of them
 _TS = re.compile(rb'\{"ts":"([0-9]{1,12}(?:\.[0-9]{1,6})?)"')  # how each line of nginx.conf.j2 begins
 
 
@@ -55,8 +59,19 @@ def _configuration(settings: EdgeSettings) -> Iterator[Looked]:
     if version is None:
         yield Looked("configuration", "none", "run earshot edge render")
         return
-    fault = trial(settings, settings.configuration)
-    yield Looked("configuration", version, f"nginx refuses it: {fault}" if fault else "")
+    if fault := trial(settings, settings.configuration):
+        yield Looked("configuration", version, f"nginx refuses it: {fault}")
+        return
+    hosts = tuple(sorted(hosts_in_place(settings)))
+    wanted = render(settings, hosts, prefixes_in_force(settings.platform)).nginx
+    is_another = _without_user(wanted) != _without_user(settings.configuration.read_text())
+    advice = "made with other settings, lists or another Earshot: run earshot edge render"
+    yield Looked("configuration", version, advice if is_another else "")
+
+
+def _without_user(nginx: str) -> list[str]:
+    """Whom workers run as depends on who renders, and this may be looked at by somebody else."""
+    return [line for line in nginx.splitlines() if not line.startswith("user ")]
 
 
 def _hosts(settings: EdgeSettings) -> Iterator[Looked]:
@@ -64,17 +79,40 @@ def _hosts(settings: EdgeSettings) -> Iterator[Looked]:
     missing = sorted(set(registered.names) - placed)
     advice = f"{len(missing)} are not in place ({', '.join(missing[:3])}): run earshot edge render"
     yield Looked("hosts", f"{len(placed):,} in place", advice if missing else "")
+    if kept := kept_back(settings, registered.names):
+        advice = "is the lake whole (earshot verify)? If it is meant: earshot edge render --shrink"
+        yield Looked("kept hosts", f"{len(kept):,} of {len(placed):,}", f"registered no more: {advice}")
     if not placed and not missing:
         yield Looked("hosts", "none", "no enclosure is registered: every listener gets 404")
     if registered.passed_over:
         shown = ", ".join(registered.passed_over[:3])
-        yield Looked("passed over", shown, "addresses and local names are not sent on to", is_wrong=False)
+        advice = "addresses, local names, and more than a show has: listeners are not sent on to them"
+        yield Looked("passed over", f"{len(registered.passed_over):,}: {shown}", advice, is_wrong=False)
 
 
 def _running(settings: EdgeSettings) -> Iterator[Looked]:
     pid = master(settings)
+    if pid:
+        whose = owner(settings)
+        is_roots = Path(f"/proc/{pid}").stat().st_uid == 0 and whose != "root"
+        advice = f"as root, in folders of {whose}, who could lead it astray: start it as {whose}"
+        yield Looked("running", f"process {pid}", advice if is_roots else "")
+        if not is_written(settings.log) and not closed_logs(settings):
+            yield Looked("log", "gone", "nginx writes to a file that was removed: run earshot edge rotate")
+        return
     start = f"start it: {' '.join(start_command(settings))}"
-    yield Looked("running", f"process {pid}" if pid else "no", "" if pid else start)
+    workers = _who_holds(settings.log) if settings.log.exists() else ()
+    if workers:
+        named = " ".join(map(str, workers))
+        start = f"its workers live on without it and hold the ports: kill {named}, then {start}"
+    yield Looked("running", "no", start)
+
+
+def _who_holds(log: Path) -> tuple[int, ...]:
+    try:
+        return holders(log).pids
+    except OSError:  # not to be seen by us
+        return ()
 
 
 def _logs(settings: EdgeSettings) -> Iterator[Looked]:
@@ -90,8 +128,20 @@ def _logs(settings: EdgeSettings) -> Iterator[Looked]:
     waiting = [*closed_logs(settings), *([settings.log] if settings.log.exists() else [])]
     lines = [path for path in waiting if path.stat().st_size]
     late = [path for path in lines if time.time() - _first_line_s(path) > LATE_S]
-    advice = "rotation does not run each minute: see its timer, or run earshot edge rotate"
-    yield Looked("log", f"{len(lines)} files to be handed over", advice if late else "")
+    advice = "rotation does not run each minute: see its timer, or run earshot edge rotate" if late else ""
+    if held := [(path, pids) for path in late if path != settings.log and (pids := _who_holds(path))]:
+        path, pids = held[0]
+        named = " ".join(map(str, pids))
+        advice = f"nginx still writes to {path.name}: a worker hangs; end it: kill -9 {named}"
+    yield Looked("log", f"{len(lines)} files to be handed over", advice)
+    if folder.is_dir():
+        free = shutil.disk_usage(folder).free
+        advice = (
+            "nearly full: listeners are still sent on, but no line of them is written"
+            if free < LITTLE_BYTES
+            else ""
+        )
+        yield Looked("disk", f"{free / 2**30:,.1f} GiB free", advice)
 
 
 def _first_line_s(path: Path) -> float:
@@ -119,13 +169,5 @@ def _certificate(settings: EdgeSettings) -> Iterator[Looked]:
     if settings.certificate is None:
         yield Looked("certificate", "none", "without TLS: apps that ask for https only get nothing", False)
         return
-    within = str(_CERTIFICATE_DAYS * 86_400)
-    command = ["openssl", "x509", "-noout", "-enddate", "-checkend", within, "-in", str(settings.certificate)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        yield Looked("certificate", str(settings.certificate), f"cannot be looked into: {error}", False)
-        return
-    ends = done.stdout.partition("=")[2].partition("\n")[0] or "cannot be read"
-    advice = f"ends within {_CERTIFICATE_DAYS} days, or is none: renew it, then earshot edge reload"
-    yield Looked("certificate", ends, advice if done.returncode else "")
+    ends, found = faults(settings, bool(master(settings)))
+    yield Looked("certificate", ends, "; ".join(found))

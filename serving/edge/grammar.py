@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from ingest.logs.prefixes import DOT_NAMES_OF_FILES, PrefixRules
+from ingest.logs.prefixes import DOT_NAMES_OF_FILES, PLAIN, PLAIN_REST, REDIRECT_FILE, PrefixRules
 
 LONGEST_PATTERN = 3_900  # nginx reads no longer word
 
@@ -64,19 +64,23 @@ def grammar(rules: PrefixRules) -> Grammar:
 
 
 def _link(rules: PrefixRules, slash: str, scheme: str) -> str:
-    """A known prefix, and all up to the next host behind it: the first text that reads as one."""
-    target = f"{slash}{scheme}(?={_HOST}{_PORT}{_ANY_SLASH})"
-    return rf"(?:{_known(rules, slash)}(?:(?!{target})[^?#])*+{target})"
+    """A known prefix, and the plain parts up to the host behind it; whatever else comes between ends it."""
+    between = rf"{slash}(?:{REDIRECT_FILE}|(?:{PLAIN}{PLAIN_REST}*+)?)(?={slash})"
+    return (
+        rf"(?:{_known(rules, slash)}{PLAIN_REST}*+(?:{between})*+"
+        rf"{slash}{scheme}(?={_HOST}{_PORT}{_ANY_SLASH}))"
+    )
 
 
 def _known(rules: PrefixRules, slash: str) -> str:
-    """A known prefix's host, also one below it, where its path begins as it must."""
+    """A known prefix's host, also one below it, and its path."""
     hosts: dict[str, set[str]] = defaultdict(set)
     for host, path in rules.known:
         hosts[path].add(host.replace(".", r"\."))
+    longest_first = sorted(hosts.items(), key=lambda found: (-len(found[0]), found[0]))
     several = [
-        rf"(?:{'|'.join(sorted(names))})(?:\.|:443|:80|:)*(?={_as_written(path, slash)})"
-        for path, names in sorted(hosts.items())
+        rf"(?:{'|'.join(sorted(names))})(?:\.|:443|:80|:)*{_as_written(path, slash)}"
+        for path, names in longest_first
     ]
     return rf"(?:[a-z0-9_-]++\.)*(?:{'|'.join(several)})"
 
@@ -84,4 +88,4 @@ def _known(rules: PrefixRules, slash: str) -> str:
 def _as_written(path: str, slash: str) -> str:
     """A prefix's path; empty: any path."""
     special = "".join(c if c.isalnum() or c in "/_-" else f"\\x{ord(c):02x}" for c in path)
-    return special.replace("/", slash) or slash
+    return special.replace("/", slash) or f"(?={slash})"

@@ -77,3 +77,16 @@ def _in_proc(path: Path) -> tuple[tuple[int, ...], bool]:
         except PermissionError:
             is_hidden = True
     return tuple(found), is_hidden
+
+
+def is_written(log: Path) -> bool:
+    """Whether nginx has the log open; not so where somebody removed it: nginx goes on with what is gone.
+
+    That a file is there says nothing: `nginx -t` makes one.
+    """
+    try:
+        return holders(log).is_held
+    except FileNotFoundError:
+        return False
+    except PermissionError:  # not to be seen by us
+        return True

@@ -7,7 +7,6 @@ At every moment `current` leads to a whole configuration that was tried. Nothing
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 import shutil
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.durable import locked, sync, write_atomically
-from ingest.owner import give_below
 from serving.edge.render import Rendered
 from serving.edge.server import EdgeError, reload, trial
 from serving.edge.settings import EdgeSettings
@@ -40,40 +38,56 @@ class Placed:
 
 
 def prepare(settings: EdgeSettings) -> None:
-    """The folders nginx needs; what is in them names listeners' addresses: no others may look."""
+    """The folders nginx needs; what is in them names listeners' addresses: no others may look.
+
+    Raises EdgeError: root, where the data are somebody else's.
+    """
     settings.platform.data.mkdir(parents=True, exist_ok=True)
+    refuse_root(settings)
     own = [settings.folder, *(settings.folder / name for name in ("log", "temp", "acme")), settings.landing]
     for folder in own:
         folder.mkdir(parents=True, exist_ok=True)
-        give(settings, folder)
     if stat.S_IMODE((settings.folder / "log").stat().st_mode) != _PRIVATE:
         (settings.folder / "log").chmod(_PRIVATE)
 
 
-def give(settings: EdgeSettings, path: Path) -> None:
-    """What root makes belongs to the owner of the data folder, who takes it in; another may not give."""
-    give_below(settings.platform.data, path)
+def refuse_root(settings: EdgeSettings) -> None:
+    """Whoever may make links in a folder says where root writes: only in its own. Raises EdgeError."""
+    name = owner(settings)
+    if os.geteuid() == 0 and name != "root":
+        raise EdgeError(
+            f"{settings.platform.data} belongs to {name}: run this, and nginx, as {name} "
+            f"(runuser -u {name} -- earshot edge …); ports below 1024: docs/edge.md"
+        )
+
+
+def owner(settings: EdgeSettings) -> str:
+    """Whose the data folder is: the user's name, or number."""
+    uid = settings.platform.data.stat().st_uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def worker_user(settings: EdgeSettings) -> str | None:
-    """Whom workers run as where root starts nginx: the owner of the data folder; else who starts it."""
-    if os.geteuid() != 0:
-        return None
-    owner = settings.platform.data.stat()
-    return f"{pwd.getpwuid(owner.st_uid).pw_name} {grp.getgrgid(owner.st_gid).gr_name}"
+    """Whom workers run as where root starts nginx: root, whose the folders are; else who starts it."""
+    return None if os.geteuid() != 0 else "root"
 
 
-def place(settings: EdgeSettings, rendered: Rendered, may_shrink: bool = False) -> Placed:
-    """Raises EdgeError: nginx refuses it, or half of the hosts would be gone; all stays as it was."""
+def kept_back(settings: EdgeSettings, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Hosts that are in place and not among `names`, if they are so many that it is rather a mistake."""
+    before = hosts_in_place(settings)
+    lost = before - set(names)
+    return tuple(sorted(lost)) if len(lost) > MOST_LOST_SHARE * len(before) else ()
+
+
+def place(settings: EdgeSettings, rendered: Rendered) -> Placed:
+    """Raises EdgeError: nginx refuses it; all stays as it was."""
     prepare(settings)
     with locked(settings.folder / ".place.lock"):
         before, now = hosts_in_place(settings), set(_names(rendered.hosts))
         added, lost = tuple(sorted(now - before)), tuple(sorted(before - now))
-        if len(lost) > MOST_LOST_SHARE * len(before) and not may_shrink:
-            raise EdgeError(
-                f"{len(lost)} of {len(before)} hosts would be lost ({', '.join(lost[:3])} …): what is "
-                "in place stays. If that is meant: earshot edge render --shrink"
-            )
         folder = settings.folder / f"conf-{rendered.version}"
         is_new = in_place(settings) != rendered.version
         if is_new:

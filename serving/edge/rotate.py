@@ -21,8 +21,8 @@ from pathlib import Path
 
 from ingest.durable import locked, sync
 from serving.edge.errors import mask_errors
-from serving.edge.holders import holders
-from serving.edge.place import give, prepare
+from serving.edge.holders import holders, is_written
+from serving.edge.place import prepare
 from serving.edge.server import EdgeError, master, tell
 from serving.edge.settings import EDGE_PREFIX, EdgeSettings
 
@@ -32,10 +32,14 @@ _CLOSED = "[0-9]*.json"
 
 @dataclass(frozen=True)
 class Rotation:
-    """published: files now in landing, oldest first. held: closed ones that nginx still writes to."""
+    """published: files now in landing, oldest first. held: closed ones that nginx still writes to.
+
+    was_gone: somebody had removed the log under nginx, which went on writing to what nobody can open.
+    """
 
     published: tuple[Path, ...]
     held: tuple[Path, ...]
+    was_gone: bool = False
 
 
 def rotate(settings: EdgeSettings, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Rotation:
@@ -51,11 +55,16 @@ def rotate(settings: EdgeSettings, clock: Callable[[], datetime] = lambda: datet
         )
     with locked(settings.log.parent / ".rotate.lock"):
         mask_errors(settings.log.parent)
+        running = master(settings)
+        # Where a rotation was killed, nginx still writes to the log that is closed: nothing is lost there.
+        was_gone = running is not None and not closed_logs(settings) and not is_written(settings.log)
+        if running is not None and was_gone:
+            tell([running], signal.SIGUSR1)
         _close(settings, clock())
         closed = closed_logs(settings)
         held = _released(settings, closed) if closed else ()
         published = tuple(_publish(settings, path) for path in closed if path not in held)
-    return Rotation(published, held)
+    return Rotation(published, held, was_gone)
 
 
 def closed_logs(settings: EdgeSettings) -> list[Path]:
@@ -105,7 +114,6 @@ def _publish(settings: EdgeSettings, closed: Path) -> Path:
     published = settings.landing / closed.name
     if published.exists():
         raise FileExistsError(errno.EEXIST, f"not published, it is there already: {closed}", str(published))
-    give(settings, closed)
     closed.chmod(0o640)  # it names listeners' addresses
     sync(closed)
     closed.rename(published)

@@ -62,11 +62,12 @@ def master(settings: EdgeSettings) -> int | None:
 
 
 def is_nginx(pid: int) -> bool:
-    """Is the process one of nginx's? Numbers are used again."""
+    """Is the process one of nginx's, and alive? Numbers are used again, and the dead wait to be buried."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip() == "nginx"
+        name, _, state = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
     except OSError:
         return False
+    return name == "nginx" and state.split()[0] not in ("Z", "X")
 
 
 def reload(settings: EdgeSettings) -> bool:

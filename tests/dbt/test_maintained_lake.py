@@ -97,3 +97,38 @@ def test_a_late_file_changes_nothing_that_was_counted_from_requests_that_are_gon
     assert [row for row in before["fct_episode_daily"] if row[0] < KEPT] == [
         row for row in after["fct_episode_daily"] if row[0] < KEPT
     ]
+
+
+WITH_TESTS = ("build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_all_checks_of_a_whole_build_hold_after_each_removal(tmp_path: Path, zone: str) -> None:
+    settings = Settings(data=tmp_path, keep_days=12)
+    lake, rng = Lake(settings.lake_dir), random.Random(11)
+    rows = random_requests(rng, 400, days=14, listeners=6)  # chains reach over each border
+    for number, row in enumerate(rows):
+        row["request_key"] = number
+    late = [row for row in rows if row["started_us"] >= START_US + 8 * DAY_US][::7]
+    very_late = [row for row in rows if row["started_us"] >= START_US + 10 * DAY_US][3::7]
+    set_catalog(lake, catalog())
+    add_file(lake, f"{1:032x}", [row for row in rows if row not in late and row not in very_late])
+    dbt(lake, settings.warehouse, "calendar", *WITH_TESTS, time_zone=zone)
+    assert upkeep(settings).expired.requests > 0
+    dbt(lake, settings.warehouse, "calendar", *WITH_TESTS, time_zone=zone)
+    add_file(lake, f"{2:032x}", late)
+    dbt(lake, settings.warehouse, "calendar", *WITH_TESTS, time_zone=zone)
+    assert upkeep(settings.model_copy(update={"keep_days": 10})).expired.requests > 0
+    add_file(lake, f"{3:032x}", very_late)
+    dbt(lake, settings.warehouse, "calendar", *WITH_TESTS, time_zone=zone)
+    lost = "delete from {} where date > date '2026-09-12' and {} > 0"
+    for mart, column in (("fct_exclusions_daily", "requests"), ("fct_episode_daily", "downloads")):
+        with duckdb.connect(str(settings.warehouse)) as con:
+            con.execute(f"begin; create table kept as select * from marts.{mart}")
+            con.execute(lost.format(f"marts.{mart}", column))
+            con.execute("commit")
+        with pytest.raises(AssertionError, match="exclusions_add_up"):
+            dbt(lake, settings.warehouse, "calendar", "test", "-s", "exclusions_add_up", time_zone=zone)
+        with duckdb.connect(str(settings.warehouse)) as con:
+            con.execute(f"delete from marts.{mart}; insert into marts.{mart} from kept; drop table kept")
+    dbt(lake, settings.warehouse, "calendar", "test", "-s", "exclusions_add_up", time_zone=zone)

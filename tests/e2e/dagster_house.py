@@ -145,6 +145,12 @@ class DagsterHouse:
         tags = {tag["key"]: tag["value"] for tag in found["tags"]}
         return {"id": run_id, "status": found["status"], "tags": tags, "said": said}
 
+    def runs_of(self, job: str) -> set[str]:
+        """Ids of all runs of a job."""
+        asked = "query ($f: RunsFilter) { runsOrError(filter: $f) { ... on Runs { results { runId } } } }"
+        found = self.ask(asked, f={"pipelineName": job})["runsOrError"]["results"]
+        return {run["runId"] for run in found}
+
     def checks_told(self, asset: str) -> set[str]:
         """The checks of `asset` that some run has judged."""
         found = self.ask(_CHECKS, k={"path": [asset]})["assetNodeOrError"]["assetChecksOrError"]["checks"]

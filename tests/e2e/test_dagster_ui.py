@@ -66,10 +66,14 @@ def test_the_launchpad_restates_a_day_and_rebuilds_a_month(house: DagsterHouse) 
 
     house.until(lambda: True if Lake(house.settings.lake_dir).ledger().height >= 3 else None)
     yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
+    house.until(lambda: True if house.runs_of("marts") else None)  # that of the intake
+    before = house.runs_of("marts")
     run = house.launch("restate", house.preset("restate")[1])
     assert run["status"] == "SUCCESS", run["said"]
     assert run["tags"]["earshot/days"] == yesterday.isoformat()
     assert house.partitions("restated_days", run["id"]) == {yesterday.isoformat()}
+    (follows,) = house.until(lambda: house.runs_of("marts") - before or None)
+    assert yesterday.isoformat() in house.run(follows)["tags"]["earshot/days"]
     config = {"ops": {"judge_month_again": {"config": {"month": f"{yesterday:%Y-%m}"}}}}
     run = house.launch("rebuild_a_month", config)
     assert run["status"] == "SUCCESS", run["said"]

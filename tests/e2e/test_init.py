@@ -78,6 +78,8 @@ def test_it_prepares_all_once_and_tells_no_password(
     for said in (first.stderr, first.stdout, again.stderr, yaml):
         assert PASSWORD not in said and quote(PASSWORD) not in said and "5f1c" not in said
 
+    home = earshot(data, "home", **settings)
+    assert "DAGSTER_HOME" in home.stdout and "5f1c" not in home.stdout
     # What it wrote is all that the other commands need.
     assert earshot(data, "migrate", **settings).returncode == 0
     assert earshot(data, "list", **settings).returncode == 0
@@ -146,3 +148,14 @@ def test_without_a_server_it_prepares_the_embedded_databases(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert sourced(data / "earshot.env") == {"EARSHOT_DATA": str(data)}
     assert (data / "registry.db").exists() and (data / "dagster" / "dagster.yaml").exists()
+
+
+def test_root_prepares_no_folder_of_another_user(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("left out: only root can give a folder away")
+    data = tmp_path / "data"
+    data.mkdir()
+    os.chown(data, 65534, 65534)
+    done = earshot(data, "init")
+    assert done.returncode == 1 and "belongs to nobody: run this as that user" in done.stderr
+    assert not list(data.iterdir())

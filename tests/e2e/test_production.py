@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -204,7 +205,10 @@ def test_the_webserver_answers_after_the_restart_and_no_password_is_told(product
         return bool(found) and all(each["healthy"] for each in found if each["required"])
 
     production.wait_for(all_healthy, "not all daemons are well")
-    assert "5f1c" not in production.log.read_text(errors="replace")
+    log = production.log.read_text(errors="replace")
+    assert "5f1c" not in log
+    assert "\x1b[" not in log and re.search(r"^\S+Z INFO dagster\.daemon\.\S+: ", log, re.MULTILINE)
+    assert "Z WARNING earshot.run: daemon ended with -9 and is started again" in log
     for process in psutil.Process(production.process.pid).children(recursive=True):
         assert "5f1c" not in " ".join(process.cmdline())
     for path in (production.data / "dagster").rglob("*"):

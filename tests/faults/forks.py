@@ -38,10 +38,12 @@ def run(
     log: Path | None = None,
     slow_s: float = 0,
     clock_s: float = 0,
+    kill_after_s: float | None = None,
 ) -> Ended:
     """The scenario's work in a process of its own, which dies at `point`; its output goes to `log`.
 
-    slow_s: each flush to the disk takes up to so much longer. clock_s: its clock is so far ahead.
+    kill_after_s: it is killed then, wherever it is. slow_s: each flush to the disk takes up to so much
+    longer. clock_s: its clock is so far ahead.
     """
     folder = log or data.parent
     said, marker = folder / "said.txt", folder / "reached"
@@ -53,7 +55,10 @@ def run(
         said = Path(tempfile.mkdtemp(prefix="earshot-said-")) / "said.txt"
     process = _CONTEXT.Process(target=_work, args=(scenario, data, dict(told), how, said))
     process.start()
-    process.join(PATIENCE_S)
+    process.join(PATIENCE_S if kill_after_s is None else kill_after_s)
+    if kill_after_s is not None and process.exitcode is None:
+        process.kill()
+        process.join()
     if process.exitcode is None:
         process.kill()
         process.join()

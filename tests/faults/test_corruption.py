@@ -11,6 +11,7 @@ import pytest
 
 from ingest.compaction import compact
 from ingest.lake import LEDGER_COPY, Lake, LakeDamaged
+from ingest.ledger_copy import renew
 from ingest.repair import ASIDE, Repaired, repair
 from ingest.settings import Settings
 from ingest.verify import verify
@@ -111,6 +112,22 @@ def test_the_copy_of_the_ledger_is_mended_by_the_ledger(data: Path) -> None:
     spoil(first, random.Random(1))
     assert mended(settings_in(data)).lost == []
     assert verify(data / "lake").is_whole
+
+
+def test_a_copy_of_the_ledger_that_is_gone_or_older_is_made_again_but_never_of_a_damaged_one(
+    data: Path,
+) -> None:
+    lake = Lake(data / "lake")
+    first, other = files(data, "files")
+    twins = [
+        data / "lake" / LEDGER_COPY / path.relative_to(data / "lake" / "files") for path in (first, other)
+    ]
+    assert renew(lake) == 0
+    twins[0].unlink()
+    kept = twins[1].read_bytes()
+    spoil(other, random.Random(1))
+    assert renew(lake) == 1
+    assert twins[0].read_bytes() == first.read_bytes() and twins[1].read_bytes() == kept
 
 
 def test_rows_whose_landing_file_is_gone_are_called_lost_and_the_rest_is_mended(data: Path) -> None:

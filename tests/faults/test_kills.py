@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from ingest.lake import Lake, utc_now_us
+from ingest.settings import Settings
+from orchestration.maintaining import maintain
 from tests.faults.forks import KILLED, run, was_reached
 from tests.faults.killing import Point
 from tests.faults.points import POINTS
@@ -75,3 +79,18 @@ def test_killed_there_and_run_again_all_is_there_once(
 def test_every_point_has_a_name_of_its_own_and_there_are_enough() -> None:
     names = [point.name for _, point in CASES]
     assert len(set(names)) == len(names) >= 30
+
+
+def test_the_nightly_maintenance_removes_what_killed_writers_left_and_nothing_else(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    lake = Lake(settings.lake_dir)
+    old, young = lake.root / "rules" / ".1.parquet.4711.tmp", lake.root / "files" / ".x.parquet.12.tmp"
+    other = settings.landing_dir / "cdn" / ".upload.4711.tmp"  # not ours
+    for path in (old, young, other):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (1, 1))
+    done = maintain(settings, lake, utc_now_us(), lambda step, n, of: None)
+    assert "1 unfinished files of processes that were killed are removed; nothing is lost" in done.notes
+    assert (old.exists(), young.exists(), other.exists()) == (False, True, True)

@@ -59,9 +59,9 @@ def test_the_second_one_is_refused_with_pid_and_host_and_a_killed_first_one_is_f
         os.kill(child, 0)  # it lives
         claim(tmp_path)
     finally:
+        os.kill(child, signal.SIGKILL)  # it has the pipe open
         first.kill()
         first.communicate()
-        os.kill(child, signal.SIGKILL)
 
 
 def test_who_asks_in_the_same_moment_is_refused_too(first: subprocess.Popen[str], tmp_path: Path) -> None:
@@ -72,6 +72,6 @@ def test_who_asks_in_the_same_moment_is_refused_too(first: subprocess.Popen[str]
         with pytest.raises(AnotherRuns, match="it is just starting"):
             claim(tmp_path)
     finally:
+        os.kill(child, signal.SIGKILL)  # it has the pipe open
         first.kill()
         first.communicate()
-        os.kill(child, signal.SIGKILL)

@@ -127,13 +127,25 @@ def test_a_server_that_never_ends_is_left(
     assert found.outcome is Outcome.UNREACHABLE and "needs more than -1 s" in str(found.reason)
 
 
-def test_a_public_server_cannot_send_us_to_this_machine() -> None:
+@pytest.mark.parametrize(
+    ("location", "what"),
+    [
+        ("http://127.0.0.1:9/admin", "this machine"),
+        ("https://169.254.169.254/latest/meta-data/", "link-local"),
+        ("https://10.0.0.1/", "private"),
+        ("https://[::ffff:192.168.0.1]/", "private"),
+        ("https://[fd00::1]/", "private"),
+        ("https://2130706433/", "loopback"),
+        ("https://0x7f.1/", "loopback"),
+    ],
+)
+def test_a_public_server_cannot_send_us_to_this_machine_or_its_network(location: str, what: str) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(302, headers={"Location": "http://127.0.0.1:9/admin"})
+        return httpx.Response(302, headers={"Location": location})
 
     with (
         httpx.Client(transport=httpx.MockTransport(answer)) as http,
-        pytest.raises(Refused, match=r"redirect from lists\.test to this machine"),
+        pytest.raises(Refused, match=f"redirect from lists.test to .*{what}"),
     ):
         get("https://lists.test/x", Known(), http)
 

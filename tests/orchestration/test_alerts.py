@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
+
 import dagster as dg
 import pytest
 
-from orchestration.constants import SOURCE_TAG
+from orchestration.assets.ingest import take_in_logs
+from orchestration.constants import DEAD_RUN_GRACE_S, SOURCE_TAG, TRACKED_JOB
+from orchestration.partitions import hour_key
 from orchestration.resources import Installation
-from orchestration.sensors.alerts import alerts_sensor, run_failures_sensor
+from orchestration.sensors.alerts import alerts_sensor, blocking_checks, run_failures_sensor
 from serving.alerts import failures
 from serving.alerts import state as states
 from serving.alerts.news import SETTLE_US
@@ -92,7 +97,7 @@ def test_a_failed_run_is_told_once_with_a_link_and_settled_by_one_that_succeeds(
     (known,) = states.read(settings.data).alerts.values()
     assert known.gone_us is not None
     assert look_and_tell(settings, known.gone_us + SETTLE_US).told == {"email": 1}
-    assert "[Earshot] over: The run ingest_logs of source edge" in told.messages[1]["Subject"]
+    assert "] over: The run ingest_logs of source edge" in told.messages[1]["Subject"]
 
 
 def test_a_run_that_dagster_makes_again_is_not_told(house: House, instance: dg.DagsterInstance) -> None:
@@ -119,3 +124,41 @@ def test_both_sensors_run_from_the_start() -> None:
     sensors = {sensor.name: sensor for sensor in defs.get_repository_def().sensor_defs}
     for name in ("run_failures_sensor", "alerts_sensor"):
         assert sensors[name].default_status is dg.DefaultSensorStatus.RUNNING
+
+
+def test_a_scheduled_run_that_died_gives_its_place_back(
+    house: House, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_ALERT_DISK_GB", "0")
+
+    @dg.job(name=TRACKED_JOB)
+    def look_at_feeds() -> None:
+        requests()
+
+    died = instance.create_run_for_job(look_at_feeds, status=dg.DagsterRunStatus.STARTED)
+    later = time.time() + DEAD_RUN_GRACE_S + 1
+    monkeypatch.setattr("orchestration.liveness.time.time", lambda: later)
+    tick(instance)
+    ended = instance.get_run_by_id(died.run_id)
+    assert ended is not None and ended.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_a_check_stopped_is_told_by_the_name_of_the_check(
+    house: House, told: MailServer, instance: dg.DagsterInstance, resources: dict[str, object]
+) -> None:
+    house.land("a.log", lines=5, bad=50)
+    failed = dg.materialize(
+        [take_in_logs],
+        instance=instance,
+        resources=resources,
+        partition_key=hour_key(datetime.now(UTC)),
+        tags={SOURCE_TAG: "edge"},
+        raise_on_error=False,
+    )
+    stopped = blocking_checks(instance, failed.run_id)
+    assert not failed.success and stopped == ("reject_share",)
+    note(instance, failed)
+    (known,) = failures.known_failures(house.settings.data)
+    assert known.checks == stopped
+    tick(instance)
+    assert "the check reject_share did not pass" in " ".join(told.messages[0].get_content().split())

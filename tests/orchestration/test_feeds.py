@@ -21,7 +21,7 @@ from orchestration.resources import Installation
 from orchestration.sensors.feeds_due import feeds_due_sensor, longest_due
 from registry.database import connect
 from registry.podcasts import Registration, register
-from registry.polling import sweep_shards
+from registry.polling import export_registry, sweep_shards
 from tests.ingest.feeds.rows import change_row
 
 HOUR_US = 3600 * 10**6
@@ -100,15 +100,15 @@ def test_the_marts_hear_of_podcasts_only_when_something_changed(
     monkeypatch.setenv("EARSHOT_DATA", str(tmp_path))
     settings = Settings.from_env()
     lake = Installation().lake()
+    instance = dg.DagsterInstance.ephemeral()
 
     def look() -> tuple[int, set[str]]:
         """(materialisations, checks that passed)."""
-        with dg.instance_for_test() as instance:
-            result = dg.materialize(
-                [tracked_podcasts], resources={"installation": Installation()}, instance=instance
-            )
-            checks = {check.check_name for check in result.get_asset_check_evaluations() if check.passed}
-            return len(result.get_asset_materialization_events()), checks
+        result = dg.materialize(
+            [tracked_podcasts], resources={"installation": Installation()}, instance=instance
+        )
+        checks = {check.check_name for check in result.get_asset_check_evaluations() if check.passed}
+        return len(result.get_asset_materialization_events()), checks
 
     register(connect(settings.registry, settings.data), [Registration(url=URL)], 1)
     assert look() == (1, set(CHECKS))
@@ -119,6 +119,10 @@ def test_the_marts_hear_of_podcasts_only_when_something_changed(
     assert look()[0] == 0
     with opened(lake.root, shard_of(key)) as shard:
         shard.commit(Commit(state=[new_state(key, URL)], changes=[change_row(key, 1)]))
+    assert look()[0] == 1
+    assert look()[0] == 0
+    register(connect(settings.registry, settings.data), [Registration(url=f"{URL}/2")], 1)
+    export_registry(settings)  # a run that was killed before it could tell
     assert look()[0] == 1
     assert look()[0] == 0
 

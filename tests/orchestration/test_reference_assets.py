@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import polars as pl
 import pytest
 
+from ingest.logs.listeners import EPOCH_DAYS, KeyRing
 from ingest.logs.rules import Rules
 from ingest.reference.store import Checked, ListStore
 from orchestration.assets.reference import lists_job, lists_schedule, reference_lists
@@ -112,6 +113,10 @@ def test_r12_expired_inclusions_are_listed_without_their_addresses(
     server.put("/dc", "198.51.100.0/24\n")
     today = datetime.now(UTC).date()
     old = today - timedelta(days=91)
+    this_epoch = (today - date(1970, 1, 1)).days // EPOCH_DAYS
+    ring = KeyRing.of(house.settings)
+    for epoch in range(this_epoch - 3, this_epoch + 1):  # of requests that were taken in
+        ring.secret(epoch)
     lines = [
         f"203.0.113.7,,{old},dormitory at 203.0.113.7",
         f"198.51.100.9,,{today},office",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import time
 from datetime import UTC, datetime
@@ -12,7 +13,15 @@ import dagster as dg
 import pytest
 
 from orchestration.assets.ingest import OP
-from orchestration.constants import DEAD_RUN_GRACE_S, INGEST_JOB, MARTS_JOB, SOURCE_TAG
+from orchestration.constants import (
+    CATALOG_JOB,
+    CATALOG_PAUSES_S,
+    DEAD_RUN_GRACE_S,
+    INGEST_JOB,
+    MARTS_JOB,
+    SOURCE_TAG,
+)
+from orchestration.liveness import is_held
 from orchestration.partitions import hour_key
 from orchestration.resources import Installation
 from orchestration.sensors.landing import landing_sensor
@@ -251,3 +260,84 @@ def test_a_lost_cursor_costs_one_build(marts: Ticks, instance: dg.DagsterInstanc
     ended(instance, request, dg.DagsterRunStatus.SUCCESS)
     marts.cursor = "{unreadable"
     assert len(marts()[0]) == 1
+
+
+# --- catalogue
+
+
+@pytest.fixture
+def catalog(instance: dg.DagsterInstance, house: House) -> Ticks:
+    from orchestration.sensors.catalog import catalog_sensor
+
+    folder = house.settings.landing_dir / "catalog"
+    folder.mkdir()
+    (folder / "a.csv").write_text("show_id\n")
+    return Ticks(catalog_sensor, instance)
+
+
+def of_catalog(
+    instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus
+) -> dg.DagsterRun:
+    return run_of(instance, CATALOG_JOB, status, dict(request.tags))
+
+
+def test_a_catalogue_whose_run_was_killed_is_asked_for_again(
+    house: House, catalog: Ticks, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (request,), _ = catalog()
+    of_catalog(instance, request, dg.DagsterRunStatus.STARTED)
+    assert catalog() == ([], "the catalogue is being taken in; the change waits for that run")
+    later = time.time() + DEAD_RUN_GRACE_S + 1
+    monkeypatch.setattr("orchestration.liveness.time.time", lambda: later)
+    (again,), _ = catalog()
+    of_catalog(instance, again, dg.DagsterRunStatus.SUCCESS)
+    assert catalog() == ([], "the catalogue has not changed")
+
+
+def test_a_catalogue_that_cannot_be_read_is_asked_for_ever_later_and_then_left_until_it_changes(
+    house: House, catalog: Ticks, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, waits = time.time(), []
+    monkeypatch.setattr("orchestration.sensors.catalog.time.time", lambda: now)
+    (request,), _ = catalog()
+    for _ in CATALOG_PAUSES_S:
+        of_catalog(instance, request, dg.DagsterRunStatus.FAILURE)
+        waited = 0
+        while not (asked := catalog())[0]:
+            assert "is asked for again in" in asked[1]
+            now, waited = now + 30, waited + 30
+        waits.append(waited)
+    assert waits == sorted(waits) and 60 <= sum(waits) < 2 * sum(CATALOG_PAUSES_S)
+    of_catalog(instance, request, dg.DagsterRunStatus.FAILURE)
+    now += 7 * 86_400
+    requests, reason = catalog()
+    assert requests == [] and reason.startswith("given up after 5 runs, the last ")
+    (house.settings.landing_dir / "catalog" / "a.csv").write_text("show_id,mended\n")
+    (mended,), _ = catalog()
+    of_catalog(instance, mended, dg.DagsterRunStatus.SUCCESS)
+    assert catalog() == ([], "the catalogue has not changed")
+
+
+def test_a_catalogue_that_is_put_back_is_taken_in_again(
+    house: House, catalog: Ticks, instance: dg.DagsterInstance
+) -> None:
+    path = house.settings.landing_dir / "catalog" / "a.csv"
+    before, text = path.stat(), path.read_text()
+    for content, at_ns in ((text, before.st_mtime_ns), ("show_id,x\n", 5), (text, before.st_mtime_ns)):
+        path.write_text(content)
+        os.utime(path, ns=(at_ns, at_ns))
+        (request,), _ = catalog()
+        assert request.run_key is None
+        of_catalog(instance, request, dg.DagsterRunStatus.SUCCESS)
+
+
+def test_a_run_that_takes_the_catalogue_in_shows_that_it_lives(
+    house: House, catalog: Ticks, instance: dg.DagsterInstance, resources: dict[str, object]
+) -> None:
+    from orchestration.assets.catalog import catalog_episodes
+
+    (house.settings.landing_dir / "catalog" / "a.csv").write_text(
+        "show_id,show_title,episode_id,episode_title,enclosure_url,file_bytes,duration_s,published_at\n"
+    )
+    done = dg.materialize([catalog_episodes], instance=instance, resources=resources, raise_on_error=False)
+    assert is_held(done.run_id, house.settings)

@@ -132,8 +132,14 @@ def test_erased_is_erased_everywhere_and_nothing_else_is(
     dry = earshot(copy, "erase", "--from", FIRST, "--to", LAST, "--dry-run", stdin=ERASED)
     assert f"{len(asked_by(ERASED))} rows" in dry.stderr and rows(copy).height == before.height
 
-    done = earshot(copy, "erase", "--from", FIRST, "--to", LAST, stdin=ERASED)
+    # Left to the next build, which is somebody else's; then published and cleared away.
+    done = earshot(copy, "erase", "--from", FIRST, "--to", LAST, "--no-build", stdin=ERASED)
     assert ERASED not in done.stdout + done.stderr
+    assert "after the next build" in done.stderr and pending(copy) is not None
+    assert "after the next build" in earshot(copy, "apply", "--no-build").stderr, "nobody has counted yet"
+    dbt(Lake(copy.lake_dir), copy.warehouse, "calendar", "run")
+    assert "from what is published" in earshot(copy, "apply", "--no-build").stderr
+    assert len(list(copy.published_dir.glob("0*"))) == 1
     after = rows(copy)
     gone = before.join(after, on=["file_id", "line_number"], how="anti")
     assert gone.height == len(asked_by(ERASED)) and set(gone["address_key"]) == set(keys["address_key"])
@@ -146,8 +152,8 @@ def test_erased_is_erased_everywhere_and_nothing_else_is(
     assert _keys_in(copy.data / "published", lost) == [] and _keys_in(copy.warehouse, lost) == []
     assert _keys_in(house.data / "published", lost) != []  # so it would be seen
     audit = [json.loads(row) for row in (copy.data / AUDIT).read_text().splitlines()]
-    assert [row["what"] for row in audit[-2:]] == ["erasure", "erasure finished"]
-    assert audit[-2]["requests"] == gone.height and audit[-2]["first_day"] == FIRST
+    assert [row["what"] for row in audit[-4:]] == ["erasure", "erasure", "erasure", "erasure finished"]
+    assert audit[-4]["requests"] == gone.height and audit[-4]["first_day"] == FIRST
 
     # As a platform that had the list from the start, and got the files in another order.
     anew = Settings(data=tmp_path / "anew", landing=copy.landing_dir, settle_s=0)

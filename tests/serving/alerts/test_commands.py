@@ -35,7 +35,7 @@ def test_what_is_there_is_listed_the_worst_first_with_what_to_do(data: Path, typ
     look_and_tell(Settings(data=data), None, found)
     said = typed("alerts", "list")
     assert said.code == 0 and said.out.index("critical") < said.out.index("warning")
-    assert "→ Mend disk." in said.out and "docs/operations.md#low_disk" in said.out
+    assert "→ Mend disk." in said.out and "docs/operations.md, section low_disk" in said.out
     assert "\x1b[2J" not in said.out
     rows = typed("alerts", "list", "--output", "json").rows
     assert [row["subject"] for row in rows] == ["edge\x1b[2J", "disk"] and rows[1]["count"] == 1

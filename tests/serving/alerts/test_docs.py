@@ -19,7 +19,8 @@ def anchors() -> set[str]:
 
 def test_every_kind_has_its_section_and_each_link_leads_there() -> None:
     for kind in Kind:
-        assert link(kind, None, "https://dagster.example.com") == f"{PAGE}#{kind}"
+        assert link(kind, None, "https://dagster.example.com") == f"{PAGE}, section {kind}"
+        assert link(kind, None, None, "https://x.example/docs") == f"https://x.example/{PAGE}#{kind}"
         assert kind.value in anchors()
 
 
@@ -27,7 +28,7 @@ def test_a_run_is_linked_where_dagster_is_known() -> None:
     assert (
         link(Kind.RUN_FAILED, "r1", "https://dagster.example.com/") == "https://dagster.example.com/runs/r1"
     )
-    assert link(Kind.RUN_FAILED, "r1", None) == f"{PAGE}#run_failed"
+    assert link(Kind.RUN_FAILED, "r1", None) == f"{PAGE}, section run_failed"
 
 
 def test_every_setting_of_alerts_is_documented() -> None:
@@ -37,4 +38,4 @@ def test_every_setting_of_alerts_is_documented() -> None:
         name.removeprefix("alert_").upper() for name in Settings.model_fields if name.startswith("alert_")
     }
     assert said == named
-    assert f"`{PREFIX}DAGSTER_URL`" in table
+    assert f"`{PREFIX}DAGSTER_URL`" in table and f"`{PREFIX}DOCS_URL`" in table

@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,54 @@ def test_what_strangers_wrote_cannot_add_a_header() -> None:
         channel = EmailChannel(
             "127.0.0.1", server.port, Security.NONE, "earshot@example.com", ("team@example.com",)
         )
-        channel.send("alert_1", message.subject(items), message.text(items, None, 1), NOW)
+        where = message.Where("here", "/srv/data")
+        channel.send("alert_1", message.subject(items, where), message.text(items, where, 1), NOW)
     (found,) = server.messages
     assert found["Bcc"] is None and server.recipients == [["team@example.com"]]
     assert "Bcc: thief@example.com" in found["Subject"] and "\u202e" not in found.get_content()
+
+
+def test_a_server_that_answers_without_end_is_left_before_its_answer_fills_the_memory() -> None:
+    sent = 0
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            nonlocal sent
+            connection, _ = listening.accept()
+            with connection:
+                try:
+                    connection.sendall(b"220 ok\r\n")
+                    while sent < 50_000_000:
+                        connection.sendall(b"250-" + b"a" * 8000 + b"\r\n")
+                        sent += 8006
+                except OSError:
+                    pass
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with pytest.raises(NotSent, match="more than 64 KiB"):
+            send(MailServer(port=listening.getsockname()[1]), Security.NONE)
+        thread.join(20)
+    assert sent < 20_000_000, "what the system's buffers hold, and no more"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["a=b", "grün = Straße=1 – x", "=?utf-8?b?eA==?= is no x", "ein sehr langer Satz über Größen, " * 4],
+)
+def test_a_subject_arrives_as_it_was_written(subject: str) -> None:
+    raw = b"Subject: " + email.encoded(subject) + b"\r\n\r\n"
+    assert message_from_bytes(raw, policy=policy.default)["Subject"] == " ".join(subject.split())
+    assert all(len(line) <= 76 for line in raw.splitlines()) or subject.isascii()
+
+
+def test_a_subject_keeps_its_signs_and_whole_words() -> None:
+    wrong = "The setting EARSHOT_X = 'a=b' cannot be used because " + "of many words " * 30
+    known = Known("disk", Kind.LOW_DISK, "d", Severity.WARNING, wrong, "Mend it.", 1, None, NOW, NOW, 1)
+    told = message.subject([Item(What.NEW, known), Item(What.NEW, known)], message.Where("here", "/data"))
+    assert len(told) <= 150 and "EARSHOT_X = 'a=b' cannot" in told
+    assert told.endswith("… (2 new)") and told.split(" …")[0].rpartition(" ")[2] in ("of", "many", "words")
+    with mail_server() as server:
+        channel = EmailChannel("127.0.0.1", server.port, Security.NONE, "a@example.com", ("b@example.com",))
+        channel.send("alert_1", told, "text", NOW)
+    assert server.messages[0]["Subject"] == told

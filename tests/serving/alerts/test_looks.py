@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from serving.alerts import failures
 from serving.alerts.alert import Alert, Kind, Severity
 from serving.alerts.looks import ITSELF, look
 from serving.alerts.rules import key_rotation, marts_behind
+from serving.alerts.state import make_folder
 from tests.dbt.feed_lakes import polled, set_state
 from tests.orchestration.conftest import log_line
 from tests.registry.webhook_rows import endpoint
@@ -164,9 +166,9 @@ def test_runs_that_failed_are_found_once_each_and_until_one_succeeds(settings: S
 
 def test_dear_looks_are_made_more_seldom(settings: Settings) -> None:
     looked: dict[str, int] = {}
-    assert len(look(settings, looked, NOW)) == 7
+    assert len(look(settings, looked, NOW)) == 8
     assert set(look(settings, looked, NOW + MIN)) == {ITSELF, "runs", "disk", "endpoints"}
-    assert "files" in look(settings, looked, NOW + 5 * MIN)
+    assert {"files", "prefix"} <= set(look(settings, looked, NOW + 5 * MIN))
     assert "feeds" in look(settings, looked, NOW + 10 * MIN)
     assert "keys" in look(settings, looked, NOW + 60 * MIN)
 
@@ -178,3 +180,50 @@ def test_the_ledger_can_be_read_from_a_day_on(settings: Settings) -> None:
     assert whole.height == 1 and whole.equals(lake.ledger(since=today))
     lake.record(whole.with_columns(taken_in_us=pl.lit(NOW - 90 * DAY_US), file_name=pl.lit("old.log")))
     assert lake.ledger().height == 2 and lake.ledger(since=today).height == 1
+
+
+def test_a_damaged_file_of_the_lake_is_named_and_what_mends_it(settings: Settings) -> None:
+    land(settings, "a.log", good=1, bad=0)
+    set_state(Lake(settings.lake_dir), [polled(1, tier=Tier.HOT.value)])
+    (ledger,) = (settings.lake_dir / "files").glob("*/edge.parquet")
+    state, *_ = sorted(settings.lake_dir.glob("catalog/*/state.parquet"))
+    for path in (ledger, state):
+        path.write_bytes(b"garbage")
+    alerts = {each.subject: each for each in look(settings, {}, utc_now_us())[ITSELF]}
+    assert str(ledger) in alerts["files"].wrong and "earshot verify --repair" in alerts["files"].do
+    assert str(state) in alerts["feeds"].wrong and "earshot verify --repair" in alerts["feeds"].do
+
+
+def test_damaged_notes_of_failed_runs_are_told_once_and_begun_anew(settings: Settings) -> None:
+    path = make_folder(settings.data) / failures.FILE
+    for damaged in ('[{"job"', "[" * 100_000, '[{"job": "x", "first_us": "z"}]', "5", None):
+        path.mkdir() if damaged is None else path.write_text(damaged)
+        (one,) = look(settings, {}, NOW)[ITSELF]
+        assert (one.kind, one.subject) == (Kind.CANNOT_LOOK, "runs") and str(path) in one.wrong
+        assert look(settings, {}, NOW)[ITSELF] == []
+    failures.note(settings.data, "marts", None, "r1", NOW)
+    assert [alert.subject for alert in found(settings, NOW)] == ["marts"]
+
+
+def test_a_check_that_stopped_a_run_is_named_and_nobody_is_sent_to_start_it_again(settings: Settings) -> None:
+    failures.note(settings.data, "ingest_logs", "edge", "r1", NOW, (), ("nothing_held_back",))
+    (one,) = found(settings, NOW)
+    assert "the check nothing_held_back did not pass" in one.wrong
+    assert "start it again" not in one.do and "changes nothing" in one.do
+
+
+def test_without_a_prefix_none_is_looked_for_and_a_dead_one_is_found(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_EDGE_LISTEN", "127.0.0.1:1")
+    assert found(settings) == []
+    (settings.data / "edge" / "conf-1").mkdir(parents=True)
+    (settings.data / "edge" / "current").symlink_to("conf-1")
+    by_subject = {alert.subject: alert for alert in found(settings)}
+    if shutil.which("nginx", path="/usr/sbin:/usr/bin:/bin") is None:
+        assert by_subject["nginx"].kind is Kind.PREFIX
+        return
+    assert {"configuration", "running", "hosts"} <= set(by_subject)
+    running = by_subject["running"]
+    assert (running.kind, running.severity) == (Kind.PREFIX, Severity.CRITICAL)
+    assert "start it: " in running.do and "running: no" in running.wrong

@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from serving.alerts.alert import Alert, Severity
 from serving.alerts.news import (
     SETTLE_US,
+    Item,
     What,
+    about,
     forget,
+    is_collecting,
     is_due,
     merge,
     message_id,
@@ -18,7 +21,7 @@ from serving.alerts.news import (
     note_success,
     note_told,
 )
-from serving.alerts.state import Channel, State
+from serving.alerts.state import Channel, Known, State
 from tests.serving.alerts.installation import HOUR, MIN, NOW, alert
 
 AGAIN = 6 * HOUR
@@ -34,7 +37,7 @@ class Told:
     def at(self, now_us: int, *alerts: Alert) -> list[tuple[str, str]]:
         merge(self.state, {"one": alerts}, now_us)
         items = news(self.state, MAIL, AGAIN, now_us)
-        note_told(items, MAIL, now_us)
+        note_told(self.state, about(items), MAIL, now_us)
         forget(self.state, [MAIL], AGAIN, now_us)
         return [(item.what.value, item.alert.subject) for item in items]
 
@@ -129,7 +132,7 @@ def test_the_same_news_have_the_same_id_and_other_news_another() -> None:
         state = State()
         merge(state, {"one": found}, NOW)
         if told:
-            note_told(news(state, MAIL, AGAIN, NOW), MAIL, NOW)
+            note_told(state, about(news(state, MAIL, AGAIN, NOW)), MAIL, NOW)
         return message_id(MAIL, news(state, MAIL, AGAIN, now_us))
 
     assert of(NOW, alert()) == of(NOW + MIN, alert())
@@ -157,3 +160,41 @@ def test_however_it_comes_and_goes_nobody_is_told_too_often_and_each_end_once(
                 assert what != What.AGAIN or is_open
                 last_us, is_open = now_us, True
     assert not is_open and told.state.alerts == {}
+
+
+def sent_in(minutes: int, severity: Severity) -> list[int]:
+    """Minutes at which a channel is told where each brings an alert of another subject."""
+    state, channel, told, last = State(), Channel(), [], -1
+    for minute in range(minutes):
+        merge(
+            state, {"one": [alert(str(number), severity) for number in range(minute + 1)]}, NOW + minute * MIN
+        )
+        items = news(state, MAIL, AGAIN, NOW + minute * MIN)
+        if items and not is_collecting(channel, items, NOW + minute * MIN):
+            assert len(items) == minute - last, "all that came meanwhile, and nothing twice"
+            note_told(state, about(items), MAIL, NOW + minute * MIN)
+            note_success(channel, NOW + minute * MIN)
+            told.append(minute)
+            last = minute
+    return told
+
+
+def test_a_storm_is_collected_into_ever_fewer_messages_and_nothing_of_it_is_lost() -> None:
+    assert sent_in(360, Severity.WARNING) == [0, 1, 2, 3, 4, 5, 15, 35, 75, 135, 195, 255, 315]
+    assert sent_in(60, Severity.CRITICAL) == [0, 1, 2, 3, 4, 5, 15, 25, 35, 45, 55]
+
+
+def test_after_two_calm_hours_messages_are_sent_as_they_come() -> None:
+    channel = Channel()
+    for minute in range(6):
+        note_success(channel, NOW + minute * MIN)
+    items = [Item(What.AGAIN, merged())]
+    assert is_collecting(channel, items, NOW + 6 * MIN)
+    note_success(channel, NOW + 5 * MIN + 2 * HOUR)
+    assert not is_collecting(channel, items, NOW + 6 * MIN + 2 * HOUR)
+
+
+def merged() -> Known:
+    state = State()
+    merge(state, {"one": [alert()]}, NOW)
+    return state.alerts[alert().key]

@@ -29,6 +29,7 @@ def test_nothing_set_is_no_channel_and_both_are_two(tmp_path: Path) -> None:
         ({"alert_smtp_host": "https://smtp.example.com"}, "ALERT_SMTP_HOST"),
         ({"alert_smtp_host": "smtp.example.com"}, "ALERT_SMTP_SECURITY"),  # by_mail's is none
         ({"alert_smtp_password": "hunter2"}, "ALERT_SMTP_USER"),
+        ({"alert_smtp_user": "a", "alert_smtp_password": "hunter2ä"}, "ALERT_SMTP_PASSWORD"),
     ],
 )
 def test_a_setting_of_the_e_mail_that_cannot_be_used_is_named(
@@ -36,7 +37,7 @@ def test_a_setting_of_the_e_mail_that_cannot_be_used_is_named(
 ) -> None:
     with pytest.raises(SettingError, match=f"EARSHOT_{named} cannot be used") as told:
         channels(by_mail(tmp_path, 25, **given))
-    assert "hunter2" not in str(told.value)
+    assert "hunter2" not in str(told.value) and "ä" not in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
 from ingest.lake import utc_now_us
+from ingest.settings import Settings
+from serving.alerts import failures
 from serving.alerts import state as states
 from serving.alerts.alert import Severity
 from serving.alerts.looks import Look
@@ -39,10 +45,11 @@ def test_all_of_one_look_is_one_e_mail_that_says_what_is_wrong_and_what_to_do(tm
         assert look_and_tell(settings, NOW, found).told == {"email": 2}
         assert look_and_tell(settings, NOW + MIN, found).told == {}
     (message,) = server.messages
-    assert message["Subject"] == "[Earshot] critical: edge is wrong. (2 new)"
+    assert message["Subject"] == f"[Earshot {socket.gethostname()}] critical: edge is wrong. (2 new)"
     text = message.get_content()
     assert text.index("* critical: edge is wrong.") < text.index("* warning: disk is wrong.")
-    assert "What to do: Mend edge." in text and "docs/operations.md#low_disk" in text
+    assert "What to do: Mend edge." in text and "docs/operations.md, section low_disk" in text
+    assert text.startswith(f"At {socket.gethostname()}, {tmp_path}")
     assert "First seen 2026-11-30" in text
 
 
@@ -67,7 +74,7 @@ def test_a_webhook_is_verified_by_the_official_library_and_says_what_is_over(tmp
         events += [
             (each["event"], each["kind"], each["subject"], each["link"]) for each in told["data"]["alerts"]
         ]
-    page = "docs/operations.md#low_disk"
+    page = "docs/operations.md, section low_disk"
     assert events == [("new", "low_disk", "one", page), ("resolved", "low_disk", "one", page)]
     assert len({fields["webhook-id"] for _, fields, _ in hook.requests}) == 2
 
@@ -149,12 +156,16 @@ def test_a_state_that_is_damaged_is_begun_anew_and_all_is_told_again(tmp_path: P
         look_and_tell(settings, NOW, finding(alert()))
         (tmp_path / states.FOLDER / states.FILE).write_text('{"format": 1, "alerts": [{"kind"')
         assert states.read(tmp_path).damaged
-        assert look_and_tell(settings, NOW + MIN, finding(alert())).told == {"email": 1}
+        assert look_and_tell(settings, NOW + MIN, finding(alert())).told == {"email": 2}
         assert not states.read(tmp_path).damaged
+    aside = tmp_path / states.FOLDER / "state.json.damaged"
+    assert aside.read_text().endswith('"kind"')
+    assert f"the former is {aside}" in unwrapped(server.messages[1])
 
 
 def test_nothing_is_sent_where_it_could_not_be_noted(tmp_path: Path) -> None:
-    (tmp_path / states.FOLDER / states.FILE).mkdir(parents=True)  # nothing can take its place
+    # Where what is written first goes.
+    (tmp_path / states.FOLDER / f".{states.FILE}.{os.getpid()}.tmp").mkdir(parents=True)
     with mail_server() as server:
         with pytest.raises(OSError):
             look_and_tell(by_mail(tmp_path, server.port), NOW, finding(alert()))
@@ -196,4 +207,141 @@ def test_a_flood_is_one_message_of_bounded_length(tmp_path: Path) -> None:
         assert look_and_tell(by_mail(tmp_path, server.port), NOW, found).told == {"email": 500}
     (message,) = server.messages
     assert message.get_content().count("* warning") == 50
-    assert "And 450 more." in message.get_content()
+    assert "And 450 more: `earshot alerts list` shows all" in unwrapped(message)
+
+
+def unwrapped(message: EmailMessage) -> str:
+    return " ".join(message.get_content().split())
+
+
+def first(kept: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = kept["alerts"][0]
+    return found
+
+
+DAMAGE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "empty": lambda kept: "",
+    "no list": lambda kept: [1],
+    "deep": lambda kept: "[" * 100_000,
+    "channels a list": lambda kept: kept | {"channels": []},
+    "looked a list": lambda kept: kept | {"looked": []},
+    "looked without end": lambda kept: '{"format":1,"alerts":[],"channels":{},"looked":{"disk":1e999}}',
+    "alerts by name": lambda kept: kept | {"alerts": {"a": 1}},
+    "told is null": lambda kept: first(kept).update(told=None),
+    "count is null": lambda kept: first(kept).update(count=None),
+    "a time that is a word": lambda kept: first(kept).update(first_us="x"),
+    "a time beyond all years": lambda kept: first(kept).update(first_us=10**30),
+    "a gone time that is a word": lambda kept: first(kept).update(gone_us="x"),
+    "a surrogate": lambda kept: first(kept).update(subject="\ud800", wrong="\ud800"),
+    "another format": lambda kept: kept | {"format": 2},
+    "no UTF-8": lambda kept: b'{"format":"\xff\xfe"}',
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_whatever_is_damaged_in_the_state_is_set_aside_and_told_and_the_next_look_is_as_ever(
+    tmp_path: Path, damage: str
+) -> None:
+    with hook_server() as hook:
+        settings = by_hook(tmp_path, hook.url)
+        look_and_tell(settings, NOW, finding(alert()))
+        path = tmp_path / states.FOLDER / states.FILE
+        kept = json.loads(path.read_text())
+        done = DAMAGE[damage](kept)
+        content = kept if done is None else done
+        path.write_bytes(
+            content
+            if isinstance(content, bytes)
+            else content.encode()
+            if isinstance(content, str)
+            else json.dumps(content).encode()
+        )
+        assert look_and_tell(settings, NOW + MIN, finding(alert())).told == {"webhook": 2}
+        assert look_and_tell(settings, NOW + 2 * MIN, finding(alert())).line == "1 alert"
+    told = json.loads(hook.requests[1][2])["data"]["alerts"]
+    assert {each["kind"] for each in told} == {"low_disk", "cannot_look"}
+    assert (tmp_path / states.FOLDER / "state.json.damaged").exists()
+
+
+def test_a_folder_in_the_place_of_the_state_is_set_aside_each_time(tmp_path: Path) -> None:
+    path = tmp_path / states.FOLDER / states.FILE
+    for number in range(2):
+        path.unlink(missing_ok=True)
+        path.mkdir(parents=True)
+        assert look_and_tell(Settings(data=tmp_path), NOW + number, finding()).open == 1
+    assert len(states.set_aside_before(tmp_path)) == 2
+
+
+def test_killed_while_sending_the_same_message_is_sent_first_and_what_came_since_in_another(
+    tmp_path: Path,
+) -> None:
+    with hook_server() as hook:
+        killed_while_sending(tmp_path, hook)
+        both = finding(alert(), alert("two"))
+        assert look_and_tell(by_hook(tmp_path, hook.url), None, both).told == {"webhook": 2}
+        look_and_tell(by_hook(tmp_path, hook.url), None, both)
+    (first, again, other) = hook.requests
+    assert (first[1]["webhook-id"], first[2]) == (again[1]["webhook-id"], again[2])
+    assert other[1]["webhook-id"] != first[1]["webhook-id"]
+    assert [each["subject"] for each in json.loads(other[2])["data"]["alerts"]] == ["two"]
+
+
+def test_a_name_that_is_no_text_is_told_and_kept(tmp_path: Path) -> None:
+    with hook_server() as hook:
+        settings = by_hook(tmp_path, hook.url)
+        for minute in range(2):
+            look_and_tell(settings, NOW + minute * MIN, finding(alert("odd\udcff")))
+    assert json.loads(hook.requests[0][2])["data"]["alerts"][0]["subject"] == "odd?"
+    assert len(hook.requests) == 1
+
+
+def test_a_message_says_which_installation_it_is_from(tmp_path: Path) -> None:
+    with hook_server() as hook:
+        settings = by_hook(
+            tmp_path,
+            hook.url,
+            dagster_url="https://dagster.example.com",
+            docs_url="https://docs.example.com/d/",
+        )
+        look_and_tell(settings, NOW, finding(alert()))
+    data = json.loads(hook.requests[0][2])["data"]
+    assert data["installation"] == {
+        "host": socket.gethostname(),
+        "data": str(tmp_path),
+        "dagster_url": "https://dagster.example.com",
+    }
+    assert data["alerts"][0]["link"] == "https://docs.example.com/d/operations.md#low_disk"
+
+
+def test_a_mail_that_only_tells_what_is_over_says_nothing_of_hearing_it_again(tmp_path: Path) -> None:
+    with mail_server() as server:
+        settings = by_mail(tmp_path, server.port)
+        look_and_tell(settings, NOW, finding(alert()))
+        look_and_tell(settings, NOW + MIN, finding())
+        look_and_tell(settings, NOW + MIN + SETTLE_US, finding())
+    text = unwrapped(server.messages[1])
+    assert "It was seen at 2026-11-30" in text and "lasted" not in text and "again after" not in text
+    assert "again after 6 h" in unwrapped(server.messages[0])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_what_root_looks_at_once_stays_the_service_users(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    os.chown(data, 65534, 65534)
+    look_and_tell(Settings(data=data), NOW, finding(alert()))
+    failures.note(data, "marts", None, "r1", NOW)
+    for path in (data / states.FOLDER, *(data / states.FOLDER).iterdir()):
+        assert path.stat().st_uid == 65534, path.name
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_root_gives_nobody_a_file_of_another_through_a_second_name(tmp_path: Path) -> None:
+    data, others = tmp_path / "data", tmp_path / "others"
+    (data / states.FOLDER).mkdir(parents=True)
+    for path in (data, data / states.FOLDER):
+        os.chown(path, 65534, 65534)
+    others.write_text("secret")
+    os.link(others, data / states.FOLDER / ".lock")
+    look_and_tell(Settings(data=data), NOW, finding())
+    assert others.stat().st_uid == 0 and others.read_text() == "secret"

@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
+from serving import platform_metrics
 from serving.api.core import Core
 from serving.versions import switch
 from tests.serving.api.conftest import of
@@ -93,3 +94,21 @@ def test_every_endpoint_is_described(client: TestClient) -> None:
             assert "422" in operation["responses"] and "429" in operation["responses"], where
             for parameter in operation.get("parameters", []):
                 assert parameter.get("description"), f"{where}: {parameter['name']}"
+
+
+def test_the_installation_is_measured_too(
+    client: TestClient, core: Core, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform_metrics, "KEPT_S", 0.0)
+    told = samples(client, keys["operator"])
+    assert told[("earshot_disk_free_bytes", "folder=data")] > 0
+    assert told[("earshot_webhooks_waiting",)] == 0 and told[("earshot_webhooks_late_seconds",)] == 0
+    for part in platform_metrics.PARTS:
+        assert told[("earshot_metrics_failed", f"part={part}")] == 0
+    with core.engine.begin() as connection:
+        connection.execute(text("alter table deliveries rename to gone"))
+    core.platform._until = 0.0
+    told = samples(client, keys["operator"])
+    assert told[("earshot_metrics_failed", "part=webhooks")] == 1
+    assert ("earshot_webhooks_waiting",) not in told
+    assert told[("earshot_disk_free_bytes", "folder=data")] > 0, "one part that fails keeps no other away"

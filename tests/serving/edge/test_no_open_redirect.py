@@ -120,6 +120,27 @@ def _end(edge: Edge, answer: Answer) -> str:
     return re.sub(r":(?:80|443)$", "", re.split(r"[/?#]", end, maxsplit=1)[0].lower())
 
 
+def test_a_chain_ends_at_what_another_prefix_may_take_for_the_host(edge: Edge) -> None:
+    """op3.dev would send a listener on to 1.2.3.4, whatever stands behind it: so nobody is sent there."""
+    hops = [
+        "1.2.3.4", "[::1]", "evil.example.", "evil.mov", f"u@{EVIL}", f"{EVIL}\\", "%65vil.example", "https://1.2.3.4",
+        f"{EVIL}:443", f"{EVIL}%2F", f"{EVIL}%00", "16909060", "0x01020304", f"{EVIL};", f"%2F{EVIL}", f"https:{EVIL}",
+        f"//{EVIL}", "evil..example", "-.evil.example", "redirect.mov", "https%3A%2F%2F1.2.3.4", f"ftp://{EVIL}", "a/1.2.3.4",
+    ]  # fmt: skip
+    for prefix in (
+        "op3.dev/e",
+        "op3.dev/e,pg=1-a",
+        "dts.podtrac.com/redirect.mp3",
+        "chrt.fm/track/12",
+        "gum.fm/a/b",
+    ):
+        assert ask(edge.port, f"/e/{prefix}/{GOOD}/x.mp3").status == 302, prefix
+        for hop in hops:
+            target = f"{prefix}/{hop}/{GOOD}/x.mp3"
+            assert ask(edge.port, f"/e/{target}").status in (400, 404), target
+            assert (edge.prefixes.unwind(target) or "").partition("/")[0] != GOOD, target
+
+
 def test_the_prefix_ends_chains_where_intake_ends_them(edge: Edge) -> None:
     links = [
         "op3.dev/e",

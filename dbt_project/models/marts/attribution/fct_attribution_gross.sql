@@ -7,6 +7,8 @@
   against a small table in memory: two find the touches (the collaborations: some thousand rows), one the
   downloads of A by those who touched, near their touches. All that follows is as long as these.
 #}
+{{ config(materialized='incremental', incremental_strategy='kept_collaborations') }}
+
 {% set rules = ['last_touch', 'first_touch', 'linear', 'time_decay'] %}
 {% set window_days = [7, 14, 30, 60] %}
 {% set longest_window_us = days_us(window_days | max) %}

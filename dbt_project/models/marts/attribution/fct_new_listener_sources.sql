@@ -7,6 +7,8 @@
   Cheap, since the downloads are read once for A's first ones (one row a key and show stays) and twice for the
   exposures (against the collaborations: some thousand rows in memory), and keys meet only keys.
 #}
+{{ config(materialized='incremental', incremental_strategy='kept_weeks') }}
+
 {% set look_back_days = 30 %}
 {% set exposure_back_us = days_us(look_back_days) %}
 

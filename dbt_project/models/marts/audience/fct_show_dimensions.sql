@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='kept_periods') }}
+
 {#
   Months, and the 28 days that end with the last date of the data and with the one before, which is over. A
   listener who changes between two values within the period is one of both.
@@ -5,7 +7,7 @@
 with downloads as (
 
     select * from {{ ref('fct_downloads') }}
-    where downloads = 1
+    where downloads = 1 and {{ is_keyed() }}
 
 ),
 
