@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.durable import locked, write_atomically
-from ingest.owner import account, give, give_below, name_of
+from ingest.owner import account, give, name_of
 
 SERVICE = 65_534
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give")
@@ -43,10 +43,6 @@ def test_locks_and_files_that_root_makes_in_the_folder_of_another_are_that_other
 
 def test_nothing_is_given_through_a_link(top: Path, secret: Path) -> None:
     (top / "link").symlink_to(secret)
-    (top / "log").symlink_to(secret.parent)
-    for path in (top / "link", top / "log", top / "log" / "shadow"):
-        with pytest.raises(OSError, match="link"):
-            give_below(top, path)
     with pytest.raises(OSError, match="symbolic links"):
         give(top / "link", top.stat())
     with pytest.raises(OSError, match="symbolic links"), locked(top / "link"):
@@ -59,19 +55,6 @@ def test_a_file_with_a_second_name_is_given_to_nobody(top: Path, secret: Path) -
     with pytest.raises(OSError, match="second name"), locked(top / ".lock"):
         pass
     assert owner(secret) == 0
-
-
-def test_what_is_its_owners_already_may_be_a_link(top: Path, tmp_path: Path) -> None:
-    (tmp_path / "big").mkdir()
-    os.chown(tmp_path / "big", SERVICE, SERVICE)
-    (top / "landing").symlink_to(tmp_path / "big")
-    give_below(top, top / "landing")
-
-
-def test_a_folder_elsewhere_is_given_too(top: Path, tmp_path: Path) -> None:
-    (tmp_path / "landing").mkdir()
-    give_below(top, tmp_path / "landing")
-    assert owner(tmp_path / "landing") == SERVICE
 
 
 def test_accounts_go_by_name_or_number() -> None:
