@@ -104,7 +104,8 @@ WITH_TESTS = ("build", "--exclude-resource-type", "unit_test", "--exclude-resour
 
 # West of UTC a date of the marts begins in one day of the lake and ends in the next.
 @pytest.mark.parametrize(
-    ("zone", "selected"), [("UTC", ()), ("America/New_York", ("-s", "+exclusions_add_up"))]
+    ("zone", "selected"),
+    [("UTC", ()), ("America/New_York", ("-s", "+exclusions_add_up", "+int_counted_files"))],
 )
 def test_all_checks_of_a_whole_build_hold_after_each_removal(
     tmp_path: Path, zone: str, selected: tuple[str, ...]
