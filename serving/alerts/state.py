@@ -4,8 +4,6 @@ A file and not the registry: that the registry is away must be told, too (docs/d
 """
 
 import contextlib
-import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from ingest import owner
 from ingest.durable import locked, write_atomically
 from serving.alerts.alert import Kind, Severity
 
@@ -128,22 +127,9 @@ def make_folder(data: Path) -> Path:
 
 
 def give(path: Path, data: Path) -> None:
-    """Root gives what it made to the owner of the data folder; nothing else happens to anybody else's."""
-    if os.geteuid() != 0:
-        return
-    owner = data.stat()
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:  # a link, or not there: nothing to give
-        return
-    try:
-        found = os.fstat(handle)
-        # A file with a second name may be somebody else's.
-        is_plain = stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)
-        if is_plain and found.st_uid == 0 != owner.st_uid:
-            os.fchown(handle, owner.st_uid, owner.st_gid)
-    finally:
-        os.close(handle)
+    """Root gives what it made to the data folder's owner; a link, or what has a second name, to nobody."""
+    with contextlib.suppress(OSError):
+        owner.give(path, data.stat())
 
 
 @contextlib.contextmanager
