@@ -343,5 +343,6 @@ def test_root_gives_nobody_a_file_of_another_through_a_second_name(tmp_path: Pat
         os.chown(path, 65534, 65534)
     others.write_text("secret")
     os.link(others, data / states.FOLDER / ".lock")
-    look_and_tell(Settings(data=data), NOW, finding())
+    with pytest.raises(PermissionError, match="second name"):
+        look_and_tell(Settings(data=data), NOW, finding())
     assert others.stat().st_uid == 0 and others.read_text() == "secret"
