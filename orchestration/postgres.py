@@ -91,13 +91,19 @@ def _engine(text: str) -> Iterator[Engine]:
     try:
         yield engine
     except DBAPIError as error:
-        reason = " ".join(str(error.orig).split())
-        for secret in (url.password, url.query.get("password")):
-            if isinstance(secret, str) and secret:
-                reason = reason.replace(secret, "***")
-        raise SettingError(f"setting {SETTING} = {shown(url)} cannot be used: {reason}") from None
+        told = f"setting {SETTING} = {shown(url)} cannot be used: {reason(error, url)}"
+        raise SettingError(told) from None
     finally:
         engine.dispose()
+
+
+def reason(error: DBAPIError, url: URL) -> str:
+    """What the server said, in one line and without the password."""
+    told = " ".join(str(error.orig).split())
+    for secret in (url.password, url.query.get("password")):
+        if isinstance(secret, str) and secret:
+            told = told.replace(secret, "***")
+    return told
 
 
 def _make_or_upgrade(url: URL) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as db
 from sqlalchemy import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from orchestration.postgres import CONNECT_S, SCHEMA, shown
+from orchestration.postgres import CONNECT_S, SCHEMA, reason, shown
 
 OLDEST = 13
 EXAMPLE = "postgresql://earshot@db.example.com/earshot"
@@ -103,11 +103,8 @@ def _connected(url: URL) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except DBAPIError as error:
-        reason = " ".join(str(error.orig).split())
-        for secret in (url.password, url.query.get("password")):
-            if isinstance(secret, str) and secret:
-                reason = reason.replace(secret, "***")
-        raise ServerUnfit(f"{shown(url)} cannot be used: {reason}. {_advice(reason)}") from None
+        told = reason(error, url)
+        raise ServerUnfit(f"{shown(url)} cannot be used: {told}. {_advice(told)}") from None
     finally:
         engine.dispose()
 
