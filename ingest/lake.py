@@ -36,6 +36,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
+import xxhash
 
 from ingest import checksums
 from ingest.durable import locked, replacing, write_atomically
@@ -291,13 +292,32 @@ def reading(root: Path) -> Iterator[None]:
 
 
 def _ledger_rows(path: Path) -> pl.DataFrame:
+    held = path.read_bytes()
     try:
-        return pl.read_parquet(path.read_bytes(), columns=list(FILES))
+        if not _is_as_written(path, held):
+            raise LakeDamaged(_damaged(path, "its bytes are not those that were written"))
+        return pl.read_parquet(held, columns=list(FILES))
     except pl.exceptions.PolarsError as error:
-        raise LakeDamaged(
-            f"{path} is damaged ({str(error).splitlines()[0][:120]}): nothing is taken in or built until "
-            "`earshot verify --repair` has put its copy in its place"
-        ) from error
+        raise LakeDamaged(_damaged(path, str(error).splitlines()[0][:120])) from error
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return (
+        f"{path} is damaged ({reason}): nothing is taken in or built until `earshot verify --repair` has put "
+        "its copy in its place, or a backup's where that is damaged, too"
+    )
+
+
+def _is_as_written(path: Path, held: bytes) -> bool:
+    """Parquet notices few faults by itself. Beside its copy a file of the ledger is seldom looked up: only
+    where a writer is between the two, was killed there, or one of them changed."""
+    root = path.parents[2]
+    copy = root / LEDGER_COPY / path.parent.name / path.name
+    with contextlib.suppress(OSError):
+        if path.name == EMPTY or copy.read_bytes() == held:
+            return True
+    digest = xxhash.xxh3_128_hexdigest(held)
+    return not checksums.is_complete(root) or digest in checksums.noted(root)
 
 
 def _by_ledger_file(files: pl.DataFrame) -> Iterator[tuple[tuple[str, date], pl.DataFrame]]:

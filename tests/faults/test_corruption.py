@@ -154,10 +154,14 @@ def test_what_landing_does_not_hold_stays_where_it_is_and_the_backup_is_named(da
     assert rules.read_bytes() == changed and not (data / ASIDE).exists()
 
 
-def test_with_a_damaged_ledger_nothing_is_taken_in_twice_and_one_message_says_what_to_do(data: Path) -> None:
+@pytest.mark.parametrize("how", HOWS, ids=lambda how: how.__name__)
+def test_with_a_damaged_ledger_nothing_is_taken_in_twice_and_one_message_says_what_to_do(
+    data: Path, how: Callable[[bytes, random.Random], bytes]
+) -> None:
+    """Also where Parquet itself notices nothing."""
     settings, before = settings_in(data), lake_facts(data)
     (of_cdn,) = [path for path in files(data, "files") if path.name == "cdn.parquet"]
-    of_cdn.write_bytes(cut(of_cdn.read_bytes(), random.Random(2)))
+    of_cdn.write_bytes(how(of_cdn.read_bytes(), random.Random(2)))
     with pytest.raises(LakeDamaged, match=r"cdn.parquet is damaged .*`earshot verify --repair`"):
         take(settings)
     assert mended(settings).lost == []
