@@ -20,6 +20,7 @@ import xxhash
 
 from ingest.durable import write_atomically
 from ingest.lake import reading as reading_lake
+from ingest.lake import stop_if_damaged
 from ingest.settings import Settings
 from orchestration.dbt_args import LEAN_DBT, build_args, dbt_environment, target_dir
 from orchestration.lean_dbt import WAITS
@@ -38,7 +39,8 @@ def run_dbt(
     on_line: Callable[[str], None] | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> None:
-    """Run dbt as its own process, so that it lets go of the warehouse when it ends. Raises DbtFailed.
+    """Run dbt as its own process, so that it lets go of the warehouse when it ends. Raises DbtFailed
+    and LakeDamaged.
 
     variables: of the environment, beside those of `settings`.
     """
@@ -83,6 +85,7 @@ def dbt_at_hand(
 
         def run(on_line: Callable[[str], None] | None = None) -> None:
             said: list[str] = []
+            stop_if_damaged(settings.lake_dir)
             with reading_lake(settings.lake_dir):
                 assert process.stdin is not None and process.stdout is not None
                 with contextlib.suppress(BrokenPipeError):  # it has ended already: what it said tells why

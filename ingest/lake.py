@@ -261,6 +261,8 @@ class Lake:
         since: only those taken in on this UTC day or later.
         """
         first = f"day={since.isoformat()}" if since else ""
+        if missing := missing_originals(self.root):
+            raise LakeDamaged(_damaged(self.root / missing[0], "it is gone, its copy is there"))
         # Each from one open handle: Polars asks for a file's size by its path and then opens it, and between
         # the two an intake may have put a longer one there.
         return pl.concat(
@@ -274,14 +276,17 @@ class Lake:
         with locked(self.ledger_lock):
             for (source, day), rows in _by_ledger_file(files):
                 path = self.root / "files" / f"day={day.isoformat()}" / f"{source}.parquet"
+                copy = self.root / LEDGER_COPY / path.parent.name / path.name
+                if copy.exists() and not path.exists():  # never put fewer rows over the last that are left
+                    raise LakeDamaged(_damaged(path, "it is gone, its copy is there"))
                 known = _ledger_rows(path) if path.exists() else _empty(FILES)
                 merged = pl.concat([known, rows]).unique(
                     ["source", "file_name", "file_id"], keep="last", maintain_order=True
                 )
                 ordered = merged.sort("taken_in_us", "file_name", "file_id")
                 write_parquet(ordered, path)
-                with replacing(self.root / LEDGER_COPY / path.parent.name / path.name) as copy:
-                    copy.write_bytes(path.read_bytes())
+                with replacing(copy) as temporary:
+                    temporary.write_bytes(path.read_bytes())
 
 
 @contextlib.contextmanager
@@ -289,6 +294,20 @@ def reading(root: Path) -> Iterator[None]:
     """No file of the lake below `root` is moved or removed meanwhile; many may read at a time."""
     with locked(root / READERS_LOCK, shared=True):
         yield
+
+
+def missing_originals(root: Path) -> list[Path]:
+    """Files of the ledger, below the lake at `root`, of which only the copy is there."""
+    # The copies first: a ledger file is written before its copy, and never removed.
+    copies = sorted((root / LEDGER_COPY).glob("*/*.parquet"))
+    originals = [Path("files", copy.parent.name, copy.name) for copy in copies]
+    return [path for path in originals if not (root / path).exists()]
+
+
+def stop_if_damaged(root: Path) -> None:
+    """For builds, which read the ledger by themselves. Raises LakeDamaged, LakeFormatError."""
+    if (root / "FORMAT").exists():
+        Lake(root).ledger()
 
 
 def _ledger_rows(path: Path) -> pl.DataFrame:

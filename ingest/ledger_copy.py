@@ -12,7 +12,8 @@ from ingest.lake import EMPTY, LEDGER_COPY, Lake
 def renew(lake: Lake) -> int:
     """Copy ledger files that have no copy, or another one, as a crash or a restore leaves them; how many.
 
-    One whose own bytes are not those that were written is left: its copy is what mends it.
+    One whose own bytes are not those that were written is left: its copy is what mends it. So is a copy whose
+    ledger file is gone.
     """
     copied = 0
     with locked(lake.ledger_lock):

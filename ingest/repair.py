@@ -6,7 +6,9 @@ stays where it is: only a backup has it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -16,8 +18,8 @@ from pathlib import Path
 import polars as pl
 
 from ingest.catalog import take_in_catalog
-from ingest.durable import locked, sync
-from ingest.lake import EMPTY, LEDGER_COPY, READERS_LOCK, Lake, write_parquet
+from ingest.durable import locked, sync, write_atomically
+from ingest.lake import EMPTY, LEDGER_COPY, READERS_LOCK, Lake
 from ingest.logs.found import LandingFile, find_landing_files
 from ingest.logs.intake import take_in
 from ingest.logs.listeners import KeyRing
@@ -55,9 +57,11 @@ def repair(settings: Settings, found: Verified, now_us: int) -> Repaired:
     """Mend what `found` names. Raises OSError; a rerun after another `verify` goes on."""
     lake = Lake(settings.lake_dir)
     done = _Repair(settings, lake, now_us)
-    with locked(lake.intake_lock):
+    with locked(lake.intake_lock), locked(lake.ledger_lock):
         for damage in found.damaged:
             done.ledger(damage, {one.path for one in found.damaged})
+    if done.repaired.lost:  # without the whole ledger nobody knows what else should be there
+        return done.repaired
     with locked(lake.intake_lock):
         for damage in found.damaged:
             done.other(damage)
@@ -81,9 +85,9 @@ class _Repair:
         if twin in damaged or not (self.lake.root / twin).exists():
             self.repaired.lost.append(f"{damage}; its copy is not there or damaged, too; {_FROM_BACKUP}")
             return
-        rows = pl.read_parquet((self.lake.root / twin).read_bytes())
-        self._set_aside(damage.path)
-        write_parquet(rows, self.lake.root / damage.path)
+        content = (self.lake.root / twin).read_bytes()
+        self._keep_aside(damage.path)
+        write_atomically(self.lake.root / damage.path, content)
         self.repaired.mended.append(f"{damage.path.as_posix()}: put back from {twin.as_posix()}")
 
     def other(self, damage: Damage) -> None:
@@ -169,13 +173,23 @@ class _Repair:
         if not files:
             self.repaired.lost.append(f"{damage}; deliver the CSV of episodes again to landing/catalog")
             return
-        self._set_aside(damage.path)
+        self._keep_aside(damage.path)
         take_in_catalog(files, Lake(self.lake.root))
         self.repaired.mended.append(f"{damage.path.as_posix()}: made again from landing/catalog")
 
-    def _set_aside(self, path: Path) -> None:
+    def _keep_aside(self, path: Path) -> None:
+        """A second name of what is there, which stays in its place until another file takes that."""
+        target = self._aside(path)
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            os.link(self.lake.root / path, target)
+
+    def _aside(self, path: Path) -> Path:
         target = self.settings.data / ASIDE / str(self.now_us) / path
         target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def _set_aside(self, path: Path) -> None:
+        target = self._aside(path)
         with locked(self.lake.root / READERS_LOCK):
             (self.lake.root / path).rename(target)
         sync((self.lake.root / path).parent)

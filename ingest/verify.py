@@ -10,9 +10,10 @@ import polars as pl
 
 from ingest import checksums
 from ingest.checksums import Progress
-from ingest.lake import LEDGER_COPY, Lake, reading
+from ingest.lake import LEDGER_COPY, Lake, missing_originals, reading
 from ingest.schema import FileStatus
 
+GONE = "is not there any more"
 BEFORE_BOOT_S = 300.0  # what a machine that went down had noted last may not have come to its disk
 
 
@@ -73,6 +74,7 @@ def verify(root: Path, progress: Progress | None = None) -> Verified:
         if progress:
             progress(done, len(paths))
     found.files = len(digests)
+    found.damaged += [Damage(path, GONE) for path in missing_originals(root)]
     known, adopted = checksums.noted(root), set[str]()
     was_complete = checksums.is_complete(root)
     for path, digest in digests.items():

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 from dagster_dbt import dbt_assets
 
-from ingest.lake import reading
+from ingest.lake import LakeDamaged, reading, stop_if_damaged
 from ingest.settings import Settings
 from orchestration import explained
 from orchestration.constants import (
@@ -61,6 +61,10 @@ def dbt_models(
             f"requests before {first} were removed (EARSHOT_KEEP_DAYS): marts built anew would begin there",
             allow_retries=False,
         )
+    try:
+        stop_if_damaged(settings.lake_dir)
+    except LakeDamaged as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
     target = target_dir(settings)
     before = State.of(settings.warehouse)
     last_build(settings).unlink(missing_ok=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from earshot.pipeline import build_marts
 from ingest.compaction import compact
 from ingest.lake import LEDGER_COPY, Lake, LakeDamaged
 from ingest.ledger_copy import renew
@@ -166,6 +170,58 @@ def test_with_a_damaged_ledger_nothing_is_taken_in_twice_and_one_message_says_wh
         take(settings)
     assert mended(settings).lost == []
     assert lake_facts(data) == before
+
+
+def test_a_ledger_file_that_is_gone_stops_all_that_would_go_on_without_it_and_its_copy_puts_it_back(
+    data: Path,
+) -> None:
+    settings, before = settings_in(data), lake_facts(data)
+    (of_cdn,) = [path for path in files(data, "files") if path.name == "cdn.parquet"]
+    row = Lake(data / "lake").ledger().filter(source="cdn").head(1)
+    held = of_cdn.read_bytes()
+    of_cdn.unlink()
+    gone = r"cdn.parquet is damaged \(it is gone, its copy is there\).*`earshot verify --repair`"
+    with pytest.raises(LakeDamaged, match=gone):
+        take(settings)
+    with pytest.raises(LakeDamaged, match=gone):
+        Lake(data / "lake").record(row)
+    with pytest.raises(LakeDamaged, match=gone):
+        build_marts(settings)
+    assert renew(Lake(data / "lake")) == 0
+    (damage,) = verify(data / "lake").damaged
+    assert damage.path == of_cdn.relative_to(data / "lake")
+    assert mended(settings).lost == []
+    assert of_cdn.read_bytes() == held and lake_facts(data) == before
+    assert verify(data / "lake").is_whole
+
+
+@pytest.mark.parametrize("calls_before_the_kill", range(6))
+def test_a_repair_that_is_killed_leaves_both_names_of_the_ledger_for_the_next(
+    data: Path, calls_before_the_kill: int
+) -> None:
+    settings, before = settings_in(data), lake_facts(data)
+    (of_cdn,) = [path for path in files(data, "files") if path.name == "cdn.parquet"]
+    spoil(of_cdn, random.Random(6))
+    found, calls = verify(settings.lake_dir), iter(range(100))
+    if pid := os.fork():
+        _, status = os.waitpid(pid, 0)
+        assert os.WIFSIGNALED(status)
+    else:
+        names = {"link", "replace", "rename", "fsync", "open", "unlink"}
+
+        def dies(frame: object, event: str, function: object) -> None:
+            named = getattr(function, "__name__", "")
+            if event == "c_call" and named in names and next(calls) == calls_before_the_kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.setprofile(dies)
+        try:
+            repair(settings, found, LATER_US + 1)
+        finally:
+            os._exit(0)
+    assert of_cdn.exists()
+    mended(settings)
+    assert lake_facts(data) == before and verify(data / "lake").is_whole
 
 
 def test_a_lake_of_before_checksums_is_read_whole_once_and_then_held_to_them(data: Path) -> None:
