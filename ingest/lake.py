@@ -18,6 +18,7 @@
     lake/FORMAT                                     the layout's version
     lake/.checksums/                                of every Parquet file above (checksums.py)
     lake/.ledger/day=YYYY-MM-DD/<source>.parquet    the ledger once more, should a file of it be damaged
+    lake/.ledger/suppressed.parquet                 and whose requests were erased
 
 A landing file's rows lie where its content hash says, so taking it in twice writes the same bytes to the same
 place. The ledger row is the commit: readers use only rows whose file the ledger calls `taken`, so whatever a
@@ -66,6 +67,8 @@ LAST_SHARD = "shard=999"  # for the same reason
 READERS_LOCK = ".readers.lock"
 LEDGER_COPY = ".ledger"
 _NO_ROOM_BYTES = 1 << 20
+GONE = "it is not there any more"
+SUPPRESSED_FILE = "suppressed.parquet"
 EMPTY = "_empty.parquet"  # carries the schema, so that a glob over an empty table still reads
 
 
@@ -91,6 +94,8 @@ def write_parquet(
             code = errno.ENOSPC if is_full else errno.EIO
             raise OSError(code, f"{os.strerror(code)} ({error})", str(path)) from error
         checksums.note(temporary)
+    if frame.height:
+        checksums.note_name(path)
 
 
 class LakeFormatError(RuntimeError):
@@ -116,7 +121,7 @@ class Lake:
             if not any(self.root.iterdir()):
                 checksums.make_complete(self.root)
             write_atomically(marker, FORMAT.encode())
-        elif (found := marker.read_text().strip()) != FORMAT:
+        elif (found := marker.read_bytes().decode(errors="replace").strip()) != FORMAT:
             raise LakeFormatError(self._advice(found))
         for table, schema in (
             (self.root / "requests" / LAST, REQUESTS),
@@ -143,7 +148,8 @@ class Lake:
             (self.registered_path, feeds.REGISTERED),
             (self.collaborations_path, feeds.COLLABORATIONS),
         ):
-            if not path.exists():
+            # One that had rows is not made anew without: that would change figures, and nobody would see it.
+            if not path.exists() and path.relative_to(self.root) not in checksums.must_be_there(self.root):
                 write_parquet(_empty(schema), path)
 
     def _advice(self, found: str) -> str:
@@ -261,8 +267,9 @@ class Lake:
         since: only those taken in on this UTC day or later.
         """
         first = f"day={since.isoformat()}" if since else ""
-        if missing := missing_originals(self.root):
-            raise LakeDamaged(_damaged(self.root / missing[0], "it is gone, its copy is there"))
+        for path in missing(self.root):
+            if path.parts[0] != "rules":  # they explain figures, and change none
+                raise LakeDamaged(_damaged(self.root / path, GONE))
         # Each from one open handle: Polars asks for a file's size by its path and then opens it, and between
         # the two an intake may have put a longer one there.
         return pl.concat(
@@ -278,15 +285,14 @@ class Lake:
                 path = self.root / "files" / f"day={day.isoformat()}" / f"{source}.parquet"
                 copy = self.root / LEDGER_COPY / path.parent.name / path.name
                 if copy.exists() and not path.exists():  # never put fewer rows over the last that are left
-                    raise LakeDamaged(_damaged(path, "it is gone, its copy is there"))
+                    raise LakeDamaged(_damaged(path, GONE))
                 known = _ledger_rows(path) if path.exists() else _empty(FILES)
                 merged = pl.concat([known, rows]).unique(
                     ["source", "file_name", "file_id"], keep="last", maintain_order=True
                 )
                 ordered = merged.sort("taken_in_us", "file_name", "file_id")
                 write_parquet(ordered, path)
-                with replacing(copy) as temporary:
-                    temporary.write_bytes(path.read_bytes())
+                keep_twice(path, copy)
 
 
 @contextlib.contextmanager
@@ -296,12 +302,38 @@ def reading(root: Path) -> Iterator[None]:
         yield
 
 
-def missing_originals(root: Path) -> list[Path]:
-    """Files of the ledger, below the lake at `root`, of which only the copy is there."""
-    # The copies first: a ledger file is written before its copy, and never removed.
-    copies = sorted((root / LEDGER_COPY).glob("*/*.parquet"))
-    originals = [Path("files", copy.parent.name, copy.name) for copy in copies]
-    return [path for path in originals if not (root / path).exists()]
+def missing(root: Path) -> list[Path]:
+    """Files below the lake at `root` that were written, are never removed and are not there."""
+    # Copies are listed first: a file is written before its copy.
+    copies = (path.relative_to(root) for path in (root / LEDGER_COPY).rglob("[!.]*.parquet"))
+    wanted = {*map(twin_of, copies), *checksums.must_be_there(root)}
+    return sorted(path for path in wanted if not (root / path).exists())
+
+
+def twin_of(path: Path) -> Path:
+    """Of a file that is kept twice, both below the lake, where the other one is."""
+    top, *rest = path.parts
+    if top == LEDGER_COPY:
+        return Path(SUPPRESSED_FILE) if rest == [SUPPRESSED_FILE] else Path("files", *rest)
+    return Path(LEDGER_COPY, SUPPRESSED_FILE) if top == SUPPRESSED_FILE else Path(LEDGER_COPY, *rest)
+
+
+def keep_twice(path: Path, twin: Path) -> None:
+    """The same bytes and mode at `twin`, there whole or not at all. Raises OSError."""
+    with replacing(twin) as temporary:
+        temporary.touch(0o600)
+        temporary.write_bytes(path.read_bytes())
+        shutil.copymode(path, temporary)
+
+
+def read_twice_kept(root: Path, path: Path) -> bytes:
+    """What a file holds that is kept twice; `path` below the lake. Raises LakeDamaged, OSError."""
+    if not (root / path).exists() and path in missing(root):
+        raise LakeDamaged(_damaged(root / path, GONE))
+    held = (root / path).read_bytes()
+    if not _is_as_written(root, path, held):
+        raise LakeDamaged(_damaged(root / path, "its bytes are not those that were written"))
+    return held
 
 
 def stop_if_damaged(root: Path) -> None:
@@ -311,10 +343,9 @@ def stop_if_damaged(root: Path) -> None:
 
 
 def _ledger_rows(path: Path) -> pl.DataFrame:
-    held = path.read_bytes()
+    root = path.parents[2]
+    held = read_twice_kept(root, path.relative_to(root))
     try:
-        if not _is_as_written(path, held):
-            raise LakeDamaged(_damaged(path, "its bytes are not those that were written"))
         return pl.read_parquet(held, columns=list(FILES))
     except pl.exceptions.PolarsError as error:
         raise LakeDamaged(_damaged(path, str(error).splitlines()[0][:120])) from error
@@ -327,11 +358,10 @@ def _damaged(path: Path, reason: str) -> str:
     )
 
 
-def _is_as_written(path: Path, held: bytes) -> bool:
+def _is_as_written(root: Path, path: Path, held: bytes) -> bool:
     """Parquet notices few faults by itself. Beside its copy a file of the ledger is seldom looked up: only
     where a writer is between the two, was killed there, or one of them changed."""
-    root = path.parents[2]
-    copy = root / LEDGER_COPY / path.parent.name / path.name
+    copy = root / twin_of(path)
     with contextlib.suppress(OSError):
         if path.name == EMPTY or copy.read_bytes() == held:
             return True

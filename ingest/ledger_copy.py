@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ingest import checksums
-from ingest.durable import locked, replacing
-from ingest.lake import EMPTY, LEDGER_COPY, Lake
+from ingest.durable import locked
+from ingest.lake import EMPTY, SUPPRESSED_FILE, Lake, keep_twice, twin_of
 
 
 def renew(lake: Lake) -> int:
@@ -18,21 +18,16 @@ def renew(lake: Lake) -> int:
     copied = 0
     with locked(lake.ledger_lock):
         known: set[str] | None = None
-        for path in sorted((lake.root / "files").glob("*/*.parquet")):
-            twin = lake.root / LEDGER_COPY / path.parent.name / path.name
-            if path.name == EMPTY or _are_alike(path, twin):
+        for path in [*sorted((lake.root / "files").glob("*/*.parquet")), lake.root / SUPPRESSED_FILE]:
+            twin = lake.root / twin_of(path.relative_to(lake.root))
+            if not path.exists() or path.name == EMPTY or _are_alike(path, twin):
                 continue
             known = checksums.noted(lake.root) if known is None else known
             if checksums.digest_of(path) in known or not checksums.is_complete(lake.root):
-                copy(path, twin)
+                keep_twice(path, twin)
+                checksums.note_name(path)
                 copied += 1
     return copied
-
-
-def copy(path: Path, twin: Path) -> None:
-    """The same bytes, there whole or not at all. Raises OSError."""
-    with replacing(twin) as temporary:
-        temporary.write_bytes(path.read_bytes())
 
 
 def _are_alike(path: Path, twin: Path) -> bool:

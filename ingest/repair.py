@@ -18,12 +18,23 @@ from pathlib import Path
 import polars as pl
 
 from ingest.catalog import take_in_catalog
-from ingest.durable import locked, sync, write_atomically
-from ingest.lake import EMPTY, LEDGER_COPY, READERS_LOCK, Lake
+from ingest.durable import locked, sync
+from ingest.lake import (
+    EMPTY,
+    GONE,
+    LEDGER_COPY,
+    READERS_LOCK,
+    SUPPRESSED_FILE,
+    Lake,
+    keep_twice,
+    twin_of,
+    write_parquet,
+)
 from ingest.logs.found import LandingFile, find_landing_files
 from ingest.logs.intake import take_in
 from ingest.logs.listeners import KeyRing
-from ingest.schema import FileStatus
+from ingest.logs.rules import Rules
+from ingest.schema import KEPT, FileStatus
 from ingest.settings import Settings
 from ingest.verify import Damage, Verified
 
@@ -78,16 +89,14 @@ class _Repair:
 
     def ledger(self, damage: Damage, damaged: Collection[Path]) -> None:
         """The ledger and its copy mend each other."""
-        top, *rest = damage.path.parts
-        if top not in ("files", LEDGER_COPY) or damage.path.name == EMPTY:
+        if damage.path.name == EMPTY or not _is_kept_twice(damage.path):
             return
-        twin = Path(LEDGER_COPY if top == "files" else "files", *rest)
+        twin = twin_of(damage.path)
         if twin in damaged or not (self.lake.root / twin).exists():
             self.repaired.lost.append(f"{damage}; its copy is not there or damaged, too; {_FROM_BACKUP}")
             return
-        content = (self.lake.root / twin).read_bytes()
         self._keep_aside(damage.path)
-        write_atomically(self.lake.root / damage.path, content)
+        keep_twice(self.lake.root / twin, self.lake.root / damage.path)
         self.repaired.mended.append(f"{damage.path.as_posix()}: put back from {twin.as_posix()}")
 
     def other(self, damage: Damage) -> None:
@@ -111,7 +120,12 @@ class _Repair:
             self.repaired.mended.append(f"{name}: {_MADE_AGAIN[name]} makes it again")
         elif name == "catalog/episodes.parquet":
             self._catalogue(damage)
-        elif top not in ("files", LEDGER_COPY):
+        elif name == "kept.parquet":
+            self._kept(damage)
+        elif top == "rules" and damage.reason == GONE and Rules.load(self.settings).version == path.stem:
+            Rules.load(self.settings).remember(self.settings, self.lake)
+            self.repaired.mended.append(f"{name}: made again of the lists in force")
+        elif not _is_kept_twice(path):
             self.repaired.lost.append(f"{damage}; {_FROM_BACKUP}")
 
     def again(self, keys: Collection[Key]) -> None:
@@ -177,6 +191,14 @@ class _Repair:
         take_in_catalog(files, Lake(self.lake.root))
         self.repaired.mended.append(f"{damage.path.as_posix()}: made again from landing/catalog")
 
+    def _kept(self, damage: Damage) -> None:
+        """Of days before the first that has requests nobody knows more than that they are not there."""
+        days = self.lake.event_days()
+        self._keep_aside(damage.path)
+        rows = [(days[0], self.now_us)] if days else []
+        write_parquet(pl.DataFrame(rows, KEPT, orient="row"), self.lake.kept_path)
+        self.repaired.mended.append(f"{damage.path.as_posix()}: made again from the days of the requests")
+
     def _keep_aside(self, path: Path) -> None:
         """A second name of what is there, which stays in its place until another file takes that."""
         target = self._aside(path)
@@ -193,6 +215,10 @@ class _Repair:
         with locked(self.lake.root / READERS_LOCK):
             (self.lake.root / path).rename(target)
         sync((self.lake.root / path).parent)
+
+
+def _is_kept_twice(path: Path) -> bool:
+    return path.parts[0] in ("files", LEDGER_COPY, SUPPRESSED_FILE)
 
 
 def _content_id(path: Path) -> str:

@@ -13,10 +13,17 @@ from pathlib import Path
 
 import polars as pl
 
-from ingest.lake import write_parquet
+from ingest.lake import (
+    SUPPRESSED_FILE,
+    keep_twice,
+    missing,
+    read_twice_kept,
+    twin_of,
+    write_parquet,
+)
 from ingest.schema import Schema, conform
 
-FILE = "suppressed.parquet"
+FILE = SUPPRESSED_FILE
 
 SUPPRESSED: Schema = {
     "erasure": pl.String,  # 12 hex digits, of one request for erasure
@@ -41,14 +48,20 @@ class Suppressions:
 
     @classmethod
     def load(cls, lake: Path) -> Suppressions:
-        """That of the lake below this folder."""
-        return cls.read(lake / FILE) if (lake / FILE).exists() else cls.none()
+        """That of the lake below this folder. Raises LakeDamaged: without it the erased would come back."""
+        if (lake / FILE).exists() or Path(FILE) in missing(lake):
+            return cls._of(read_twice_kept(lake, Path(FILE)), lake / FILE)
+        return cls.none()
 
     @classmethod
     def read(cls, path: Path) -> Suppressions:
         """That of a file. Raises ValueError for a file that is none."""
+        return cls._of(path.read_bytes(), path)
+
+    @classmethod
+    def _of(cls, content: bytes, path: Path) -> Suppressions:
         try:
-            return cls(conform(pl.read_parquet(path), SUPPRESSED).collect())
+            return cls(conform(pl.read_parquet(content), SUPPRESSED).collect())
         except pl.exceptions.PolarsError as error:
             raise ValueError(f"{path} is no suppression list: {type(error).__name__}") from error
 
@@ -65,6 +78,7 @@ class Suppressions:
         """Put it into the lake, atomically, readable by its owner alone. Raises OSError."""
         write_parquet(self.rows, lake / FILE)
         (lake / FILE).chmod(0o600)
+        keep_twice(lake / FILE, lake / twin_of(Path(FILE)))
 
     def is_suppressed(self, rows: pl.DataFrame) -> pl.Series:
         """Boolean of each of `rows` (key_epoch, address_key, started_us; install_key if it has one)."""

@@ -10,10 +10,9 @@ import polars as pl
 
 from ingest import checksums
 from ingest.checksums import Progress
-from ingest.lake import LEDGER_COPY, Lake, missing_originals, reading
+from ingest.lake import GONE, LEDGER_COPY, Lake, missing, reading
 from ingest.schema import FileStatus
 
-GONE = "is not there any more"
 BEFORE_BOOT_S = 300.0  # what a machine that went down had noted last may not have come to its disk
 
 
@@ -74,7 +73,7 @@ def verify(root: Path, progress: Progress | None = None) -> Verified:
         if progress:
             progress(done, len(paths))
     found.files = len(digests)
-    found.damaged += [Damage(path, GONE) for path in missing_originals(root)]
+    found.damaged += [Damage(path, GONE) for path in missing(root)]
     known, adopted = checksums.noted(root), set[str]()
     was_complete = checksums.is_complete(root)
     for path, digest in digests.items():
@@ -91,8 +90,14 @@ def verify(root: Path, progress: Progress | None = None) -> Verified:
         with reading(root):
             found.gaps = _gaps(root)
     found.adopted = len(adopted)
+    bad = {root / one.path for one in found.damaged}
     (root / checksums.FOLDER).mkdir(exist_ok=True)
-    checksums.keep_only(root, set(digests.values()), time.time(), adopted)
+    for path in digests:
+        if path not in bad and _has_rows(path, root):
+            checksums.note_name(path)
+    # While a file is damaged the digest it had is kept: what is put in its place is held to it.
+    there = {*digests.values(), *(known if found.damaged else ())}
+    checksums.keep_only(root, there, time.time(), adopted)
     if not found.damaged:
         checksums.make_complete(root)
     return found
@@ -117,6 +122,13 @@ def _unreadable(path: Path) -> str | None:
             raise
         return f"is no whole Parquet file ({type(error).__name__})"
     return None
+
+
+def _has_rows(path: Path, root: Path) -> bool:
+    """Of one that must stay, and is no empty table of before anything was written to it."""
+    if not checksums.MUST_STAY.fullmatch(path.relative_to(root).as_posix()) or not path.exists():
+        return False
+    return bool(pl.scan_parquet(path, hive_partitioning=False).select(pl.len()).collect().item())
 
 
 def _may_be_unnoted(path: Path) -> bool:

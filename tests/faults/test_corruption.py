@@ -10,14 +10,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from earshot.pipeline import build_marts
+from ingest.catalog import take_in_catalog
 from ingest.compaction import compact
-from ingest.lake import LEDGER_COPY, Lake, LakeDamaged
+from ingest.lake import LEDGER_COPY, Lake, LakeDamaged, write_parquet
 from ingest.ledger_copy import renew
 from ingest.repair import ASIDE, Repaired, repair
+from ingest.schema import KEPT
 from ingest.settings import Settings
+from ingest.suppression import SUPPRESSED, Suppressions
 from ingest.verify import verify
 from tests.faults.lake_scenarios import AFTER, LATER_US, fill, lake_facts, settings_in, take
 from tests.registry.command_line import Earshot, typed
@@ -180,7 +184,7 @@ def test_a_ledger_file_that_is_gone_stops_all_that_would_go_on_without_it_and_it
     row = Lake(data / "lake").ledger().filter(source="cdn").head(1)
     held = of_cdn.read_bytes()
     of_cdn.unlink()
-    gone = r"cdn.parquet is damaged \(it is gone, its copy is there\).*`earshot verify --repair`"
+    gone = r"cdn.parquet is damaged \(it is not there any more\).*`earshot verify --repair`"
     with pytest.raises(LakeDamaged, match=gone):
         take(settings)
     with pytest.raises(LakeDamaged, match=gone):
@@ -222,6 +226,77 @@ def test_a_repair_that_is_killed_leaves_both_names_of_the_ledger_for_the_next(
     assert of_cdn.exists()
     mended(settings)
     assert lake_facts(data) == before and verify(data / "lake").is_whole
+
+
+def suppress(data: Path) -> Path:
+    row = {"erasure": "0" * 12, "key_epoch": 1, "address_key": 2, "first_us": 0, "end_us": 1}
+    rows = pl.DataFrame([{**dict.fromkeys(SUPPRESSED), **row}], schema=SUPPRESSED)
+    Suppressions.none().with_more(rows).write(data / "lake")
+    return data / "lake" / "suppressed.parquet"
+
+
+@pytest.mark.parametrize("harm", ["gone", "flipped"])
+def test_the_list_of_the_erased_is_kept_twice_and_nothing_is_taken_in_without_it(
+    data: Path, harm: str
+) -> None:
+    settings, path = settings_in(data), suppress(data)
+    assert verify(settings.lake_dir).is_whole
+    held = path.read_bytes()
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(flip(held, random.Random(3)))
+    with pytest.raises(LakeDamaged, match=r"suppressed.parquet is damaged"):
+        take(settings)
+    assert [str(one.path) for one in verify(settings.lake_dir).damaged] == ["suppressed.parquet"]
+    assert mended(settings).lost == []
+    assert path.read_bytes() == held and path.stat().st_mode & 0o777 == 0o600
+    assert (data / "lake" / LEDGER_COPY / path.name).stat().st_mode & 0o777 == 0o600
+    assert verify(settings.lake_dir).is_whole
+
+
+def test_the_list_of_the_erased_and_its_copy_gone_are_told_and_only_a_backup_has_it(data: Path) -> None:
+    path = suppress(data)
+    for each in (path, data / "lake" / LEDGER_COPY / path.name):
+        each.unlink()
+    with pytest.raises(LakeDamaged, match=r"suppressed.parquet is damaged"):
+        take(settings_in(data))
+    (lost,) = mended(settings_in(data)).lost
+    assert lost.startswith("suppressed.parquet: it is not there any more") and "only a backup has it" in lost
+
+
+def test_a_catalogue_or_a_list_that_is_gone_is_told_and_made_again_where_it_can_be(data: Path) -> None:
+    settings = settings_in(data)
+    csv = data / "landing" / "catalog" / "episodes.csv"
+    csv.parent.mkdir()
+    csv.write_text("episode_id,show_id,enclosure_url\ne1,s1,https://media.example.com/1.mp3\n")
+    take_in_catalog([csv], Lake(data / "lake"))
+    before = lake_facts(data)
+    catalogue, (rules,) = data / "lake" / "catalog" / "episodes.parquet", files(data, "rules")
+    catalogue.unlink()
+    rules.unlink()
+    with pytest.raises(LakeDamaged, match=r"episodes.parquet is damaged"):
+        build_marts(settings)
+    assert [str(one) for one in verify(settings.lake_dir).damaged] == [
+        "catalog/episodes.parquet: it is not there any more",
+        f"rules/{rules.name}: it is not there any more",
+    ]
+    done = mended(settings)
+    assert done.lost == [] and len(done.mended) == 2
+    assert lake_facts(data) == before and verify(settings.lake_dir).is_whole
+    older = rules.with_name("0123456789ab.parquet")
+    write_parquet(pl.read_parquet(rules), older)
+    older.unlink()
+    (lost,) = mended(settings).lost
+    assert lost.startswith("rules/0123456789ab.parquet: it is not there any more; only a backup has it")
+
+
+def test_which_days_are_kept_is_made_again_of_the_days_that_are_there(data: Path) -> None:
+    lake = Lake(data / "lake")
+    write_parquet(pl.DataFrame([(lake.event_days()[0], 1)], KEPT, orient="row"), lake.kept_path)
+    lake.kept_path.unlink()
+    assert mended(settings_in(data)).lost == []
+    assert lake.first_kept_day() == lake.event_days()[0]
 
 
 def test_a_lake_of_before_checksums_is_read_whole_once_and_then_held_to_them(data: Path) -> None:
