@@ -23,6 +23,7 @@ def verify(
     """
     from earshot.explain.answer import existing_lake
     from earshot.show import count_progress, say
+    from ingest import checksums
     from ingest.lake import utc_now_us
     from ingest.repair import ASIDE
     from ingest.repair import repair as mend
@@ -35,6 +36,14 @@ def verify(
     told = f"{found.files:,} files, {found.bytes:,} bytes"
     if found.adopted:
         say(screen, "noted", f"{found.adopted:,} files had no checksum yet: read whole, and noted", "yellow")
+    if found.relisted:
+        say(
+            screen,
+            "noted",
+            f"the lists of checksums ({lake.root / checksums.FOLDER}) were damaged: {found.relisted:,} files "
+            "that can be read had none; they are noted again, and no file was moved",
+            "yellow",
+        )
     if found.is_whole:
         say(screen, "whole", f"{told}: all as they were written", "bold green")
         return

@@ -310,6 +310,11 @@ def missing(root: Path) -> list[Path]:
     return sorted(path for path in wanted if not (root / path).exists())
 
 
+def is_kept_twice(path: Path) -> bool:
+    """`path` below the lake."""
+    return path.parts[0] in ("files", LEDGER_COPY, SUPPRESSED_FILE)
+
+
 def twin_of(path: Path) -> Path:
     """Of a file that is kept twice, both below the lake, where the other one is."""
     top, *rest = path.parts

@@ -1,6 +1,6 @@
 """Puts right what `verify` found: from the copy of the ledger, and from landing files that are still there.
 
-What is damaged is moved to `<data>/damaged`, never removed. What can be made from nothing here is named, and
+What is damaged is kept in `<data>/damaged`, never removed. What can be made from nothing here is named, and
 stays where it is: only a backup has it.
 """
 
@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -22,17 +22,16 @@ from ingest.durable import locked, sync
 from ingest.lake import (
     EMPTY,
     GONE,
-    LEDGER_COPY,
     READERS_LOCK,
-    SUPPRESSED_FILE,
     Lake,
+    is_kept_twice,
     keep_twice,
     twin_of,
     write_parquet,
 )
 from ingest.logs.found import LandingFile, find_landing_files
 from ingest.logs.intake import take_in
-from ingest.logs.listeners import KeyRing
+from ingest.logs.keyring import KeyRing, key_epochs
 from ingest.logs.rules import Rules
 from ingest.schema import KEPT, FileStatus
 from ingest.settings import Settings
@@ -41,7 +40,6 @@ from ingest.verify import Damage, Verified
 ASIDE = "damaged"  # below the data folder
 _OF_ONE = re.compile(r"(?P<source>[^.]+)\.(?P<file_id>[0-9a-f]{32})\.(?:[0-9]{4,}\.)?parquet")
 _OF_MANY = re.compile(r"(?P<source>[^.]+)\.compacted\.[0-9a-f]{32}\.parquet")
-_EPOCH_DAYS = 30
 _FROM_BACKUP = (
     "only a backup has it: restore one beside (`earshot restore FROM --to ELSEWHERE`) and copy the file"
 )
@@ -77,7 +75,7 @@ def repair(settings: Settings, found: Verified, now_us: int) -> Repaired:
         for damage in found.damaged:
             done.other(damage)
     again = {(gap.source, gap.file_id) for gap in found.gaps if gap.found < gap.wanted}
-    done.again(again | done.affected)
+    done.again(again)
     return done.repaired
 
 
@@ -85,11 +83,12 @@ class _Repair:
     def __init__(self, settings: Settings, lake: Lake, now_us: int) -> None:
         self.settings, self.lake, self.now_us = settings, lake, now_us
         self.repaired = Repaired()
-        self.affected: set[Key] = set()
+        self.keys = KeyRing.of(settings)
+        self.rows_of: dict[Path, set[Key]] = {}  # damaged files of rows: of which landing files they are
 
     def ledger(self, damage: Damage, damaged: Collection[Path]) -> None:
         """The ledger and its copy mend each other."""
-        if damage.path.name == EMPTY or not _is_kept_twice(damage.path):
+        if damage.path.name == EMPTY or not is_kept_twice(damage.path):
             return
         twin = twin_of(damage.path)
         if twin in damaged or not (self.lake.root / twin).exists():
@@ -112,8 +111,7 @@ class _Repair:
             if not keys:
                 self.repaired.lost.append(f"{damage}; the ledger knows no file of its name; {_FROM_BACKUP}")
                 return
-            self._set_aside(path)
-            self.affected |= keys
+            self.rows_of[path] = keys
         elif name in _MADE_AGAIN:
             self._set_aside(path)
             Lake(self.lake.root)
@@ -125,34 +123,70 @@ class _Repair:
         elif top == "rules" and damage.reason == GONE and Rules.load(self.settings).version == path.stem:
             Rules.load(self.settings).remember(self.settings, self.lake)
             self.repaired.mended.append(f"{name}: made again of the lists in force")
-        elif not _is_kept_twice(path):
+        elif not is_kept_twice(path):
             self.repaired.lost.append(f"{damage}; {_FROM_BACKUP}")
 
     def again(self, keys: Collection[Key]) -> None:
-        """Landing files taken in once more, which writes the same rows to the same places."""
-        landed = {(file.source, file.name): file for file in self._landing()}
+        """Landing files taken in once more, which writes the same rows to the same places.
+
+        Those of `keys`, and of damaged files all whose rows can be made again; the others stay as they are.
+        """
+        wanted = sorted({*keys, *(key for its in self.rows_of.values() for key in its)})
         names = self._names()
-        files: list[LandingFile] = []
-        for source, file_id in sorted(keys):
-            name, days, requests = names.get((source, file_id), ("", [], 0))
-            file = landed.get((source, name))
-            what = f"{source}/{name}: {requests:,} requests"
-            if file is None or _content_id(file.path) != file_id:
-                self.repaired.lost.append(
-                    f"{what} are lost or in part: the landing file is not there any more; deliver it again "
-                    "under its name and run this again, or copy the damaged file from a backup"
-                )
-            elif not self._has_keys(days):
-                self.repaired.lost.append(
-                    f"{what} are lost or in part: the listener keys of its time are destroyed"
-                )
+        landed = {(file.source, file.name): file for file in self._landing()}
+        whys = {key: self._why_not(key, names.get(key), landed) for key in wanted}
+        cannot = {key for key, why in whys.items() if why}
+        self.repaired.lost += [why for why in whys.values() if why]
+        # A day's files are opened together: what shares a file with lost rows waits for them.
+        staying = dict[Path, set[Key]]()
+        while more := {
+            path: its for path, its in self.rows_of.items() if its & cannot and path not in staying
+        }:
+            staying |= more
+            cannot |= {key for its in more.values() for key in its}
+        self.repaired.lost += [
+            f"{path.as_posix()}: stays where it is, since not all its rows can be made again"
+            for path in staying
+        ]
+        for path in self.rows_of.keys() - staying.keys():
+            # Intake replaces the file of one landing file; a merged one would be in its way.
+            if _OF_MANY.fullmatch(path.name):
+                self._set_aside(path)
             else:
-                files.append(file)
+                self._keep_aside(path)
+        files = [landed[key[0], names[key][0]] for key in wanted if key not in cannot]
         if files:
-            take_in(files, self.settings, self.lake, now_us=self.now_us, force=True)
-            self.repaired.mended += [
-                f"{file.source}/{file.name}: taken in again from {file.path}" for file in files
-            ]
+            done = take_in(files, self.settings, self.lake, now_us=self.now_us, force=True)
+            recorded = set(done.files.select("source", "file_name").iter_rows())
+            for file in files:
+                what = f"{file.source}/{file.name}"
+                if (file.source, file.name) in recorded:
+                    self.repaired.mended.append(f"{what}: taken in again from {file.path}")
+                else:
+                    self.repaired.lost.append(f"{what}: was not taken in again; run this once more")
+
+    def _why_not(
+        self,
+        key: Key,
+        known: tuple[str, list[date], int] | None,
+        landed: Mapping[Key, LandingFile],
+    ) -> str | None:
+        """Why the rows of a landing file cannot be made again; None: they can. Raises KeyRingError."""
+        if known is None:
+            return f"{key[0]}: the ledger knows no file with content {key[1]}; {_FROM_BACKUP}"
+        name, days, requests = known
+        file, what = landed.get((key[0], name)), f"{key[0]}/{name}: {requests:,} requests"
+        if file is None or _content_id(file.path) != key[1]:
+            return (
+                f"{what} are lost or in part: the landing file is not there any more; deliver it again "
+                "under its name and run this again, or copy the damaged file from a backup"
+            )
+        if not all(self.keys.has(epoch) for epoch in key_epochs(days)):
+            return (
+                f"{what} are lost or in part: the listener keys of its time, or of the 30 days before, are "
+                f"destroyed; {_FROM_BACKUP}"
+            )
+        return None
 
     def _keys_of(self, path: Path) -> set[Key]:
         """The landing files whose rows may have been in it."""
@@ -176,11 +210,6 @@ class _Repair:
 
     def _landing(self) -> list[LandingFile]:
         return find_landing_files(self.settings.model_copy(update={"settle_s": 0}))
-
-    def _has_keys(self, days: Collection[date]) -> bool:
-        keys = KeyRing(self.settings.keys_dir)
-        epochs = {(day - date(1970, 1, 1)).days // _EPOCH_DAYS for day in days}
-        return all(keys.has(epoch) for epoch in epochs)
 
     def _catalogue(self, damage: Damage) -> None:
         files = sorted((self.settings.landing_dir / "catalog").glob("*.csv"))
@@ -215,10 +244,6 @@ class _Repair:
         with locked(self.lake.root / READERS_LOCK):
             (self.lake.root / path).rename(target)
         sync((self.lake.root / path).parent)
-
-
-def _is_kept_twice(path: Path) -> bool:
-    return path.parts[0] in ("files", LEDGER_COPY, SUPPRESSED_FILE)
 
 
 def _content_id(path: Path) -> str:

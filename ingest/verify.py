@@ -10,9 +10,10 @@ import polars as pl
 
 from ingest import checksums
 from ingest.checksums import Progress
-from ingest.lake import GONE, LEDGER_COPY, Lake, missing, reading
+from ingest.lake import EMPTY, GONE, LEDGER_COPY, Lake, is_kept_twice, missing, reading, twin_of
 from ingest.schema import FileStatus
 
+FEW, FEW_PART = 5, 0.01  # a disk damages seldom more files than that, and leaves their former digests
 BEFORE_BOOT_S = 300.0  # what a machine that went down had noted last may not have come to its disk
 
 
@@ -49,6 +50,7 @@ class Verified:
 
     files: int = 0
     bytes: int = 0
+    relisted: int = 0  # whose digest was lost from a damaged list, and is noted again
     adopted: int = 0  # without a checksum so far, read whole, and noted now
     damaged: list[Damage] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -74,22 +76,36 @@ def verify(root: Path, progress: Progress | None = None) -> Verified:
             progress(done, len(paths))
     found.files = len(digests)
     found.damaged += [Damage(path, GONE) for path in missing(root)]
-    known, adopted = checksums.noted(root), set[str]()
+    known, adopted, changed = checksums.noted(root), set[str](), list[Path]()
     was_complete = checksums.is_complete(root)
     for path, digest in digests.items():
         if digest in known:
             continue
         reason = _unreadable(path)
-        if reason is None and was_complete and not _may_be_unnoted(path):
-            reason = "its bytes are not those that were written"
-        if reason is None:
+        if reason is not None:
+            if path.exists():
+                found.damaged.append(Damage(path.relative_to(root), reason))
+        elif was_complete and not _may_be_unnoted(path):
+            changed.append(path)
+        else:
             adopted.add(digest)
-        elif path.exists():
-            found.damaged.append(Damage(path.relative_to(root), reason))
+    # Of a file that changed the former digest is still noted. Where there are fewer, the lists lost some.
+    # What shares its content with another file tells nothing of that.
+    unnoted = {digests[path] for path in changed if _differs_from_twin(path, root, digests) is False}
+    are_lists_damaged = len(known - set(digests.values())) < len(unnoted)
+    if are_lists_damaged and len(changed) > max(FEW, FEW_PART * len(digests)):
+        healthy = [path for path in changed if not _differs_from_twin(path, root, digests)]
+        found.relisted = len(healthy)
+        unnoted |= {digests[path] for path in healthy}
+        adopted |= unnoted
+        changed = [path for path in changed if path not in healthy]
+    why = "its bytes are not those that were written"
+    found.damaged += [Damage(path.relative_to(root), why) for path in changed]
     if not found.damaged:
         with reading(root):
             found.gaps = _gaps(root)
-    found.adopted = len(adopted)
+    found.adopted = len(adopted - unnoted)
+    found.damaged.sort(key=lambda one: one.path)
     bad = {root / one.path for one in found.damaged}
     (root / checksums.FOLDER).mkdir(exist_ok=True)
     for path in digests:
@@ -122,6 +138,14 @@ def _unreadable(path: Path) -> str | None:
             raise
         return f"is no whole Parquet file ({type(error).__name__})"
     return None
+
+
+def _differs_from_twin(path: Path, root: Path, digests: dict[Path, str]) -> bool | None:
+    """Whether a file that is kept twice is there with two contents; None: an empty table, like others."""
+    if path.name == EMPTY:
+        return None
+    name = path.relative_to(root)
+    return is_kept_twice(name) and digests.get(root / twin_of(name), digests[path]) != digests[path]
 
 
 def _has_rows(path: Path, root: Path) -> bool:

@@ -14,10 +14,12 @@ import polars as pl
 import pytest
 
 from earshot.pipeline import build_marts
+from ingest import checksums
 from ingest.catalog import take_in_catalog
 from ingest.compaction import compact
 from ingest.lake import LEDGER_COPY, Lake, LakeDamaged, write_parquet
 from ingest.ledger_copy import renew
+from ingest.logs.keyring import KeyRing, key_epochs
 from ingest.repair import ASIDE, Repaired, repair
 from ingest.schema import KEPT
 from ingest.settings import Settings
@@ -143,11 +145,11 @@ def test_rows_whose_landing_file_is_gone_are_called_lost_and_the_rest_is_mended(
     for path in files(data, "requests"):
         spoil(path, random.Random(5))
     shutil.move(settings.landing_dir / "cdn" / "b.log", data / "b.log")
-    done = mended(settings)
-    (lost,) = done.lost
+    lost, *staying = mended(settings).lost
     assert "cdn/b.log: 12 requests are lost" in lost and "deliver it again under its name" in lost
-    (gap,) = verify(settings.lake_dir).gaps
-    assert str(gap) == "cdn/b.log: 12 of 12 requests lost"
+    left = [one.path.as_posix() for one in verify(settings.lake_dir).damaged]
+    assert left and sorted(left) == sorted(each.partition(":")[0] for each in staying)
+    assert all(one.startswith("requests/") and ".log" not in one for one in left)
     shutil.copy2(data / "b.log", settings.landing_dir / "cdn" / "b.log")
     assert mended(settings).lost == []
     assert lake_facts(data) == before
@@ -297,6 +299,75 @@ def test_which_days_are_kept_is_made_again_of_the_days_that_are_there(data: Path
     lake.kept_path.unlink()
     assert mended(settings_in(data)).lost == []
     assert lake.first_kept_day() == lake.event_days()[0]
+
+
+def lists(data: Path) -> list[Path]:
+    return sorted((data / "lake" / checksums.FOLDER).glob("*.txt"))
+
+
+@pytest.mark.parametrize("how", ["gone", *HOWS], ids=str)
+def test_a_damaged_list_of_checksums_has_a_twin_that_mends_it(
+    data: Path, how: str | Callable[[bytes, random.Random], bytes]
+) -> None:
+    (first,) = lists(data)
+    held = first.read_bytes()
+    if callable(how):
+        first.write_bytes(how(held, random.Random(4)))
+    else:
+        first.unlink()
+    found = verify(data / "lake")
+    assert found.is_whole and not found.relisted
+    shutil.rmtree(data / "lake" / checksums.FOLDER / checksums.TWIN)
+    assert verify(data / "lake").is_whole
+    spoil(files(data, "requests")[0], random.Random(8))
+    assert len(verify(data / "lake").damaged) == 1
+
+
+def test_without_both_lists_a_healthy_lake_is_not_cleared_and_what_cannot_be_read_is_still_named(
+    data: Path,
+) -> None:
+    settings, before = settings_in(data), lake_facts(data)
+    shutil.rmtree(settings.landing_dir)
+    for path in (data / "lake" / checksums.FOLDER).rglob("*.txt"):
+        path.write_bytes(path.read_bytes()[:100])
+    one = files(data, "requests")[0]
+    held = one.read_bytes()
+    one.write_bytes(held[: len(held) // 2])
+    found = verify(data / "lake")
+    assert found.relisted > 10 and [data / "lake" / each.path for each in found.damaged] == [one]
+    assert repair(settings, found, LATER_US + 1).lost
+    assert one.exists() and not (data / ASIDE).exists()
+    one.write_bytes(held)
+    assert lake_facts(data) == before
+
+
+@pytest.mark.parametrize("is_merged", [False, True], ids=["as taken in", "merged"])
+def test_rows_of_a_destroyed_key_are_called_lost_and_their_file_stays(data: Path, is_merged: bool) -> None:
+    settings = settings_in(data)
+    if is_merged:
+        compact(Lake(data / "lake"), AFTER)
+    one = files(data, "requests")[0]
+    spoil(one, random.Random(5))
+    changed = one.read_bytes()
+    epoch = min(key_epochs(Lake(data / "lake").event_days()))
+    KeyRing.of(settings).destroy(epoch, LATER_US, "test")
+    done = mended(settings)
+    assert done.mended == [] and "or of the 30 days before, are destroyed" in done.lost[0]
+    assert "stays where it is" in done.lost[-1]
+    assert one.read_bytes() == changed and not (data / ASIDE / "requests").exists()
+
+
+def test_keys_that_a_command_gives_are_asked_of_it(data: Path) -> None:
+    before, vault = lake_facts(data), data.parent / "vault"
+    (data / "keys").rename(vault)
+    command = data.parent / "keys.sh"
+    command.write_text(f"#!/bin/sh\n[ -f {vault}/epoch-$1.key ] || exit 3\ncat {vault}/epoch-$1.key\n")
+    command.chmod(0o700)
+    settings = settings_in(data).model_copy(update={"keys_command": str(command)})
+    spoil(files(data, "requests")[0], random.Random(5))
+    done = mended(settings)
+    assert done.lost == [] and done.mended
+    assert lake_facts(data) == before
 
 
 def test_a_lake_of_before_checksums_is_read_whole_once_and_then_held_to_them(data: Path) -> None:
