@@ -251,10 +251,21 @@ def _landing(settings: Settings) -> Finding:
 
 
 def _warehouse(settings: Settings) -> Finding:
+    import duckdb
+
     path = settings.warehouse
     if not path.exists():
         return Finding("warehouse", "not built yet", Verdict.ODD, "run `make demo`, or the marts in Dagster")
-    return Finding("warehouse", f"{path.stat().st_size / 1e6:,.0f} MB")
+    size = f"{path.stat().st_size / 1e6:,.0f} MB"
+    try:
+        duckdb.connect(str(path.resolve()), read_only=True).close()
+    except duckdb.Error as error:
+        if "Could not set lock" in str(error):  # its owner can open it
+            return Finding("warehouse", f"{size}, in use")
+        advice = "docs/operations.md, 'When something breaks', says how it is made again from the lake"
+        found = f"{size}, cannot be opened ({str(error).splitlines()[0][:120]})"
+        return Finding("warehouse", found, Verdict.WRONG, advice)
+    return Finding("warehouse", size)
 
 
 def _published(settings: Settings) -> Finding:

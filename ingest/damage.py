@@ -13,6 +13,7 @@ from ingest.settings import SettingError
 
 _CHARS = 400
 VERIFY = "run `earshot verify`: it names every damaged file; `earshot verify --repair` mends what it can"
+BACKUP = "restore a backup beside (`earshot restore FROM --to ELSEWHERE`) and copy the file named from there"
 _ADDRESS_OF_DATABASE = re.compile(r"\S+://\S+")
 
 
@@ -32,7 +33,7 @@ def reason(error: Exception) -> tuple[str, str]:
     if isinstance(error, Damaged):
         return _line(str(error)), error.advice
     if isinstance(error, LakeDamaged):
-        return _line(str(error)), VERIFY
+        return _line(str(error)), BACKUP if error.is_in_backup_alone else VERIFY
     if isinstance(error, pl.exceptions.PolarsError):
         return f"a Parquet file is damaged ({_line(str(error).partition(chr(10))[0])})", VERIFY
     if isinstance(error, PermissionError):

@@ -105,6 +105,10 @@ class LakeFormatError(RuntimeError):
 class LakeDamaged(RuntimeError):
     """A file of the lake cannot be read; the message names it and says what to do."""
 
+    def __init__(self, message: str, is_in_backup_alone: bool = False) -> None:
+        super().__init__(message)
+        self.is_in_backup_alone = is_in_backup_alone
+
 
 @dataclass(frozen=True)
 class Lake:
@@ -269,7 +273,7 @@ class Lake:
         first = f"day={since.isoformat()}" if since else ""
         for path in missing(self.root):
             if path.parts[0] != "rules":  # they explain figures, and change none
-                raise LakeDamaged(_damaged(self.root / path, GONE))
+                raise _damaged(self.root, path, GONE)
         # Each from one open handle: Polars asks for a file's size by its path and then opens it, and between
         # the two an intake may have put a longer one there.
         return pl.concat(
@@ -285,7 +289,7 @@ class Lake:
                 path = self.root / "files" / f"day={day.isoformat()}" / f"{source}.parquet"
                 copy = self.root / LEDGER_COPY / path.parent.name / path.name
                 if copy.exists() and not path.exists():  # never put fewer rows over the last that are left
-                    raise LakeDamaged(_damaged(path, GONE))
+                    raise _damaged(self.root, path.relative_to(self.root), GONE)
                 known = _ledger_rows(path) if path.exists() else _empty(FILES)
                 merged = pl.concat([known, rows]).unique(
                     ["source", "file_name", "file_id"], keep="last", maintain_order=True
@@ -334,10 +338,10 @@ def keep_twice(path: Path, twin: Path) -> None:
 def read_twice_kept(root: Path, path: Path) -> bytes:
     """What a file holds that is kept twice; `path` below the lake. Raises LakeDamaged, OSError."""
     if not (root / path).exists() and path in missing(root):
-        raise LakeDamaged(_damaged(root / path, GONE))
+        raise _damaged(root, path, GONE)
     held = (root / path).read_bytes()
     if not _is_as_written(root, path, held):
-        raise LakeDamaged(_damaged(root / path, "its bytes are not those that were written"))
+        raise _damaged(root, path, "its bytes are not those that were written")
     return held
 
 
@@ -353,20 +357,35 @@ def _ledger_rows(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(held, columns=list(FILES))
     except pl.exceptions.PolarsError as error:
-        raise LakeDamaged(_damaged(path, str(error).splitlines()[0][:120])) from error
+        raise _damaged(root, path.relative_to(root), str(error).splitlines()[0][:120]) from error
 
 
-def _damaged(path: Path, reason: str) -> str:
-    return (
-        f"{path} is damaged ({reason}): nothing is taken in or built until `earshot verify --repair` has put "
-        "its copy in its place, or a backup's where that is damaged, too"
-    )
+def _damaged(root: Path, path: Path, reason: str) -> LakeDamaged:
+    """`path`: below the lake at `root`."""
+    is_twice, twin = is_kept_twice(path), root / twin_of(path)
+    told = f"{root / path} is damaged ({reason}): nothing is taken in or built until"
+    if is_twice and not _is_noted(root, twin):
+        return LakeDamaged(
+            f"{told} that of a backup is in its place (`earshot restore FROM --to ELSEWHERE`, and copy the "
+            "file): its copy is not there or damaged, too",
+            is_in_backup_alone=True,
+        )
+    how = "put its copy in its place" if is_twice else "made it again, or that of a backup is in its place"
+    return LakeDamaged(f"{told} `earshot verify --repair` has {how}")
+
+
+def _is_noted(root: Path, path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return not checksums.is_complete(root) or checksums.digest_of(path) in checksums.noted(root)
+    return False
 
 
 def _is_as_written(root: Path, path: Path, held: bytes) -> bool:
     """Parquet notices few faults by itself. Beside its copy a file of the ledger is seldom looked up: only
     where a writer is between the two, was killed there, or one of them changed."""
     copy = root / twin_of(path)
+    if path == Path(SUPPRESSED_FILE) and not copy.exists():
+        return True  # brought from another installation, or written before it was kept twice
     with contextlib.suppress(OSError):
         if path.name == EMPTY or copy.read_bytes() == held:
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -15,6 +16,11 @@ class AnotherRuns(RuntimeError):
     """A platform runs on this data folder; the message says which and what to do."""
 
 
+_ADVICE = {
+    errno.EROFS: "mount it for writing and start it again: nothing is lost",
+    errno.EACCES: "give it to the user the platform runs as, or run it as that user: nothing is lost",
+    errno.ENOSPC: "free some space and start it again: nothing is lost",
+}
 _claimed: list[int] = []  # open until this process ends; that is the point
 
 
@@ -24,8 +30,12 @@ def claim(data: Path) -> None:
     A lock of the system (POSIX), which dies with us and which our forks do not hold: no file that a killed
     platform leaves keeps the next one out. Two machines see each other where their file system shares locks.
     """
-    data.mkdir(parents=True, exist_ok=True)
-    handle = os.open(data / FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        handle = os.open(data / FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        what = _ADVICE.get(error.errno or 0, "mend what it names and start it again: nothing is lost")
+        raise OSError(error.errno, f"{error.strerror}: {what}", error.filename) from error
     try:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # the system may say either

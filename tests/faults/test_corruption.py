@@ -6,17 +6,22 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
+from earshot.doctor import _warehouse
+from earshot.finding import Verdict
 from earshot.pipeline import build_marts
 from ingest import checksums
 from ingest.catalog import take_in_catalog
 from ingest.compaction import compact
+from ingest.damage import reason
 from ingest.lake import LEDGER_COPY, Lake, LakeDamaged, write_parquet
 from ingest.ledger_copy import renew
 from ingest.logs.keyring import KeyRing, key_epochs
@@ -228,6 +233,42 @@ def test_a_repair_that_is_killed_leaves_both_names_of_the_ledger_for_the_next(
     assert of_cdn.exists()
     mended(settings)
     assert lake_facts(data) == before and verify(data / "lake").is_whole
+
+
+def test_with_both_of_the_ledger_damaged_nobody_is_sent_to_a_repair_that_cannot_be(data: Path) -> None:
+    (of_cdn,) = [path for path in files(data, "files") if path.name == "cdn.parquet"]
+    for path in (of_cdn, data / "lake" / LEDGER_COPY / of_cdn.parent.name / of_cdn.name):
+        spoil(path, random.Random(2))
+    with pytest.raises(LakeDamaged, match=r"that of a backup is in its place") as refused:
+        take(settings_in(data))
+    why, advice = reason(refused.value)
+    assert "--repair" not in why + advice and "earshot restore" in advice
+    done = mended(settings_in(data))
+    assert done.mended == [] and len(done.lost) == 2
+
+
+def test_a_layout_that_is_no_text_is_told_in_words(data: Path, typed: Earshot) -> None:
+    (data / "lake" / "FORMAT").write_bytes(b"\x80\n")
+    said = typed("verify")
+    assert said.code == 1 and "has layout" in said.err and "Traceback" not in said.err
+
+
+def test_the_doctor_opens_the_warehouse(data: Path) -> None:
+    settings = settings_in(data)
+    duckdb.connect(str(settings.warehouse)).close()
+    assert _warehouse(settings).verdict is Verdict.FINE
+    holds = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", holds, str(settings.warehouse)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout and other.stdout.readline() == b"held\n"
+        found = _warehouse(settings)
+        other.communicate()
+    assert found.verdict is Verdict.FINE and "in use" in found.found
+    with settings.warehouse.open("r+b") as file:
+        file.write(b"\0" * 16)
+    found = _warehouse(settings)
+    assert found.verdict is Verdict.WRONG and "cannot be opened" in found.found
 
 
 def suppress(data: Path) -> Path:

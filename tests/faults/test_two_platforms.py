@@ -75,3 +75,10 @@ def test_who_asks_in_the_same_moment_is_refused_too(first: subprocess.Popen[str]
         os.kill(child, signal.SIGKILL)  # it has the pipe open
         first.kill()
         first.communicate()
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
+    """A file in the place of the folder: an error that root gets, too."""
+    (tmp_path / "data").write_text("")
+    with pytest.raises(OSError, match=r"start it again: nothing is lost"):
+        claim(tmp_path / "data")
