@@ -146,9 +146,13 @@ def erase(
 
     settings, screen = Settings.from_env(), Console(stderr=True)
     lake, span = existing_lake(settings), _span(first, last)
-    of, asked = _of(settings, lake, span, address, install)
+    of, asked = _of(settings, lake, span, address, install, also_later=not dry_run)
     found = held(settings, lake, of, asked)
     _say_dark(screen, found.dark_epochs)
+    if of.made_epochs:
+        told = f"{len(of.made_epochs)} key epochs had no log yet: their secrets are made, so that later logs"
+        limit = f"stay without them too; such logs are taken in for {settings.late_days} days from now"
+        say(screen, "note", f"{told} {limit}, or to the end of their own time", "yellow")
     for row in found.lists:
         say(screen, "list", f"{row['list']}: {row['told']}", "yellow")
     if dry_run:
@@ -212,7 +216,13 @@ def _finish(
 
 
 def _of(
-    settings: Settings, lake: Lake, span: Span, address: str | None, install: str | None
+    settings: Settings,
+    lake: Lake,
+    span: Span,
+    address: str | None,
+    install: str | None,
+    *,
+    also_later: bool = False,
 ) -> tuple[Whose, str | None]:
     from ingest.logs.keyring import KeyRing
     from ingest.whose import NoSuchAddress, whose, whose_install
@@ -224,7 +234,7 @@ def _of(
     if address is None:
         address = typer.prompt("Address", err=True) if sys.stdin.isatty() else sys.stdin.readline()
     try:
-        return whose(address, span, lake, KeyRing.of(settings)), address
+        return whose(address, span, lake, KeyRing.of(settings), also_later=also_later), address
     except NoSuchAddress as error:
         raise typer.BadParameter(str(error), param_hint="--address") from None
 
@@ -250,7 +260,7 @@ def _say_dark(screen: Console, epochs: tuple[int, ...]) -> None:
 
     if epochs:
         told = (
-            f"of epochs {', '.join(map(str, epochs))} the secret is destroyed, and no later request leads "
+            f"of epochs {', '.join(map(str, epochs))} the secret is gone, and no later request leads "
             "there: nobody can tell any more which rows were made at that address"
         )
         say(screen, "note", told, "yellow")

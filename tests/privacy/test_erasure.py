@@ -29,6 +29,7 @@ from ingest.suppression import FILE, Suppressions
 from ingest.whose import NoSuchAddress, Span, install_key, whose, whose_install
 from orchestration.erasing import AUDIT
 from tests.dbt.lakes import dbt, marts
+from tests.ingest.samples import land, nginx, settings_of, take
 from tests.privacy.rotating_world import HOUSE, STEADY, STRADDLERS, TAKEN_IN_US, Ask, asks, line, taken
 
 ERASED = STEADY[3]
@@ -120,7 +121,7 @@ def test_where_secrets_are_destroyed_the_requests_lead_from_key_to_key(copy: Set
     for epoch in (690, 691):
         KeyRing.of(copy).destroy(epoch, 0, "test")
     assert of(copy, october, ALWAYS).keys.is_empty()
-    assert of(copy, october, ALWAYS).dark_epochs == (688, 689, 690, 691)
+    assert of(copy, october, ALWAYS).dark_epochs == (689, 690, 691)  # of 688 nothing was ever there
 
 
 def test_erased_is_erased_everywhere_and_nothing_else_is(
@@ -247,6 +248,49 @@ def test_an_erasure_that_was_killed_is_finished_by_the_next(
     ledger = lake.ledger()
     assert ledger["requests"].sum() == ledger["lines"].sum() == after.height
     assert list(lake.root.rglob("*.tmp")) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [("2026-11-20", "2026-08-20"), ("2026-10-20", "2026-11-20"), ("2026-10-20", "2026-09-20")],
+)
+def test_logs_of_an_epoch_that_had_no_secret_yet_stay_without_the_erased(
+    tmp_path: Path, first: str, later: str
+) -> None:
+    settings = settings_of(tmp_path)
+    addresses = ("198.51.100.13", "198.51.100.99")
+
+    def deliver(day: str, now_us: int) -> None:
+        lines = [nginx(ts=f"{us(day) // 1_000_000}.0", dur="0", id=f"{day}{ip}", ip=ip) for ip in addresses]
+        file = land(settings, "".join(lines), name=f"{day}.log")
+        take(settings, file, now_us=now_us, keyring=KeyRing.of(settings))
+
+    now_us = us("2026-11-30")
+    deliver(first, now_us)
+    # To look makes none.
+    done = earshot(settings, "access", "--from", "2026-06-01", "--to", "2026-11-29", stdin=addresses[0])
+    there = KeyRing.of(settings).epochs()
+    assert "is gone" not in done.stderr and len(json.loads(done.stdout)["requests"]) == 1
+    erased = earshot(
+        settings, "erase", "--from", "2026-06-01", "--to", "2026-11-29", "--no-build", stdin=addresses[0]
+    )
+    assert "had no log yet" in erased.stderr and "is gone" not in erased.stderr
+    assert len(KeyRing.of(settings).epochs()) > len(there)
+    deliver(later, now_us + 1_000_000)
+    assert rows(settings)["started_us"].to_list() == sorted(us(day) for day in (first, later))
+    assert of(settings, addresses[1], Span(us("2026-06-01"), now_us)).keys.join(
+        rows(settings), on=["key_epoch", "address_key"]
+    ).height == 2  # fmt: skip
+
+
+def test_what_was_destroyed_gets_no_secret_for_an_erasure(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    take(settings, land(settings, nginx()), keyring=KeyRing.of(settings))
+    ring, span = KeyRing.of(settings), Span(us("2026-06-01"), us("2026-11-30"))
+    ring.destroy(688, 0, "test")  # that of 689 would be needed with it
+    mine = whose("203.0.113.7", span, Lake(settings.lake_dir), ring, also_later=True, now_us=us("2026-11-30"))
+    assert ring.is_destroyed(688) and not {688, 689} & {*mine.made_epochs} and 691 in mine.made_epochs
+    assert mine.dark_epochs == ()
 
 
 def test_an_erasure_twice_is_one(copy: Settings) -> None:
