@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -110,7 +112,8 @@ def access(
 
     settings, screen = Settings.from_env(), Console(stderr=True)
     lake, span = existing_lake(settings), _span(first, last)
-    of, asked = _of(settings, lake, span, address, install)
+    asked = _asked(address, install)
+    of = _of(settings, lake, span, asked, install)
     found = held(settings, lake, of, asked)
     if output == "json":
         import json
@@ -140,13 +143,29 @@ def erase(
 ) -> None:
     """Erase somebody's rows from lake and marts for good, and keep them out of what is taken in later."""
     from earshot.explain.answer import existing_lake
+
+    settings, screen = Settings.from_env(), Console(stderr=True)
+    lake, span = existing_lake(settings), _span(first, last)
+    asked = _asked(address, install)
+    with contextlib.nullcontext() if dry_run else _alone(settings, screen):
+        _erase(settings, lake, span, asked, install, dry_run, build, screen)
+
+
+def _erase(
+    settings: Settings,
+    lake: Lake,
+    span: Span,
+    asked: str | None,
+    install: str | None,
+    dry_run: bool,
+    build: bool,
+    screen: Console,
+) -> None:
     from earshot.privacy.access import held
     from earshot.show import say
     from ingest.erasing import erase as erasing
 
-    settings, screen = Settings.from_env(), Console(stderr=True)
-    lake, span = existing_lake(settings), _span(first, last)
-    of, asked = _of(settings, lake, span, address, install, also_later=not dry_run)
+    of = _of(settings, lake, span, asked, install, also_later=not dry_run)
     found = held(settings, lake, of, asked)
     _say_dark(screen, found.dark_epochs)
     if of.made_epochs:
@@ -181,11 +200,20 @@ def apply(
         more = Suppressions.read(suppressed) if suppressed else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--list") from None
-    done = resume(lake, more)
-    if done is None:
-        say(screen, "erased", "nothing was left to do", "green")
-        return
-    _finish(settings, lake, done, None, build, screen)
+    with _alone(settings, screen):
+        done = resume(lake, more)
+        if done is None:
+            say(screen, "erased", "nothing was left to do", "green")
+            return
+        _finish(settings, lake, done, None, build, screen)
+
+
+def _alone(settings: Settings, screen: Console) -> AbstractContextManager[None]:
+    from earshot.show import say
+    from orchestration.erasing import alone
+
+    told = "another erasure is under way: this one begins when that one has ended"
+    return alone(settings, lambda: say(screen, "waiting", told, "yellow"))
 
 
 def _finish(
@@ -215,26 +243,34 @@ def _finish(
     say(screen, "note", kept, "yellow")
 
 
+def _asked(address: str | None, install: str | None) -> str | None:
+    """The address, asked for where none was given; None: by installation."""
+    if install is None:
+        if address is not None:
+            return address
+        told: str = typer.prompt("Address", err=True) if sys.stdin.isatty() else sys.stdin.readline()
+        return told
+    if address is not None:
+        raise typer.BadParameter("either an address or an installation", param_hint="--install")
+    return None
+
+
 def _of(
     settings: Settings,
     lake: Lake,
     span: Span,
-    address: str | None,
+    asked: str | None,
     install: str | None,
     *,
     also_later: bool = False,
-) -> tuple[Whose, str | None]:
+) -> Whose:
     from ingest.logs.keyring import KeyRing
     from ingest.whose import NoSuchAddress, whose, whose_install
 
-    if install is not None:
-        if address is not None:
-            raise typer.BadParameter("either an address or an installation", param_hint="--install")
-        return whose_install(install, span), None
-    if address is None:
-        address = typer.prompt("Address", err=True) if sys.stdin.isatty() else sys.stdin.readline()
+    if install is not None or asked is None:
+        return whose_install(install or "", span)
     try:
-        return whose(address, span, lake, KeyRing.of(settings), also_later=also_later), address
+        return whose(asked, span, lake, KeyRing.of(settings), also_later=also_later)
     except NoSuchAddress as error:
         raise typer.BadParameter(str(error), param_hint="--address") from None
 

@@ -36,7 +36,7 @@ def finish(settings: Settings, lake: Lake, build: bool, progress: Progress) -> E
             progress=lambda mart, done, of: progress("publishing", done, of),
             postgres=marts_database(settings),
         )
-    clear_away(settings, lake)
+    clear_away(settings, lake, todo)
     return todo
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from ingest import erasing
 from ingest.compaction import compact
-from ingest.erasing import erase, pending, resume
+from ingest.erasing import Erasing, erase, finished, pending, resume, told_the_marts
 from ingest.lake import Lake, write_parquet
 from ingest.logs.found import find_landing_files
 from ingest.logs.intake import take_in
@@ -27,7 +27,7 @@ from ingest.schema import APP_DEVICES, conform
 from ingest.settings import Settings
 from ingest.suppression import FILE, Suppressions
 from ingest.whose import NoSuchAddress, Span, install_key, whose, whose_install
-from orchestration.erasing import AUDIT
+from orchestration.erasing import AUDIT, alone
 from tests.dbt.lakes import dbt, marts
 from tests.ingest.samples import land, nginx, settings_of, take
 from tests.privacy.rotating_world import HOUSE, STEADY, STRADDLERS, TAKEN_IN_US, Ask, asks, line, taken
@@ -291,6 +291,53 @@ def test_what_was_destroyed_gets_no_secret_for_an_erasure(tmp_path: Path) -> Non
     mine = whose("203.0.113.7", span, Lake(settings.lake_dir), ring, also_later=True, now_us=us("2026-11-30"))
     assert ring.is_destroyed(688) and not {688, 689} & {*mine.made_epochs} and 691 in mine.made_epochs
     assert mine.dark_epochs == ()
+
+
+def test_of_two_erasures_none_is_forgotten_when_the_first_ends(copy: Settings) -> None:
+    """As if the second had come while the first one's marts were counted and published."""
+    lake = Lake(copy.lake_dir)
+    erase(lake, of(copy, ERASED))
+    told_the_marts(lake, first := pending_of(copy), 5)
+    second = erase(lake, of(copy, STEADY[4]))
+    finished(lake, first)
+    left = pending(copy)
+    assert left is not None and set(left.erasures) == set(second.erasures) - set(first.erasures)
+    assert left.restated_us == 0 and left.requests == len(asked_by(STEADY[4])) and left.listeners
+    # A note that was changed meanwhile is not the one that was worked off.
+    told_the_marts(lake, pending_of(copy), 6)
+    finished(lake, left)
+    assert pending_of(copy).restated_us == 6
+    finished(lake, pending_of(copy))
+    assert pending(copy) is None
+
+
+def pending_of(settings: Settings) -> Erasing:
+    found = pending(settings)
+    assert found is not None
+    return found
+
+
+def test_a_second_erasure_waits_for_the_first_says_so_and_then_goes_on(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    lines = [nginx(id=f"i{n}", ip=f"198.51.100.{n}") for n in range(3)]
+    take(settings, land(settings, "".join(lines)), keyring=KeyRing.of(settings))
+    span = ("--from", "2026-09-01", "--to", "2026-09-30")
+    with alone(settings, lambda: pytest.fail("nobody else is there")):
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "earshot.cli", "privacy", "erase", *span],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "EARSHOT_DATA": str(settings.data)},
+        )
+        assert waiting.stdin is not None and waiting.stderr is not None
+        waiting.stdin.write("198.51.100.1\n")
+        waiting.stdin.close()
+        assert "another erasure is under way" in waiting.stderr.readline()
+        assert rows(settings).height == 3 and waiting.poll() is None
+    said = waiting.stderr.read()
+    assert waiting.wait() == 0, said
+    assert rows(settings).height == 2
 
 
 def test_an_erasure_twice_is_one(copy: Settings) -> None:
