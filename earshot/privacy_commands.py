@@ -232,7 +232,10 @@ def _finish(
         "green",
     )
     with count_progress(screen) as progress:
-        finish(settings, lake, build, progress)
+        aside = finish(settings, lake, build, progress)
+    if aside:
+        said = f"{aside} damaged files of those days that `earshot verify --repair` had set aside, whole"
+        say(screen, "removed", said, "yellow")
     if is_finished(settings):
         audit(settings, "erasure finished", erasures=done.erasures)
         say(screen, "erased", "from the warehouse and from what is published", "green")

@@ -1,8 +1,8 @@
 """Erasure: somebody's rows leave the lake for good, and their keys a list that keeps them out.
 
 In this order, so that a killed erasure is finished by the next (`earshot privacy apply`):
-`lake/erasing-<id>.json`, a note of each erasure, says which days and listeners are touched; the suppression
-list has the keys, so that from now on cleaning leaves them out; every file that holds their rows is replaced
+the suppression list has the keys, so that from now on cleaning leaves them out; `lake/erasing-<id>.json`, a
+note of each erasure, says which days and listeners are touched; every file that holds their rows is replaced
 by one without; the ledger counts what is left. What is to be done then concerns the marts
 (orchestration/erasing.py), and ends with the removal of the notes that were worked off, of no other.
 """
@@ -163,10 +163,11 @@ def _carry_out(lake: Lake, listed: Suppressions, erasures: list[str]) -> Erasing
     note = Erasing(sorted(erasures), [day.isoformat() for day in touched.days], touched.listeners)
     name = f"erasing-{secrets.token_hex(6)}.json"
     is_new = bool(note.erasures or note.days)  # else what the marts were told still holds
-    if is_new:
-        note.notes = {name: _write(lake.root / name, note)}
+    # First the list: whoever goes on after a kill finds by it what there is to do.
     if listed.rows.height:
         listed.write(lake.root)
+    if is_new:
+        note.notes = {name: _write(lake.root / name, note)}
     gone = _remove_requests(lake, listed, touched.erased_days)
     days = {*note.days, *(former.days if former else ())}
     _recount(lake, [date.fromisoformat(day) for day in sorted(days)])

@@ -22,10 +22,11 @@ from ingest.logs.found import LandingFile, find_landing_files
 from ingest.logs.intake import take_in
 from ingest.logs.listeners import KeyRing
 from ingest.schema import FileStatus
+from ingest.set_aside import FOLDER
 from ingest.settings import Settings
 from ingest.verify import Damage, Verified
 
-ASIDE = "damaged"  # below the data folder
+ASIDE = FOLDER
 _OF_ONE = re.compile(r"(?P<source>[^.]+)\.(?P<file_id>[0-9a-f]{32})\.(?:[0-9]{4,}\.)?parquet")
 _OF_MANY = re.compile(r"(?P<source>[^.]+)\.compacted\.[0-9a-f]{32}\.parquet")
 _EPOCH_DAYS = 30

@@ -22,7 +22,9 @@ import duckdb
 from ingest.durable import lock_file, locked, sync
 from ingest.erasing import Erasing, finished, pending, told_the_marts
 from ingest.lake import Lake, utc_now_us
+from ingest.set_aside import remove_erased
 from ingest.settings import Settings
+from ingest.suppression import Suppressions
 from orchestration.packing import pack
 from serving import versions
 
@@ -82,8 +84,11 @@ def is_counted(settings: Settings, todo: Erasing) -> bool:
     return set(todo.days) <= {row[0] for row in rows}
 
 
-def clear_away(settings: Settings, lake: Lake, todo: Erasing) -> None:
-    """What is left of before, once the marts were published whole. Raises OSError, MartsInUse."""
+def clear_away(settings: Settings, lake: Lake, todo: Erasing) -> int:
+    """What is left of before, once the marts were published whole; files removed of those set aside.
+
+    Raises OSError, MartsInUse.
+    """
     if settings.published_dir.exists():
         with locked(settings.published_dir / ".lock"):  # the publisher's own
             versions.prune(settings.published_dir, 1)
@@ -101,7 +106,9 @@ def clear_away(settings: Settings, lake: Lake, todo: Erasing) -> None:
         raise MartsInUse(
             f"{packed.note}: its free blocks may still hold keys. `earshot privacy apply` goes on"
         )
+    gone = remove_erased(settings, Suppressions.load(lake.root))
     finished(lake, todo)
+    return gone
 
 
 def _forget(warehouse: Path, listeners: list[tuple[int, int]], wait_s: float) -> None:

@@ -16,6 +16,7 @@ from ingest.lake import Lake
 from ingest.ledger_copy import renew
 from ingest.logs.keyring import KeyEpoch, KeyRing, destroy_due
 from ingest.retention import Expired, expire
+from ingest.set_aside import expire_set_aside
 from ingest.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
     if settings.keep_rejects_days:
         more = expire_rejects(lake, settings.keep_rejects_days, now_us)
         expired = replace(expired, rejects=expired.rejects + more)
+        if aside := expire_set_aside(settings, settings.keep_rejects_days, now_us):
+            notes.append(f"{aside} files that a repair had set aside are removed for their age")
     landing = expire_landing(settings, lake, now_us) if settings.keep_landing_days else 0
     if copied := renew(lake):
         notes.append(f"{copied} files of the ledger had no copy, or an older one: they have it now")

@@ -340,6 +340,25 @@ def test_a_second_erasure_waits_for_the_first_says_so_and_then_goes_on(tmp_path:
     assert rows(settings).height == 2
 
 
+def test_an_erasure_removes_the_damaged_files_of_its_days_and_says_so(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    take(settings, land(settings, nginx()), keyring=KeyRing.of(settings))
+    names = [
+        "requests/day=2026-09-29/cdn.0.parquet",
+        "app_devices/day=2026-09-01/a.parquet",
+        "requests/day=2026-08-31/cdn.0.parquet",
+        "files/day=2026-09-29/cdn.parquet",  # of the ledger: nobody's
+    ]
+    for name in names:
+        path = settings.data / "damaged" / "1790683200000000" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"PAR1 cut short")
+    done = earshot(settings, "erase", "--from", "2026-09-01", "--to", "2026-09-30", stdin="203.0.113.7\n")
+    assert "removed: 2 damaged files" in done.stderr
+    left = [path for path in (settings.data / "damaged").rglob("*") if path.is_file()]
+    assert sorted(path.as_posix().split("0000/")[1] for path in left) == sorted(names[2:])
+
+
 def test_an_erasure_twice_is_one(copy: Settings) -> None:
     lake = Lake(copy.lake_dir)
     first = erase(lake, of(copy, ERASED))
