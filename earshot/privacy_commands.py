@@ -72,6 +72,7 @@ def rotate(
     """Destroy the secrets that nothing needs any more; the nightly maintenance does it, too."""
     from earshot.explain.answer import existing_lake
     from earshot.show import say
+    from ingest.clock import note_maintained
     from ingest.durable import locked
     from ingest.lake import utc_now_us
     from ingest.logs.keyring import LISTS_EPOCH, KeyRing
@@ -86,6 +87,7 @@ def rotate(
         with locked(lake.intake_lock):
             if KeyRing.of(settings).destroy(epoch, now_us, "earshot privacy rotate --epoch"):
                 done.append(epoch)
+    note_maintained(settings, now_us)  # whoever runs this by hand says that the clock is right
     say(screen, "destroyed", ", ".join(f"epoch {each}" for each in done) or "none was due", "bold")
     if done:
         backups = "backups made before still hold them: destroy those, too (docs/privacy.md)"

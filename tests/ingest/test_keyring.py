@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.clock import note_maintained
 from ingest.lake import Lake
 from ingest.logs import keyring
 from ingest.logs.keyring import (
@@ -235,6 +236,7 @@ def test_the_nightly_maintenance_destroys_what_is_due(settings: Settings) -> Non
         at = each.epoch * EPOCH_US / 1e6
         os.utime(settings.keys_dir / f"epoch-{each.epoch}.key", (at, at))
     now_us = (epoch + 2) * EPOCH_US + settings.late_days * DAY_US
+    note_maintained(settings, now_us - 2 * DAY_US)  # as two nights before
     done = maintain(settings, Lake(settings.lake_dir), now_us, lambda *step: None)
     assert done.destroyed == [epoch]
     path = settings.keys_dir / f"epoch-{epoch}.destroyed"
