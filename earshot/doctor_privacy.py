@@ -24,7 +24,8 @@ def privacy(settings: Settings) -> Iterator[Finding]:
 
 
 def _keys(settings: Settings) -> Finding:
-    from ingest.lake import utc_now_us
+    from ingest.clock import doubt
+    from ingest.lake import Lake, utc_now_us
     from ingest.logs.keyring import DAY_US, LISTS_EPOCH, KeyRing
 
     what, now_us = "listener keys", utc_now_us()
@@ -37,6 +38,8 @@ def _keys(settings: Settings) -> Finding:
     if spent:
         named = ", ".join(map(str, spent))
         advice = "start `earshot run`, whose nightly maintenance does it, or run `earshot privacy rotate`"
+        if settings.lake_dir.is_dir():
+            advice = doubt(settings, Lake(settings.lake_dir), now_us) or advice
         return Finding(
             what, f"{told}; those of epochs {named} should be destroyed by now", Verdict.WRONG, advice
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -70,6 +72,7 @@ def rotate(
     """Destroy the secrets that nothing needs any more; the nightly maintenance does it, too."""
     from earshot.explain.answer import existing_lake
     from earshot.show import say
+    from ingest.clock import note_maintained
     from ingest.durable import locked
     from ingest.lake import utc_now_us
     from ingest.logs.keyring import LISTS_EPOCH, KeyRing
@@ -84,6 +87,7 @@ def rotate(
         with locked(lake.intake_lock):
             if KeyRing.of(settings).destroy(epoch, now_us, "earshot privacy rotate --epoch"):
                 done.append(epoch)
+    note_maintained(settings, now_us)  # whoever runs this by hand says that the clock is right
     say(screen, "destroyed", ", ".join(f"epoch {each}" for each in done) or "none was due", "bold")
     if done:
         backups = "backups made before still hold them: destroy those, too (docs/privacy.md)"
@@ -110,7 +114,8 @@ def access(
 
     settings, screen = Settings.from_env(), Console(stderr=True)
     lake, span = existing_lake(settings), _span(first, last)
-    of, asked = _of(settings, lake, span, address, install)
+    asked = _asked(address, install)
+    of = _of(settings, lake, span, asked, install)
     found = held(settings, lake, of, asked)
     if output == "json":
         import json
@@ -140,15 +145,35 @@ def erase(
 ) -> None:
     """Erase somebody's rows from lake and marts for good, and keep them out of what is taken in later."""
     from earshot.explain.answer import existing_lake
+
+    settings, screen = Settings.from_env(), Console(stderr=True)
+    lake, span = existing_lake(settings), _span(first, last)
+    asked = _asked(address, install)
+    with contextlib.nullcontext() if dry_run else _alone(settings, screen):
+        _erase(settings, lake, span, asked, install, dry_run, build, screen)
+
+
+def _erase(
+    settings: Settings,
+    lake: Lake,
+    span: Span,
+    asked: str | None,
+    install: str | None,
+    dry_run: bool,
+    build: bool,
+    screen: Console,
+) -> None:
     from earshot.privacy.access import held
     from earshot.show import say
     from ingest.erasing import erase as erasing
 
-    settings, screen = Settings.from_env(), Console(stderr=True)
-    lake, span = existing_lake(settings), _span(first, last)
-    of, asked = _of(settings, lake, span, address, install)
+    of = _of(settings, lake, span, asked, install, also_later=not dry_run)
     found = held(settings, lake, of, asked)
     _say_dark(screen, found.dark_epochs)
+    if of.made_epochs:
+        told = f"{len(of.made_epochs)} key epochs had no log yet: their secrets are made, so that later logs"
+        limit = f"stay without them too; such logs are taken in for {settings.late_days} days from now"
+        say(screen, "note", f"{told} {limit}, or to the end of their own time", "yellow")
     for row in found.lists:
         say(screen, "list", f"{row['list']}: {row['told']}", "yellow")
     if dry_run:
@@ -177,11 +202,20 @@ def apply(
         more = Suppressions.read(suppressed) if suppressed else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--list") from None
-    done = resume(lake, more)
-    if done is None:
-        say(screen, "erased", "nothing was left to do", "green")
-        return
-    _finish(settings, lake, done, None, build, screen)
+    with _alone(settings, screen):
+        done = resume(lake, more)
+        if done is None:
+            say(screen, "erased", "nothing was left to do", "green")
+            return
+        _finish(settings, lake, done, None, build, screen)
+
+
+def _alone(settings: Settings, screen: Console) -> AbstractContextManager[None]:
+    from earshot.show import say
+    from orchestration.erasing import alone
+
+    told = "another erasure is under way: this one begins when that one has ended"
+    return alone(settings, lambda: say(screen, "waiting", told, "yellow"))
 
 
 def _finish(
@@ -200,7 +234,10 @@ def _finish(
         "green",
     )
     with count_progress(screen) as progress:
-        finish(settings, lake, build, progress)
+        aside = finish(settings, lake, build, progress)
+    if aside:
+        said = f"{aside} damaged files of those days that `earshot verify --repair` had set aside, whole"
+        say(screen, "removed", said, "yellow")
     if is_finished(settings):
         audit(settings, "erasure finished", erasures=done.erasures)
         say(screen, "erased", "from the warehouse and from what is published", "green")
@@ -211,20 +248,34 @@ def _finish(
     say(screen, "note", kept, "yellow")
 
 
+def _asked(address: str | None, install: str | None) -> str | None:
+    """The address, asked for where none was given; None: by installation."""
+    if install is None:
+        if address is not None:
+            return address
+        told: str = typer.prompt("Address", err=True) if sys.stdin.isatty() else sys.stdin.readline()
+        return told
+    if address is not None:
+        raise typer.BadParameter("either an address or an installation", param_hint="--install")
+    return None
+
+
 def _of(
-    settings: Settings, lake: Lake, span: Span, address: str | None, install: str | None
-) -> tuple[Whose, str | None]:
+    settings: Settings,
+    lake: Lake,
+    span: Span,
+    asked: str | None,
+    install: str | None,
+    *,
+    also_later: bool = False,
+) -> Whose:
     from ingest.logs.keyring import KeyRing
     from ingest.whose import NoSuchAddress, whose, whose_install
 
-    if install is not None:
-        if address is not None:
-            raise typer.BadParameter("either an address or an installation", param_hint="--install")
-        return whose_install(install, span), None
-    if address is None:
-        address = typer.prompt("Address", err=True) if sys.stdin.isatty() else sys.stdin.readline()
+    if install is not None or asked is None:
+        return whose_install(install or "", span)
     try:
-        return whose(address, span, lake, KeyRing.of(settings)), address
+        return whose(asked, span, lake, KeyRing.of(settings), also_later=also_later)
     except NoSuchAddress as error:
         raise typer.BadParameter(str(error), param_hint="--address") from None
 
@@ -250,7 +301,7 @@ def _say_dark(screen: Console, epochs: tuple[int, ...]) -> None:
 
     if epochs:
         told = (
-            f"of epochs {', '.join(map(str, epochs))} the secret is destroyed, and no later request leads "
+            f"of epochs {', '.join(map(str, epochs))} the secret is gone, and no later request leads "
             "there: nobody can tell any more which rows were made at that address"
         )
         say(screen, "note", told, "yellow")

@@ -1,16 +1,18 @@
 """Erasure: somebody's rows leave the lake for good, and their keys a list that keeps them out.
 
 In this order, so that a killed erasure is finished by the next (`earshot privacy apply`):
-`lake/erasing.json` says which days and listeners are touched; the suppression list has the keys, so that
-from now on cleaning leaves them out; every file that holds their rows is replaced by one without; the ledger
-counts what is left. What is to be done then concerns the marts (orchestration/erasing.py), and ends with the
-removal of `erasing.json`.
+the suppression list has the keys, so that from now on cleaning leaves them out; `lake/erasing-<id>.json`, a
+note of each erasure, says which days and listeners are touched; every file that holds their rows is replaced
+by one without; the ledger counts what is left. What is to be done then concerns the marts
+(orchestration/erasing.py), and ends with the removal of the notes that were worked off, of no other.
 """
 
 from __future__ import annotations
 
-import contextlib
+import functools
+import hashlib
 import json
+import operator
 import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -28,14 +30,14 @@ from ingest.settings import Settings
 from ingest.suppression import SUPPRESSED, Suppressions
 from ingest.whose import Whose, files_in, scans
 
-PENDING = "erasing.json"
+NOTES = "erasing*.json"  # below the lake; without an id: of earlier versions
 _DAY_0 = date(1970, 1, 1)
 _LISTENER = {"key_epoch": pl.Int32, "listener_key": pl.Int64}
 
 
 @dataclass
 class Erasing:
-    """An erasure under way: what the marts must still do, and what went."""
+    """Erasures under way: what the marts must still do, and what went."""
 
     erasures: list[str]
     days: list[str] = field(default_factory=list)  # event days to be counted anew
@@ -45,9 +47,24 @@ class Erasing:
     servings: int = 0  # of insertions
     files: int = 0  # landing files that had some of them
     restated_us: int = 0  # when the marts were told to count the days anew; 0: not yet
+    notes: dict[str, str] = field(default_factory=dict)  # file name → SHA-256 of each note it was read of
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
+        return json.dumps({name: told for name, told in asdict(self).items() if name != "notes"}).encode()
+
+    def __add__(self, other: Erasing) -> Erasing:
+        """Both as one; the marts were told if they were told of both at once."""
+        return Erasing(
+            sorted({*self.erasures, *other.erasures}),
+            sorted({*self.days, *other.days}),
+            sorted({*self.listeners, *other.listeners}),
+            self.requests + other.requests,
+            self.plays + other.plays,
+            self.servings + other.servings,
+            self.files + other.files,
+            self.restated_us if self.restated_us == other.restated_us else 0,
+            self.notes | other.notes,
+        )
 
 
 def pending(settings: Settings) -> Erasing | None:
@@ -64,7 +81,10 @@ def told_the_marts(lake: Lake, of: Erasing, now_us: int) -> None:
             version = str(pl.read_parquet(path)["rules_version"][0])
         lake.record_restated(date.fromisoformat(day), version, now_us)
     of.restated_us = now_us
-    write_atomically(lake.root / PENDING, of.to_json())
+    for name in _unchanged(lake.root, of):
+        note = _read(lake.root / name)
+        note.restated_us = now_us
+        of.notes[name] = _write(lake.root / name, note)
 
 
 def erase(lake: Lake, of: Whose) -> Erasing:
@@ -92,18 +112,36 @@ def resume(lake: Lake, more: Suppressions | None = None) -> Erasing | None:
         return done if was_pending or is_new or done.requests or done.plays or done.servings else None
 
 
-def finished(lake: Lake) -> None:
-    """The marts know no more of it either."""
-    (lake.root / PENDING).unlink(missing_ok=True)
+def finished(lake: Lake, of: Erasing) -> None:
+    """The marts know no more of these either. A note that came, or was changed, meanwhile stays."""
+    for name in _unchanged(lake.root, of):
+        (lake.root / name).unlink()
     sync(lake.root)
 
 
 def _pending(root: Path) -> Erasing | None:
-    with contextlib.suppress(FileNotFoundError):
-        told: dict[str, Any] = json.loads((root / PENDING).read_bytes())
-        told["listeners"] = [tuple(each) for each in told["listeners"]]
-        return Erasing(**told)
-    return None
+    notes = [_read(path) for path in sorted(root.glob(NOTES))]
+    return functools.reduce(operator.add, notes) if notes else None
+
+
+def _read(path: Path) -> Erasing:
+    data = path.read_bytes()
+    told: dict[str, Any] = json.loads(data)
+    told["listeners"] = [tuple(each) for each in told["listeners"]]
+    return Erasing(**told, notes={path.name: hashlib.sha256(data).hexdigest()})
+
+
+def _write(path: Path, note: Erasing) -> str:
+    """Its SHA-256."""
+    data = note.to_json()
+    write_atomically(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _unchanged(root: Path, of: Erasing) -> list[str]:
+    """The notes that are as they were read."""
+    there = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in root.glob(NOTES)}
+    return [name for name, told in of.notes.items() if there.get(name) == told]
 
 
 def _suppressed(of: Whose, erasure: str) -> pl.DataFrame:
@@ -120,33 +158,27 @@ def _suppressed(of: Whose, erasure: str) -> pl.DataFrame:
 
 def _carry_out(lake: Lake, listed: Suppressions, erasures: list[str]) -> Erasing:
     """For holders of `lake.intake_lock`."""
-    former = _pending(lake.root) or Erasing([])
+    former = _pending(lake.root)
     touched = _touched(lake, listed)
-    days = {*former.days, *(day.isoformat() for day in touched.days)}
-    todo = Erasing(
-        sorted({*former.erasures, *erasures}),
-        sorted(days),
-        sorted({*former.listeners, *touched.listeners}),
-        former.requests,
-        former.plays,
-        former.servings,
-        former.files,
-    )
-    if not touched.days and not erasures:  # nothing new: what the marts were told still holds
-        todo.restated_us = former.restated_us
-    if todo.erasures or todo.days:
-        write_atomically(lake.root / PENDING, todo.to_json())
+    note = Erasing(sorted(erasures), [day.isoformat() for day in touched.days], touched.listeners)
+    name = f"erasing-{secrets.token_hex(6)}.json"
+    is_new = bool(note.erasures or note.days)  # else what the marts were told still holds
+    # First the list: whoever goes on after a kill finds by it what there is to do.
     if listed.rows.height:
         listed.write(lake.root)
+    if is_new:
+        note.notes = {name: _write(lake.root / name, note)}
     gone = _remove_requests(lake, listed, touched.erased_days)
-    _recount(lake, [date.fromisoformat(day) for day in todo.days])
-    todo.plays += _remove_rows(lake, listed, "app_devices")
-    todo.servings += _remove_rows(lake, listed, "insertions")
-    todo.requests += int(gone["erased"].sum())
-    todo.files += gone.height
-    if todo.erasures or todo.days:
-        write_atomically(lake.root / PENDING, todo.to_json())
-    return todo
+    days = {*note.days, *(former.days if former else ())}
+    _recount(lake, [date.fromisoformat(day) for day in sorted(days)])
+    note.plays = _remove_rows(lake, listed, "app_devices")
+    note.servings = _remove_rows(lake, listed, "insertions")
+    note.requests, note.files = int(gone["erased"].sum()), gone.height
+    if is_new:
+        note.notes = {name: _write(lake.root / name, note)}
+    elif former:
+        note.restated_us = former.restated_us
+    return former + note if former else note
 
 
 @dataclass(frozen=True)

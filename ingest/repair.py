@@ -34,10 +34,11 @@ from ingest.logs.intake import take_in
 from ingest.logs.keyring import KeyRing, key_epochs
 from ingest.logs.rules import Rules
 from ingest.schema import KEPT, FileStatus
+from ingest.set_aside import FOLDER
 from ingest.settings import Settings
 from ingest.verify import Damage, Verified
 
-ASIDE = "damaged"  # below the data folder
+ASIDE = FOLDER
 _OF_ONE = re.compile(r"(?P<source>[^.]+)\.(?P<file_id>[0-9a-f]{32})\.(?:[0-9]{4,}\.)?parquet")
 _OF_MANY = re.compile(r"(?P<source>[^.]+)\.compacted\.[0-9a-f]{32}\.parquet")
 _FROM_BACKUP = (

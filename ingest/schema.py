@@ -72,7 +72,7 @@ RAW: Schema = {
     "referrer": pl.String,  # decoded
     "forwarded_for": pl.String,  # X-Forwarded-For as sent; believed only as far as the source's setting says
     "request_id": pl.String,  # null where the format has none
-    "line_hash": pl.Int64,  # xxh3 of the whole line where there is no request_id
+    "line_hash": pl.Int64,  # xxh3 of the whole line where there is no request_id; never written
 }
 
 # lake/requests/day=YYYY-MM-DD/*.parquet: one row a logged request.
@@ -83,7 +83,7 @@ REQUESTS: Schema = {
     "source": pl.String,
     "source_class": pl.String,
     "rules_version": pl.String,  # under which lists it was judged: lake/rules/<rules_version>.parquet
-    "request_key": pl.Int64,  # xxh3(source, id or line, who, what, when): the same when delivered again
+    "request_key": pl.Int64,  # xxh3(source, id or keyed line, who, what, when): the same when delivered again
     "key_epoch": pl.Int32,  # days since 1970 // 30: whose secret made the keys
     "address_key": pl.Int64,  # HMAC-SHA256 of the address cut by R20, first 64 bits
     "address_key_prev": pl.Int64,  # the same under the epoch before

@@ -1,6 +1,7 @@
-"""Whose requests: the keys of an address, or of an app's installation, in a span of time. Nothing is written.
+"""Whose requests: the keys of an address, or of an app's installation, in a span of time.
 
-The address is keyed in memory with each secret that lives. Where a secret was destroyed the requests
+The address is keyed in memory with each secret that lives; nothing is written, but for the secrets that an
+erasure makes ahead of the logs they will key. Where a secret was destroyed the requests
 themselves go on: each carries its address's key of the epoch before, too, so that the keys of one address
 hang together as long as it asked in every epoch.
 """
@@ -15,7 +16,8 @@ from pathlib import Path
 import polars as pl
 import xxhash
 
-from ingest.lake import EMPTY, Lake
+from ingest.lake import EMPTY, Lake, utc_now_us
+from ingest.logs.clean import EARLIEST_US
 from ingest.logs.keyring import EPOCH_DAYS, EPOCH_US, KeyRing
 from ingest.logs.listeners import canonical_address, keys_in_epoch
 from ingest.schema import DAY_US
@@ -53,7 +55,8 @@ class Whose:
     span: Span
     keys: pl.DataFrame  # KEYS, the epochs of the span alone
     install_key: int | None = None
-    dark_epochs: tuple[int, ...] = ()  # of the span: no secret lives, and no request leads there
+    dark_epochs: tuple[int, ...] = ()  # with requests in the span: the secret is gone, no request leads there
+    made_epochs: tuple[int, ...] = ()  # whose secrets were made for it, before any log of their days
 
 
 def install_key(install_id: str) -> int:
@@ -67,16 +70,28 @@ def whose_install(install_id: str, span: Span) -> Whose:
     return Whose(span, pl.DataFrame(schema=KEYS), install_key(install_id))
 
 
-def whose(address: str, span: Span, lake: Lake, keys: KeyRing) -> Whose:
-    """The keys of an address. Raises NoSuchAddress, KeyRingError."""
+def whose(
+    address: str,
+    span: Span,
+    lake: Lake,
+    keys: KeyRing,
+    *,
+    also_later: bool = False,
+    now_us: int | None = None,
+) -> Whose:
+    """The keys of an address. Raises NoSuchAddress, KeyRingError.
+
+    also_later: to keep out what is delivered later, too: the secrets are made of those epochs of the span
+    that had no log yet, so that their keys are known before the logs come.
+    """
     canonical = canonical_address(address.strip())
     if canonical is None:
         raise NoSuchAddress("that is no IP address: 203.0.113.7 and 2001:db8::7 are")
-    days = lake.event_days()
-    known = [(day - _DAY_0).days // EPOCH_DAYS for day in (days[0], days[-1])] if days else []
+    now_us = utc_now_us() if now_us is None else now_us
+    known = {(day - _DAY_0).days // EPOCH_DAYS for day in lake.event_days()}
     # One more each way: a request carries the key of the epoch before its own.
     epochs = range(min(known, default=0) - 1, max(known, default=-2) + 2)
-    living = [epoch for epoch in epochs if keys.has(epoch)]
+    living = [epoch for epoch in sorted({*epochs, *_in_time(span, now_us)}) if keys.has(epoch)]
     text = pl.Series([canonical])
     found = {epoch: {int(keys_in_epoch(text, epoch, keys)[0])} for epoch in living}
     for epoch in sorted(epochs, reverse=True):
@@ -87,9 +102,29 @@ def whose(address: str, span: Span, lake: Lake, keys: KeyRing) -> Whose:
         if epoch not in living and (earlier := found.get(epoch - 1)):
             more = set(_pairs(lake, epoch, "address_key_prev", earlier)["address_key"])
             found[epoch] = found.get(epoch, set()) | more
+    dark = tuple(epoch for epoch in span.epochs if epoch in known and not found.get(epoch))
+    made = tuple(_made(span, keys, now_us)) if also_later else ()
+    for epoch in made:
+        found[epoch] = found.get(epoch, set()) | {int(keys_in_epoch(text, epoch, keys)[0])}
     rows = [(epoch, key) for epoch in span.epochs for key in sorted(found.get(epoch, ()))]
-    dark = tuple(epoch for epoch in span.epochs if epoch in epochs and not found.get(epoch))
-    return Whose(span, pl.DataFrame(rows, KEYS, orient="row"), dark_epochs=dark)
+    return Whose(span, pl.DataFrame(rows, KEYS, orient="row"), dark_epochs=dark, made_epochs=made)
+
+
+def _in_time(span: Span, now_us: int) -> range:
+    """The epochs of a span whose requests can be taken in: none before 2010, none that is far ahead."""
+    first, last = EARLIEST_US // EPOCH_US, now_us // EPOCH_US + 1
+    return range(max(span.epochs.start, first), min(span.epochs.stop, last + 1))
+
+
+def _made(span: Span, keys: KeyRing, now_us: int) -> Iterator[int]:
+    """Make the secrets that requests of the span would need; what was destroyed stays so."""
+    for epoch in _in_time(span, now_us):
+        if keys.has(epoch) or keys.is_destroyed(epoch) or not keys.can_key(epoch):
+            continue
+        # A request carries the key of the epoch before its own as well.
+        keys.secret(epoch - 1)
+        keys.secret(epoch)
+        yield epoch
 
 
 def _pairs(lake: Lake, epoch: int, by: str, keys: set[int]) -> pl.DataFrame:

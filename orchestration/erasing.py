@@ -7,32 +7,48 @@ removed, and the warehouse's file is copied, so that no free block of it holds w
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import getpass
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
-from ingest.durable import locked, sync
+from ingest.durable import lock_file, locked, sync
 from ingest.erasing import Erasing, finished, pending, told_the_marts
 from ingest.lake import Lake, utc_now_us
+from ingest.set_aside import remove_erased
 from ingest.settings import Settings
+from ingest.suppression import Suppressions
 from orchestration.packing import pack
 from serving import versions
 
 WAIT_S = 600.0  # a build of the marts takes minutes
 AUDIT = "privacy/audit.jsonl"
+LOCK = ".erasing.lock"  # of the data folder: one erasure at a time, from the lake to what is published
 
 Progress = Callable[[str, int, int], None]  # (step, done, of)
 
 
 class MartsInUse(RuntimeError):
     """The warehouse is in use; the message says what is done and what is not."""
+
+
+@contextlib.contextmanager
+def alone(settings: Settings, waits: Callable[[], None]) -> Iterator[None]:
+    """No other erasure meanwhile; `waits` is called where one is under way, whose end is waited for."""
+    with lock_file(settings.data / LOCK) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def prepare_marts(settings: Settings, lake: Lake, wait_s: float = WAIT_S) -> Erasing | None:
@@ -68,8 +84,11 @@ def is_counted(settings: Settings, todo: Erasing) -> bool:
     return set(todo.days) <= {row[0] for row in rows}
 
 
-def clear_away(settings: Settings, lake: Lake) -> None:
-    """What is left of before, once the marts were published whole. Raises OSError, MartsInUse."""
+def clear_away(settings: Settings, lake: Lake, todo: Erasing) -> int:
+    """What is left of before, once the marts were published whole; files removed of those set aside.
+
+    Raises OSError, MartsInUse.
+    """
     if settings.published_dir.exists():
         with locked(settings.published_dir / ".lock"):  # the publisher's own
             versions.prune(settings.published_dir, 1)
@@ -87,7 +106,9 @@ def clear_away(settings: Settings, lake: Lake) -> None:
         raise MartsInUse(
             f"{packed.note}: its free blocks may still hold keys. `earshot privacy apply` goes on"
         )
-    finished(lake)
+    gone = remove_erased(settings, Suppressions.load(lake.root))
+    finished(lake, todo)
+    return gone
 
 
 def _forget(warehouse: Path, listeners: list[tuple[int, int]], wait_s: float) -> None:

@@ -9,13 +9,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest.clock import doubt, note_maintained
 from ingest.compaction import Compacted, compact
 from ingest.durable import clear_unfinished, locked
 from ingest.expiry import expire_landing, expire_plays, expire_rejects
 from ingest.lake import Lake
 from ingest.ledger_copy import renew
-from ingest.logs.keyring import KeyEpoch, KeyRing, destroy_due
+from ingest.logs.keyring import LISTS_EPOCH, KeyEpoch, KeyRing, destroy_due
 from ingest.retention import Expired, expire
+from ingest.set_aside import expire_set_aside
 from ingest.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +52,13 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
     if left:
         notes.append(f"{left} unfinished files of processes that were killed are removed; nothing is lost")
     progress("destroying keys", 0, 1)
-    destroyed = destroy_keys(settings, lake, now_us, "maintenance")
+    destroyed: list[KeyEpoch] = []
+    if reason := doubt(settings, lake, now_us):
+        if keys_due(settings, now_us):
+            notes.append(reason)
+    else:
+        destroyed = destroy_keys(settings, lake, now_us, "maintenance")
+        note_maintained(settings, now_us)
     progress("destroying keys", 1, 1)
     expired = Expired(lake.first_kept_day())
     if settings.keep_days:
@@ -65,6 +73,8 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
     if settings.keep_rejects_days:
         more = expire_rejects(lake, settings.keep_rejects_days, now_us)
         expired = replace(expired, rejects=expired.rejects + more)
+        if aside := expire_set_aside(settings, settings.keep_rejects_days, now_us):
+            notes.append(f"{aside} files that a repair had set aside are removed for their age")
     landing = expire_landing(settings, lake, now_us) if settings.keep_landing_days else 0
     if copied := renew(lake):
         notes.append(f"{copied} files of the ledger had no copy, or an older one: they have it now")
@@ -100,10 +110,18 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
 def destroy_keys(settings: Settings, lake: Lake, now_us: int, by: str) -> list[KeyEpoch]:
     """Destroy the secrets of the listener hash that nothing needs any more; which, as they were before.
 
-    Waits for an intake: none is keying with one meanwhile.
+    For whoever knows that the clock is right. Waits for an intake: none is keying with one meanwhile.
     """
     with locked(lake.intake_lock):
         return list(destroy_due(KeyRing.of(settings), now_us, settings.late_days, by))
+
+
+def keys_due(settings: Settings, now_us: int) -> bool:
+    """Is there a secret whose time is over by this clock?"""
+    return any(
+        each.destroyed_us is None and each.epoch != LISTS_EPOCH and now_us >= each.due_us(settings.late_days)
+        for each in KeyRing.of(settings).epochs()
+    )
 
 
 def counted_files(warehouse: Path) -> set[tuple[str, str]] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ingest.erasing import Erasing, pending
+from ingest.erasing import pending
 from ingest.lake import Lake
 from ingest.settings import Settings
 from orchestration.erasing import Progress, clear_away, is_counted, prepare_marts
@@ -10,8 +10,8 @@ from serving.postgres import marts_database
 from serving.publish import publish
 
 
-def finish(settings: Settings, lake: Lake, build: bool, progress: Progress) -> Erasing | None:
-    """Count and publish the marts without what was erased from the lake; None: there was nothing to do.
+def finish(settings: Settings, lake: Lake, build: bool, progress: Progress) -> int:
+    """Count and publish the marts without what was erased from the lake; damaged files removed with it.
 
     build: count now; else only what a build of somebody else's has counted is published. Raises DbtFailed,
     PublishError, MartsInUse; a rerun goes on where it stopped.
@@ -20,10 +20,10 @@ def finish(settings: Settings, lake: Lake, build: bool, progress: Progress) -> E
 
     todo = prepare_marts(settings, lake)
     if todo is None:
-        return None
+        return 0
     if not is_counted(settings, todo):
         if not build:
-            return todo
+            return 0
         progress("counting", 0, 1)
         build_marts(settings)
         progress("counting", 1, 1)
@@ -36,8 +36,7 @@ def finish(settings: Settings, lake: Lake, build: bool, progress: Progress) -> E
             progress=lambda mart, done, of: progress("publishing", done, of),
             postgres=marts_database(settings),
         )
-    clear_away(settings, lake)
-    return todo
+    return clear_away(settings, lake, todo)
 
 
 def is_finished(settings: Settings) -> bool:

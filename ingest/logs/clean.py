@@ -17,7 +17,7 @@ from ingest.logs.coded import coded
 from ingest.logs.distinct import Remembered
 from ingest.logs.judge import SERVED, exclusion_reason, referrer_app
 from ingest.logs.known_agents import KnownAgents
-from ingest.logs.listeners import KeyRing, address_keys, canonical_addresses, epoch_of, mixed
+from ingest.logs.listeners import KeyRing, address_keys, canonical_addresses, epoch_of, line_keys, mixed
 from ingest.logs.masking import without_own_address
 from ingest.logs.numbers import Numbers
 from ingest.logs.rejects import without_addresses
@@ -165,7 +165,8 @@ class Cleaner:
         rows = pl.concat([rows, enclosures(rows, self.rules.prefixes, is_prefix)], how="horizontal")
         agents, referrers = self._agents.rows(rows["agent"]), self._referrers.rows(rows["referrer"])
         rows = rows.drop("agent").hstack(agents).hstack(referrers)
-        rows = self._masked(rows).with_columns(
+        rows = self._masked(rows).with_columns(line_keys(rows, self.keys))
+        rows = rows.with_columns(
             *_keys(origin.source),
             agent_type=pl.col("agent_type").fill_null("none"),
             is_first_two=_is_first_two(),
@@ -245,7 +246,7 @@ def _keys(source: str) -> list[pl.Expr]:
     """
     agent: pl.Expr = pl.col("agent").fill_null("").nchash.xxh3_64().reinterpret(signed=True)  # type: ignore[attr-defined]
     by_id = pl.concat_str(pl.lit(source + "\x1f"), "request_id").nchash.xxh3_64()  # type: ignore[attr-defined]
-    by_line = mixed(pl.lit(_signed(xxhash.xxh3_64_intdigest(source.encode())), pl.Int64), pl.col("line_hash"))
+    by_line = mixed(pl.lit(_signed(xxhash.xxh3_64_intdigest(source.encode())), pl.Int64), pl.col("line_key"))
     line = pl.coalesce(by_id.reinterpret(signed=True), by_line)
     listener = mixed(pl.col("address_key"), agent)
     return [

@@ -15,9 +15,7 @@ import json
 import os
 import re
 import secrets
-import shlex
 import stat
-import subprocess
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.durable import locked, sync, write_atomically
+from ingest.logs import keys_command
 from ingest.owner import give_open
 
 if TYPE_CHECKING:
@@ -171,6 +170,7 @@ class KeyRing:
             if path.exists():
                 _overwrite(path)
                 path.unlink()
+            keys_command.print_path(self._folder, epoch).unlink(missing_ok=True)
             sync(self._folder)
         return is_new
 
@@ -211,30 +211,27 @@ class KeyRing:
 
     def _asked(self, epoch: int) -> str:
         """What the command prints. Neither it nor its errors are shown: they may hold the secret."""
-        assert self._command is not None
+        assert self._command is not None and self._folder is not None
         told = f"EARSHOT_KEYS_COMMAND, asked for epoch {epoch},"
         try:
-            arguments = shlex.split(self._command)
-            done = subprocess.run(
-                [*arguments, str(epoch)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                timeout=COMMAND_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise KeyRingError(f"{told} gave no answer within {COMMAND_S:g} s: run it by hand") from None
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "its quotes do not match"
-            raise KeyRingError(f"{told} cannot be run: {reason}") from None
-        if done.returncode == GONE:
+            code, printed = keys_command.ask(self._command, epoch, COMMAND_S)
+        except keys_command.CommandFailed as error:
+            raise KeyRingError(f"{told} {error}") from None
+        if code == GONE:
             raise SecretDestroyed(_told_destroyed(epoch))
-        if done.returncode:
-            raise KeyRingError(f"{told} failed with exit code {done.returncode}: run it by hand")
-        secret = done.stdout[:80].strip().decode("ascii", "replace")
-        if not _SECRET.fullmatch(secret) or len(done.stdout) > 80:
+        if code:
+            raise KeyRingError(f"{told} failed with exit code {code}: run it by hand")
+        secret = printed.strip().decode("ascii", "replace")
+        if not _SECRET.fullmatch(secret) or len(printed) > 80:
             raise KeyRingError(f"{told} printed something else than 64 lower-case hex digits")
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with locked(_lock(self._folder)):
+            if not keys_command.is_as_before(self._folder, epoch, secret):
+                raise KeyRingError(
+                    f"{told} printed another secret than before: nothing is keyed with it, or listeners "
+                    "would become others. See that it prints the same each time, or, if that one is gone, "
+                    f"remove {keys_command.print_path(self._folder, epoch)}"
+                )
         return secret
 
 

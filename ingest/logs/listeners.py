@@ -18,10 +18,12 @@ __all__ = [
     "canonical_addresses",
     "epoch_of",
     "keys_in_epoch",
+    "line_keys",
     "mixed",
 ]
 
 _DOMAIN = "address\0"
+_LINE = "line\0"
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"^(?:{_OCTET}\.){{3}}{_OCTET}$"
 # Its first four groups written out, and no mapped IPv4: nearly all there are.
@@ -105,6 +107,21 @@ def keys_in_epoch(canonical: pl.Series, epoch: int, keys: KeyRing) -> pl.Series:
     message = pl.concat_str(pl.lit(_DOMAIN), "canonical")
     rows = canonical.alias("canonical").to_frame()
     return rows.select(_first_64_bits(message, keys.secret(epoch)).alias("address_key")).to_series()
+
+
+def line_keys(rows: pl.DataFrame, keys: KeyRing) -> pl.Series:
+    """What a line without a request id is known by (Int64), of rows with line_hash and key_epoch; else null.
+
+    First 64 bits of HMAC-SHA256(secret of the epoch, "line" ‖ 0x00 ‖ line_hash as text): the line has the
+    address in it, which could be tried out against anything that follows from the line without a secret.
+    """
+    found = pl.Series("line_key", [None], pl.Int64).new_from_index(0, rows.height)
+    without_id = rows.select("line_hash", "key_epoch").with_row_index("row").drop_nulls("line_hash")
+    for (epoch,), part in without_id.partition_by("key_epoch", as_dict=True).items():
+        message = pl.concat_str(pl.lit(_LINE), pl.col("line_hash").cast(pl.String))
+        line_key = _first_64_bits(message, keys.secret(int(epoch)))
+        found = found.scatter(part["row"], part.select(line_key).to_series())
+    return found
 
 
 def _first_64_bits(message: pl.Expr, secret: str) -> pl.Expr:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
+from ingest.clock import note_maintained
 from ingest.lake import Lake
 from ingest.logs import keyring
 from ingest.logs.keyring import (
@@ -148,7 +150,7 @@ def test_a_command_gives_the_secret_and_it_is_never_on_disk(tmp_path: Path) -> N
     take(settings, land(settings, nginx()), keyring=KeyRing.of(settings))
     rows = Lake(settings.lake_dir).requests().collect()
     assert rows.height == 1
-    assert not settings.keys_dir.exists()
+    assert {path.suffix for path in settings.keys_dir.iterdir()} == {".print"}
     for epoch in range(rows["key_epoch"][0] - 1, rows["key_epoch"][0] + 1):
         assert not holds(settings.data, f"{epoch:064d}")
     assert command not in repr(settings)
@@ -172,6 +174,49 @@ def test_a_command_that_fails_is_told_without_its_words(
         ring.secret(700)
     assert "hidden" not in str(caught.value) and "0123" not in str(caught.value)
     assert "hidden" not in repr(caught.value.__cause__)
+
+
+def test_a_command_that_changes_its_answer_is_refused_by_every_process(tmp_path: Path) -> None:
+    folder, answer = tmp_path / "keys", tmp_path / "answer"
+    command = script(tmp_path, f"cat {answer}")
+    answer.write_text("ab" * 32)
+    assert KeyRing(folder, command).secret(700) == KeyRing(folder, command).secret(700) == "ab" * 32
+    path = folder / "epoch-700.print"
+    assert len(path.read_bytes()) == 8 and stat.S_IMODE(path.stat().st_mode) == 0o600
+    answer.write_text("cd" * 32)
+    with pytest.raises(KeyRingError, match="another secret than before") as caught:
+        KeyRing(folder, command).secret(700)
+    assert "cdcd" not in str(caught.value) and not holds(tmp_path / "keys", "ab" * 32)
+    assert KeyRing(folder, command).secret(701) == "cd" * 32
+    KeyRing(folder, command).destroy(700, NOW_US, "test")
+    assert not path.exists()
+
+
+def test_a_command_that_floods_or_hangs_is_ended_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "COMMAND_S", 10.0)
+    child = f"sleep 300 & echo $! > {tmp_path}/child; "
+    with pytest.raises(KeyRingError, match="something else than 64"):
+        KeyRing(tmp_path / "keys", script(tmp_path, child + "exec yes 0")).secret(700)
+    assert _is_gone(tmp_path / "child")
+    (tmp_path / "child").unlink()
+    monkeypatch.setattr(keyring, "COMMAND_S", 1.0)
+    with pytest.raises(KeyRingError, match="gave no answer within 1 s"):
+        KeyRing(tmp_path / "keys", script(tmp_path, child + "wait")).secret(700)
+    assert _is_gone(tmp_path / "child")
+
+
+def _is_gone(told: Path) -> bool:
+    """Ended within 5 s, or left as a zombie to whoever reaps here."""
+    for _ in range(50):
+        try:
+            if Path(f"/proc/{int(told.read_text())}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def test_a_command_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -235,6 +280,7 @@ def test_the_nightly_maintenance_destroys_what_is_due(settings: Settings) -> Non
         at = each.epoch * EPOCH_US / 1e6
         os.utime(settings.keys_dir / f"epoch-{each.epoch}.key", (at, at))
     now_us = (epoch + 2) * EPOCH_US + settings.late_days * DAY_US
+    note_maintained(settings, now_us - 2 * DAY_US)  # as two nights before
     done = maintain(settings, Lake(settings.lake_dir), now_us, lambda *step: None)
     assert done.destroyed == [epoch]
     path = settings.keys_dir / f"epoch-{epoch}.destroyed"

@@ -18,7 +18,7 @@ import pytest
 
 from ingest import erasing
 from ingest.compaction import compact
-from ingest.erasing import erase, pending, resume
+from ingest.erasing import Erasing, erase, finished, pending, resume, told_the_marts
 from ingest.lake import Lake, write_parquet
 from ingest.logs.found import find_landing_files
 from ingest.logs.intake import take_in
@@ -27,8 +27,9 @@ from ingest.schema import APP_DEVICES, conform
 from ingest.settings import Settings
 from ingest.suppression import FILE, Suppressions
 from ingest.whose import NoSuchAddress, Span, install_key, whose, whose_install
-from orchestration.erasing import AUDIT
+from orchestration.erasing import AUDIT, alone
 from tests.dbt.lakes import dbt, marts
+from tests.ingest.samples import land, nginx, settings_of, take
 from tests.privacy.rotating_world import HOUSE, STEADY, STRADDLERS, TAKEN_IN_US, Ask, asks, line, taken
 
 ERASED = STEADY[3]
@@ -120,7 +121,7 @@ def test_where_secrets_are_destroyed_the_requests_lead_from_key_to_key(copy: Set
     for epoch in (690, 691):
         KeyRing.of(copy).destroy(epoch, 0, "test")
     assert of(copy, october, ALWAYS).keys.is_empty()
-    assert of(copy, october, ALWAYS).dark_epochs == (688, 689, 690, 691)
+    assert of(copy, october, ALWAYS).dark_epochs == (689, 690, 691)  # of 688 nothing was ever there
 
 
 def test_erased_is_erased_everywhere_and_nothing_else_is(
@@ -247,6 +248,115 @@ def test_an_erasure_that_was_killed_is_finished_by_the_next(
     ledger = lake.ledger()
     assert ledger["requests"].sum() == ledger["lines"].sum() == after.height
     assert list(lake.root.rglob("*.tmp")) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [("2026-11-20", "2026-08-20"), ("2026-10-20", "2026-11-20"), ("2026-10-20", "2026-09-20")],
+)
+def test_logs_of_an_epoch_that_had_no_secret_yet_stay_without_the_erased(
+    tmp_path: Path, first: str, later: str
+) -> None:
+    settings = settings_of(tmp_path)
+    addresses = ("198.51.100.13", "198.51.100.99")
+
+    def deliver(day: str, now_us: int) -> None:
+        lines = [nginx(ts=f"{us(day) // 1_000_000}.0", dur="0", id=f"{day}{ip}", ip=ip) for ip in addresses]
+        file = land(settings, "".join(lines), name=f"{day}.log")
+        take(settings, file, now_us=now_us, keyring=KeyRing.of(settings))
+
+    now_us = us("2026-11-30")
+    deliver(first, now_us)
+    # To look makes none.
+    done = earshot(settings, "access", "--from", "2026-06-01", "--to", "2026-11-29", stdin=addresses[0])
+    there = KeyRing.of(settings).epochs()
+    assert "is gone" not in done.stderr and len(json.loads(done.stdout)["requests"]) == 1
+    erased = earshot(
+        settings, "erase", "--from", "2026-06-01", "--to", "2026-11-29", "--no-build", stdin=addresses[0]
+    )
+    assert "had no log yet" in erased.stderr and "is gone" not in erased.stderr
+    assert len(KeyRing.of(settings).epochs()) > len(there)
+    deliver(later, now_us + 1_000_000)
+    assert rows(settings)["started_us"].to_list() == sorted(us(day) for day in (first, later))
+    assert of(settings, addresses[1], Span(us("2026-06-01"), now_us)).keys.join(
+        rows(settings), on=["key_epoch", "address_key"]
+    ).height == 2  # fmt: skip
+
+
+def test_what_was_destroyed_gets_no_secret_for_an_erasure(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    take(settings, land(settings, nginx()), keyring=KeyRing.of(settings))
+    ring, span = KeyRing.of(settings), Span(us("2026-06-01"), us("2026-11-30"))
+    ring.destroy(688, 0, "test")  # that of 689 would be needed with it
+    mine = whose("203.0.113.7", span, Lake(settings.lake_dir), ring, also_later=True, now_us=us("2026-11-30"))
+    assert ring.is_destroyed(688) and not {688, 689} & {*mine.made_epochs} and 691 in mine.made_epochs
+    assert mine.dark_epochs == ()
+
+
+def test_of_two_erasures_none_is_forgotten_when_the_first_ends(copy: Settings) -> None:
+    """As if the second had come while the first one's marts were counted and published."""
+    lake = Lake(copy.lake_dir)
+    erase(lake, of(copy, ERASED))
+    told_the_marts(lake, first := pending_of(copy), 5)
+    second = erase(lake, of(copy, STEADY[4]))
+    finished(lake, first)
+    left = pending(copy)
+    assert left is not None and set(left.erasures) == set(second.erasures) - set(first.erasures)
+    assert left.restated_us == 0 and left.requests == len(asked_by(STEADY[4])) and left.listeners
+    # A note that was changed meanwhile is not the one that was worked off.
+    told_the_marts(lake, pending_of(copy), 6)
+    finished(lake, left)
+    assert pending_of(copy).restated_us == 6
+    finished(lake, pending_of(copy))
+    assert pending(copy) is None
+
+
+def pending_of(settings: Settings) -> Erasing:
+    found = pending(settings)
+    assert found is not None
+    return found
+
+
+def test_a_second_erasure_waits_for_the_first_says_so_and_then_goes_on(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    lines = [nginx(id=f"i{n}", ip=f"198.51.100.{n}") for n in range(3)]
+    take(settings, land(settings, "".join(lines)), keyring=KeyRing.of(settings))
+    span = ("--from", "2026-09-01", "--to", "2026-09-30")
+    with alone(settings, lambda: pytest.fail("nobody else is there")):
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "earshot.cli", "privacy", "erase", *span],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "EARSHOT_DATA": str(settings.data)},
+        )
+        assert waiting.stdin is not None and waiting.stderr is not None
+        waiting.stdin.write("198.51.100.1\n")
+        waiting.stdin.close()
+        assert "another erasure is under way" in waiting.stderr.readline()
+        assert rows(settings).height == 3 and waiting.poll() is None
+    said = waiting.stderr.read()
+    assert waiting.wait() == 0, said
+    assert rows(settings).height == 2
+
+
+def test_an_erasure_removes_the_damaged_files_of_its_days_and_says_so(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    take(settings, land(settings, nginx()), keyring=KeyRing.of(settings))
+    names = [
+        "requests/day=2026-09-29/cdn.0.parquet",
+        "app_devices/day=2026-09-01/a.parquet",
+        "requests/day=2026-08-31/cdn.0.parquet",
+        "files/day=2026-09-29/cdn.parquet",  # of the ledger: nobody's
+    ]
+    for name in names:
+        path = settings.data / "damaged" / "1790683200000000" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"PAR1 cut short")
+    done = earshot(settings, "erase", "--from", "2026-09-01", "--to", "2026-09-30", stdin="203.0.113.7\n")
+    assert "removed: 2 damaged files" in done.stderr
+    left = [path for path in (settings.data / "damaged").rglob("*") if path.is_file()]
+    assert sorted(path.as_posix().split("0000/")[1] for path in left) == sorted(names[2:])
 
 
 def test_an_erasure_twice_is_one(copy: Settings) -> None:

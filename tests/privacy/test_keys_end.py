@@ -20,6 +20,7 @@ from ingest.logs.keyring import DAY_US, EPOCH_US, KeyRing, SecretDestroyed
 from ingest.logs.restate import restate_days
 from ingest.logs.rules import Rules
 from ingest.settings import Settings
+from orchestration.maintaining import maintain
 from tests.ingest.samples import NOW_US, land, nginx, settings_of, take
 
 
@@ -109,6 +110,38 @@ def test_a_restore_brings_no_secret_back_whose_time_is_over_or_that_was_destroye
     assert sorted(path.name for path in (tmp_path / "new" / "keys").glob("*.key")) == sorted(
         f"epoch-{each}.key" for each in (epoch, now_epoch)
     )
+
+
+def test_a_clock_that_is_ahead_destroys_no_secret_and_is_told_unless_a_person_vouches_for_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, epoch = Lake(settings.lake_dir), epoch_of(settings)
+    age(settings, epoch)
+    age(settings, epoch - 1)
+
+    def kept(now_us: int) -> tuple[list[str], bool]:
+        notes = maintain(settings, lake, now_us, lambda *step: None).notes
+        return [note for note in notes if "clock" in note], KeyRing.of(settings).has(epoch)
+
+    assert kept(NOW_US) == ([], True)
+    ahead_us = NOW_US + 90 * DAY_US
+    for _ in range(2):  # a doubtful clock never comes to vouch for itself
+        [told], is_there = kept(ahead_us)
+        assert is_there and "clock says 2026-12-28" in told and "of 2026-09-29" in told
+    # Night after night it is right.
+    for days in range(7, 91, 7):
+        assert kept(NOW_US + days * DAY_US)[0] == []
+    assert not KeyRing.of(settings).has(epoch)
+    # Off for long, and a person knows the time.
+    later = NOW_US // EPOCH_US + 1
+    KeyRing.of(settings).secret(later)
+    age(settings, later)
+    now_us = NOW_US + 300 * DAY_US
+    assert len(kept(now_us)[0]) == 1 and KeyRing.of(settings).has(later)
+    monkeypatch.setattr("ingest.lake.utc_now_us", lambda: now_us)
+    assert "machine's clock says" in next(each.advice for each in privacy(settings))
+    assert CliRunner().invoke(app, ["privacy", "rotate"]).exit_code == 0
+    assert not KeyRing.of(settings).has(later) and kept(now_us)[0] == []
 
 
 def test_days_are_restated_from_the_lake_once_their_secret_is_destroyed(settings: Settings) -> None:

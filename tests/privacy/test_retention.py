@@ -143,3 +143,18 @@ def test_nginx_s_own_errors_are_kept_without_addresses(tmp_path: Path) -> None:
     assert told.count("SSL_do_handshake() failed, client: <address>") == 2 and "203.0" not in told
     assert mask_errors(tmp_path) == 5 and mask_errors(tmp_path) == 0
     assert (tmp_path / NAME).stat().st_size == 0
+
+
+def test_what_a_repair_set_aside_goes_with_the_rejects(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    lake = Lake(settings.lake_dir)
+    old, new = (settings.data / "damaged" / str(NOW_US - days * DAY_US) for days in (31, 29))
+    for folder in (old, new):
+        (folder / "requests").mkdir(parents=True)
+        (folder / "requests" / "a.parquet").write_bytes(b"PAR1")
+    done = maintain(settings, lake, NOW_US, lambda *step: None)
+    assert not old.exists() and new.exists()
+    assert done.notes == ["1 files that a repair had set aside are removed for their age"]
+    kept = settings.model_copy(update={"keep_rejects_days": 0})
+    maintain(kept, lake, NOW_US + 400 * DAY_US, lambda *step: None)
+    assert new.exists()
