@@ -67,6 +67,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.report import ReportError
     from earshot.webhook_commands import WebhookFailed
     from ingest.catalog import CatalogError
+    from ingest.installation import AnotherInstallation
     from ingest.lake import LakeDamaged, LakeFormatError
     from ingest.logs.agents import AgentListError
     from ingest.logs.errors import FileRefused
@@ -85,6 +86,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
     return (
         AgentListError,
+        AnotherInstallation,
         BackupError,
         CatalogError,
         ContractError,
