@@ -55,6 +55,7 @@ def _of_the_registry(error: Exception) -> str | None:
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Errors that tell the user what to do; imported only when one is at hand, to start fast."""
+    from earshot.as_owner import NotTheOwner
     from earshot.backup.manifest import BackupError
     from earshot.demo import DemoFailed
     from earshot.explain.answer import NothingToExplain
@@ -102,6 +103,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         MartsDatabaseError,
         MartsInUse,
         NoAttribution,
+        NotTheOwner,
         NothingPublished,
         NothingToExplain,
         PublishError,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from earshot.as_owner import refuse_root
 from ingest.settings import PREFIX, Settings
 
 # Tables that hold what nobody could find out again.
@@ -51,7 +50,7 @@ def init(
     screen = Console(stderr=True)
     settings = Settings.from_env()
     data = settings.data.resolve()
-    _refuse_for_another(data)
+    refuse_root(data, "init")
     values = {f"{PREFIX}DATA": str(data)}
     with_registry = bool(postgres) and not keep_registry
     if postgres:
@@ -123,17 +122,6 @@ def _prepare_dagster(settings: Settings, take_over: bool = False) -> str:
 
     with dg.DagsterInstance.from_config(str(folder)):
         return f"SQLite in {folder}"
-
-
-def _refuse_for_another(data: Path) -> None:
-    """What root makes in it those who run the services could not write. Raises InitRefused."""
-    if not data.exists() or os.geteuid() != 0 or not (owner := data.stat().st_uid):
-        return
-    try:
-        name = pwd.getpwuid(owner).pw_name
-    except KeyError:
-        name = str(owner)
-    raise InitRefused(f"{data} belongs to {name}: run this as that user, for example by runuser -u {name} --")
 
 
 def _make_data_folder(data: Path) -> None:

@@ -185,5 +185,5 @@ def test_root_prepares_no_folder_of_another_user(tmp_path: Path) -> None:
     data.mkdir()
     os.chown(data, 65534, 65534)
     done = earshot(data, "init")
-    assert done.returncode == 1 and "belongs to nobody: run this as that user" in done.stderr
+    assert done.returncode == 1 and "belongs to nobody, whose services" in done.stderr
     assert not list(data.iterdir())
