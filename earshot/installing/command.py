@@ -52,8 +52,8 @@ def init(
     data = settings.data.resolve()
     refuse_root(data, "init")
     values = {f"{PREFIX}DATA": str(data)}
-    with_registry = bool(postgres) and not keep_registry
-    if postgres:
+    with_registry = postgres is not None and not keep_registry
+    if postgres is not None:  # an empty one, of a variable that is not set, is told
         url = server.complete_url(postgres)
         if with_registry:
             _refuse_second_registry(settings)

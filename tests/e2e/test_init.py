@@ -143,6 +143,8 @@ def test_what_cannot_be_used_is_told_with_what_to_do_and_nothing_is_made(
         (server.url(database).replace("earshot-pg-", "nowhere-"), "Does it run"),
         ("mysql://user:wrong-secret@host/database", "mysql is not postgresql"),
         ("wrong-secret", "no database URL"),
+        ("postgresql://u:pa@wrong-secret@localhost/db", "write it as %40"),
+        ("", "no database URL"),
     ]
     for url, advice in cases:
         done = earshot(tmp_path / "data", "init", "--postgres", url)

@@ -151,6 +151,18 @@ def test_only_a_server_that_is_away_is_waited_for(instance: dg.DagsterInstance) 
     assert postgres_storage.is_away(cut)
 
 
+def test_that_the_server_is_away_is_told_once_in_ten_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(postgres_storage, "_patience_s", 3)
+    monkeypatch.setattr(postgres_storage, "_told_at", None)
+    nowhere = storage_url(f"postgresql://u:secret@/d?host={tmp_path}").render_as_string(hide_password=False)
+    for _ in range(2):
+        with pytest.raises(OperationalError), postgres_storage.connected(nowhere):
+            pass
+    assert caplog.text.count("PostgreSQL of Dagster is away") == 1
+
+
 def test_the_webserver_limits_its_statements(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
