@@ -56,6 +56,10 @@ def restore(
     owner: Annotated[
         str | None, typer.Option(help="as root: the account it is for; else that of the folder above")
     ] = None,
+    files_only: Annotated[
+        bool,
+        typer.Option("--files-only", help="to get single files back: no registry, no database, no marts"),
+    ] = False,
 ) -> None:
     """Make a new data folder of a backup, after every checksum was found right."""
     from earshot.backup.restore import restore as restoring
@@ -63,8 +67,12 @@ def restore(
 
     settings, screen = Settings.from_env(data=to), Console(stderr=True)
     with count_progress(screen) as progress:
-        done = restoring(settings, source, to, progress, owner)
+        done = restoring(settings, source, to, progress, owner, files_only)
     manifest = done.manifest
+    if files_only:
+        told = f"files of {manifest.made_at} in {to}: copy what you need, then remove it, for it holds keys"
+        say(screen, "restored", told, "green")
+        return
     in_postgres = f", and {done.tables:,} tables in PostgreSQL" if done.tables else ""
     say(
         screen,

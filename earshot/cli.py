@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import datetime
 from enum import StrEnum
@@ -32,6 +33,7 @@ from earshot import (
     verify_command,
     webhook_commands,
 )
+from earshot.as_owner import is_for_root, refuse_root
 from earshot.exit_codes import FAILED, PARTLY
 from earshot.failures import in_plain_words
 from earshot.installing import command as installing
@@ -79,11 +81,17 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
     """Open podcast analytics: log files in, IAB downloads out, every number explainable."""
+    command = context.invoked_subcommand
+    typed = sys.argv[1:]  # Click tells what follows the command only to the command
+    words = typed[typed.index(command) :] if command in typed else [str(command)]
+    if command and os.geteuid() == 0 and not is_for_root(words):
+        refuse_root(Settings.from_env().data, command)
 
 
 @app.command()
@@ -186,6 +194,7 @@ def demo(
     from earshot.made_up.world import WorldSpec
 
     settings = Settings.from_env(data=data_dir)
+    refuse_root(settings.data, "demo")
     spec = WorldSpec(lines=lines, shows=shows, days=days)
     if once:
         demonstration.once(settings, spec, screen)
@@ -199,8 +208,6 @@ def run(
     port: Annotated[int, typer.Option(help="port of Dagster's UI")] = 3000,
 ) -> None:
     """Run the platform on this data folder: take in what lands, build and publish the marts, until Ctrl-C."""
-    import os
-
     from earshot.demo import server_environment
 
     environment = os.environ | server_environment(Settings.from_env())

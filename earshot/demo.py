@@ -30,12 +30,14 @@ from earshot.pipeline import build_marts, reading, totals
 from earshot.show import bars, plain
 from ingest.catalog import take_in_catalog
 from ingest.durable import write_atomically
+from ingest.installation import identity
 from ingest.lake import Lake
 from ingest.logs.intake import find_landing_files, take_in
 from ingest.logs.rules import prefixes_in_force
 from ingest.settings import PREFIX, Settings
 from orchestration.instance import prepare_home
 from orchestration.postgres import prepare_database
+from registry.owned import claim
 from serving.edge.server import EdgeError
 from serving.postgres import marts_database
 from serving.publish import publish
@@ -232,10 +234,11 @@ def _check_port(port: int) -> None:
 def server_environment(settings: Settings) -> dict[str, str]:
     """What Dagster's processes need to know of `settings`; prepares DAGSTER_HOME, and its database.
 
-    Raises SettingError: that database cannot be used.
+    Raises SettingError: that database, or the registry's, cannot be used; AnotherInstallation.
     """
+    claim(settings.registry, settings.data)
     if settings.dagster_db:
-        prepare_database(settings.dagster_db)
+        prepare_database(settings.dagster_db, identity(settings.data))
     given = settings.model_dump(exclude_unset=True) | {"data": settings.data}
     return {
         "DAGSTER_HOME": str(prepare_home(settings)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from earshot.finding import Finding, Verdict
 from earshot.podcast_status import span
+from ingest.installation import AnotherInstallation
 from ingest.settings import SettingError, Settings
 
 BACKUP_LATE_S = 36 * 3600  # one a night, and some hours for a large one
@@ -47,14 +49,22 @@ def _edge(settings: Settings) -> Iterator[Finding]:
 
 
 def _dagster(settings: Settings) -> Iterator[Finding]:
-    from orchestration.postgres import SCHEMA, is_prepared_at, shown, storage_url
+    from ingest.installation import known
+    from orchestration.postgres import SCHEMA, is_prepared_at, refuse_another, shown, storage_url
+    from registry import owned
 
     what = "Dagster's records"
+    with contextlib.suppress(SettingError):  # that it does not answer is told with the registry
+        try:
+            owned.refuse_another(settings.registry, settings.data)
+        except AnotherInstallation as error:
+            yield Finding("registry's owner", *_of_another(error))
     if settings.dagster_db is None:
         yield Finding(what, "SQLite in the data folder: enough for a trial; PostgreSQL is for production")
         return
     try:
         where = f"{shown(storage_url(settings.dagster_db))}, schema {SCHEMA}"
+        refuse_another(settings.dagster_db, known(settings.data))
         if is_prepared_at(settings.dagster_db):
             yield Finding(what, where)
         else:
@@ -62,9 +72,16 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 what, found, Verdict.ODD, "`earshot migrate` does it, and `earshot run` when it starts"
             )
+    except AnotherInstallation as error:
+        yield Finding(what, *_of_another(error))
     except SettingError as error:
         advice = "is the server up, and reached from here? Runs wait for it; then nothing starts"
         yield Finding(what, str(error), Verdict.WRONG, advice)
+
+
+def _of_another(error: AnotherInstallation) -> tuple[str, Verdict, str]:
+    found, _, advice = str(error).partition(". ")
+    return found, Verdict.WRONG, advice
 
 
 def _units() -> Iterator[Finding]:

@@ -55,6 +55,7 @@ def _of_the_registry(error: Exception) -> str | None:
 
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Errors that tell the user what to do; imported only when one is at hand, to start fast."""
+    from earshot.as_owner import NotTheOwner
     from earshot.backup.manifest import BackupError
     from earshot.demo import DemoFailed
     from earshot.explain.answer import NothingToExplain
@@ -67,6 +68,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from earshot.report import ReportError
     from earshot.webhook_commands import WebhookFailed
     from ingest.catalog import CatalogError
+    from ingest.installation import AnotherInstallation
     from ingest.lake import LakeDamaged, LakeFormatError
     from ingest.logs.agents import AgentListError
     from ingest.logs.errors import FileRefused
@@ -85,6 +87,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
     return (
         AgentListError,
+        AnotherInstallation,
         BackupError,
         CatalogError,
         ContractError,
@@ -100,6 +103,7 @@ def _expected_errors() -> tuple[type[Exception], ...]:
         MartsDatabaseError,
         MartsInUse,
         NoAttribution,
+        NotTheOwner,
         NothingPublished,
         NothingToExplain,
         PublishError,

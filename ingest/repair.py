@@ -42,7 +42,8 @@ ASIDE = FOLDER
 _OF_ONE = re.compile(r"(?P<source>[^.]+)\.(?P<file_id>[0-9a-f]{32})\.(?:[0-9]{4,}\.)?parquet")
 _OF_MANY = re.compile(r"(?P<source>[^.]+)\.compacted\.[0-9a-f]{32}\.parquet")
 _FROM_BACKUP = (
-    "only a backup has it: restore one beside (`earshot restore FROM --to ELSEWHERE`) and copy the file"
+    "only a backup has it: restore one beside (`earshot restore FROM --to ELSEWHERE --files-only`) and copy"
+    " the file"
 )
 # Made anew by themselves, from what is elsewhere: by the next intake, or the next look at the registry.
 _MADE_AGAIN = {

@@ -6,6 +6,7 @@ They lie in a schema of their own: the registry may share the database, and both
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import sqlalchemy as db
@@ -13,6 +14,7 @@ from dagster.version import __version__ as dagster_version
 from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from ingest.installation import PATTERN, AnotherInstallation
 from ingest.settings import PREFIX, SettingError
 
 SCHEMA = "dagster"
@@ -20,7 +22,10 @@ SETTING = f"{PREFIX}DAGSTER_DB"
 EXAMPLE = "postgresql://user@host/database"
 CONNECT_S = 10
 _LOCK = 0x6461677374  # one process at a time makes or changes the tables: "dagst" as a number
+# The schema's comment: prepared for which Dagster, whose.
 _MARK = f"Earshot's Dagster {dagster_version}"
+_OWNED = ", installation "
+_TABLES = ("runs", "event_logs", "jobs", "daemon_heartbeats", "alembic_version")  # some of each storage
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
 
 
@@ -50,38 +55,73 @@ def shown(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
-def prepare_database(text: str) -> bool:
+def prepare_database(text: str, installation: str, take_over: bool = False) -> bool:
     """Make Dagster's tables, or bring them to the schema of this Dagster; whether anything was to do.
 
-    Safe to call again, after a crash in its middle, and from several processes at once. Raises SettingError:
-    the server cannot be used.
+    installation: whose they are from then on (ingest.installation). Safe to call again, after a crash in its
+    middle, and from several processes at once. Raises SettingError: the server cannot be used;
+    AnotherInstallation: they are another's, and not to be taken over.
     """
     with _engine(text) as engine, engine.connect() as alone:
         alone.execute(db.text("select pg_advisory_lock(:number)"), {"number": _LOCK})
-        if is_prepared(alone):
+        owner, ready = _owner(alone), is_prepared(alone)
+        if owner not in (None, installation) and not take_over:
+            raise AnotherInstallation(_where(engine.url), owner or "")
+        if ready and owner == installation:
             return False
         if not db.inspect(alone).has_schema(SCHEMA):
             alone.execute(db.text(f"create schema {SCHEMA}"))
-            alone.commit()
-        _make_or_upgrade(engine.url)
+        if not ready:
+            _tell(alone, f"{_OWNED}{installation}")  # nobody else begins meanwhile, or after a crash
+            _make_or_upgrade(engine.url)
         # Last: a preparation that was interrupted before this is made again, and each step of it may be.
-        alone.execute(db.text(f"comment on schema {SCHEMA} is $${_MARK}$$"))
-        alone.commit()
+        _tell(alone, f"{_MARK}{_OWNED}{installation}")
         return True
 
 
 def is_prepared_at(text: str) -> bool:
-    """Whether `prepare_database` has nothing to do. Raises SettingError: it does not answer."""
+    """Whether `prepare_database` has no tables to make. Raises SettingError: it does not answer."""
     with _engine(text) as engine, engine.connect() as connection:
         return is_prepared(connection)
 
 
 def is_prepared(connection: Connection) -> bool:
+    if (_comment(connection) or "").partition(_OWNED)[0] != _MARK:
+        return False
+    return set(_TABLES) <= set(db.inspect(connection).get_table_names(SCHEMA))
+
+
+def refuse_another(text: str, installation: str | None) -> None:
+    """Raises AnotherInstallation where the tables are another's, SettingError; changes nothing.
+
+    installation: None where the data folder has no id yet.
+    """
+    with _engine(text) as engine, engine.connect() as connection:
+        owner = _owner(connection)
+        if owner not in (None, installation):
+            raise AnotherInstallation(_where(engine.url), owner or "")
+
+
+def _where(url: URL) -> str:
+    return f"{shown(url)}, schema {SCHEMA},"
+
+
+def _owner(connection: Connection) -> str | None:
+    found = re.search(f"{_OWNED}({PATTERN})$", _comment(connection) or "")
+    return found[1] if found else None
+
+
+def _comment(connection: Connection) -> str | None:
     found = connection.execute(
         db.text("select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = :name"),
         {"name": SCHEMA},
     ).scalar()
-    return found == _MARK
+    return None if found is None else str(found)
+
+
+def _tell(connection: Connection, comment: str) -> None:
+    connection.execute(db.text(f"comment on schema {SCHEMA} is $${comment}$$"))
+    connection.commit()
 
 
 @contextlib.contextmanager

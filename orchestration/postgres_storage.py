@@ -29,11 +29,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from orchestration.postgres import CONNECT_S, storage_url
 
 PATIENCE_S = 120.0  # a server's restart or failover
+TELL_EACH_S = 10.0
 _PAUSE_S = 0.5
 _KEPT, _MORE = 2, 30  # connections of a process: those that stay open, and how many more at once
 
 _engines: dict[str, Engine] = {}
 _patience_s = PATIENCE_S
+_told_at: float | None = None  # when this process last said that the server is away; monotonic
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -86,8 +88,17 @@ def _waiting_for(work: Callable[[], Any]) -> Any:
         except DBAPIError as error:
             if not is_away(error) or time.monotonic() > give_up:
                 raise
-            logging.getLogger("earshot").warning("PostgreSQL of Dagster is away: %s", _first_line(error))
+            _tell_away(error)
             time.sleep(_PAUSE_S)
+
+
+def _tell_away(error: DBAPIError) -> None:
+    """At most once in TELL_EACH_S: each thread of a process asks twice a second."""
+    global _told_at
+    now = time.monotonic()
+    if _told_at is None or now - _told_at >= TELL_EACH_S:
+        _told_at = now
+        logging.getLogger("earshot").warning("PostgreSQL of Dagster is away: %s", _first_line(error))
 
 
 def _first_line(error: DBAPIError) -> str:

@@ -9,7 +9,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
 from earshot.backup import registry_copy
@@ -18,7 +18,9 @@ from earshot.backup.manifest import (
     FILE,
     PACKED,
     POSTGRESQL,
+    REGISTRY_FILE,
     TABLES,
+    WAREHOUSE_FILE,
     BackupError,
     Entry,
     Manifest,
@@ -62,12 +64,18 @@ class Restored:
 
 
 def restore(
-    settings: Settings, source: Path, to: Path, progress: Progress, owner: str | None = None
+    settings: Settings,
+    source: Path,
+    to: Path,
+    progress: Progress,
+    owner: str | None = None,
+    files_only: bool = False,
 ) -> Restored:
     """Make `to`, absent or empty, the data folder that `source` is a backup of.
 
     owner: account it is to belong to, which only root can say; None: by root whose `to` was, or else the
-    folder above it. Nothing is written before every checksum was found right. Raises BackupError naming what
+    folder above it. files_only: without registry and warehouse, to copy single files from.
+    Nothing is written before every checksum was found right. Raises BackupError naming what
     is missing or damaged, SettingError, OSError: then `to` is as it was.
     """
     to = to.absolute()
@@ -78,7 +86,9 @@ def restore(
         raise BackupError(f"{to} is a disk's own folder, which cannot be replaced: name a new folder in it")
     with _opened(source) as files:
         manifest = _manifest(files, source)
-        _refuse_unfit(manifest, settings)
+        if not files_only:
+            _refuse_unfit(manifest, settings)
+        left = (TABLES, REGISTRY_FILE, WAREHOUSE_FILE) if files_only else ()
         _check(files, manifest, progress)
         to.parent.mkdir(parents=True, exist_ok=True)
         _refuse_without_room(manifest, to)
@@ -88,14 +98,14 @@ def restore(
             beside.mkdir(mode=0o700)
             buried = _spent_keys(manifest, settings)
             for done, entry in enumerate(manifest.files, 1):
-                if entry.path not in buried:
+                if entry.path not in buried and PurePosixPath(entry.path).parts[0] not in left:
                     _write(files, entry, beside)
                 progress("restored", done, len(manifest.files))
             for each in buried.values():
                 if not tombstone(beside / KEYS, each.epoch).exists():
                     bury(beside / KEYS, each)
             tables = 0
-            if manifest.registry == POSTGRESQL:
+            if manifest.registry == POSTGRESQL and not files_only:
                 tables = registry_copy.load(settings, beside / TABLES, manifest.revision)
                 shutil.rmtree(beside / TABLES)
             if uid != os.geteuid():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from earshot.as_owner import refuse_root
 from ingest.settings import PREFIX, Settings
 
 # Tables that hold what nobody could find out again.
@@ -37,19 +36,24 @@ def init(
     keep_registry: Annotated[
         bool, typer.Option("--keep-registry", help="leave the registry where it is: only Dagster moves")
     ] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="also from another installation, which is gone for good"),
+    ] = False,
 ) -> None:
     """Prepare an installation: registry, Dagster's home, one file of settings. Again does no harm."""
     from earshot.installing import env_file as env_files
     from earshot.installing import server
     from registry.database import connected, described
+    from registry.owned import claim
 
     screen = Console(stderr=True)
     settings = Settings.from_env()
     data = settings.data.resolve()
-    _refuse_for_another(data)
+    refuse_root(data, "init")
     values = {f"{PREFIX}DATA": str(data)}
-    with_registry = bool(postgres) and not keep_registry
-    if postgres:
+    with_registry = postgres is not None and not keep_registry
+    if postgres is not None:  # an empty one, of a variable that is not set, is told
         url = server.complete_url(postgres)
         if with_registry:
             _refuse_second_registry(settings)
@@ -58,11 +62,14 @@ def init(
         if with_registry:
             values[f"{PREFIX}REGISTRY"] = url
         settings = Settings.from_env(dagster_db=url, registry=url if with_registry else None)
+    if not take_over:
+        _refuse_of_another(settings)
     path = (env_file or data / env_files.NAME).absolute()
     _make_data_folder(data)
     with connected(settings.registry, settings.data):
+        claim(settings.registry, settings.data, take_over)
         screen.print(f"registry    {described(settings.registry, settings.data)}", soft_wrap=True)
-    screen.print(f"Dagster     {_prepare_dagster(settings)}", soft_wrap=True)
+    screen.print(f"Dagster     {_prepare_dagster(settings, take_over)}", soft_wrap=True)
     changed = env_files.write(path, values)
     screen.print(f"settings    {path}{'' if changed else ', as they were'}", highlight=False, soft_wrap=True)
     screen.print(f"next        set -a; . {path}; set +a; earshot doctor; earshot run", soft_wrap=True)
@@ -72,13 +79,16 @@ def migrate() -> None:
     """Bring lake, registry and Dagster's records to this version; `earshot rebuild` then does the marts."""
     from ingest.lake import Lake
     from registry.database import connected, described
+    from registry.owned import claim
 
     screen = Console(stderr=True)
     settings = Settings.from_env()
+    _refuse_of_another(settings)
     if settings.lake_dir.exists():
         Lake(settings.lake_dir)  # makes the tables that later versions added, or says why it cannot
         screen.print(f"lake        {settings.lake_dir}: current", highlight=False, soft_wrap=True)
     with connected(settings.registry, settings.data):
+        claim(settings.registry, settings.data)
         screen.print(f"registry    {described(settings.registry, settings.data)}: current", soft_wrap=True)
     screen.print(f"Dagster     {_prepare_dagster(settings)}: current", soft_wrap=True)
     if settings.warehouse.exists():
@@ -87,30 +97,31 @@ def migrate() -> None:
         )
 
 
-def _prepare_dagster(settings: Settings) -> str:
+def _refuse_of_another(settings: Settings) -> None:
+    """Before anything is made. Raises AnotherInstallation, SettingError."""
+    from ingest.installation import known
+    from orchestration import postgres
+    from registry import owned
+
+    owned.refuse_another(settings.registry, settings.data)
+    if settings.dagster_db:
+        postgres.refuse_another(settings.dagster_db, known(settings.data))
+
+
+def _prepare_dagster(settings: Settings, take_over: bool = False) -> str:
     """Make or migrate Dagster's records; where they are."""
+    from ingest.installation import identity
     from orchestration.instance import prepare_home
     from orchestration.postgres import prepare_database, shown, storage_url
 
     folder = prepare_home(settings)
     if settings.dagster_db:
-        prepare_database(settings.dagster_db)
+        prepare_database(settings.dagster_db, identity(settings.data), take_over)
         return f"{shown(storage_url(settings.dagster_db))}, schema dagster"
     import dagster as dg
 
     with dg.DagsterInstance.from_config(str(folder)):
         return f"SQLite in {folder}"
-
-
-def _refuse_for_another(data: Path) -> None:
-    """What root makes in it those who run the services could not write. Raises InitRefused."""
-    if not data.exists() or os.geteuid() != 0 or not (owner := data.stat().st_uid):
-        return
-    try:
-        name = pwd.getpwuid(owner).pw_name
-    except KeyError:
-        name = str(owner)
-    raise InitRefused(f"{data} belongs to {name}: run this as that user, for example by runuser -u {name} --")
 
 
 def _make_data_folder(data: Path) -> None:

@@ -31,6 +31,8 @@ def complete_url(text: str) -> str:
         url = make_url(text)
     except (ArgumentError, ValueError):  # what they say may hold a part of the password
         raise ServerUnfit(f"--postgres is no database URL such as {EXAMPLE}") from None
+    if "@" in (url.host or ""):  # what stands before it is the end of a password
+        raise ServerUnfit("--postgres: its password holds an @; write it as %40, or give it in PGPASSWORD")
     if url.drivername not in _DRIVERS:
         raise ServerUnfit(f"--postgres: {url.drivername} is not postgresql; write it as {EXAMPLE}")
     if not url.database:

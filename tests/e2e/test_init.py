@@ -93,11 +93,39 @@ def test_a_password_in_the_url_and_one_in_pgpass_do_as_well(
     pgpass = tmp_path / ".pgpass"
     pgpass.write_text(f"*:*:*:*:{escaped}\n")
     pgpass.chmod(0o600)
-    done = earshot(tmp_path / "b", "init", "--postgres", server.url(database, password=None))
+    done = earshot(tmp_path / "b", "init", "--postgres", server.url(database, password=None), "--take-over")
     assert done.returncode == 0, done.stderr
     settings = sourced(tmp_path / "b" / "earshot.env")
     assert settings["EARSHOT_DAGSTER_DB"] == server.url(database, password=None)
     assert earshot(tmp_path / "b", "migrate", **settings).returncode == 0
+
+
+def test_a_second_installation_is_kept_off_the_database_of_the_first(
+    server: RestartablePostgres, database: str, tmp_path: Path
+) -> None:
+    one, two, url = tmp_path / "one", tmp_path / "two", server.url(database)
+    assert earshot(one, "init", "--postgres", url).returncode == 0
+    refused = earshot(two, "init", "--postgres", url)
+    assert refused.returncode == 1 and "belongs to another installation" in refused.stderr
+    assert not two.exists()
+
+    # As the restored copy of the first, with its settings: lake and keys, but no installation.id.
+    settings = sourced(one / "earshot.env") | {"EARSHOT_DATA": str(two)}
+    for command in (["migrate"], ["run"], ["home"]):
+        refused = earshot(two, *command, **settings)
+        assert refused.returncode == 1 and "earshot init --take-over" in refused.stderr, refused.stderr
+        assert "Traceback" not in refused.stderr and "5f1c" not in refused.stderr
+    told = " ".join(earshot(two, "doctor", **settings).stdout.split())
+    assert told.count("belongs to another installation") == 2, told
+    for name in ("EARSHOT_REGISTRY", "EARSHOT_DAGSTER_DB"):  # each of the two suffices
+        only = {each: value for each, value in settings.items() if each in (name, "EARSHOT_DATA")}
+        assert earshot(two, "migrate", **only).returncode == 1
+
+    # The first one's goes on as before, until the second one takes it over.
+    assert earshot(one, "migrate", **sourced(one / "earshot.env")).returncode == 0
+    assert earshot(two, "init", "--take-over", **settings).returncode == 0
+    assert earshot(two, "home", **settings).returncode == 0
+    assert earshot(one, "home", **sourced(one / "earshot.env")).returncode == 1
 
 
 def test_what_cannot_be_used_is_told_with_what_to_do_and_nothing_is_made(
@@ -115,6 +143,8 @@ def test_what_cannot_be_used_is_told_with_what_to_do_and_nothing_is_made(
         (server.url(database).replace("earshot-pg-", "nowhere-"), "Does it run"),
         ("mysql://user:wrong-secret@host/database", "mysql is not postgresql"),
         ("wrong-secret", "no database URL"),
+        ("postgresql://u:pa@wrong-secret@localhost/db", "write it as %40"),
+        ("", "no database URL"),
     ]
     for url, advice in cases:
         done = earshot(tmp_path / "data", "init", "--postgres", url)
@@ -157,5 +187,5 @@ def test_root_prepares_no_folder_of_another_user(tmp_path: Path) -> None:
     data.mkdir()
     os.chown(data, 65534, 65534)
     done = earshot(data, "init")
-    assert done.returncode == 1 and "belongs to nobody: run this as that user" in done.stderr
+    assert done.returncode == 1 and "belongs to nobody, whose services" in done.stderr
     assert not list(data.iterdir())

@@ -12,12 +12,15 @@ import pytest
 import sqlalchemy as db
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from ingest.installation import AnotherInstallation
 from ingest.settings import SettingError, Settings
 from orchestration import postgres_storage
 from orchestration.instance import prepare_home
-from orchestration.postgres import is_prepared_at, prepare_database, storage_url
+from orchestration.postgres import is_prepared_at, prepare_database, refuse_another, storage_url
 from tests.postgres import NoPostgres
 from tests.restartable_postgres import RestartablePostgres, restartable_postgres
+
+OURS, ANOTHERS = "0" * 32, "a" * 32
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def server() -> Iterator[RestartablePostgres]:
 def url(server: RestartablePostgres) -> str:
     server.execute("create database dagster_records template template0")
     found = server.url("dagster_records")
-    assert prepare_database(found)
+    assert prepare_database(found, OURS)
     return found
 
 
@@ -53,15 +56,45 @@ def test_the_instance_uses_it_and_a_second_preparation_has_nothing_to_do(
     instance: dg.DagsterInstance, url: str
 ) -> None:
     assert isinstance(instance.event_log_storage, postgres_storage._Events)
-    assert is_prepared_at(url) and not prepare_database(url)
+    assert is_prepared_at(url) and not prepare_database(url, OURS)
 
 
 def test_a_preparation_that_was_interrupted_is_made_again(server: RestartablePostgres, url: str) -> None:
     server.execute(
         "drop table dagster.jobs cascade", "comment on schema dagster is null", database="dagster_records"
     )
-    assert prepare_database(url)
+    assert prepare_database(url, OURS)
     assert server.value("select count(*) from dagster.jobs", "dagster_records") == 0
+
+
+def test_a_schema_that_lost_its_tables_is_not_taken_for_prepared(server: RestartablePostgres) -> None:
+    server.execute("create database emptied template template0")
+    url = server.url("emptied")
+    prepare_database(url, OURS)
+    tables = server.value(
+        "select string_agg('dagster.' || tablename, ', ') from pg_tables where schemaname = 'dagster'",
+        "emptied",
+    )
+    server.execute(f"drop table {tables} cascade", database="emptied")
+    assert not is_prepared_at(url)
+    assert prepare_database(url, OURS)
+    assert server.value("select count(*) from dagster.runs", "emptied") == 0
+
+
+def test_what_another_installation_has_is_refused_until_it_is_taken_over(
+    server: RestartablePostgres,
+) -> None:
+    server.execute("create database shared template template0")
+    url = server.url("shared")
+    refuse_another(url, None)
+    prepare_database(url, ANOTHERS)
+    for ask in (lambda: prepare_database(url, OURS), lambda: refuse_another(url, OURS)):
+        with pytest.raises(AnotherInstallation, match=r"another installation \(aaaaaaaa.*--take-over"):
+            ask()
+    assert not prepare_database(url, ANOTHERS), "the refusal changed something"
+    assert prepare_database(url, OURS, take_over=True) and is_prepared_at(url)
+    with pytest.raises(AnotherInstallation):
+        prepare_database(url, ANOTHERS)
 
 
 def test_what_runs_when_the_server_crashes_goes_on_when_it_is_back(
@@ -116,6 +149,18 @@ def test_only_a_server_that_is_away_is_waited_for(instance: dg.DagsterInstance) 
     assert not postgres_storage.is_away(refused.value)
     cut = OperationalError("select 1", {}, Exception("server closed the connection unexpectedly"))
     assert postgres_storage.is_away(cut)
+
+
+def test_that_the_server_is_away_is_told_once_in_ten_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(postgres_storage, "_patience_s", 3)
+    monkeypatch.setattr(postgres_storage, "_told_at", None)
+    nowhere = storage_url(f"postgresql://u:secret@/d?host={tmp_path}").render_as_string(hide_password=False)
+    for _ in range(2):
+        with pytest.raises(OperationalError), postgres_storage.connected(nowhere):
+            pass
+    assert caplog.text.count("PostgreSQL of Dagster is away") == 1
 
 
 def test_the_webserver_limits_its_statements(

@@ -68,6 +68,37 @@ def test_a_registry_in_postgresql_comes_back_row_by_row_and_gives_no_id_twice(
         assert endpoint(engine) == gone + 1
 
 
+def test_single_files_come_back_beside_a_platform_whose_database_is_in_use(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    house = of(postgres, tmp_path / "data")
+    assert house.registry is not None
+    (house.data / "keys").mkdir(parents=True)
+    (house.data / "sources.toml").write_text('[edge]\nclass = "prefix"\n')
+    with connected(house.registry, house.data) as engine:
+        fill(engine)
+    before = rows_of(house.registry)
+    backup(house, tmp_path / "saved.tar", quiet)
+    beside = Settings(data=tmp_path / "beside", registry=house.registry)
+    with pytest.raises(BackupError, match="holds tables already"):
+        restore(beside, tmp_path / "saved.tar", beside.data, quiet)
+    done = restore(beside, tmp_path / "saved.tar", beside.data, quiet, files_only=True)
+    assert done.tables == 0 and rows_of(house.registry) == before
+    assert (beside.data / "sources.toml").read_text() == (house.data / "sources.toml").read_text()
+    assert not (beside.data / "registry").exists()
+
+
+def test_single_files_come_without_the_registrys_file_and_where_no_setting_names_one(tmp_path: Path) -> None:
+    house = Settings(data=tmp_path / "data")
+    house.data.mkdir()
+    with connected(None, house.data) as engine:
+        fill(engine)
+    (house.data / "api.secret").write_text("s")
+    backup(house, tmp_path / "saved", quiet)
+    restore(house, tmp_path / "saved", tmp_path / "beside", quiet, files_only=True)
+    assert [each.name for each in (tmp_path / "beside").iterdir()] == ["api.secret"]
+
+
 def test_a_backup_of_an_older_revision_is_restored_and_migrated(postgres: Postgres, tmp_path: Path) -> None:
     old, new = of(postgres, tmp_path / "old"), of(postgres, tmp_path / "new")
     old.data.mkdir()
