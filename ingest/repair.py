@@ -232,9 +232,9 @@ class _Repair:
 
     def _keep_aside(self, path: Path) -> None:
         """A second name of what is there, which stays in its place until another file takes that."""
-        target = self._aside(path)
-        with contextlib.suppress(FileNotFoundError, FileExistsError):
-            os.link(self.lake.root / path, target)
+        if (self.lake.root / path).exists():
+            with contextlib.suppress(FileExistsError):
+                os.link(self.lake.root / path, self._aside(path))
 
     def _aside(self, path: Path) -> Path:
         target = self.settings.data / ASIDE / str(self.now_us) / path
