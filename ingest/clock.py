@@ -34,6 +34,7 @@ def note_maintained(settings: Settings, now_us: int) -> None:
     """A clock that was not in doubt vouches for that of the next days. Raises OSError."""
     settings.keys_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_atomically(_path(settings), str(now_us).encode())
+    _path(settings).chmod(0o600)
 
 
 def _newest_request(lake: Lake) -> int | None:

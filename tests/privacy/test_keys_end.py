@@ -124,6 +124,7 @@ def test_a_clock_that_is_ahead_destroys_no_secret_and_is_told_unless_a_person_vo
         return [note for note in notes if "clock" in note], KeyRing.of(settings).has(epoch)
 
     assert kept(NOW_US) == ([], True)
+    assert (settings.keys_dir / "maintained").stat().st_mode & 0o777 == 0o600
     ahead_us = NOW_US + 90 * DAY_US
     for _ in range(2):  # a doubtful clock never comes to vouch for itself
         [told], is_there = kept(ahead_us)
