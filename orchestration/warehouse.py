@@ -36,6 +36,21 @@ def look(warehouse: Path, tables: Iterable[tuple[str, str]]) -> dict[tuple[str, 
     return found
 
 
+def lacks_any(warehouse: Path, tables: Iterable[tuple[str, str]]) -> bool:
+    """Whether a (schema, table or view) is missing: say, its first build was killed. As `look`, of the turn.
+
+    Of a file that cannot be opened, no: dbt says why.
+    """
+    if not warehouse.exists():
+        return True
+    try:
+        with contextlib.closing(duckdb.connect(str(warehouse), read_only=True)) as con:
+            there = con.execute("select table_schema, table_name from information_schema.tables").fetchall()
+    except duckdb.Error:
+        return False
+    return not set(tables) <= set(there)
+
+
 def downloads_by_day(published: Path) -> str:
     """A chart of the downloads a day, one a source class: the two are never summed."""
     with contextlib.closing(duckdb.connect(str(published), read_only=True)) as con:

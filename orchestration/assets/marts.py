@@ -29,7 +29,7 @@ from orchestration.liveness import hold
 from orchestration.previews import markdown
 from orchestration.resources import Installation
 from orchestration.subjects import Subject
-from orchestration.warehouse import changed_days, downloads_by_day, look, top_shows
+from orchestration.warehouse import changed_days, downloads_by_day, lacks_any, look, top_shows
 from serving.change import NOTHING, Change, State
 from serving.postgres import marts_database
 from serving.publish import MARTS_SCHEMA, Publication, publish
@@ -70,7 +70,13 @@ def dbt_models(
     last_build(settings).unlink(missing_ok=True)
     events: list[Any] = []
     failure: Exception | None = None
+    is_mended = False
     with reading(settings.lake_dir), environment(dbt_environment(settings)):
+        if not config.is_whole and lacks_any(settings.warehouse, MADE):
+            # The first whole build was killed: what a batch's build leaves out, its models read.
+            context.log.warning("the warehouse lacks tables: all are built")
+            dbt.cli(build_args(tests=False), raise_on_error=False, target_path=target).wait()
+            is_mended = True
         stream = dbt.cli(
             build_args(full_refresh=config.full_refresh, tests=config.is_whole),
             context=context,
@@ -85,7 +91,7 @@ def dbt_models(
     yield from with_rows(context, events, settings) if config.is_whole else events
     if failure:
         raise failure
-    if not config.full_refresh and context.selected_asset_keys >= BUILT_BY_BATCH:
+    if not is_mended and not config.full_refresh and context.selected_asset_keys >= BUILT_BY_BATCH:
         what_changed(settings, before, config.is_whole).write(last_build(settings))
 
 
@@ -195,6 +201,7 @@ def markdown_tables(tables: list[tuple[str, int, int]]) -> str:
     return markdown(pl.DataFrame(tables, schema=["mart", "rows", "parquet_bytes"], orient="row"), rows=100)
 
 
+MADE: list[tuple[str, str]] = [(spec.key.path[-2], spec.key.path[-1]) for spec in dbt_models.specs]
 # What a build makes that is not whole.
 BUILT_BY_BATCH = {spec.key for spec in dbt_models.specs if WHOLE_TAG not in spec.tags}
 NEW_ONLY = [*sorted(BUILT_BY_BATCH), published_marts.key]
