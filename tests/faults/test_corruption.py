@@ -346,7 +346,7 @@ def lists(data: Path) -> list[Path]:
     return sorted((data / "lake" / checksums.FOLDER).glob("*.txt"))
 
 
-@pytest.mark.parametrize("how", ["gone", *HOWS], ids=str)
+@pytest.mark.parametrize("how", ["gone", *HOWS], ids=lambda how: getattr(how, "__name__", how))
 def test_a_damaged_list_of_checksums_has_a_twin_that_mends_it(
     data: Path, how: str | Callable[[bytes, random.Random], bytes]
 ) -> None:
