@@ -36,6 +36,7 @@ def test_an_nginx_that_dies_and_a_log_that_stays_are_found_and_nothing_where_all
     assert found() == {}, "none was set up"
     with edges.running(platform, "media.example.com") as running:
         monkeypatch.setenv("EARSHOT_EDGE_LISTEN", f"127.0.0.1:{running.port}")
+        monkeypatch.setenv("EARSHOT_EDGE_HOSTS", "media.example.com")
         assert found() == {}
         late = time.time() - LATE_S - 60
         log = running.settings.log
