@@ -67,7 +67,8 @@ def why_not_again(instance: dg.DagsterInstance, state: str, now: float) -> str |
             "red event names and deliver the file again, or start the job yourself"
         )
     ended = newest[0].end_time or newest[0].create_timestamp.timestamp()
-    wait_s = CATALOG_PAUSES_S[max(failed, 1) - 1] - (now - ended)
+    # An end after now: the clock was set back, or an instant was rounded.
+    wait_s = CATALOG_PAUSES_S[max(failed, 1) - 1] - max(0.0, now - ended)
     if wait_s > 0:
         return f"the last run failed; the catalogue is asked for again in {wait_s:,.0f} s"
     return None
