@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,10 +11,19 @@ from rich.console import Console
 from earshot.exit_codes import FAILED
 from ingest.settings import Settings
 
+if TYPE_CHECKING:
+    from ingest.repair import Repaired
+
 
 def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="mend what can be: from the ledger's copy and from landing files")
+    ] = False,
+    without: Annotated[
+        bool,
+        typer.Option(
+            "--give-up", help="go on without what is lost: for after --repair, where no backup has it"
+        ),
     ] = False,
 ) -> None:
     """Compare every file of the lake with the checksum of what was written. May run beside everything.
@@ -24,8 +33,9 @@ def verify(
     from earshot.explain.answer import existing_lake
     from earshot.show import count_progress, say
     from ingest import checksums
+    from ingest.give_up import give_up
     from ingest.lake import utc_now_us
-    from ingest.repair import ASIDE
+    from ingest.repair import ASIDE, Repaired
     from ingest.repair import repair as mend
     from ingest.verify import verify as look
 
@@ -49,7 +59,7 @@ def verify(
         return
     for what, each in [("damaged", one) for one in found.damaged] + [("rows", one) for one in found.gaps]:
         say(screen, what, str(each), "red")
-    if not repair:
+    if not (repair or without):
         say(
             screen,
             "error",
@@ -60,17 +70,20 @@ def verify(
         )
         raise typer.Exit(FAILED)
     done = mend(settings, found, utc_now_us())
-    for sentence in done.mended:
-        say(screen, "mended", sentence, "green")
-    for sentence in done.lost:
-        say(screen, "not mended", sentence, "red")
+    _tell(screen, done, "not mended", "red")
     left = look(lake.root)
+    if without and (done.lost or not left.is_whole):
+        _tell(screen, give_up(settings, left, utc_now_us()), "given up", "yellow")
+        done, left = Repaired(), look(lake.root)
+        for one in left.damaged:
+            say(screen, "damaged", str(one), "red")
     for gap in left.gaps:
         say(screen, "rows", str(gap), "red")
     if (settings.data / ASIDE).exists():
         say(screen, "note", f"what was damaged lies in {settings.data / ASIDE}", "yellow")
     if done.lost or not left.is_whole:
-        say(screen, "error", "not all could be mended: see above", "bold red")
+        advice = ": `earshot verify --give-up` goes on without what no backup has" if done.lost else ""
+        say(screen, "error", f"not all could be mended, see above{advice}", "bold red")
         raise typer.Exit(FAILED)
     say(
         screen,
@@ -78,3 +91,12 @@ def verify(
         f"{left.files:,} files: all as they were written; the marts need no build",
         "bold green",
     )
+
+
+def _tell(screen: Console, done: Repaired, lost: str, style: str) -> None:
+    from earshot.show import say
+
+    for sentence in done.mended:
+        say(screen, "mended", sentence, "green")
+    for sentence in done.lost:
+        say(screen, lost, sentence, style)

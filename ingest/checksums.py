@@ -63,6 +63,15 @@ def must_be_there(root: Path) -> list[Path]:
     return sorted(Path(name) for name in set().union(*(_names(folder) for folder in _folders(root))))
 
 
+def forget_names(root: Path, gone: Collection[Path]) -> None:
+    """Files that need not be there any more; paths below the lake at `root`. Raises OSError."""
+    names = {path.as_posix() for path in gone}
+    for folder in _folders(root):
+        kept = sorted(_names(folder) - names)
+        if (folder / NAMES).exists():
+            write_atomically(folder / NAMES, "".join(f"{name} {_check(name)}\n" for name in kept).encode())
+
+
 def _names(folder: Path) -> set[str]:
     try:
         text = (folder / NAMES).read_bytes().decode(errors="replace")
