@@ -60,10 +60,11 @@ class Authentication:
         return Caller(session.tenant, frozenset({Scope.READ}), only_show=session.show_id)
 
 
-def names_a_key(authorization: bytes | None) -> bool:
-    """Whether it is written as a key is; one that is not need not be looked for."""
+def is_new_key(authorization: bytes | None, access: Access) -> bool:
+    """Whether it is written as a key is, and is none that `access` knows: it may have been made just now."""
     found = _BEARER.fullmatch((authorization or b"").strip())
-    return found is not None and _KEY.fullmatch(found[1].decode("latin-1")) is not None
+    text = found[1].decode("latin-1") if found else ""
+    return _KEY.fullmatch(text) is not None and digest_of(text) not in access.keys
 
 
 def _key_of(authorization: bytes, access: Access) -> ApiKey | None:

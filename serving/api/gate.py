@@ -19,14 +19,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from registry.api_keys import note_use
 from serving.api import metrics
 from serving.api.access import Access
-from serving.api.authentication import Authentication, names_a_key
+from serving.api.authentication import Authentication, is_new_key
 from serving.api.caller import Caller
 from serving.api.core import Core
 from serving.api.formats import negotiated, unpacks_gzip
 from serving.api.limits import Limiter
 from serving.api.marts import Edition
 from serving.api.memory import Headers, Kept, Memory
-from serving.api.problems import Problem, unexpected
+from serving.api.problems import Problem, registry_away, unexpected
 from serving.api.visit import KEY, Visit
 
 _WANTED = frozenset(
@@ -104,10 +104,10 @@ class Gate:
         try:
             caller = self._admitted(scope, headers, access, is_safe)
         except Problem as problem:
-            if problem.status != 401 or not names_a_key(headers.get(b"authorization")):
+            if problem.status != 401 or not is_new_key(headers.get(b"authorization"), access):
                 raise
             if (newer := await core.book.newer(access)) is None:
-                raise
+                raise (registry_away("Which keys there are") if core.book.is_behind else problem) from None
             access = newer
             caller = self._admitted(scope, headers, access, is_safe)
         visit = Visit(

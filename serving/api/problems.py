@@ -116,15 +116,19 @@ def handle_problems(app: FastAPI, page: Callable[[Request, Problem], Response]) 
     async def away(_: Request, error: Exception) -> Response:
         assert isinstance(error, OperationalError)
         log.error("the registry failed: %s", str(error.orig).strip().partition("\n")[0])
-        detail = f"What this needs is kept in a database that does not answer; ask again in {AWAY_S} seconds"
-        retry = {"retry-after": str(AWAY_S)}
-        return Problem(503, "The registry does not answer", detail, headers=retry).response()
+        return registry_away("What this asks for").response()
 
     app.add_exception_handler(Problem, told)
     app.add_exception_handler(OperationalError, away)
     app.add_exception_handler(BadQuestion, no_answer)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+
+
+def registry_away(what: str) -> Problem:
+    """`what` is kept there."""
+    detail = f"{what} is kept in a database that does not answer; ask again in {AWAY_S} seconds"
+    return Problem(503, "The registry does not answer", detail, headers={"retry-after": str(AWAY_S)})
 
 
 def _of_validation(error: RequestValidationError) -> Problem:

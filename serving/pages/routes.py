@@ -20,7 +20,7 @@ from registry.api_keys import Scope
 from registry.show_access import Subject
 from serving.api import sessions
 from serving.api.access import Shows, Standing
-from serving.api.authentication import Authentication, names_a_key
+from serving.api.authentication import Authentication, is_new_key
 from serving.api.problems import Problem, unexpected
 from serving.api.reporting.asked import sees_costs
 from serving.api.reporting.quality import stated
@@ -224,8 +224,11 @@ async def session_begin(
     """Remember the tenant of a key in this browser."""
     _same_site(request)
     given, by_key = f"Bearer {key.strip()}".encode(), Authentication(ask.core.secret)
+    is_new = is_new_key(given, ask.access)
+    newer = await ask.core.book.newer(ask.access) if is_new else None
+    if is_new and newer is None and ask.core.book.is_behind:
+        return _session_page(ask, "Which keys there are cannot be told just now: try again in a minute.", 503)
     try:
-        newer = await ask.core.book.newer(ask.access) if names_a_key(given) else None
         caller = by_key.caller_of(given, None, newer or ask.access, False)
     except Problem:
         return _session_page(ask, "This key is unknown, revoked or expired.", 401)

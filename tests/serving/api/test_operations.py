@@ -54,6 +54,10 @@ def test_it_is_not_ready_while_the_registry_is_away(
     answer = client.get("/ready")
     assert answer.status_code == 503 and "the registry does not answer" in answer.json()["missing"][0]
     assert client.get("/v1/shows", headers=of(keys["ann"])).status_code == 200  # as last known
+    # Nobody can tell whether that key was made meanwhile: its holder is not told that it is none.
+    unknown = client.get("/v1/shows", headers=of("es_" + "A" * 43))
+    assert unknown.status_code == 503 and int(unknown.headers["retry-after"]) > 0
+    assert client.get("/v1/shows", headers=of("es_short")).status_code == 401
 
 
 def test_a_publication_that_cannot_be_read_is_told_while_the_former_is_served(
