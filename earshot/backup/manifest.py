@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -77,6 +78,11 @@ class Manifest:
 
     def to_json(self) -> bytes:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1).encode()
+
+    @property
+    def identity(self) -> str:
+        """32 hex digits: another backup has another one."""
+        return hashlib.sha256(self.to_json()).hexdigest()[:32]
 
     @classmethod
     def parse(cls, content: bytes) -> Manifest:

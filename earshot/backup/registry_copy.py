@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import Connection, inspect, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from earshot.backup.manifest import NO_REGISTRY, POSTGRESQL, REGISTRY_FILE, SQLITE, TABLES, BackupError
-from ingest.settings import Settings
+from ingest.settings import SettingError, Settings
 from registry import migrations
 from registry.database import connected, unmigrated, writing
 
@@ -72,14 +73,17 @@ def _save_tables(connection: Connection, folder: Path) -> str | None:
     return str(connection.execute(text(f"select version_num from {_VERSIONS}")).scalar())
 
 
-def load(settings: Settings, folder: Path, revision: str | None) -> int:
+def load(settings: Settings, folder: Path, revision: str | None, identity: str) -> int:
     """Fill the empty PostgreSQL of EARSHOT_REGISTRY; returns how many tables. All of it, or nothing.
 
-    folder: with a file a table. The tables are made as the backup had them, filled, then migrated. Raises
-    BackupError for a database that holds something, SettingError for one that does not answer.
+    folder: with a file a table. The tables are made as the backup had them, filled, then migrated. identity:
+    of the backup; a database that a killed restore of the same one filled is left as it is. Raises
+    BackupError for a database that holds something else, SettingError for one that does not answer.
     """
     with unmigrated(settings.registry, settings.data) as engine, writing(engine) as connection:
-        if _tables(connection):
+        if there := _tables(connection):
+            if _mark(connection) == identity:
+                return len(there) - 1
             raise BackupError(
                 "the database of EARSHOT_REGISTRY holds tables already: create an empty one and name it"
             )
@@ -101,8 +105,35 @@ def load(settings: Settings, folder: Path, revision: str | None) -> int:
                 text("select setval(cast(:sequence as regclass), :last, :called)"),
                 {"sequence": sequence, "last": last, "called": is_called},
             )
+        _set_mark(connection, f"'{identity}'")
     with connected(settings.registry, settings.data):  # migrates what is older than this Earshot
         return len(names)
+
+
+def settle(settings: Settings) -> None:
+    """The folder that belongs to a filled database has its place: nobody may take the two for halves.
+
+    Where the database does not answer the mark stays, which a restore of this very backup alone asks for.
+    """
+    with (
+        contextlib.suppress(SettingError, SQLAlchemyError),
+        unmigrated(settings.registry, settings.data) as engine,
+        writing(engine) as connection,
+    ):
+        if _mark(connection):
+            _set_mark(connection, "null")
+
+
+def _mark(connection: Connection) -> str | None:
+    """The identity of the backup that filled these tables, while its folder may not have its place yet."""
+    found = connection.execute(
+        text(f"select obj_description(to_regclass('{_VERSIONS}'), 'pg_class')")
+    ).scalar()
+    return None if found is None else str(found)
+
+
+def _set_mark(connection: Connection, literal: str) -> None:
+    connection.execute(text(f"comment on table {_VERSIONS} is {literal}"))
 
 
 def _tables(connection: Connection) -> list[str]:

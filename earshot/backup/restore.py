@@ -104,16 +104,18 @@ def restore(
             for each in buried.values():
                 if not tombstone(beside / KEYS, each.epoch).exists():
                     bury(beside / KEYS, each)
-            tables = 0
-            if manifest.registry == POSTGRESQL and not files_only:
-                tables = registry_copy.load(settings, beside / TABLES, manifest.revision)
-                shutil.rmtree(beside / TABLES)
             if uid != os.geteuid():
                 give_all(beside, uid, gid)
             for folder in {path.parent for path in beside.rglob("*")} | {beside}:
                 sync(folder)
+            tables, is_in_postgresql = 0, manifest.registry == POSTGRESQL and not files_only
+            if is_in_postgresql:  # last: a kill between the two is put right by the same restore
+                tables = registry_copy.load(settings, beside / TABLES, manifest.revision, manifest.identity)
+                shutil.rmtree(beside / TABLES)
             beside.replace(to)  # over an empty folder, too
             sync(to.parent)
+            if is_in_postgresql:
+                registry_copy.settle(settings)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -66,6 +69,39 @@ def test_a_registry_in_postgresql_comes_back_row_by_row_and_gives_no_id_twice(
     assert not (new.data / "registry").exists()
     with connected(new.registry, new.data) as engine:
         assert endpoint(engine) == gone + 1
+
+
+def test_a_restore_killed_after_the_database_was_filled_is_ended_by_the_same_one_and_no_other(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    old, new = of(postgres, tmp_path / "old"), of(postgres, tmp_path / "new")
+    assert old.registry is not None and new.registry is not None
+    old.data.mkdir()
+    with connected(old.registry, old.data) as engine:
+        fill(engine)
+    backup(old, tmp_path / "saved", quiet)
+    backup(old, tmp_path / "other", quiet)
+    kill = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from earshot.backup.restore import restore\n"
+        "from ingest.settings import Settings\n"
+        "Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "data = Path(sys.argv[1])\n"
+        "restore(Settings(data=data, registry=sys.argv[2]), Path(sys.argv[3]), data, lambda *_: None)\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", kill, str(new.data), new.registry, str(tmp_path / "saved")], timeout=120
+    )
+    assert killed.returncode == -signal.SIGKILL and not new.data.exists()
+    assert rows_of(new.registry) == rows_of(old.registry), "it was filled before"
+    with pytest.raises(BackupError, match="holds tables already"):
+        restore(new, tmp_path / "other", new.data, quiet)
+    done = restore(new, tmp_path / "saved", new.data, quiet)
+    assert rows_of(new.registry) == rows_of(old.registry)
+    assert done.tables == len(rows_of(old.registry)) - 1
+    with pytest.raises(BackupError, match="holds tables already"):
+        restore(new, tmp_path / "saved", tmp_path / "third", quiet)
 
 
 def test_single_files_come_back_beside_a_platform_whose_database_is_in_use(
