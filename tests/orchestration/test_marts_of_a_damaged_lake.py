@@ -1,0 +1,38 @@
+"""A build of a lake whose ledger is damaged: it stops before it counts, says what to do, and is not retried."""
+
+from __future__ import annotations
+
+import dagster as dg
+import pytest
+
+from ingest.lake import LEDGER_COPY, Lake
+from ingest.logs.found import find_landing_files
+from ingest.logs.intake import take_in
+from orchestration.assets.marts import NEW_ONLY, build_config, dbt_models, published_marts
+from orchestration.marts_location import defs
+from tests.orchestration.conftest import House
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["damaged", "gone"])
+def test_nothing_is_counted_of_a_lake_without_its_ledger(
+    house: House, instance: dg.DagsterInstance, is_gone: bool
+) -> None:
+    settings = house.settings
+    house.land("a.log")
+    take_in(find_landing_files(settings), settings, Lake(settings.lake_dir))
+    (ledger,) = (settings.lake_dir / "files").glob("day=2*/*.parquet")
+    ledger.unlink() if is_gone else ledger.write_bytes(ledger.read_bytes()[:-1])
+    assert list((settings.lake_dir / LEDGER_COPY).rglob(ledger.name)), "its copy mends it"
+    done = dg.materialize(
+        [dbt_models, published_marts],
+        instance=instance,
+        resources=defs.resources,
+        selection=dg.AssetSelection.assets(*NEW_ONLY),
+        run_config=build_config(is_whole=False),
+        raise_on_error=False,
+    )
+    (failure,) = done.get_step_failure_events()
+    error = failure.step_failure_data.error
+    assert not done.success and error is not None
+    assert ledger.name in error.message and "`earshot verify --repair`" in error.message
+    assert not settings.warehouse.exists() and not settings.published_dir.exists()
