@@ -1,4 +1,4 @@
-"""A build of a lake whose ledger is damaged: it stops before it counts, says what to do, and is not retried."""
+"""A build of a lake whose ledger is damaged stops before it counts, and says what to do."""
 
 from __future__ import annotations
 
