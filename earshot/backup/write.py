@@ -83,6 +83,8 @@ def backup(settings: Settings, target: Path, progress: Progress) -> BackedUp:
             with _told_of_a_full_disk(paths, target), in_the_making(target, not is_tar) as making:
                 write = _as_tar if is_tar else _as_folder
                 manifest = write(manifest, stage, making, progress, _reader(data))
+                with acting_as_owner_of(data):
+                    remove(stage)  # first: nobody makes the backup once more that would clear it away
                 making.place(target)
         finally:
             with acting_as_owner_of(data):

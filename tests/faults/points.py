@@ -97,7 +97,10 @@ POINTS: dict[Scenario, tuple[Point, ...]] = {
         Point("backup.before_manifest", "call", f"{WRITE}:_with"),
         Point("backup.named", "call", f"{WRITE}:place"),
     ),
-    TarBackup("backup as tar"): (Point("backup.tar_named", "call", "earshot.backup.making:place"),),
+    TarBackup("backup as tar"): (
+        Point("backup.tar_named", "call", "earshot.backup.making:place"),
+        Point("backup.tar_placed", "call", f"{WRITE}:remove", 3),
+    ),
     Restore("restore"): (
         Point("restore.half_written", "open", "earshot.backup.restore:_write", 4),
         Point("restore.named", "rename", "earshot.backup.restore:restore"),
