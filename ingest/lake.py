@@ -6,7 +6,8 @@
     lake/files/day=YYYY-MM-DD/<source>.parquet      the ledger, by day of intake
     lake/rules/<rules_version>.parquet              the lists behind each version that judged a request
     lake/restated/day=YYYY-MM-DD.parquet            which event days were judged again, when
-    lake/restatements/<restated_us>.parquet         the figures published before each restatement
+    lake/restatements/<restated_us>.parquet         the figures published before each restatement; `.begun`
+                                                    while its days are being judged
     lake/restatements_told/<restated_us>.parquet    what was first published as its effect (serving/told.py)
     lake/app_devices/day=YYYY-MM-DD/*.parquet       plays that apps told of, by installation
     lake/insertions/day=YYYY-MM-DD/*.parquet        what dynamic insertion served of collaborations
@@ -42,7 +43,7 @@ import polars as pl
 import xxhash
 
 from ingest import checksums
-from ingest.durable import locked, replacing, write_atomically
+from ingest.durable import locked, replacing, sync, write_atomically
 from ingest.feeds import schema as feeds
 from ingest.schema import (
     ADDRESS_LISTS,
@@ -73,6 +74,7 @@ _NO_ROOM_BYTES = 1 << 20
 GONE = "it is not there any more"
 SUPPRESSED_FILE = "suppressed.parquet"
 TOLD = "restatements_told"
+BEGUN = ".begun"  # in the place of .parquet
 EMPTY = "_empty.parquet"  # carries the schema, so that a glob over an empty table still reads
 
 
@@ -255,9 +257,21 @@ class Lake:
         write_parquet(pl.DataFrame([row], schema=RESTATED), path)
 
     def write_former_figures(self, figures: pl.DataFrame) -> None:
-        """Keep what was published before a restatement (columns of FORMER_FIGURES, one restatement)."""
-        path = self.root / "restatements" / f"{figures['restated_us'][0]}.parquet"
+        """Keep what was published before a restatement (columns of FORMER_FIGURES, one restatement).
+
+        Builds see it once it is finished: with half its days judged they would tell too little.
+        """
+        path = self.root / "restatements" / f"{figures['restated_us'][0]}{BEGUN}"
         write_parquet(conform(figures, FORMER_FIGURES).collect(), path)
+
+    def finish_restatements(self, restated_us: int) -> None:
+        """The days of this restatement are judged. Those that were killed before it are over, too: compared
+        with the figures before this one, they tell what they had come to."""
+        folder = self.root / "restatements"
+        for path in sorted(folder.glob(f"[0-9]*{BEGUN}")):
+            if int(path.name.removesuffix(BEGUN)) <= restated_us:
+                path.rename(path.with_name(path.name.removesuffix(BEGUN) + ".parquet"))
+        sync(folder)
 
     def requests(self) -> pl.LazyFrame:
         """All committed requests of files that count, with their `day`."""

@@ -29,6 +29,8 @@ former as (
 
     select former.*
     from {{ ref('stg_lake__restatements') }} as former
+    inner join {{ ref('stg_lake__finished_restatements') }} as finished
+        on former.restated_us = finished.restated_us
     left join told
         on {{ us_to_timestamp('former.restated_us') }} = told.restated_at
     where told.restated_at is null
