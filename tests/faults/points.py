@@ -53,7 +53,7 @@ POINTS: dict[Scenario, tuple[Point, ...]] = {
         Point("publish.second_mart", "call", f"{PUBLISH}:write_table", 2),
         Point("publish.manifest", "call", f"{PUBLISH}:write_manifest"),
         Point("publish.flush", "fsync", f"{VERSIONS}:flush"),
-        Point("publish.before_it_is_kept", "call", f"{TOLD}:keep_told"),
+        Point("publish.before_it_is_kept", "call", f"{PUBLISH}:keep_told"),
         Point("publish.kept_once", "rename", f"{TOLD}:_write", 2),
         Point("publish.between_two_kept", "rename", f"{TOLD}:_write", 3),
         Point("publish.named", "call", f"{VERSIONS}:switch"),
