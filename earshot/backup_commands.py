@@ -100,6 +100,7 @@ def restore(
                 settings.keep_versions,
                 window=settings.window.value,
                 progress=lambda mart, done, of: progress("published", done, of),
+                lake=settings.lake_dir,
             )
         say(screen, "published", f"the marts as they were, as version {kept.version}", "green")
         say(screen, "next", f"{run} run", "bold")

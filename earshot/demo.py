@@ -79,6 +79,7 @@ def once(settings: Settings, spec: worlds.WorldSpec, screen: Console) -> None:
             settings.keep_versions,
             window=settings.window.value,
             postgres=marts_database(settings),
+            lake=settings.lake_dir,
         )
         progress.update(building, completed=1)
     _show(screen, settings, truth)

@@ -6,6 +6,7 @@ order of time. What a killed rebuild had counted is not counted again.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from ingest.settings import Settings
 from orchestration.constants import MADE_LAST
 from orchestration.maintaining import counted_files
 from serving.postgres import marts_database
-from serving.publish import publish
+from serving.publish import DATABASE_NAME, MARTS_SCHEMA, publish
+from serving.told import MART, keep_told
 
 REQUESTS_A_STEP = 2_000_000  # about 1.5 GB of memory
 FOLDER = "rebuild"
@@ -59,6 +61,7 @@ def rebuild(settings: Settings, progress: Progress, afresh: bool = False) -> Reb
             f"requests before {first} were removed (EARSHOT_KEEP_DAYS): marts built anew would begin there. "
             f"To have them so, move {settings.warehouse} away and build"
         )
+    keep_told(settings.published_dir / "current" / DATABASE_NAME, lake)  # an older Earshot has kept none
     beside = settings.data / FOLDER
     if afresh:
         shutil.rmtree(beside, ignore_errors=True)
@@ -83,6 +86,7 @@ def rebuild(settings: Settings, progress: Progress, afresh: bool = False) -> Reb
         )
         steps, counted = steps + 1, requests
         progress(counted, total)
+    _forget_told(mine.warehouse)
     build_marts(mine)
     _replace(settings.warehouse, mine.warehouse)
     shutil.rmtree(beside)
@@ -92,6 +96,7 @@ def rebuild(settings: Settings, progress: Progress, afresh: bool = False) -> Reb
         settings.keep_versions,
         window=settings.window.value,
         postgres=marts_database(settings),
+        lake=settings.lake_dir,
     )
     return Rebuilt(total, steps + 1, resumed, done.version)
 
@@ -118,6 +123,13 @@ def _counted(warehouse: Path, files: pl.DataFrame) -> int:
     known = counted_files(warehouse) or set()
     keys = pl.DataFrame(list(known), {"source": pl.String, "file_id": pl.String}, orient="row")
     return int(files.join(keys, on=["source", "file_id"], how="semi")["requests"].sum())
+
+
+def _forget_told(warehouse: Path) -> None:
+    """Restatements that an earlier one has compared with half the history, or told nobody of."""
+    if warehouse.exists():
+        with contextlib.closing(duckdb.connect(str(warehouse))) as con:
+            con.execute(f"drop table if exists {MARTS_SCHEMA}.{MART}")
 
 
 def _replace(warehouse: Path, by: Path) -> None:

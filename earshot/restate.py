@@ -118,6 +118,7 @@ def restate(
         settings.published_dir,
         settings.keep_versions,
         postgres=marts_database(settings),
+        lake=settings.lake_dir,
     )
     progress("counting", 2, 2)
     with reading(settings.published_dir / "current" / "marts.duckdb") as con:

@@ -25,7 +25,8 @@ from ingest.durable import locked, write_atomically
 FOLDER, COMPLETE, KEPT, TWIN, NAMES = ".checksums", "complete", "kept.txt", "twin", "names"
 # Below the lake: never removed, and their absence would change figures or what is told of them.
 MUST_STAY = re.compile(
-    r"catalog/episodes\.parquet|kept\.parquet|suppressed\.parquet|(?:rules|files/[^/]+)/[^._/][^/]*\.parquet"
+    r"catalog/episodes\.parquet|kept\.parquet|suppressed\.parquet"
+    r"|(?:rules|restatements_told|files/[^/]+)/[^._/][^/]*\.parquet"
 )
 Progress = Callable[[int, int], None]  # files looked at, all files
 _CHUNK = 1 << 20

@@ -6,7 +6,9 @@
     lake/files/day=YYYY-MM-DD/<source>.parquet      the ledger, by day of intake
     lake/rules/<rules_version>.parquet              the lists behind each version that judged a request
     lake/restated/day=YYYY-MM-DD.parquet            which event days were judged again, when
-    lake/restatements/<restated_us>.parquet         the figures published before each restatement
+    lake/restatements/<restated_us>.parquet         the figures published before each restatement; `.begun`
+                                                    while its days are being judged
+    lake/restatements_told/<restated_us>.parquet    what was first published as its effect (serving/told.py)
     lake/app_devices/day=YYYY-MM-DD/*.parquet       plays that apps told of, by installation
     lake/insertions/day=YYYY-MM-DD/*.parquet        what dynamic insertion served of collaborations
     lake/networks.parquet  lake/address_lists.parquet  lake/catalog/episodes.parquet
@@ -19,6 +21,7 @@
     lake/.checksums/                                of every Parquet file above (checksums.py)
     lake/.ledger/day=YYYY-MM-DD/<source>.parquet    the ledger once more, should a file of it be damaged
     lake/.ledger/suppressed.parquet                 and whose requests were erased
+    lake/.ledger/restatements_told/                 and what was published of restatements
 
 A landing file's rows lie where its content hash says, so taking it in twice writes the same bytes to the same
 place. The ledger row is the commit: readers use only rows whose file the ledger calls `taken`, so whatever a
@@ -40,7 +43,7 @@ import polars as pl
 import xxhash
 
 from ingest import checksums
-from ingest.durable import locked, replacing, write_atomically
+from ingest.durable import locked, replacing, sync, write_atomically
 from ingest.feeds import schema as feeds
 from ingest.schema import (
     ADDRESS_LISTS,
@@ -55,6 +58,7 @@ from ingest.schema import (
     REQUESTS,
     RESTATED,
     RULES,
+    TOLD_FIGURES,
     Schema,
     conform,
 )
@@ -69,6 +73,8 @@ LEDGER_COPY = ".ledger"
 _NO_ROOM_BYTES = 1 << 20
 GONE = "it is not there any more"
 SUPPRESSED_FILE = "suppressed.parquet"
+TOLD = "restatements_told"
+BEGUN = ".begun"  # in the place of .parquet
 EMPTY = "_empty.parquet"  # carries the schema, so that a glob over an empty table still reads
 
 
@@ -134,6 +140,7 @@ class Lake:
             (self.root / "rules", RULES),
             (self.root / "restated", RESTATED),
             (self.root / "restatements", FORMER_FIGURES),
+            (self.root / TOLD, TOLD_FIGURES),
             (self.root / "app_devices" / LAST, APP_DEVICES),
             (self.root / "insertions" / LAST, INSERTIONS),
             (self.root / "catalog" / LAST_SHARD / "podcasts", feeds.PODCASTS),
@@ -250,9 +257,21 @@ class Lake:
         write_parquet(pl.DataFrame([row], schema=RESTATED), path)
 
     def write_former_figures(self, figures: pl.DataFrame) -> None:
-        """Keep what was published before a restatement (columns of FORMER_FIGURES, one restatement)."""
-        path = self.root / "restatements" / f"{figures['restated_us'][0]}.parquet"
+        """Keep what was published before a restatement (columns of FORMER_FIGURES, one restatement).
+
+        Builds see it once it is finished: with half its days judged they would tell too little.
+        """
+        path = self.root / "restatements" / f"{figures['restated_us'][0]}{BEGUN}"
         write_parquet(conform(figures, FORMER_FIGURES).collect(), path)
+
+    def finish_restatements(self, restated_us: int) -> None:
+        """The days of this restatement are judged. Those that were killed before it are over, too: compared
+        with the figures before this one, they tell what they had come to."""
+        folder = self.root / "restatements"
+        for path in sorted(folder.glob(f"[0-9]*{BEGUN}")):
+            if int(path.name.removesuffix(BEGUN)) <= restated_us:
+                path.rename(path.with_name(path.name.removesuffix(BEGUN) + ".parquet"))
+        sync(folder)
 
     def requests(self) -> pl.LazyFrame:
         """All committed requests of files that count, with their `day`."""
@@ -316,15 +335,15 @@ def missing(root: Path) -> list[Path]:
 
 def is_kept_twice(path: Path) -> bool:
     """`path` below the lake."""
-    return path.parts[0] in ("files", LEDGER_COPY, SUPPRESSED_FILE)
+    return path.parts[0] in ("files", LEDGER_COPY, SUPPRESSED_FILE, TOLD)
 
 
 def twin_of(path: Path) -> Path:
     """Of a file that is kept twice, both below the lake, where the other one is."""
     top, *rest = path.parts
     if top == LEDGER_COPY:
-        return Path(SUPPRESSED_FILE) if rest == [SUPPRESSED_FILE] else Path("files", *rest)
-    return Path(LEDGER_COPY, SUPPRESSED_FILE) if top == SUPPRESSED_FILE else Path(LEDGER_COPY, *rest)
+        return Path(*rest) if rest[0] in (SUPPRESSED_FILE, TOLD) else Path("files", *rest)
+    return Path(LEDGER_COPY, *rest) if top == "files" else Path(LEDGER_COPY, *path.parts)
 
 
 def keep_twice(path: Path, twin: Path) -> None:
@@ -346,9 +365,11 @@ def read_twice_kept(root: Path, path: Path) -> bytes:
 
 
 def stop_if_damaged(root: Path) -> None:
-    """For builds, which read the ledger by themselves. Raises LakeDamaged, LakeFormatError."""
+    """For builds, which read ledger and what was told by themselves. Raises LakeDamaged, LakeFormatError."""
     if (root / "FORMAT").exists():
         Lake(root).ledger()
+        for path in sorted((root / TOLD).glob("[!._]*.parquet")):
+            read_twice_kept(root, path.relative_to(root))
 
 
 def _ledger_rows(path: Path) -> pl.DataFrame:

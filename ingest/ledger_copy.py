@@ -1,4 +1,4 @@
-"""The ledger kept twice: all else hangs on it, and nothing else tells which files were taken in."""
+"""Kept twice, since nothing else tells it: which files were taken in, who was erased, what was published."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from ingest import checksums
 from ingest.durable import locked
-from ingest.lake import EMPTY, SUPPRESSED_FILE, Lake, keep_twice, twin_of
+from ingest.lake import EMPTY, SUPPRESSED_FILE, TOLD, Lake, keep_twice, twin_of
 
 
 def renew(lake: Lake) -> int:
-    """Copy ledger files that have no copy, or another one, as a crash or a restore leaves them; how many.
+    """Copy files kept twice that have no copy, or another one, as a crash or a restore leaves them; how many.
 
     One whose own bytes are not those that were written is left: its copy is what mends it. So is a copy whose
     ledger file is gone.
@@ -18,7 +18,9 @@ def renew(lake: Lake) -> int:
     copied = 0
     with locked(lake.ledger_lock):
         known: set[str] | None = None
-        for path in [*sorted((lake.root / "files").glob("*/*.parquet")), lake.root / SUPPRESSED_FILE]:
+        ledger = sorted((lake.root / "files").glob("*/*.parquet"))
+        told = sorted((lake.root / TOLD).glob("[!.]*.parquet"))
+        for path in [*ledger, *told, lake.root / SUPPRESSED_FILE]:
             twin = lake.root / twin_of(path.relative_to(lake.root))
             if not path.exists() or path.name == EMPTY or _are_alike(path, twin):
                 continue

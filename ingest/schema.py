@@ -189,6 +189,27 @@ FORMER_FIGURES: Schema = {
     "last_touch": pl.Int64,
 }
 
+# lake/restatements_told/<restated_us>.parquet: what was first published as the effect of a restatement, one
+# row a (date, source class, show, reason): those of fct_restatements. History, which no build finds again.
+TOLD_FIGURES: Schema = {
+    "restated_us": pl.Int64,
+    "first_day": pl.Date,
+    "last_day": pl.Date,
+    "rules_version": pl.String,
+    "date": pl.Date,
+    "source_class": pl.String,
+    "show_id": pl.String,
+    "reason": pl.String,
+    "former_published": pl.Int64,  # before the restatement; then the same after it
+    "restated_published": pl.Int64,
+    "former_calendar": pl.Int64,
+    "restated_calendar": pl.Int64,
+    "former_first_touch": pl.Int64,
+    "restated_first_touch": pl.Int64,
+    "former_last_touch": pl.Int64,
+    "restated_last_touch": pl.Int64,
+}
+
 # lake/kept.parquet: one row once requests were removed for their age, none before.
 KEPT: Schema = {
     "first_day": pl.Date,  # requests of earlier event days are gone for good

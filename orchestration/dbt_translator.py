@@ -19,6 +19,7 @@ _WRITTEN_BY = {
     "insertions": REQUESTS,  # the empty table: nothing takes in yet what insertion servers log
     "restated": RESTATED_DAYS,
     "restatements": RESTATED_DAYS,
+    "restatements_told": RESTATED_DAYS,  # by what publishes, which comes after the model that reads it
     "podcasts": PODCAST_FEEDS,
     "podcast_episodes": PODCAST_FEEDS,
     "feed_items": PODCAST_FEEDS,

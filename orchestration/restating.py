@@ -50,4 +50,6 @@ def judge_again(
     def shown(done: int, of: int, _name: str) -> None:
         progress("judging again", done, of)
 
-    return restate_days(days, settings, lake, rules, shown, now_us=now_us), now_us
+    report = restate_days(days, settings, lake, rules, shown, now_us=now_us)
+    lake.finish_restatements(now_us)
+    return report, now_us

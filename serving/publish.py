@@ -30,6 +30,7 @@ from typing import Any
 import duckdb
 
 from ingest.durable import locked, sync
+from ingest.lake import Lake
 from ingest.modes import open_to_all
 from serving import versions
 from serving.change import Change, Former, State, former
@@ -43,6 +44,7 @@ from serving.manifest import (
 )
 from serving.parquet import ParquetFiles
 from serving.postgres import Loaded, MartsDatabase, MartsDatabaseError, load
+from serving.told import keep_told
 from serving.versions import MANIFEST_NAME
 from serving.warehouse_marts import MARTS_SCHEMA, MartOrder, NoSuchMarts, find_marts, sort_columns
 
@@ -115,6 +117,7 @@ def publish(
     change: Change | None = None,
     contract: Contract | None = None,
     postgres: MartsDatabase | None = None,
+    lake: Path | None = None,
 ) -> Publication:
     """Publish the tables and views of the warehouse's schema `marts` as the next version.
 
@@ -122,7 +125,8 @@ def publish(
     the download window the marts were counted with; it is written into the manifest. `change` is what the
     last build did; by default, and where it does not fit, all is copied. `contract` says what others than
     the team may have, and is dbt's by default. The `keep` newest versions stay. `postgres` gets the version
-    once it is published; why it did not stands in the result's `postgres_problem`.
+    once it is published; why it did not stands in the result's `postgres_problem`. Below `lake` is
+    kept, before it is published, what cannot be found again (told.py); without one nothing is kept.
     Raises PublishError: no warehouse, no marts, no contract, warehouse in use, disk full.
     """
     if not warehouse.is_file():
@@ -143,6 +147,8 @@ def publish(
                 )
                 open_to_all(building, _for_all(contract, tables))
                 versions.flush(building)
+                if lake is not None:
+                    keep_told(building / DATABASE_NAME, Lake(lake))
                 final = published_dir / versions.folder_name(version)
                 building.replace(final)
                 sync(published_dir)

@@ -80,12 +80,15 @@ def migrate() -> None:
     from ingest.lake import Lake
     from registry.database import connected, described
     from registry.owned import claim
+    from serving.publish import DATABASE_NAME
+    from serving.told import keep_told
 
     screen = Console(stderr=True)
     settings = Settings.from_env()
     _refuse_of_another(settings)
     if settings.lake_dir.exists():
-        Lake(settings.lake_dir)  # makes the tables that later versions added, or says why it cannot
+        lake = Lake(settings.lake_dir)  # makes the tables that later versions added, or says why it cannot
+        keep_told(settings.published_dir / "current" / DATABASE_NAME, lake)
         screen.print(f"lake        {settings.lake_dir}: current", highlight=False, soft_wrap=True)
     with connected(settings.registry, settings.data):
         claim(settings.registry, settings.data)

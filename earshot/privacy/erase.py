@@ -35,6 +35,7 @@ def finish(settings: Settings, lake: Lake, build: bool, progress: Progress) -> i
             window=settings.window.value,
             progress=lambda mart, done, of: progress("publishing", done, of),
             postgres=marts_database(settings),
+            lake=settings.lake_dir,
         )
     return clear_away(settings, lake, todo)
 

@@ -32,7 +32,8 @@ from orchestration.subjects import Subject
 from orchestration.warehouse import changed_days, downloads_by_day, lacks_any, look, top_shows
 from serving.change import NOTHING, Change, State
 from serving.postgres import marts_database
-from serving.publish import MARTS_SCHEMA, Publication, publish
+from serving.publish import DATABASE_NAME, MARTS_SCHEMA, Publication, publish
+from serving.told import keep_told
 
 # The graph is read from dbt's manifest, so this one needs the settings when the code is loaded.
 manifest = ensure_manifest(Settings.from_env())
@@ -65,6 +66,8 @@ def dbt_models(
         stop_if_damaged(settings.lake_dir)
     except LakeDamaged as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+    if config.full_refresh:
+        keep_told(settings.published_dir / "current" / DATABASE_NAME, installation.lake())
     target = target_dir(settings)
     before = State.of(settings.warehouse)
     last_build(settings).unlink(missing_ok=True)
@@ -167,6 +170,7 @@ def published_marts(
         window=settings.window.value,
         change=Change.read(last_build(settings)),
         postgres=marts_database(settings),
+        lake=settings.lake_dir,
     )
     yield dg.MaterializeResult(
         check_results=[postgres_verdict(done)],

@@ -31,7 +31,7 @@ DAYS = [date(2026, 9, 3), date(2026, 9, 4)]
 
 def build(lake: Lake, folder: Path) -> None:
     dbt(lake, folder / "warehouse.duckdb", "calendar", "run")
-    publish(folder / "warehouse.duckdb", folder / "published", 3)
+    publish(folder / "warehouse.duckdb", folder / "published", 3, lake=lake.root)
 
 
 def figures(folder: Path) -> dict[tuple[Any, ...], int]:
@@ -42,8 +42,10 @@ def figures(folder: Path) -> dict[tuple[Any, ...], int]:
     return {row[:4]: row[4] for row in frame.select(*keys, "published").iter_rows() if row[4]}
 
 
-def restate(lake: Lake, folder: Path, rows: list[Row], restated_us: int, version: str) -> None:
-    """As `orchestration.restating` does, with the judgement given."""
+def restate(
+    lake: Lake, folder: Path, rows: list[Row], restated_us: int, version: str, is_killed: bool = False
+) -> None:
+    """As `orchestration.restating` does, with the judgement given; killed, half the days are judged."""
     kept = former_figures(folder / "published" / "current" / "marts.duckdb", DAYS[0], DAYS[-1])
     lake.write_former_figures(
         kept.with_columns(
@@ -53,9 +55,21 @@ def restate(lake: Lake, folder: Path, rows: list[Row], restated_us: int, version
             rules_version=pl.lit(version),
         )
     )
+    if is_killed:
+        former = lake.requests().select("request_key", "exclusion_reason", "rules_version").collect()
+        was = {key: values for key, *values in former.iter_rows()}
+        rows = [
+            {**row, "exclusion_reason": reason, "rules_version": rules}
+            if day_of(row["started_us"]) == DAYS[1]
+            else row
+            for row in rows
+            for reason, rules in [was[row["request_key"]]]
+        ]
     add_file(lake, "first", rows)
-    for day in DAYS:
+    for day in DAYS[:1] if is_killed else DAYS:
         lake.record_restated(day, version, restated_us)
+    if not is_killed:
+        lake.finish_restatements(restated_us)
 
 
 def judged(rows: list[Row], rng: random.Random, version: str) -> list[Row]:
@@ -108,7 +122,6 @@ def test_r34_a_restatement_keeps_the_former_figures_and_tells_what_changed(tmp_p
     assert differences(tmp_path, 2_000_000) == changed(second, third) != {}
     dbt(lake, tmp_path / "rebuilt.duckdb", "calendar", "run")
     kept, rebuilt = marts(tmp_path / "warehouse.duckdb"), marts(tmp_path / "rebuilt.duckdb")
-    del kept["fct_restatements"], rebuilt["fct_restatements"]  # history, which no rebuild brings back
     assert kept == rebuilt
 
     # What arrives later is not the restatement's doing.
@@ -116,6 +129,31 @@ def test_r34_a_restatement_keeps_the_former_figures_and_tells_what_changed(tmp_p
     add_file(lake, "late", [late])
     build(lake, tmp_path)
     assert differences(tmp_path, 2_000_000) == changed(second, third)
+    dbt(lake, tmp_path / "again.duckdb", "calendar", "run")
+    assert marts(tmp_path / "again.duckdb") == marts(tmp_path / "warehouse.duckdb")
+    dbt(lake, tmp_path / "warehouse.duckdb", "calendar", "run", "--full-refresh")
+    assert marts(tmp_path / "again.duckdb") == marts(tmp_path / "warehouse.duckdb")
+
+
+def test_r34_a_restatement_is_told_once_all_its_days_are_judged(tmp_path: Path) -> None:
+    """Builds go on while days are judged: what one of them had told would have stayed."""
+    rng = random.Random(11)
+    rows = random_requests(rng, 300)
+    lake = Lake(tmp_path / "lake")
+    set_catalog(lake, catalog())
+    add_file(lake, "first", rows)
+    build(lake, tmp_path)
+    original, under_b = figures(tmp_path), judged(rows, rng, "b")
+
+    restate(lake, tmp_path, under_b, 1_000_000, "b", is_killed=True)
+    build(lake, tmp_path)
+    half = figures(tmp_path)
+    assert differences(tmp_path, 1_000_000) == {}
+
+    restate(lake, tmp_path, under_b, 2_000_000, "b")
+    build(lake, tmp_path)
+    assert differences(tmp_path, 1_000_000) == changed(original, half) != {}
+    assert differences(tmp_path, 2_000_000) == changed(half, figures(tmp_path)) != {}
 
 
 def test_r34_the_reasons_tell_under_which_lists_they_were_judged(tmp_path: Path) -> None:

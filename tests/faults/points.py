@@ -13,6 +13,7 @@ from tests.faults.upkeep_scenarios import Backup, Restore, Rotation, TarBackup  
 
 INTAKE, COMPACTION, RETENTION = "ingest.logs.intake", "ingest.compaction", "ingest.retention"
 LAKE, STATE, PUBLISH, VERSIONS = "ingest.lake", "ingest.feeds.state", "serving.publish", "serving.versions"
+TOLD = "serving.told"
 TURNS, ROTATE, WRITE = "serving.webhooks.turns", "serving.edge.rotate", "earshot.backup.write"
 
 POINTS: dict[Scenario, tuple[Point, ...]] = {
@@ -52,6 +53,9 @@ POINTS: dict[Scenario, tuple[Point, ...]] = {
         Point("publish.second_mart", "call", f"{PUBLISH}:write_table", 2),
         Point("publish.manifest", "call", f"{PUBLISH}:write_manifest"),
         Point("publish.flush", "fsync", f"{VERSIONS}:flush"),
+        Point("publish.before_it_is_kept", "call", f"{PUBLISH}:keep_told"),
+        Point("publish.kept_once", "rename", f"{TOLD}:_write", 2),
+        Point("publish.between_two_kept", "rename", f"{TOLD}:_write", 3),
         Point("publish.named", "call", f"{VERSIONS}:switch"),
         Point("publish.link_made", "link", f"{VERSIONS}:switch"),
         Point("publish.before_the_switch", "rename", f"{VERSIONS}:switch"),

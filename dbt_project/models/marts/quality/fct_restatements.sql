@@ -1,18 +1,50 @@
 {#
   What each restatement changed: the figures before it against those of the first build after it, which are kept,
   so that what arrives later is not told as its effect. Of restatements that no build lay between, the earlier
-  one's are those before the later.
+  one's are those before the later. What was published stands in the lake: marts built anew take it from there.
 #}
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
-with former as (
+with published_once as (
+
+    select told.*
+    from {{ ref('stg_lake__restatements_told') }} as told
+
+),
+
+-- Restatements that are not to be compared any more.
+told as (
+
+    select distinct {{ us_to_timestamp('restated_us') }} as restated_at
+    from published_once
+    {% if is_incremental() %}
+        union
+        select distinct restated_at
+        from {{ this }}
+    {% endif %}
+
+),
+
+former as (
 
     select former.*
     from {{ ref('stg_lake__restatements') }} as former
+    inner join {{ ref('stg_lake__finished_restatements') }} as finished
+        on former.restated_us = finished.restated_us
+    left join told
+        on {{ us_to_timestamp('former.restated_us') }} = told.restated_at
+    where told.restated_at is null
+
+),
+
+taken_up as (
+
+    select published_once.*
+    from published_once
     {% if is_incremental() %}
-        left join (select distinct restated_at from {{ this }}) as told -- noqa: ST05
-            on {{ us_to_timestamp('former.restated_us') }} = told.restated_at
-        where told.restated_at is null
+        left join (select distinct restated_at from {{ this }}) as here -- noqa: ST05
+            on {{ us_to_timestamp('published_once.restated_us') }} = here.restated_at
+        where here.restated_at is null
     {% endif %}
 
 ),
@@ -163,3 +195,18 @@ where
     {% for measure in ['published'] + window_rules().split() %}
         or former_{{ measure }} <> restated_{{ measure }}
     {% endfor %}
+union all
+select
+    {{ us_to_timestamp('restated_us') }} as restated_at,
+    first_day,
+    last_day,
+    rules_version,
+    date,
+    source_class,
+    show_id,
+    reason,
+    {% for measure in ['published'] + window_rules().split() %}
+        former_{{ measure }},
+        restated_{{ measure }}{% if not loop.last %},{% endif %}
+    {% endfor %}
+from taken_up
