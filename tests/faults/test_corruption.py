@@ -30,6 +30,7 @@ from ingest.schema import KEPT
 from ingest.settings import Settings
 from ingest.suppression import SUPPRESSED, Suppressions
 from ingest.verify import verify
+from orchestration.maintaining import maintain
 from tests.faults.lake_scenarios import AFTER, LATER_US, fill, lake_facts, settings_in, take
 from tests.registry.command_line import Earshot, typed
 
@@ -420,6 +421,21 @@ def test_a_lake_of_before_checksums_is_read_whole_once_and_then_held_to_them(dat
     assert verify(data / "lake").adopted == 0
     spoil(files(data, "requests")[0], random.Random(8))
     assert len(verify(data / "lake").damaged) == 1
+
+
+def test_maintenance_holds_a_lake_without_checksums_to_them_before_it_renews_the_ledgers_copy(
+    data: Path,
+) -> None:
+    shutil.rmtree(data / "lake" / ".checksums")
+    settings = settings_in(data)
+    maintain(settings, Lake(settings.lake_dir), LATER_US, lambda *step: None)
+    ledger = next(path for path in files(data, "files") if path.name == "cdn.parquet")
+    copy = data / "lake" / LEDGER_COPY / ledger.parent.name / ledger.name
+    good = copy.read_bytes()
+    spoil(ledger, random.Random(3))
+    with pytest.raises(LakeDamaged):
+        maintain(settings, Lake(settings.lake_dir), LATER_US, lambda *step: None)
+    assert copy.read_bytes() == good
 
 
 def test_the_command_names_file_reason_and_what_to_do_and_then_does_it(
