@@ -62,6 +62,8 @@ def verify(
     done = mend(settings, found, utc_now_us())
     for sentence in done.mended:
         say(screen, "mended", sentence, "green")
+    for sentence in done.otherwise:
+        say(screen, "judged anew", sentence, "yellow")
     for sentence in done.lost:
         say(screen, "not mended", sentence, "red")
     left = look(lake.root)
@@ -75,6 +77,7 @@ def verify(
     say(
         screen,
         "whole",
-        f"{left.files:,} files: all as they were written; the marts need no build",
+        f"{left.files:,} files: all as they were written"
+        + ("" if done.otherwise else "; the marts need no build"),
         "bold green",
     )
