@@ -85,6 +85,9 @@ def restore(
     if done.destroyed:
         told = f"of {len(done.destroyed):,} keys of the listener hash the time is over: not restored"
         say(screen, "destroyed", told, "bold")
+    if not done.is_whole:
+        told = "files were damaged or rows lost before it was made: `earshot verify` names them"
+        say(screen, "damaged", told, "bold red")
     erasures = "people erased since that backup are in it: `earshot privacy apply` (docs/privacy.md)"
     say(screen, "note", erasures, "yellow")
     if absent := _unset(manifest):

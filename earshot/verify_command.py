@@ -35,7 +35,7 @@ def verify(
     from ingest import checksums
     from ingest.give_up import give_up
     from ingest.lake import utc_now_us
-    from ingest.repair import ASIDE, Repaired
+    from ingest.repair import ASIDE
     from ingest.repair import repair as mend
     from ingest.verify import verify as look
 
@@ -73,8 +73,11 @@ def verify(
     _tell(screen, done, "not mended", "red")
     left = look(lake.root)
     if without and (done.lost or not left.is_whole):
-        _tell(screen, give_up(settings, left, utc_now_us()), "given up", "yellow")
-        done, left = Repaired(), look(lake.root)
+        given_up = give_up(settings, left, utc_now_us())
+        _tell(screen, given_up, "given up", "yellow")
+        done.lost.clear()
+        done.otherwise += given_up.otherwise
+        left = look(lake.root)
         for one in left.damaged:
             say(screen, "damaged", str(one), "red")
     for gap in left.gaps:
@@ -88,7 +91,8 @@ def verify(
     say(
         screen,
         "whole",
-        f"{left.files:,} files: all as they were written; the marts need no build",
+        f"{left.files:,} files: all as they were written"
+        + ("" if done.otherwise else "; the marts need no build"),
         "bold green",
     )
 
@@ -98,5 +102,7 @@ def _tell(screen: Console, done: Repaired, lost: str, style: str) -> None:
 
     for sentence in done.mended:
         say(screen, "mended", sentence, "green")
+    for sentence in done.otherwise:
+        say(screen, "judged anew", sentence, "yellow")
     for sentence in done.lost:
         say(screen, lost, sentence, style)

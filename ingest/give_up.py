@@ -13,7 +13,7 @@ import polars as pl
 from ingest import checksums
 from ingest.compaction import expand
 from ingest.durable import locked, sync
-from ingest.lake import LEDGER_COPY, READERS_LOCK, SUPPRESSED_FILE, Lake
+from ingest.lake import READERS_LOCK, SUPPRESSED_FILE, Lake, is_kept_twice, twin_of
 from ingest.repair import ASIDE, Repaired, repair
 from ingest.settings import Settings
 from ingest.verify import Gap, Verified, verify
@@ -43,6 +43,7 @@ def give_up(settings: Settings, found: Verified, now_us: int) -> Repaired:
             expand(lake, lake.event_days())
     again = repair(settings, verify(lake.root), now_us)
     done.mended += again.mended
+    done.otherwise += again.otherwise
     with locked(lake.intake_lock):
         for gap in verify(lake.root).gaps:
             if gap.found < gap.wanted:
@@ -54,7 +55,7 @@ def give_up(settings: Settings, found: Verified, now_us: int) -> Repaired:
 def _without(path: Path) -> str:
     if path.name == SUPPRESSED_FILE:
         return "given up: erase again whom you erased (`earshot privacy erase`), then run this once more"
-    if path.parts[0] in ("files", LEDGER_COPY):
+    if "files" in (path.parts[0], twin_of(path).parts[0] if is_kept_twice(path) else None):
         return "given up: the next intake takes in what is still in landing; what is not is counted no more"
     return "given up"
 

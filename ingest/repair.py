@@ -19,6 +19,7 @@ import polars as pl
 
 from ingest.catalog import take_in_catalog
 from ingest.durable import locked, sync
+from ingest.judged import Key, versions_of
 from ingest.lake import (
     EMPTY,
     GONE,
@@ -32,6 +33,7 @@ from ingest.lake import (
 from ingest.logs.found import LandingFile, find_landing_files
 from ingest.logs.intake import take_in
 from ingest.logs.keyring import KeyRing, key_epochs
+from ingest.logs.ranges import ReferenceListError
 from ingest.logs.rules import Rules
 from ingest.schema import KEPT, FileStatus
 from ingest.set_aside import FOLDER
@@ -53,7 +55,15 @@ _MADE_AGAIN = {
     "registry/collaborations.parquet": "the next look at the registry, within ten minutes",
 }
 
-Key = tuple[str, str]  # source, file_id
+
+@dataclass(frozen=True)
+class _Known:
+    """A landing file in the ledger."""
+
+    name: str
+    days: list[date]
+    requests: int
+    status: str
 
 
 @dataclass
@@ -62,6 +72,9 @@ class Repaired:
 
     mended: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    otherwise: list[str] = field(
+        default_factory=list
+    )  # mended, but perhaps judged by other lists than before
 
 
 def repair(settings: Settings, found: Verified, now_us: int) -> Repaired:
@@ -156,27 +169,61 @@ class _Repair:
                 self._set_aside(path)
             else:
                 self._keep_aside(path)
-        files = [landed[key[0], names[key][0]] for key in wanted if key not in cannot]
-        if files:
-            done = take_in(files, self.settings, self.lake, now_us=self.now_us, force=True)
-            recorded = set(done.files.select("source", "file_name").iter_rows())
-            for file in files:
-                what = f"{file.source}/{file.name}"
-                if (file.source, file.name) in recorded:
-                    self.repaired.mended.append(f"{what}: taken in again from {file.path}")
-                else:
-                    self.repaired.lost.append(f"{what}: was not taken in again; run this once more")
+        again = {key: landed[key[0], names[key].name] for key in wanted if key not in cannot}
+        if again:
+            self._take_in(again, names)
+
+    def _take_in(self, again: Mapping[Key, LandingFile], names: Mapping[Key, _Known]) -> None:
+        """By the lists that judged them before, as far as that can be told, so that figures stay."""
+        versions = versions_of(self.lake, again, self.rows_of)
+        recorded: dict[Key, tuple[str, str | None]] = {}
+        for version in sorted({versions.get(key, "") for key in again}):
+            files = {key: file for key, file in again.items() if versions.get(key, "") == version}
+            rules = self._rules(version)
+            if rules is None:
+                its = {
+                    key: file for key, file in files.items() if names[key].status == FileStatus.TAKEN.value
+                }
+                self.repaired.otherwise += [_otherwise(file, names[key].days) for key, file in its.items()]
+            done = take_in(
+                list(files.values()), self.settings, self.lake, now_us=self.now_us, force=True, rules=rules
+            )
+            columns = ("source", "file_id", "status", "reason")
+            recorded |= {row[:2]: row[2:] for row in done.files.select(columns).iter_rows()}
+        Rules.load(self.settings).write_address_lists(self.lake, self.keys)  # those in force, for the marts
+        for key, file in again.items():
+            what = f"{file.source}/{file.name}"
+            status, reason = recorded.get(key, (None, None))
+            if status is None:
+                self.repaired.lost.append(f"{what}: was not taken in again; run this once more")
+            elif status != names[key].status:
+                told = f"was {names[key].status}, and now is {status}: {reason}"
+                self.repaired.lost.append(
+                    f"{what}: {told}; set right what that names, and run this once more"
+                )
+            else:
+                self.repaired.mended.append(f"{what}: taken in again from {file.path}")
+
+    def _rules(self, version: str) -> Rules | None:
+        """Those of a version, exactly; None: they are not kept, or cannot be told."""
+        if not version:
+            return None
+        try:
+            rules = Rules.load(self.settings, version)
+        except ReferenceListError:
+            return None
+        return rules if rules.version == version else None
 
     def _why_not(
         self,
         key: Key,
-        known: tuple[str, list[date], int] | None,
+        known: _Known | None,
         landed: Mapping[Key, LandingFile],
     ) -> str | None:
         """Why the rows of a landing file cannot be made again; None: they can. Raises KeyRingError."""
         if known is None:
             return f"{key[0]}: the ledger knows no file with content {key[1]}; {_FROM_BACKUP}"
-        name, days, requests = known
+        name, days, requests = known.name, known.days, known.requests
         file, what = landed.get((key[0], name)), f"{key[0]}/{name}: {requests:,} requests"
         if file is None or _content_id(file.path) != key[1]:
             return (
@@ -206,9 +253,9 @@ class _Repair:
     def _taken(self) -> pl.DataFrame:
         return self.lake.ledger().filter(pl.col("status") != FileStatus.DUPLICATE.value)
 
-    def _names(self) -> dict[Key, tuple[str, list[date], int]]:
-        columns = ("source", "file_id", "file_name", "days", "requests")
-        return {row[:2]: row[2:] for row in self._taken().select(columns).iter_rows()}
+    def _names(self) -> dict[Key, _Known]:
+        columns = ("source", "file_id", "file_name", "days", "requests", "status")
+        return {row[:2]: _Known(*row[2:]) for row in self._taken().select(columns).iter_rows()}
 
     def _landing(self) -> list[LandingFile]:
         return find_landing_files(self.settings.model_copy(update={"settle_s": 0}))
@@ -246,6 +293,14 @@ class _Repair:
         with locked(self.lake.root / READERS_LOCK):
             (self.lake.root / path).rename(target)
         sync((self.lake.root / path).parent)
+
+
+def _otherwise(file: LandingFile, days: Collection[date]) -> str:
+    span = f"--from {min(days)} --to {max(days)}" if days else "--from DAY --to DAY"
+    return (
+        f"{file.source}/{file.name}: judged by the lists in force, since those of before are not kept or not "
+        f"to be told: `earshot restate {span}` judges its days alike and has them counted anew"
+    )
 
 
 def _content_id(path: Path) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest import checksums
 from ingest.clock import doubt, note_maintained
 from ingest.compaction import Compacted, compact
 from ingest.durable import clear_unfinished, locked
@@ -19,6 +20,7 @@ from ingest.logs.keyring import LISTS_EPOCH, KeyEpoch, KeyRing, destroy_due
 from ingest.retention import Expired, expire
 from ingest.set_aside import expire_set_aside
 from ingest.settings import Settings
+from ingest.verify import verify
 
 if TYPE_CHECKING:
     from orchestration.packing import Packed
@@ -76,6 +78,11 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
         if aside := expire_set_aside(settings, settings.keep_rejects_days, now_us):
             notes.append(f"{aside} files that a repair had set aside are removed for their age")
     landing = expire_landing(settings, lake, now_us) if settings.keep_landing_days else 0
+    if not checksums.is_complete(lake.root):  # of an earlier version, or restored by one
+        progress("noting checksums", 0, 1)
+        if not verify(lake.root).is_whole:
+            notes.append("files of the lake are damaged, or rows lost: `earshot verify` names them")
+        progress("noting checksums", 1, 1)
     if copied := renew(lake):
         notes.append(f"{copied} files of the ledger had no copy, or an older one: they have it now")
     if expired.waiting:

@@ -28,10 +28,12 @@ from earshot.backup.manifest import (
 )
 from ingest.durable import sync
 from ingest.lake import FORMAT as LAKE_FORMAT
-from ingest.lake import utc_now_us
+from ingest.lake import Lake, utc_now_us
+from ingest.ledger_copy import renew
 from ingest.logs.keyring import LISTS_EPOCH, KeyEpoch, bury, due_us, epoch_of_file, tombstone
 from ingest.owner import account, give_all
 from ingest.settings import Settings
+from ingest.verify import verify
 from registry.migrations import HEAD
 
 _CHUNK = 1 << 20
@@ -61,6 +63,7 @@ class Restored:
     tables: int  # of the registry, filled in PostgreSQL
     destroyed: list[int]  # key epochs whose secret was in the backup and was not restored: its time is over
     owner: int  # user id of whom it belongs to
+    is_whole: bool = True  # else files were damaged, or rows lost, before the backup was made
 
 
 def restore(
@@ -104,6 +107,7 @@ def restore(
             for each in buried.values():
                 if not tombstone(beside / KEYS, each.epoch).exists():
                     bury(beside / KEYS, each)
+            is_whole = files_only or _is_held_to_checksums(beside / "lake", progress)
             if uid != os.geteuid():
                 give_all(beside, uid, gid)
             for folder in {path.parent for path in beside.rglob("*")} | {beside}:
@@ -119,7 +123,17 @@ def restore(
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
-    return Restored(to, manifest, tables, sorted(each.epoch for each in buried.values()), uid)
+    return Restored(to, manifest, tables, sorted(each.epoch for each in buried.values()), uid, is_whole)
+
+
+def _is_held_to_checksums(lake: Path, progress: Progress) -> bool:
+    """Lists of checksums and the ledger's copy are in no backup: without them no damage would be noticed."""
+    if not (lake / "FORMAT").exists():
+        return True
+    found = verify(lake, lambda done, of: progress("noted", done, of))
+    if found.is_whole:
+        renew(Lake(lake))
+    return found.is_whole
 
 
 def _owner(to: Path, name: str | None) -> tuple[int, int]:

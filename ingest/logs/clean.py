@@ -30,6 +30,7 @@ EARLIEST_US = 1_262_304_000_000_000  # 2010-01-01: before podcasts were counted,
 MOST_BYTES = 2**50  # more is no size but nonsense; keeps the arithmetic below from overflowing
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND"]
 
+TOO_OLD = "older than what is kept"
 TOO_LATE = "too late: the keys of its time were destroyed (setting late_days)"
 PART: Schema = {"part": pl.UInt32}  # beside RAW: which of the files that are cleaned together
 
@@ -119,7 +120,7 @@ class Cleaner:
         )
         if self.first_day is not None:
             is_old = pl.from_epoch("started_us", time_unit="us").dt.date() < self.first_day
-            too_old = f"older than what is kept: before {self.first_day} (setting keep_days)"
+            too_old = f"{TOO_OLD}: before {self.first_day} (setting keep_days)"
             wrong_time = wrong_time.when(is_old).then(pl.lit(too_old))
         rows, refused = _refuse(
             rows, wrong_time.when(self._is_keyless(rows["key_epoch"])).then(pl.lit(TOO_LATE))

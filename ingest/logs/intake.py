@@ -13,7 +13,7 @@ import polars as pl
 from ingest.compaction import expand
 from ingest.durable import locked
 from ingest.lake import Lake, utc_now_us
-from ingest.logs.clean import Cleaned, Cleaner, Origin
+from ingest.logs.clean import TOO_OLD, Cleaned, Cleaner, Origin
 from ingest.logs.errors import FileChanged, FileRefused
 from ingest.logs.formats.base import Format
 from ingest.logs.found import LandingFile, find_landing_files
@@ -120,6 +120,7 @@ class _Taking:
     log_format: Format
     marker: Path
     earlier: set[Path]  # what an earlier intake wrote of it
+    former: dict[str, object] | None = None  # its row of the ledger, of a file that counts already
     tally: Tally = field(default_factory=Tally)
     is_read: bool = False
 
@@ -150,6 +151,9 @@ class _Intake:
         self._unchanged = set(done.select("source", "file_name", "size_bytes", "modified_ns").rows())
         self._done = set(done.select(key).rows())
         self._taken_in_us = {row[:3]: row[3] for row in ledger.select(*key, "taken_in_us").iter_rows()}
+        # Taken in again a file keeps what is told of lines whose requests were removed for their age.
+        again = taken.iter_rows(named=True) if force else ()
+        self._counting = {tuple(row[name] for name in key): row for row in again}
         self._name_of = {
             row[:2]: row[2] for row in taken.select("source", "file_id", "file_name").iter_rows()
         }
@@ -241,7 +245,8 @@ class _Intake:
                 taken_in_us,
                 self.settings.max_future_h,
             )
-            taking = _Taking(landed, opened, origin, log_format, marker, earlier)
+            former = self._counting.get((landed.source, landed.name, opened.file_id))
+            taking = _Taking(landed, opened, origin, log_format, marker, earlier, former)
             for part in read(opened.segments, log_format, self.sources.get(landed.source)):
                 if part.segment.index:
                     self._clean_waiting()
@@ -314,6 +319,7 @@ class _Intake:
             opened.is_truncated,
             rejects.height,
             taking.origin.taken_in_us,
+            taking.former if tally.expired else None,
         )
 
     def _keep(self, taking: _Taking, part: Part, cleaned: Cleaned) -> None:
@@ -325,7 +331,12 @@ class _Intake:
         bad_lines = rejects_of(
             (lines.first_line + bad.row, bad.reason, bad.text) for bad in segment.bad_lines
         )
-        refused = refused_lines(cleaned.refused, lines)
+        is_expired = pl.col("reason").str.starts_with(TOO_OLD)
+        if taking.former:
+            tally.expired += cleaned.refused.filter(is_expired).height
+            refused = refused_lines(cleaned.refused.filter(~is_expired), lines)
+        else:
+            refused = refused_lines(cleaned.refused, lines)
         tally.rejects += [parsed.rejects, bad_lines, refused]
         tally.directives += parsed.directives - len(segment.bad_lines)  # they were left blank
         tally.erased += cleaned.erased.height
@@ -366,6 +377,7 @@ class _Intake:
         is_truncated: bool,
         rejects: int = 0,
         taken_in_us: int | None = None,
+        former: dict[str, object] | None = None,
     ) -> None:
         self._clean_waiting()  # in the order of the files
         known = (landed.source, landed.name, file_id)
@@ -390,6 +402,8 @@ class _Intake:
             "days": sorted(tally.days),
             "taken_in_us": taken_in_us or self._taken_in_us.get(known, self.now_us),
         }
+        if former and status is FileStatus.TAKEN:
+            row |= {name: former[name] for name in ("lines", "directives", "requests", "rejects", "first_us")}
         self._uncommitted.append(row)
         self.recorded.append(row)
         self._unchanged.add(landed.identity)

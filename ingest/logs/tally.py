@@ -22,6 +22,7 @@ class Tally:
     requests: int = 0
     directives: int = 0
     erased: int = 0  # lines of somebody who is on the suppression list: as if they had never been there
+    expired: int = 0  # lines of before, whose requests were removed for their age: no rejects
     forwarded: int = 0  # requests that came with X-Forwarded-For
     rejects: list[pl.DataFrame] = field(default_factory=list)  # LINE_REJECTS
     first_us: int | None = None
@@ -50,7 +51,7 @@ class Tally:
                 f"{rejects} of {self.lines} lines could not be read, "
                 f"more than a share of {settings.max_reject_share:g} (setting max_reject_share)"
             )
-        if self.lines != self.requests + rejects + self.erased:
+        if self.lines != self.requests + rejects + self.erased + self.expired:
             return FileStatus.HELD, (
                 f"{self.lines - self.erased} lines became {self.requests} requests and {rejects} rejects: "
                 f"a fault in the reader of {format_name}, please report it"

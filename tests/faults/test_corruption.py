@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import duckdb
@@ -24,13 +25,17 @@ from ingest.compaction import compact
 from ingest.damage import reason
 from ingest.lake import LEDGER_COPY, Lake, LakeDamaged, write_parquet
 from ingest.ledger_copy import renew
+from ingest.logs.intake import take_in
 from ingest.logs.keyring import KeyRing, key_epochs
 from ingest.repair import ASIDE, Repaired, repair
-from ingest.schema import KEPT
+from ingest.retention import expire
+from ingest.schema import DAY_US, KEPT
 from ingest.settings import Settings
 from ingest.suppression import SUPPRESSED, Suppressions
 from ingest.verify import verify
+from orchestration.maintaining import maintain
 from tests.faults.lake_scenarios import AFTER, LATER_US, fill, lake_facts, settings_in, take
+from tests.ingest.samples import NOON_S, land, nginx
 from tests.registry.command_line import Earshot, typed
 
 __all__ = ["typed"]
@@ -120,6 +125,70 @@ def test_all_of_it_is_mended_from_landing_and_copy_row_by_row(data: Path, seed: 
     assert lake_facts(data) == before
     take(settings)
     assert lake_facts(data) == before
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_file_half_of_whose_days_were_removed_for_their_age_is_mended_to_the_last_row(
+    data: Path, seed: int
+) -> None:
+    settings, lake = settings_in(data), Lake(data / "lake")
+    days = (NOON_S - 86_400, NOON_S + 3600)
+    texts = [nginx(id=f"o{i}", ts=f"{days[i > 40] + i}.5", uri="/show/1.mp3") for i in range(45)]
+    take_in([land(settings, "".join(texts), name="two days.log")], settings, lake, now_us=LATER_US)
+    ledger = lake.ledger()
+    event_days = lake.event_days()
+    late_us = int(datetime.combine(event_days[1], time(), UTC).timestamp() * 1e6)
+    expire(lake, 30, late_us + 30 * DAY_US, list(ledger.select("source", "file_id").iter_rows()))
+    assert lake.event_days() == event_days[1:]
+    before = lake_facts(data)
+    for path in files(data, "requests"):
+        spoil(path, random.Random(seed))
+    done = mended(settings)
+    assert done.lost == [] and done.otherwise == []
+    assert lake_facts(data) == before
+
+
+def excluded(data: Path, addresses: str) -> Settings:
+    folder = data.parent / "lists"
+    folder.mkdir(exist_ok=True)
+    (folder / "excluded_addresses.csv").write_text(addresses)
+    return settings_in(data).model_copy(update={"reference_dir": folder})
+
+
+def test_rows_are_mended_by_the_lists_that_judged_them_and_not_by_later_ones(data: Path) -> None:
+    lake, before = Lake(data / "lake"), lake_facts(data)
+    settings = excluded(data, "203.0.113.0/24\n")
+    later = nginx(id="later", ts=f"{NOON_S + 7200}.5", uri="/show/1.mp3", ip="203.0.113.77")
+    take_in([land(settings, later, name="z later.log")], settings, lake, now_us=LATER_US + 1)
+    assert lake.requests().collect()["rules_version"].n_unique() == 2
+    both = lake_facts(data)
+    assert both["requests"] != before["requests"]
+    path = next(path for path in files(data, "requests") if "edge" in path.name)
+    spoil(path, random.Random(4))
+    done = mended(settings)
+    assert done.lost == [] and done.otherwise == []
+    assert lake_facts(data) == both
+
+
+def test_where_nobody_can_tell_which_lists_judged_rows_the_restatement_is_named(data: Path) -> None:
+    settings = excluded(data, "203.0.113.0/24\n")
+    later = nginx(id="later", ts=f"{NOON_S + 7200}.5", uri="/show/1.mp3")
+    take_in([land(settings, later, name="z.log")], settings, Lake(data / "lake"), now_us=LATER_US + 1)
+    for path in files(data, "requests"):
+        spoil(path, random.Random(4))
+    done = mended(settings)
+    assert done.lost == []
+    assert "earshot restate --from" in done.otherwise[0]
+
+
+def test_a_file_that_would_be_held_today_is_not_called_mended(data: Path) -> None:
+    settings = settings_in(data).model_copy(update={"min_rejects_to_hold": 1, "max_reject_share": 0.0})
+    torn = "".join(nginx(id=f"t{i}", ts=f"{NOON_S + i}.5", uri="/show/1.mp3") for i in range(5)) + "torn\n"
+    take_in([land(settings, torn, name="t.log")], settings_in(data), Lake(data / "lake"), now_us=LATER_US)
+    fid = Lake(data / "lake").ledger().filter(pl.col("file_name") == "t.log")["file_id"][0]
+    spoil(next(path for path in files(data, "requests") if fid in path.name), random.Random(2))
+    (lost,) = mended(settings).lost
+    assert "cdn/t.log: was taken, and now is held" in lost
 
 
 def test_the_copy_of_the_ledger_is_mended_by_the_ledger(data: Path) -> None:
@@ -420,6 +489,21 @@ def test_a_lake_of_before_checksums_is_read_whole_once_and_then_held_to_them(dat
     assert verify(data / "lake").adopted == 0
     spoil(files(data, "requests")[0], random.Random(8))
     assert len(verify(data / "lake").damaged) == 1
+
+
+def test_maintenance_holds_a_lake_without_checksums_to_them_before_it_renews_the_ledgers_copy(
+    data: Path,
+) -> None:
+    shutil.rmtree(data / "lake" / ".checksums")
+    settings = settings_in(data)
+    maintain(settings, Lake(settings.lake_dir), LATER_US, lambda *step: None)
+    ledger = next(path for path in files(data, "files") if path.name == "cdn.parquet")
+    copy = data / "lake" / LEDGER_COPY / ledger.parent.name / ledger.name
+    good = copy.read_bytes()
+    spoil(ledger, random.Random(3))
+    with pytest.raises(LakeDamaged):
+        maintain(settings, Lake(settings.lake_dir), LATER_US, lambda *step: None)
+    assert copy.read_bytes() == good
 
 
 def test_the_command_names_file_reason_and_what_to_do_and_then_does_it(

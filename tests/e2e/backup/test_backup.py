@@ -23,10 +23,12 @@ from earshot.backup.write import backup
 from earshot.pipeline import reading
 from earshot.rebuild import RequestsAreGone, rebuild
 from ingest.feeds.state import folder_of, opened
-from ingest.lake import READERS_LOCK, Lake, write_parquet
+from ingest.lake import LEDGER_COPY, READERS_LOCK, Lake, LakeDamaged, write_parquet
+from ingest.ledger_copy import renew
 from ingest.logs.intake import find_landing_files, take_in
 from ingest.schema import KEPT
 from ingest.settings import Settings
+from ingest.verify import verify
 from registry.database import connected
 from registry.subscriptions import listing
 from tests.dbt.lakes import marts
@@ -76,6 +78,7 @@ def test_a_tar_file_and_a_folder_restore_the_same_and_neither_touches_the_origin
     one, other = contents(tmp_path / "restored-"), contents(tmp_path / "restored-.tar")
     assert one.keys() == other.keys()
     made_anew = {"registry.db"}
+    made_anew |= {name for name in one if name.startswith("lake/.")}  # lists of checksums, the ledger's copy
     assert all(one[name] == other[name] for name in one.keys() - made_anew)
     lost = {name for name in before if name not in one and not name.startswith("lake/.")}  # made again
     tops = {name.split("/")[0] for name in lost}
@@ -88,6 +91,40 @@ def test_a_tar_file_and_a_folder_restore_the_same_and_neither_touches_the_origin
         "registry.db-shm",
     }
     assert all(one[name] == before[name] for name in one.keys() - made_anew), "bytes and times"
+
+
+def test_a_restored_lake_notices_damage_as_the_first_one_did(house: House, tmp_path: Path) -> None:
+    backup(house.settings, tmp_path / "saved", quiet)
+    restored = tmp_path / "restored"
+    assert restore(Settings(data=restored), tmp_path / "saved", restored, quiet).is_whole
+    lake = Lake(restored / "lake")
+    ledger = next(path for path in (lake.root / "files").glob("*/[!_]*.parquet"))
+    copy = lake.root / LEDGER_COPY / ledger.parent.name / ledger.name
+    good = ledger.read_bytes()
+    assert copy.read_bytes() == good
+    at = next(at for at in range(len(good)) if _reads(_flipped(good, at)))
+    ledger.write_bytes(_flipped(good, at))
+    with pytest.raises(LakeDamaged, match="verify --repair"):
+        lake.ledger()
+    assert renew(lake) == 0 and copy.read_bytes() == good  # the nightly maintenance spoils the copy never
+    assert not verify(lake.root).is_whole
+
+
+def _flipped(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def _reads(content: bytes) -> bool:
+    """As Parquet, which notices few faults by itself."""
+    try:
+        pl.read_parquet(content)
+    except Exception:
+        return False
+    except BaseException as panic:
+        if isinstance(panic, KeyboardInterrupt | SystemExit):
+            raise
+        return False
+    return True
 
 
 def test_only_the_owner_can_read_a_backup_and_its_secrets_after_a_restore(
@@ -275,7 +312,8 @@ def test_a_killed_restore_leaves_no_data_folder_and_the_next_one_is_whole(
     assert not (tmp_path / "back").exists()
     restore(Settings(), saved, tmp_path / "back", quiet)
     manifest = Manifest.parse((saved / FILE).read_bytes())
-    assert {each.path for each in manifest.files} == contents(tmp_path / "back").keys()
+    there = {name for name in contents(tmp_path / "back") if not name.startswith("lake/.")}  # made anew
+    assert {each.path for each in manifest.files} == there
     assert not list(tmp_path.glob(".back*"))
 
 
