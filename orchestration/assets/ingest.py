@@ -15,6 +15,7 @@ from ingest.logs.intake import IntakeReport, LandingFile, find_landing_files, ta
 from ingest.schema import DAY_US, FileStatus
 from ingest.settings import Settings
 from orchestration import checks, explained
+from orchestration.by_hand.started import refuse_run
 from orchestration.charts import bars
 from orchestration.constants import (
     DRIFT_FACTOR,
@@ -26,6 +27,7 @@ from orchestration.constants import (
     OWNERS,
     REJECTS,
     REQUESTS,
+    TAKE_IN_JOB,
 )
 from orchestration.liveness import hold
 from orchestration.partitions import arrival_hours, hour_key, hour_span_us
@@ -132,6 +134,12 @@ class IntakeConfig(dg.Config):
 def take_in_logs(
     context: dg.AssetExecutionContext, config: IntakeConfig, installation: Installation
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    if not (context.has_partition_key or context.has_partition_key_range):
+        raise refuse_run(
+            context,
+            f"`{INGEST_JOB}` takes in the files of an hour, and this run names none: choose a partition, the "
+            f"current hour for all that is new, or start the job `{TAKE_IN_JOB}`",
+        )
     settings, lake = installation.settings(), installation.lake()
     hold(context.run_id, settings)
     now_us = utc_now_us()

@@ -17,6 +17,12 @@ def refuse(message: str) -> dg.Failure:
     return dg.Failure(f"{message}. Nothing was changed", allow_retries=False)
 
 
+def refuse_run(context: dg.AssetExecutionContext, message: str) -> dg.Failure:
+    """The same for a job that sensors start, too: this run of it was started by hand, so it is no alert."""
+    context.instance.add_run_tags(context.run_id, {BY_HAND_TAG: "yes"})
+    return refuse(message)
+
+
 def preset(step: str, **config: Any) -> dict[str, Any]:
     """Run config with which the launchpad opens."""
     return {"ops": {step: {"config": config}}}

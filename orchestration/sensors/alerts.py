@@ -24,14 +24,16 @@ NOBODY_ASKS = (LISTS_JOB, TRACKED_JOB)
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="A run failed, and is not made again by itself: noted for the alerts.",
 )
-def run_failures_sensor(
-    context: dg.RunFailureSensorContext, installation: Installation
-) -> dg.SkipReason | None:
+def run_failures_sensor(context: dg.RunFailureSensorContext, installation: Installation) -> None:
+    # † No SkipReason: Dagster refuses one beside another run's outcome in the same tick, and then begins
+    # each tick at the same runs again, for ever, so that no failure is ever noted.
     run = context.dagster_run
     if run.tags.get(WILL_RETRY_TAG) == "true":
-        return dg.SkipReason(f"run {run.run_id} of {run.job_name} is made again")
+        context.log.info(f"run {run.run_id} of {run.job_name} is made again")
+        return
     if BY_HAND_TAG in run.tags:
-        return dg.SkipReason(f"run {run.run_id} of {run.job_name} was started by hand: who did so sees it")
+        context.log.info(f"run {run.run_id} of {run.job_name} was started by hand: who did so sees it")
+        return
     steps = [event.step_key for event in context.get_step_failure_events() if event.step_key]
     failures.note(
         installation.settings().data,
@@ -42,7 +44,6 @@ def run_failures_sensor(
         tuple(dict.fromkeys(steps)),
         blocking_checks(context.instance, run.run_id),
     )
-    return None
 
 
 def blocking_checks(instance: dg.DagsterInstance, run_id: str) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def run(instance: dg.DagsterInstance, fails: bool, **tags: str) -> dg.ExecuteInP
     return ingest_logs.execute_in_process(instance=instance, raise_on_error=False, tags=wanted)
 
 
-def note(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> dg.SkipReason | None:
+def note(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> None:
     """As the daemon calls the sensor after a run failed."""
     failed = result.dagster_run
     context = dg.build_run_status_sensor_context(
@@ -52,7 +52,7 @@ def note(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) -> dg.
         dagster_run=instance.get_run_by_id(failed.run_id) or failed,
         resources=resources,
     ).for_run_failure()
-    return run_failures_sensor(context)  # type: ignore[return-value]
+    assert run_failures_sensor(context) is None
 
 
 def tick(instance: dg.DagsterInstance) -> str:
@@ -60,6 +60,18 @@ def tick(instance: dg.DagsterInstance) -> str:
     said = alerts_sensor(context)
     assert isinstance(said, dg.SkipReason)
     return str(said.skip_message)
+
+
+def tick_context(instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorEvaluationContext:
+    """Of the daemon's own tick, all failed runs of it at once."""
+    here = dg.Definitions(jobs=[ingest_logs], sensors=[run_failures_sensor], resources=resources)
+    return dg.build_sensor_context(
+        instance=instance,
+        cursor=cursor,
+        repository_def=here.get_repository_def(),
+        sensor_name="run_failures_sensor",
+        resources=resources,
+    )
 
 
 @pytest.fixture
@@ -80,7 +92,7 @@ def test_a_failed_run_is_told_once_with_a_link_and_settled_by_one_that_succeeds(
     failed = run(instance, fails=True, earshot_source="edge")
     assert failed.dagster_run.tags[SOURCE_TAG] == "edge"
     for _ in range(2):  # the daemon died before it could note that it had called the sensor
-        assert note(instance, failed) is None
+        note(instance, failed)
     assert tick(instance) == "1 alert; email was told of 1"
     assert tick(instance) == "1 alert"
     (message,) = told.messages
@@ -102,9 +114,22 @@ def test_a_failed_run_is_told_once_with_a_link_and_settled_by_one_that_succeeds(
 
 def test_a_run_that_dagster_makes_again_is_not_told(house: House, instance: dg.DagsterInstance) -> None:
     failed = run(instance, fails=True, dagster_will_retry="true")
-    said = note(instance, failed)
-    assert isinstance(said, dg.SkipReason) and "is made again" in str(said.skip_message)
+    note(instance, failed)
     assert failures.known_failures(house.settings.data) == []
+
+
+def test_a_run_started_by_hand_that_fails_beside_another_keeps_no_failure_from_being_told(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    first_tick = run_failures_sensor.evaluate_tick(tick_context(instance, None))
+    failed = [run(instance, fails=True, earshot_by_hand="yes"), run(instance, fails=True, earshot_source="edge")]
+    made = run_failures_sensor.evaluate_tick(tick_context(instance, first_tick.cursor))
+    assert {reaction.dagster_run.run_id for reaction in made.dagster_run_reactions if reaction.dagster_run} == {
+        each.run_id for each in failed
+    }
+    assert [each.subject for each in failures.known_failures(house.settings.data)] == ["ingest_logs/edge"]
+    again = run_failures_sensor.evaluate_tick(tick_context(instance, made.cursor))
+    assert not again.dagster_run_reactions, "the next tick goes on after them"
 
 
 def test_a_look_without_channels_says_what_it_found_and_a_damaged_note_stops_nothing(

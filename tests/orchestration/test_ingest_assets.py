@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from orchestration.assets.ingest import intake_config, take_in_logs
+from orchestration.constants import BY_HAND_TAG
 from orchestration.partitions import hour_key
 from tests.orchestration.conftest import House
 
@@ -64,6 +65,19 @@ def test_pending_files_of_all_sources_are_taken_in_and_counted(
     )  # type: ignore[arg-type]
     assert metadata(result, "rejects")["dagster/partition_row_count"] == 2
     assert "| edge | a.log | taken | 12 | 10 | 2 |" in str(metadata(result, "files")["preview"])
+
+
+def test_a_run_without_an_hour_is_refused_with_what_to_do_and_is_no_alert(
+    house: House, instance: dg.DagsterInstance, resources: dict[str, object]
+) -> None:
+    house.land("a.log", lines=1)
+    result = dg.materialize([take_in_logs], instance=instance, resources=resources, raise_on_error=False)
+    (event,) = result.get_step_failure_events()
+    said = str(event.step_failure_data.error)
+    assert "choose a partition" in said and "take_in_now" in said
+    started = instance.get_run_by_id(result.run_id)
+    assert started is not None and BY_HAND_TAG in started.tags, "who started it sees it"
+    assert house.lake.ledger().is_empty()
 
 
 def test_previews_show_no_address_and_no_key(
