@@ -36,6 +36,9 @@ _READ = _PEOPLE | frozenset(
         "pubdate", "published", "rights", "subtitle", "summary", "tagline", "title", "ttl", "updated",
     ]
 )  # fmt: skip
+# Of these only what items say is taken. What the channel says would change how feedparser reads on: after its
+# content it takes the second description of the first item for another thing, as if that had some.
+_OF_ITEMS = frozenset(["content", "encoded", "summary"])
 _HEADERS = {"content-type": "application/xml; charset=utf-8"}
 _LIVE_ITEM = re.compile(rb"<podcast:liveItem\b.*?(?:</podcast:liveItem\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _ITEM_NAMES = frozenset(["item", "entry"])
@@ -64,13 +67,14 @@ def read_strictly(xml: bytes) -> Reading | None:
         return None
     channel, items = _parts(root)
     feed_tags, entry_tags = Tags(channel), [Tags(item) for item in items]
-    for element in (root, *([channel] if channel is not None else ()), *items):
+    around = [root] if channel is None else [root, channel]
+    for element, names in [*((one, _READ - _OF_ITEMS) for one in around), *((one, _READ) for one in items)]:
         for child in list(element):
             if not isinstance(child.tag, str):
                 continue
             vocabulary, name = word(child.tag)
             name = name.lower()
-            if vocabulary not in FOR_FEEDPARSER or name not in _READ:
+            if vocabulary not in FOR_FEEDPARSER or name not in names:
                 element.remove(child)
             elif name in _PEOPLE and child.text:
                 child.text = without_endless_words(child.text)

@@ -74,6 +74,18 @@ def test_the_pieces_say_what_the_document_in_one_piece_says(items: list[str], ch
     assert parse(feed(items, channel), audit=True).audit is True
 
 
+@pytest.mark.parametrize("channel", ["<content:encoded>x</content:encoded>", "<summary>x</summary>"])
+def test_what_the_channel_says_does_not_change_how_its_first_item_is_read(channel: str) -> None:
+    first = item("<description>one</description><description>other</description>")
+    said = "<description>The show</description>"
+    alone = parse(feed([first], said))
+    for body in (feed([first], channel + said), feed([first], said + channel)):
+        assert parse(body).items[0].content == alone.items[0].content
+        audited = parse(body, audit=True)
+        assert audited.audit is True
+        assert audited.content["description"] == alone.content["description"] == "The show"
+
+
 def test_an_unchanged_document_brings_no_item() -> None:
     body = feed([item(number=n) for n in range(5)])
     assert parse(body, known=parse(body)).items == []

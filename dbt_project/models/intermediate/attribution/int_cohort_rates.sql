@@ -19,7 +19,7 @@ counted as (
         placebo_key,
         stratum,
         count(*) as keys, -- noqa: RF04
-        sum(followed) as followed,
+        {{ exact_sum('followed') }} as followed,
         count(converted_us) as converts
     from members
     group by target_id, cohort, placebo_key, stratum

@@ -56,7 +56,7 @@ exposed as (
         target_id,
         count(case when is_known then 1 end) as known,
         count(case when not is_known then 1 end) as exposed,
-        sum(case when not is_known then response else 0.0 end) as response
+        {{ exact_sum('case when not is_known then response else 0.0 end') }} as response
     from cohorts
     where cohort = 'exposed'
     group by target_id

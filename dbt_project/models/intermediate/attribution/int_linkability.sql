@@ -85,7 +85,7 @@ linked as (
     select
         install_key,
         show_key,
-        sum(is_linked * weight) / sum(weight) as linked_share
+        {{ exact_sum('is_linked * weight') }} / {{ exact_sum('weight') }} as linked_share
     from exposures
     group by install_key, show_key
 
@@ -95,7 +95,7 @@ of_installs as (
 
     select
         install_key,
-        avg(linked_share) as linked_share
+        {{ exact_sum('linked_share') }} / count(linked_share) as linked_share
     from linked
     group by install_key
 
@@ -105,7 +105,7 @@ summed as (
 
     select
         count(*) as installs,
-        avg(linked_share) as linkability
+        {{ exact_sum('linked_share') }} / nullif(count(linked_share), 0) as linkability
     from of_installs
 
 ),

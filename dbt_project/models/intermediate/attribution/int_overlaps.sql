@@ -37,6 +37,8 @@ select
     target_id,
     other_id,
     count(*) as common_keys,
-    sum(greatest({{ response('until_us') }} - {{ response('since_us') }}, 0)) as converted_by_other
+    {{ exact_sum(
+        'greatest(' ~ response('until_us') ~ ' - ' ~ response('since_us') ~ ', 0)'
+    ) }} as converted_by_other
 from pairs
 group by target_id, other_id

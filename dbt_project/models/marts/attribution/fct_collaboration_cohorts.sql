@@ -6,7 +6,7 @@ with rates as (
         cohort,
         stratum,
         sum(keys) as keys, -- noqa: RF04
-        sum(followed) as followed,
+        {{ exact_sum('followed', 30) }} as followed,
         sum(converts) as converts
     from {{ ref('int_cohort_rates') }}
     where target_id > 0

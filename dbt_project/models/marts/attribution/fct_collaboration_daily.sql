@@ -37,7 +37,7 @@ pooled as (
 
     select
         target_id,
-        sum(converts) / nullif(sum(followed), 0) as rate
+        sum(converts) / nullif({{ exact_sum('followed', 30) }}, 0) as rate
     from pool
     group by target_id
 
@@ -50,7 +50,9 @@ entries as (
         days.date,
         sum(days.exposed) as exposed,
         sum(days.converted) as converted,
-        sum(days.exposed * coalesce(pool.converts / nullif(pool.followed, 0), pooled.rate, 0)) as expected
+        {{ exact_sum(
+            'days.exposed * coalesce(pool.converts / nullif(pool.followed, 0), pooled.rate, 0)', 30
+        ) }} as expected
     from days
     left join pool
         on days.target_id = pool.target_id and days.stratum = pool.stratum
@@ -68,14 +70,11 @@ courses as (
         calendar.organic,
         sum(entries.exposed) as exposed,
         sum(entries.converted) as converted,
-        sum(
-            entries.expected
-            * least(
-                30.0,
-                ({{ date_to_us('calendar.date') }} - {{ date_to_us('entries.date') }})
-                / {{ days_us(1) }}.0 + 0.5
-            )
-        ) as expected
+        {{ exact_sum(
+            'entries.expected * least(30.0, ('
+            ~ date_to_us('calendar.date') ~ ' - ' ~ date_to_us('entries.date')
+            ~ ') / ' ~ days_us(1) ~ '.0 + 0.5)', 30
+        ) }} as expected
     from calendar
     inner join entries
         on
