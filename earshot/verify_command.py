@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,12 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="mend what can be: from the ledger's copy and from landing files")
     ] = False,
+    accept: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="a file that you put in its place from a backup: it is right as it is", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Compare every file of the lake with the checksum of what was written. May run beside everything.
 
@@ -27,10 +34,16 @@ def verify(
     from ingest.lake import utc_now_us
     from ingest.repair import ASIDE
     from ingest.repair import repair as mend
+    from ingest.verify import accept as accepting
     from ingest.verify import verify as look
 
     settings, screen = Settings.from_env(), Console(stderr=True)
     lake = existing_lake(settings)
+    for path in accept or ():
+        try:
+            say(screen, "accepted", accepting(lake, path).as_posix(), "green")
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--accept") from None
     with count_progress(screen) as progress:
         found = look(lake.root, partial(progress, "files"))
     told = f"{found.files:,} files, {found.bytes:,} bytes"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +12,18 @@ import polars as pl
 
 from ingest import checksums
 from ingest.checksums import Progress
-from ingest.lake import EMPTY, GONE, LEDGER_COPY, Lake, is_kept_twice, missing, reading, twin_of
+from ingest.durable import locked
+from ingest.lake import (
+    EMPTY,
+    GONE,
+    LEDGER_COPY,
+    Lake,
+    is_kept_twice,
+    keep_twice,
+    missing,
+    reading,
+    twin_of,
+)
 from ingest.schema import FileStatus
 
 FEW, FEW_PART = 5, 0.01  # a disk damages seldom more files than that, and leaves their former digests
@@ -63,7 +76,7 @@ class Verified:
 def verify(root: Path, progress: Progress | None = None) -> Verified:
     """Read every file of the lake below `root` and compare. Nobody waits for it."""
     found, digests = Verified(), dict[Path, str]()
-    paths = sorted(path for path in root.rglob("*.parquet") if _is_read(path, root))
+    paths = sorted(path for path in parquet_below(root) if _is_read(path, root))
     for done, path in enumerate(paths, 1):
         try:
             digests[path] = checksums.digest_of(path)
@@ -117,6 +130,39 @@ def verify(root: Path, progress: Progress | None = None) -> Verified:
     if not found.damaged:
         checksums.make_complete(root)
     return found
+
+
+def accept(lake: Lake, path: Path) -> Path:
+    """Hold the lake to a file as it is now, such as one that was copied from a backup; its path below.
+
+    Of what is kept twice the copy follows. Raises ValueError: it is no file of the lake that can be read.
+    """
+    where = next((one for one in (path, lake.root / path) if one.is_file()), path).absolute()
+    if not where.is_relative_to(lake.root.absolute()) or where.suffix != ".parquet" or not where.is_file():
+        raise ValueError(f"{path} is no Parquet file of the lake in {lake.root}")
+    name = where.relative_to(lake.root.absolute())
+    with locked(lake.intake_lock), locked(lake.ledger_lock):
+        if why := _unreadable(where):
+            raise ValueError(f"{path} {why}: copy it once more, or from another backup")
+        checksums.note(lake.root / name)
+        if _has_rows(lake.root / name, lake.root):
+            checksums.note_name(lake.root / name)
+        if is_kept_twice(name):
+            keep_twice(lake.root / name, lake.root / twin_of(name))
+    return name
+
+
+def parquet_below(root: Path) -> Iterator[Path]:
+    """All Parquet files, also of folders in whose place a link leads to another disk."""
+    above = {os.path.realpath(root)}
+    for where, folders, names in os.walk(root, followlinks=True):
+        for name in list(folders):
+            if (path := Path(where, name)).is_symlink():
+                real = os.path.realpath(path)
+                if real in above or os.path.realpath(where).startswith(f"{real}/"):
+                    folders.remove(name)  # in a circle
+                above.add(real)
+        yield from (Path(where, name) for name in names if name.endswith(".parquet"))
 
 
 def _is_read(path: Path, root: Path) -> bool:
