@@ -31,6 +31,7 @@ def verify(
     from earshot.explain.answer import existing_lake
     from earshot.show import count_progress, say
     from ingest import checksums
+    from ingest.erasing import NOTES
     from ingest.lake import utc_now_us
     from ingest.repair import ASIDE
     from ingest.repair import repair as mend
@@ -62,6 +63,9 @@ def verify(
         return
     for what, each in [("damaged", one) for one in found.damaged] + [("rows", one) for one in found.gaps]:
         say(screen, what, str(each), "red")
+    if found.gaps and any(lake.root.glob(NOTES)):
+        told_first = "an erasure was begun and is not finished: run `earshot privacy apply` first"
+        say(screen, "note", told_first, "yellow")
     if not repair:
         say(
             screen,
