@@ -77,13 +77,19 @@ def verify(
         )
         raise typer.Exit(FAILED)
     done = mend(settings, found, utc_now_us())
+    left = look(lake.root)
+    if found.damaged and left.gaps:  # of what a killed repair had begun with
+        more = mend(settings, left, utc_now_us())
+        done.mended += more.mended
+        done.lost += [one for one in more.lost if one not in done.lost]
+        done.otherwise += more.otherwise
+        left = look(lake.root)
     for sentence in done.mended:
         say(screen, "mended", sentence, "green")
     for sentence in done.otherwise:
         say(screen, "judged anew", sentence, "yellow")
     for sentence in done.lost:
         say(screen, "not mended", sentence, "red")
-    left = look(lake.root)
     for gap in left.gaps:
         say(screen, "rows", str(gap), "red")
     if (settings.data / ASIDE).exists():

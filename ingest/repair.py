@@ -41,7 +41,7 @@ from ingest.logs.rules import Rules
 from ingest.schema import KEPT, FileStatus
 from ingest.set_aside import FOLDER
 from ingest.settings import Settings
-from ingest.verify import Damage, Verified
+from ingest.verify import Damage, Verified, unreadable
 
 ASIDE = FOLDER
 _OF_ONE = re.compile(r"(?P<source>[^.]+)\.(?P<file_id>[0-9a-f]{32})\.(?:[0-9]{4,}\.)?parquet")
@@ -83,7 +83,7 @@ class Repaired:
 def repair(settings: Settings, found: Verified, now_us: int) -> Repaired:
     """Mend what `found` names. Raises OSError; a rerun after another `verify` goes on."""
     lake = Lake(settings.lake_dir)
-    done = _Repair(settings, lake, now_us)
+    done = _Repair(settings, lake, now_us, [one.path for one in found.damaged])
     with locked(lake.intake_lock), locked(lake.ledger_lock):
         for damage in found.damaged:
             done.ledger(damage, {one.path for one in found.damaged})
@@ -98,8 +98,8 @@ def repair(settings: Settings, found: Verified, now_us: int) -> Repaired:
 
 
 class _Repair:
-    def __init__(self, settings: Settings, lake: Lake, now_us: int) -> None:
-        self.settings, self.lake, self.now_us = settings, lake, now_us
+    def __init__(self, settings: Settings, lake: Lake, now_us: int, damaged: Collection[Path]) -> None:
+        self.settings, self.lake, self.now_us, self.damaged = settings, lake, now_us, damaged
         self.repaired = Repaired()
         self.keys = KeyRing.of(settings)
         self.rows_of: dict[Path, set[Key]] = {}  # damaged files of rows: of which landing files they are
@@ -178,7 +178,7 @@ class _Repair:
 
     def _take_in(self, again: Mapping[Key, LandingFile], names: Mapping[Key, _Known]) -> None:
         """By the lists that judged them before, as far as that can be told, so that figures stay."""
-        versions = versions_of(self.lake, again, self.rows_of)
+        versions = versions_of(self.lake, again, self.damaged)
         recorded: dict[Key, tuple[str, str | None]] = {}
         for version in sorted({versions.get(key, "") for key in again}):
             files = {key: file for key, file in again.items() if versions.get(key, "") == version}
@@ -209,7 +209,9 @@ class _Repair:
 
     def _rules(self, version: str) -> Rules | None:
         """Those of a version, exactly; None: they are not kept, or cannot be told."""
-        if not version:
+        if (in_force := Rules.load(self.settings)).version == version:
+            return in_force
+        if not version or unreadable(self.lake.root / "rules" / f"{version}.parquet"):
             return None
         try:
             rules = Rules.load(self.settings, version)

@@ -218,6 +218,34 @@ def test_a_folder_of_the_lake_on_another_disk_is_read_mended_and_emptied_as_well
         assert lake.event_days() == []
 
 
+def test_rows_that_are_gone_are_told_and_mended_beside_a_file_that_cannot_be(
+    data: Path, typed: Earshot
+) -> None:
+    before = lake_facts(data)
+    (rules,) = files(data, "rules")
+    spoil(rules, random.Random(1))
+    for path in files(data, "requests"):
+        path.unlink()
+    gaps = verify(data / "lake").gaps
+    assert {(gap.source, gap.file_name) for gap in gaps} >= {("cdn", "b.log"), ("edge", "b.log")}
+    said = typed("verify", "--repair")
+    assert said.code == 1 and "rules/" in said.err and "b.log: taken in again" in said.err
+    assert verify(data / "lake").gaps == [] and lake_facts(data)["requests"] == before["requests"]
+
+
+def test_a_killed_repair_of_merged_files_is_finished_by_one_more(data: Path, typed: Earshot) -> None:
+    before = lake_facts(data)
+    compact(Lake(data / "lake"), AFTER)
+    merged, *others = files(data, "requests")
+    spoil(merged, random.Random(2))
+    (path,) = files(data, "rejects")[:1]
+    spoil(path, random.Random(2))
+    for other in others[:1]:
+        other.unlink()  # as a repair that was killed had set it aside
+    assert typed("verify", "--repair").code == 0
+    assert verify(data / "lake").is_whole and lake_facts(data) == before
+
+
 def test_the_copy_of_the_ledger_is_mended_by_the_ledger(data: Path) -> None:
     (first, *_) = files(data, LEDGER_COPY)
     spoil(first, random.Random(1))
