@@ -26,9 +26,12 @@ First = Annotated[
     typer.Option("--from", formats=_TIMES, help="from this UTC day or instant on", show_default=False),
 ]
 Last = Annotated[
-    datetime,
+    str,
     typer.Option(
-        "--to", formats=_TIMES, help="to the end of this UTC day, or before this instant", show_default=False
+        "--to",
+        metavar=f"[{'|'.join(_TIMES)}]",
+        help="to the end of this UTC day, or before this instant",
+        show_default=False,
     ),
 ]
 Address = Annotated[
@@ -280,16 +283,27 @@ def _of(
         raise typer.BadParameter(str(error), param_hint="--address") from None
 
 
-def _span(first: datetime, last: datetime) -> Span:
+def _span(first: datetime, last: str) -> Span:
     from ingest.schema import DAY_US
     from ingest.whose import Span
 
-    first_us, end_us = (int(at.replace(tzinfo=UTC).timestamp()) * 1_000_000 for at in (first, last))
-    if not end_us % DAY_US:
+    first_us, end_us = _us(first), _us(_instant(last))
+    if "T" not in last:
         end_us += DAY_US  # a day, to its end
     if end_us <= first_us:
         raise typer.BadParameter(f"{last} does not lie after {first}", param_hint="--to")
     return Span(first_us, end_us)
+
+
+def _instant(text: str) -> datetime:
+    for form in _TIMES:
+        with contextlib.suppress(ValueError):
+            return datetime.strptime(text, form)
+    raise typer.BadParameter(f"{text!r} is no day or instant such as {', '.join(_TIMES)}", param_hint="--to")
+
+
+def _us(at: datetime) -> int:
+    return int(at.replace(tzinfo=UTC).timestamp()) * 1_000_000
 
 
 def _days(span: Span) -> dict[str, str]:

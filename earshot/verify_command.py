@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,12 @@ def verify(
             "--give-up", help="go on without what is lost: for after --repair, where no backup has it"
         ),
     ] = False,
+    accept: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="a file that you put in its place from a backup: it is right as it is", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Compare every file of the lake with the checksum of what was written. May run beside everything.
 
@@ -33,14 +40,21 @@ def verify(
     from earshot.explain.answer import existing_lake
     from earshot.show import count_progress, say
     from ingest import checksums
+    from ingest.erasing import NOTES
     from ingest.give_up import give_up
     from ingest.lake import utc_now_us
     from ingest.repair import ASIDE
     from ingest.repair import repair as mend
+    from ingest.verify import accept as accepting
     from ingest.verify import verify as look
 
     settings, screen = Settings.from_env(), Console(stderr=True)
     lake = existing_lake(settings)
+    for path in accept or ():
+        try:
+            say(screen, "accepted", accepting(lake, path).as_posix(), "green")
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--accept") from None
     with count_progress(screen) as progress:
         found = look(lake.root, partial(progress, "files"))
     told = f"{found.files:,} files, {found.bytes:,} bytes"
@@ -59,6 +73,9 @@ def verify(
         return
     for what, each in [("damaged", one) for one in found.damaged] + [("rows", one) for one in found.gaps]:
         say(screen, what, str(each), "red")
+    if found.gaps and any(lake.root.glob(NOTES)):
+        told_first = "an erasure was begun and is not finished: run `earshot privacy apply` first"
+        say(screen, "note", told_first, "yellow")
     if not (repair or without):
         say(
             screen,
@@ -70,8 +87,14 @@ def verify(
         )
         raise typer.Exit(FAILED)
     done = mend(settings, found, utc_now_us())
-    _tell(screen, done, "not mended", "red")
     left = look(lake.root)
+    if found.damaged and left.gaps:  # of what a killed repair had begun with
+        more = mend(settings, left, utc_now_us())
+        done.mended += more.mended
+        done.lost += [one for one in more.lost if one not in done.lost]
+        done.otherwise += more.otherwise
+        left = look(lake.root)
+    _tell(screen, done, "not mended", "red")
     if without and (done.lost or not left.is_whole):
         given_up = give_up(settings, left, utc_now_us())
         _tell(screen, given_up, "given up", "yellow")

@@ -13,7 +13,10 @@ from ingest.settings import SettingError
 
 _CHARS = 400
 VERIFY = "run `earshot verify`: it names every damaged file; `earshot verify --repair` mends what it can"
-BACKUP = "restore a backup beside (`earshot restore FROM --to ELSEWHERE`) and copy the file named from there"
+BACKUP = (
+    "restore a backup beside (`earshot restore FROM --to ELSEWHERE --files-only`), copy the file named from"
+    " there into its place, and run `earshot verify --accept FILE`"
+)
 _ADDRESS_OF_DATABASE = re.compile(r"\S+://\S+")
 
 

@@ -24,7 +24,7 @@ import polars as pl
 
 from ingest.compaction import expand
 from ingest.durable import locked, sync, write_atomically
-from ingest.lake import READERS_LOCK, Lake, write_parquet
+from ingest.lake import READERS_LOCK, Lake, LakeDamaged, write_parquet
 from ingest.logs.keyring import EPOCH_DAYS
 from ingest.settings import Settings
 from ingest.suppression import SUPPRESSED, Suppressions
@@ -68,7 +68,7 @@ class Erasing:
 
 
 def pending(settings: Settings) -> Erasing | None:
-    """What was begun and is not finished."""
+    """What was begun and is not finished. Raises LakeDamaged: a note of it cannot be read."""
     return _pending(settings.lake_dir)
 
 
@@ -126,9 +126,16 @@ def _pending(root: Path) -> Erasing | None:
 
 def _read(path: Path) -> Erasing:
     data = path.read_bytes()
-    told: dict[str, Any] = json.loads(data)
-    told["listeners"] = [tuple(each) for each in told["listeners"]]
-    return Erasing(**told, notes={path.name: hashlib.sha256(data).hexdigest()})
+    try:
+        told: dict[str, Any] = json.loads(data)
+        told["listeners"] = [tuple(each) for each in told["listeners"]]
+        return Erasing(**told, notes={path.name: hashlib.sha256(data).hexdigest()})
+    except (ValueError, TypeError, KeyError) as error:
+        raise LakeDamaged(
+            f"{path} is damaged: what the marts must still forget of an erasure is not known. Remove it, run"
+            " `earshot privacy apply`, then `EARSHOT_KEEP_VERSIONS=1 earshot rebuild`, which counts all anew"
+            " without what was erased"
+        ) from error
 
 
 def _write(path: Path, note: Erasing) -> str:

@@ -13,6 +13,7 @@ from ingest.lake import Lake
 from ingest.schema import FileStatus
 
 Key = tuple[str, str]  # source, file_id
+_EVER = 1 << 62
 _ERASED = "erased"  # a day that is counted anew for an erasure was judged by nothing else
 
 
@@ -66,9 +67,15 @@ class _Judged:
     _seen: dict[date, dict[Key, set[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        rows = pl.read_parquet(self.lake.root / "restated" / "*.parquet", hive_partitioning=False)
-        columns = rows.select("day", "rules_version", "restated_us")
-        self.restated = {day: (version, us) for day, version, us in columns.iter_rows() if version != _ERASED}
+        self.restated = {}
+        for path in (self.lake.root / "restated").glob("day=*.parquet"):
+            if path in self.bad:  # again, perhaps, and nobody knows by what
+                self.restated[date.fromisoformat(path.stem.removeprefix("day="))] = ("", _EVER)
+                continue
+            rows = pl.read_parquet(path, hive_partitioning=False)
+            for day, version, at_us in rows.select("day", "rules_version", "restated_us").iter_rows():
+                if version != _ERASED:
+                    self.restated[day] = (version, at_us)
 
     def days(self, file: _File) -> tuple[list[date], list[date]]:
         """Those that were judged again after the file's intake, and the others."""

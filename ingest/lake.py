@@ -125,6 +125,8 @@ class Lake:
     def __post_init__(self) -> None:
         marker = self.root / "FORMAT"
         if not marker.exists():
+            if (self.root / checksums.FOLDER).exists():
+                raise LakeFormatError(self._told_without_layout("is not there any more"))
             if (self.root / "requests").exists():
                 raise LakeFormatError(self._advice("1"))
             marker.parent.mkdir(parents=True, exist_ok=True)
@@ -132,6 +134,8 @@ class Lake:
                 checksums.make_complete(self.root)
             write_atomically(marker, FORMAT.encode())
         elif (found := marker.read_bytes().decode(errors="replace").strip()) != FORMAT:
+            if not found.isdecimal():
+                raise LakeFormatError(self._told_without_layout("is damaged: it names no layout"))
             raise LakeFormatError(self._advice(found))
         for table, schema in (
             (self.root / "requests" / LAST, REQUESTS),
@@ -162,6 +166,13 @@ class Lake:
             # One that had rows is not made anew without: that would change figures, and nobody would see it.
             if not path.exists() and path.relative_to(self.root) not in checksums.must_be_there(self.root):
                 write_parquet(_empty(schema), path)
+
+    def _told_without_layout(self, what: str) -> str:
+        """Layouts without lists of checksums are older than the present one, so what lies there is of it."""
+        return (
+            f"{self.root / 'FORMAT'} {what}. The lake beside it need not be lost: `printf {FORMAT} >"
+            f" {self.root / 'FORMAT'}` if it was this Earshot's, then `earshot verify`"
+        )
 
     def _advice(self, found: str) -> str:
         return (
@@ -387,8 +398,8 @@ def _damaged(root: Path, path: Path, reason: str) -> LakeDamaged:
     told = f"{root / path} is damaged ({reason}): nothing is taken in or built until"
     if is_twice and not _is_noted(root, twin):
         return LakeDamaged(
-            f"{told} that of a backup is in its place (`earshot restore FROM --to ELSEWHERE`, and copy the "
-            "file): its copy is not there or damaged, too",
+            f"{told} that of a backup is in its place (`earshot restore FROM --to ELSEWHERE --files-only`, "
+            "copy the file, `earshot verify --accept FILE`): its copy is not there or damaged, too",
             is_in_backup_alone=True,
         )
     how = "put its copy in its place" if is_twice else "made it again, or that of a backup is in its place"

@@ -7,9 +7,11 @@ stays where it is: only a backup has it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,6 +20,7 @@ from pathlib import Path
 import polars as pl
 
 from ingest.catalog import take_in_catalog
+from ingest.checksums import must_be_there
 from ingest.durable import locked, sync
 from ingest.judged import Key, versions_of
 from ingest.lake import (
@@ -38,14 +41,14 @@ from ingest.logs.rules import Rules
 from ingest.schema import KEPT, FileStatus
 from ingest.set_aside import FOLDER
 from ingest.settings import Settings
-from ingest.verify import Damage, Verified
+from ingest.verify import Damage, Verified, unreadable
 
 ASIDE = FOLDER
 _OF_ONE = re.compile(r"(?P<source>[^.]+)\.(?P<file_id>[0-9a-f]{32})\.(?:[0-9]{4,}\.)?parquet")
 _OF_MANY = re.compile(r"(?P<source>[^.]+)\.compacted\.[0-9a-f]{32}\.parquet")
 _FROM_BACKUP = (
-    "only a backup has it: restore one beside (`earshot restore FROM --to ELSEWHERE --files-only`) and copy"
-    " the file"
+    "only a backup has it: restore one beside (`earshot restore FROM --to ELSEWHERE --files-only`), copy"
+    " the file into its place, and run `earshot verify --accept FILE`"
 )
 # Made anew by themselves, from what is elsewhere: by the next intake, or the next look at the registry.
 _MADE_AGAIN = {
@@ -80,7 +83,7 @@ class Repaired:
 def repair(settings: Settings, found: Verified, now_us: int) -> Repaired:
     """Mend what `found` names. Raises OSError; a rerun after another `verify` goes on."""
     lake = Lake(settings.lake_dir)
-    done = _Repair(settings, lake, now_us)
+    done = _Repair(settings, lake, now_us, [one.path for one in found.damaged])
     with locked(lake.intake_lock), locked(lake.ledger_lock):
         for damage in found.damaged:
             done.ledger(damage, {one.path for one in found.damaged})
@@ -95,8 +98,8 @@ def repair(settings: Settings, found: Verified, now_us: int) -> Repaired:
 
 
 class _Repair:
-    def __init__(self, settings: Settings, lake: Lake, now_us: int) -> None:
-        self.settings, self.lake, self.now_us = settings, lake, now_us
+    def __init__(self, settings: Settings, lake: Lake, now_us: int, damaged: Collection[Path]) -> None:
+        self.settings, self.lake, self.now_us, self.damaged = settings, lake, now_us, damaged
         self.repaired = Repaired()
         self.keys = KeyRing.of(settings)
         self.rows_of: dict[Path, set[Key]] = {}  # damaged files of rows: of which landing files they are
@@ -175,7 +178,7 @@ class _Repair:
 
     def _take_in(self, again: Mapping[Key, LandingFile], names: Mapping[Key, _Known]) -> None:
         """By the lists that judged them before, as far as that can be told, so that figures stay."""
-        versions = versions_of(self.lake, again, self.rows_of)
+        versions = versions_of(self.lake, again, self.damaged)
         recorded: dict[Key, tuple[str, str | None]] = {}
         for version in sorted({versions.get(key, "") for key in again}):
             files = {key: file for key, file in again.items() if versions.get(key, "") == version}
@@ -206,7 +209,9 @@ class _Repair:
 
     def _rules(self, version: str) -> Rules | None:
         """Those of a version, exactly; None: they are not kept, or cannot be told."""
-        if not version:
+        if (in_force := Rules.load(self.settings)).version == version:
+            return in_force
+        if not version or unreadable(self.lake.root / "rules" / f"{version}.parquet"):
             return None
         try:
             rules = Rules.load(self.settings, version)
@@ -273,15 +278,29 @@ class _Repair:
         """Of days before the first that has requests nobody knows more than that they are not there."""
         days = self.lake.event_days()
         self._keep_aside(damage.path)
-        rows = [(days[0], self.now_us)] if days else []
+        # Where none ever were removed, later logs of earlier days are to be taken in.
+        had_rows = damage.path in must_be_there(self.lake.root) or self._lacks_days_before(days[:1])
+        rows = [(days[0], self.now_us)] if days and had_rows else []
         write_parquet(pl.DataFrame(rows, KEPT, orient="row"), self.lake.kept_path)
         self.repaired.mended.append(f"{damage.path.as_posix()}: made again from the days of the requests")
+
+    def _lacks_days_before(self, first: list[date]) -> bool:
+        """Does the ledger tell of requests of earlier days, as after their removal it does?"""
+        if not first:
+            return False
+        told = pl.from_epoch("first_us", time_unit="us").dt.date()
+        return self._taken().filter(pl.col("requests") > 0, told < first[0]).height > 0
 
     def _keep_aside(self, path: Path) -> None:
         """A second name of what is there, which stays in its place until another file takes that."""
         if (self.lake.root / path).exists():
             with contextlib.suppress(FileExistsError):
-                os.link(self.lake.root / path, self._aside(path))
+                try:
+                    os.link(self.lake.root / path, self._aside(path))
+                except OSError as error:
+                    if error.errno != errno.EXDEV:
+                        raise
+                    shutil.copy2(self.lake.root / path, self._aside(path))  # its folder is on another disk
 
     def _aside(self, path: Path) -> Path:
         target = self.settings.data / ASIDE / str(self.now_us) / path
@@ -289,9 +308,9 @@ class _Repair:
         return target
 
     def _set_aside(self, path: Path) -> None:
-        target = self._aside(path)
+        self._keep_aside(path)
         with locked(self.lake.root / READERS_LOCK):
-            (self.lake.root / path).rename(target)
+            (self.lake.root / path).unlink(missing_ok=True)
         sync((self.lake.root / path).parent)
 
 

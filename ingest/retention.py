@@ -8,6 +8,8 @@ under other settings), and then their folders go. Ledger rows stay.
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -86,7 +88,12 @@ def _remove_days(lake: Lake, days: Collection[date]) -> None:
     with locked(lake.root / READERS_LOCK):
         for day in days:
             folder = lake.day_folder(day)
-            folder.rename(aside / folder.name)
+            try:
+                folder.rename(aside / folder.name)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                shutil.rmtree(folder)  # `requests` is a link to another disk; nobody reads meanwhile
         sync(lake.root / "requests")
     clear_aside(lake)
 

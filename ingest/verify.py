@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from ingest import checksums
 from ingest.checksums import Progress
-from ingest.lake import EMPTY, GONE, LEDGER_COPY, Lake, is_kept_twice, missing, reading, twin_of
+from ingest.durable import locked
+from ingest.lake import (
+    EMPTY,
+    GONE,
+    LEDGER_COPY,
+    Lake,
+    is_kept_twice,
+    keep_twice,
+    missing,
+    reading,
+    twin_of,
+)
 from ingest.schema import FileStatus
 
 FEW, FEW_PART = 5, 0.01  # a disk damages seldom more files than that, and leaves their former digests
+# Where others are damaged, ledger and kept days are not to be believed, and rows cannot be counted.
+_TELL_NOTHING_OF_ROWS = (
+    *("requests", "rejects", "rules", "restated", "restatements", "changes", "app_devices", "insertions"),
+    *("networks.parquet", "address_lists.parquet", "registry"),
+)
 BEFORE_BOOT_S = 300.0  # what a machine that went down had noted last may not have come to its disk
 
 
@@ -63,7 +82,7 @@ class Verified:
 def verify(root: Path, progress: Progress | None = None) -> Verified:
     """Read every file of the lake below `root` and compare. Nobody waits for it."""
     found, digests = Verified(), dict[Path, str]()
-    paths = sorted(path for path in root.rglob("*.parquet") if _is_read(path, root))
+    paths = sorted(path for path in parquet_below(root) if _is_read(path, root))
     for done, path in enumerate(paths, 1):
         try:
             digests[path] = checksums.digest_of(path)
@@ -81,7 +100,7 @@ def verify(root: Path, progress: Progress | None = None) -> Verified:
     for path, digest in digests.items():
         if digest in known:
             continue
-        reason = _unreadable(path)
+        reason = unreadable(path)
         if reason is not None:
             if path.exists():
                 found.damaged.append(Damage(path.relative_to(root), reason))
@@ -101,9 +120,9 @@ def verify(root: Path, progress: Progress | None = None) -> Verified:
         changed = [path for path in changed if path not in healthy]
     why = "its bytes are not those that were written"
     found.damaged += [Damage(path.relative_to(root), why) for path in changed]
-    if not found.damaged:
+    if all(one.path.parts[0] in _TELL_NOTHING_OF_ROWS for one in found.damaged):
         with reading(root):
-            found.gaps = _gaps(root)
+            found.gaps = _gaps(root, [one.path for one in found.damaged if one.path.parts[0] == "requests"])
     found.adopted = len(adopted - unnoted)
     found.damaged.sort(key=lambda one: one.path)
     bad = {root / one.path for one in found.damaged}
@@ -119,13 +138,46 @@ def verify(root: Path, progress: Progress | None = None) -> Verified:
     return found
 
 
+def accept(lake: Lake, path: Path) -> Path:
+    """Hold the lake to a file as it is now, such as one that was copied from a backup; its path below.
+
+    Of what is kept twice the copy follows. Raises ValueError: it is no file of the lake that can be read.
+    """
+    where = next((one for one in (path, lake.root / path) if one.is_file()), path).absolute()
+    if not where.is_relative_to(lake.root.absolute()) or where.suffix != ".parquet" or not where.is_file():
+        raise ValueError(f"{path} is no Parquet file of the lake in {lake.root}")
+    name = where.relative_to(lake.root.absolute())
+    with locked(lake.intake_lock), locked(lake.ledger_lock):
+        if why := unreadable(where):
+            raise ValueError(f"{path} {why}: copy it once more, or from another backup")
+        checksums.note(lake.root / name)
+        if _has_rows(lake.root / name, lake.root):
+            checksums.note_name(lake.root / name)
+        if is_kept_twice(name):
+            keep_twice(lake.root / name, lake.root / twin_of(name))
+    return name
+
+
+def parquet_below(root: Path) -> Iterator[Path]:
+    """All Parquet files, also of folders in whose place a link leads to another disk."""
+    above = {os.path.realpath(root)}
+    for where, folders, names in os.walk(root, followlinks=True):
+        for name in list(folders):
+            if (path := Path(where, name)).is_symlink():
+                real = os.path.realpath(path)
+                if real in above or os.path.realpath(where).startswith(f"{real}/"):
+                    folders.remove(name)  # in a circle
+                above.add(real)
+        yield from (Path(where, name) for name in names if name.endswith(".parquet"))
+
+
 def _is_read(path: Path, root: Path) -> bool:
     """Not what is in the making; the copy of the ledger is looked at like all else."""
     parts = path.relative_to(root).parts
     return parts[0] == LEDGER_COPY or not any(part.startswith(".") for part in parts)
 
 
-def _unreadable(path: Path) -> str | None:
+def unreadable(path: Path) -> str | None:
     """Why its rows cannot be read, all of them; None: they can."""
     try:
         pl.read_parquet(path.read_bytes(), hive_partitioning=False)
@@ -161,11 +213,20 @@ def _may_be_unnoted(path: Path) -> bool:
     return booted_s - BEFORE_BOOT_S < path.stat().st_mtime < booted_s
 
 
-def _gaps(root: Path) -> list[Gap]:
-    """Files of the ledger whose rows are too few or too many; not those with days removed for their age."""
-    lake = Lake(root)
+def _gaps(root: Path, damaged: list[Path]) -> list[Gap]:
+    """Files of the ledger whose rows are too few or too many; not those with days removed for their age.
+
+    Nor those with a day of which a file is damaged: what is in it nobody knows.
+    """
+    lake, bad = Lake(root), {root / path for path in damaged}
+    there = root / "requests" / "*" / "*.parquet"
     rows = (
-        pl.scan_parquet(root / "requests" / "*" / "*.parquet", hive_partitioning=False)
+        pl.scan_parquet(
+            [path for path in sorted((root / "requests").glob("*/*.parquet")) if path not in bad]
+            if bad
+            else there,
+            hive_partitioning=False,
+        )
         .group_by("source", "file_id")
         .agg(pl.len().cast(pl.Int64).alias("found"))
         .collect()
@@ -173,6 +234,9 @@ def _gaps(root: Path) -> list[Gap]:
     taken = lake.ledger().filter(pl.col("status") == FileStatus.TAKEN.value)
     if first := lake.first_kept_day():
         taken = taken.filter(pl.from_epoch("first_us", time_unit="us").dt.date() >= first)
+    days = sorted({date.fromisoformat(path.parent.name.removeprefix("day=")) for path in damaged})
+    is_bad = pl.element().is_in(pl.Series(days, dtype=pl.Date).implode())
+    taken = taken.filter(~pl.col("days").list.eval(is_bad).list.any().fill_null(False))
     told = taken.select("source", "file_name", "file_id", "requests")
     both = told.join(rows, on=["source", "file_id"], how="left").with_columns(pl.col("found").fill_null(0))
     wrong = both.filter(pl.col("found") != pl.col("requests"))

@@ -92,7 +92,14 @@ def maintain(settings: Settings, lake: Lake, now_us: int, progress: Progress) ->
         )
     ended_by = datetime.fromtimestamp(now_us / 1e6, UTC) - timedelta(hours=settings.compact_after_h)
     last_day = ended_by.date() - timedelta(days=1)
-    compacted = compact(lake, last_day, lambda done, of: progress("merging", done, of))
+    compacted: list[Compacted] = []
+    if (lake.root / "requests").stat().st_dev == lake.root.stat().st_dev:
+        compacted = compact(lake, last_day, lambda done, of: progress("merging", done, of))
+    else:
+        notes.append(
+            f"{lake.root / 'requests'} is on another disk than {lake.root}: small files of its days cannot "
+            "be merged. Move the whole lake there, with a link in its place"
+        )
     from orchestration.forgetting import forget_keys
     from orchestration.packing import pack  # with DuckDB, as below
 

@@ -31,6 +31,7 @@ from earshot.explain.evidence import (
 from earshot.explain.excerpt import excerpt
 from earshot.explain.story import MOST, Story, stories
 from earshot.pipeline import reading, run_dbt
+from ingest import checksums
 from ingest.lake import Lake
 from ingest.lake import reading as reading_lake
 from ingest.logs.rules import prefixes_in_force
@@ -118,7 +119,7 @@ def explain(
 
 def existing_lake(settings: Settings) -> Lake:
     """The lake of this installation; unlike Lake() it makes none. Raises NothingToExplain."""
-    if not (settings.lake_dir / "FORMAT").is_file():
+    if not any((settings.lake_dir / name).exists() for name in ("FORMAT", checksums.FOLDER)):
         raise NothingToExplain(f"there is no lake at {settings.lake_dir}: EARSHOT_DATA names the data folder")
     return Lake(settings.lake_dir)
 

@@ -16,7 +16,7 @@ from ingest.sources import FILE, Sources
 from serving.edge.certificate import faults
 from serving.edge.holders import holders, is_written
 from serving.edge.hosts import registered_hosts
-from serving.edge.place import hosts_in_place, in_place, kept_back, owner
+from serving.edge.place import hosts_in_place, in_place, is_whole, kept_back, owner
 from serving.edge.render import render
 from serving.edge.rotate import closed_logs
 from serving.edge.server import EdgeError, master, nginx, start_command, trial
@@ -59,6 +59,9 @@ def _configuration(settings: EdgeSettings) -> Iterator[Looked]:
     version = in_place(settings)
     if version is None:
         yield Looked("configuration", "none", "run earshot edge render")
+        return
+    if not is_whole(settings):
+        yield Looked("configuration", version, "damaged on its disk: run earshot edge render")
         return
     fault = trial(settings, settings.configuration)
     if fault and not is_of_ports_alone(fault):

@@ -7,6 +7,7 @@ At every moment `current` leads to a whole configuration that was tried. Nothing
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -90,6 +91,9 @@ def place(settings: EdgeSettings, rendered: Rendered) -> Placed:
         added, lost = tuple(sorted(now - before)), tuple(sorted(before - now))
         folder = settings.folder / f"conf-{rendered.version}"
         is_new = in_place(settings) != rendered.version
+        if not is_new and not is_whole(settings):  # nginx may have been started with what is there
+            (settings.folder / ".told").unlink(missing_ok=True)
+            is_new = True
         if is_new:
             _write(settings, rendered, folder)
             _switch(settings, folder)
@@ -117,12 +121,25 @@ def in_place(settings: EdgeSettings) -> str | None:
         return None
 
 
+def is_whole(settings: EdgeSettings) -> bool:
+    """Is what is in place what was rendered? Its version is a hash of it."""
+    return _rendered_in_place(settings) is not None
+
+
 def hosts_in_place(settings: EdgeSettings) -> set[str]:
-    """The hosts of the configuration in place."""
-    try:
-        return set(_names((settings.folder / "current" / "hosts.conf").read_text()))
-    except OSError:
-        return set()
+    """The hosts of the configuration in place; of a damaged one none: a changed name leads anywhere."""
+    rendered = _rendered_in_place(settings)
+    return set(_names(rendered.hosts)) if rendered else set()
+
+
+def _rendered_in_place(settings: EdgeSettings) -> Rendered | None:
+    folder = settings.folder / "current"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        found = Rendered(
+            (folder / "nginx.conf").read_text("utf-8"), (folder / "hosts.conf").read_text("utf-8")
+        )
+        return found if found.version == in_place(settings) else None
+    return None
 
 
 def _names(hosts: str) -> list[str]:

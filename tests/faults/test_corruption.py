@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, time
 from pathlib import Path
@@ -191,6 +192,60 @@ def test_a_file_that_would_be_held_today_is_not_called_mended(data: Path) -> Non
     assert "cdn/t.log: was taken, and now is held" in lost
 
 
+def test_a_folder_of_the_lake_on_another_disk_is_read_mended_and_emptied_as_well(data: Path) -> None:
+    settings, lake, before = settings_in(data), Lake(data / "lake"), lake_facts(data)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        if Path(memory).stat().st_dev == data.stat().st_dev:
+            pytest.skip("this machine has one disk alone: no /dev/shm")
+        elsewhere = Path(memory) / "requests"
+        shutil.move(lake.root / "requests", elsewhere)
+        (lake.root / "requests").symlink_to(elsewhere)
+        (lake.root / "again").symlink_to(lake.root)
+        whole = verify(lake.root)
+        assert whole.is_whole and whole.files == len(list(lake.root.glob("*.parquet"))) + sum(
+            len(list((lake.root / top).rglob("*.parquet")))
+            for top in (path.name for path in lake.root.iterdir() if path.name != "requests")
+            if (lake.root / top).is_dir() and top != "again"
+        ) + len(list(elsewhere.rglob("*.parquet")))
+        path = next(path for path in elsewhere.rglob("[!_]*.parquet"))
+        spoil(path, random.Random(1))
+        assert mended(settings).lost == [] and verify(lake.root).is_whole
+        assert lake_facts(data) == before
+        done = maintain(settings, lake, LATER_US + 400 * DAY_US, lambda *step: None)
+        assert any("another disk" in note for note in done.notes)
+        counted = list(lake.ledger().select("source", "file_id").iter_rows())
+        assert expire(lake, 1, LATER_US + 400 * DAY_US, counted).days
+        assert lake.event_days() == []
+
+
+def test_rows_that_are_gone_are_told_and_mended_beside_a_file_that_cannot_be(
+    data: Path, typed: Earshot
+) -> None:
+    before = lake_facts(data)
+    (rules,) = files(data, "rules")
+    spoil(rules, random.Random(1))
+    for path in files(data, "requests"):
+        path.unlink()
+    gaps = verify(data / "lake").gaps
+    assert {(gap.source, gap.file_name) for gap in gaps} >= {("cdn", "b.log"), ("edge", "b.log")}
+    said = typed("verify", "--repair")
+    assert said.code == 1 and "rules/" in said.err and "b.log: taken in again" in said.err
+    assert verify(data / "lake").gaps == [] and lake_facts(data)["requests"] == before["requests"]
+
+
+def test_a_killed_repair_of_merged_files_is_finished_by_one_more(data: Path, typed: Earshot) -> None:
+    before = lake_facts(data)
+    compact(Lake(data / "lake"), AFTER)
+    merged, *others = files(data, "requests")
+    spoil(merged, random.Random(2))
+    (path,) = files(data, "rejects")[:1]
+    spoil(path, random.Random(2))
+    for other in others[:1]:
+        other.unlink()  # as a repair that was killed had set it aside
+    assert typed("verify", "--repair").code == 0
+    assert verify(data / "lake").is_whole and lake_facts(data) == before
+
+
 def test_the_copy_of_the_ledger_is_mended_by_the_ledger(data: Path) -> None:
     (first, *_) = files(data, LEDGER_COPY)
     spoil(first, random.Random(1))
@@ -319,7 +374,51 @@ def test_with_both_of_the_ledger_damaged_nobody_is_sent_to_a_repair_that_cannot_
 def test_a_layout_that_is_no_text_is_told_in_words(data: Path, typed: Earshot) -> None:
     (data / "lake" / "FORMAT").write_bytes(b"\x80\n")
     said = typed("verify")
-    assert said.code == 1 and "has layout" in said.err and "Traceback" not in said.err
+    assert said.code == 1 and "FORMAT is damaged" in said.err and "Traceback" not in said.err
+
+
+def test_a_lake_whose_layout_is_lost_is_not_sent_away(data: Path, typed: Earshot) -> None:
+    (data / "lake" / "FORMAT").unlink()
+    for command in ("verify", "maintain"):
+        said = typed(command)
+        assert said.code == 1 and "need not be lost" in said.err and "landing" not in said.err
+    (data / "lake" / "FORMAT").write_text("2")
+    assert typed("verify").code == 0
+
+
+@pytest.mark.parametrize("name", ["suppressed.parquet", "catalog/episodes.parquet"])
+def test_a_file_of_an_old_backup_whose_checksum_nobody_knows_any_more_is_accepted_on_demand(
+    data: Path, typed: Earshot, name: str
+) -> None:
+    suppress(data)
+    lake = Lake(data / "lake")
+    path, old = lake.root / name, (lake.root / name).read_bytes()
+    if name.startswith("catalog"):
+        write_parquet(pl.read_parquet(path), path, metadata={"of": "later"})
+    else:
+        more = Suppressions.load(lake.root).rows.with_columns(pl.col("first_us") - 1)
+        Suppressions.load(lake.root).with_more(more).write(lake.root)
+    for folder in (lake.root / ".checksums", lake.root / ".checksums" / "twin"):
+        for each in folder.glob("20*.txt"):
+            each.rename(folder / "2026-01.txt")
+    assert typed("verify").code == 0  # forgets what is not there any more
+    path.write_bytes(old)
+    if name == "suppressed.parquet":
+        spoil(lake.root / LEDGER_COPY / name, random.Random(1))
+        with pytest.raises(LakeDamaged, match="--accept FILE"):
+            Suppressions.load(lake.root)
+    assert typed("verify").code == 1
+    assert typed("verify", "--accept", str(path)).code == 0
+    assert path.read_bytes() == old and Suppressions.load(lake.root).rows.height == 1
+    assert typed("verify").code == 0
+    assert typed("verify", "--accept", str(data / "registry.db")).code == 2
+
+
+def test_where_no_request_was_removed_for_its_age_a_repair_does_not_say_so(data: Path) -> None:
+    lake = Lake(data / "lake")
+    spoil(lake.kept_path, random.Random(1))
+    assert mended(settings_in(data)).lost == []
+    assert lake.first_kept_day() is None  # else later logs of earlier days would be refused
 
 
 def test_the_doctor_opens_the_warehouse(data: Path) -> None:

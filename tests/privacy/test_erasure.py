@@ -411,3 +411,34 @@ def test_an_app_s_plays_are_found_and_erased_by_the_id_of_its_installation(copy:
     done = erase(lake, whose_install("mine", SPAN))
     assert (done.plays, done.requests) == (2, 0)
     assert pl.read_parquet(path)["install_key"].to_list() == [install_key("another")]
+
+
+def test_an_instant_at_midnight_ends_the_span_and_takes_no_day_more(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    days = [f"2026-09-{day:02}T{hour:02}:00:00+00:00" for day in (28, 29) for hour in (0, 12)]
+    lines = [nginx(ts=f"{datetime.fromisoformat(at).timestamp()}", dur="0", id=at, ip=ERASED) for at in days]
+    take(settings, land(settings, "".join(lines), name="a.log"), keyring=KeyRing.of(settings))
+
+    def held(last: str) -> int:
+        done = earshot(settings, "access", "--from", "2026-09-28", "--to", last, stdin=ERASED)
+        return len(json.loads(done.stdout)["requests"])
+
+    assert held("2026-09-28T00:00:01") == 1 and held("2026-09-28T12:00") == 1
+    assert held("2026-09-29T00:00") == held("2026-09-29T00:00:00") == held("2026-09-28") == 2
+    assert held("2026-09-29") == 4
+    refused = earshot(settings, "erase", "--from", "2026-09-28", "--to", "soon", stdin=ERASED, check=False)
+    assert refused.returncode == 2 and "'soon' is no day" in refused.stderr
+
+
+def test_a_damaged_note_of_an_erasure_is_told_with_what_to_do(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    take(settings, land(settings, nginx(id="a", ip=ERASED)), keyring=KeyRing.of(settings))
+    note = settings.lake_dir / "erasing-0123456789ab.json"
+    for content in (b"", b'{"erasures": ["a', b"[]", b'{"days": []}', b"\xff\x00", b'{"listeners": [1]}'):
+        note.write_bytes(content)
+        said = earshot(settings, "apply", check=False)
+        assert said.returncode == 1 and "Traceback" not in said.stderr
+        told = " ".join(said.stderr.split())
+        assert "erasing-0123456789ab.json is damaged" in told and "earshot rebuild" in told
+    note.unlink()
+    assert earshot(settings, "apply").returncode == 0

@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -75,6 +75,29 @@ def test_what_nginx_refuses_changes_nothing(edge: Edge) -> None:
 
 def test_the_same_again_is_left_alone(edge: Edge) -> None:
     assert not edge.put(*reversed(GOOD))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda told: told.replace(b"cdn.example.org", b"cdn.exalple.org"),
+        lambda told: b"\xff\xfe" + told,
+        lambda told: told[:-7],
+        lambda told: b"",
+    ],
+    ids=["a flipped bit", "no text", "cut short", "empty"],
+)
+def test_a_list_of_hosts_that_changed_on_its_disk_is_told_not_believed_and_written_anew(
+    edge: Edge, harm: Callable[[bytes], bytes]
+) -> None:
+    hosts = edge.settings.folder / "current" / "hosts.conf"
+    good = hosts.read_bytes()
+    hosts.write_bytes(harm(good))
+    assert hosts_in_place(edge.settings) == set()
+    assert "damaged on its disk" in _said(edge.settings, "configuration")
+    assert edge.put(*GOOD)
+    assert hosts.read_bytes() == good and _said(edge.settings, "configuration") == ""
+    assert ask(edge.port, "/e/cdn.example.org/a.mp3").status == 302
 
 
 def test_nginx_is_told_again_where_a_render_was_killed_before_it_told(edge: Edge) -> None:
