@@ -58,7 +58,7 @@ def examine(settings: Settings) -> list[Finding]:
         "alerts": lambda: alerts(settings),
         "privacy": lambda: privacy(settings),
         "deployment": lambda: deployment(settings),
-        f"port {UI_PORT}": lambda: _port(UI_PORT),
+        "platform": lambda: _platform(settings),
     }
     return [finding for what, part in parts.items() for finding in guarded(what, part)]
 
@@ -255,7 +255,12 @@ def _warehouse(settings: Settings) -> Finding:
 
     path = settings.warehouse
     if not path.exists():
-        return Finding("warehouse", "not built yet", Verdict.ODD, "run `make demo`, or the marts in Dagster")
+        return Finding(
+            "warehouse",
+            "not built yet",
+            Verdict.ODD,
+            "`earshot run` builds it once files land",
+        )
     size = f"{path.stat().st_size / 1e6:,.0f} MB"
     try:
         duckdb.connect(str(path.resolve()), read_only=True).close()
@@ -275,12 +280,22 @@ def _published(settings: Settings) -> Finding:
     return Finding("published marts", str(current.resolve()))
 
 
-def _port(port: int) -> Finding:
+def _platform(settings: Settings) -> Iterator[Finding]:
+    from orchestration.alone import running
+
+    who = running(settings.data)
+    if who:
+        yield Finding("platform", f"runs: {who}")
+        return
+    yield Finding(
+        "platform",
+        "does not run: nothing is taken in, built or polled",
+        Verdict.ODD,
+        "`systemctl start earshot.target` where it is a service, else `earshot run`",
+    )
     with socket.socket() as probe:
         probe.settimeout(1)
-        in_use = probe.connect_ex(("127.0.0.1", port)) == 0
+        in_use = probe.connect_ex(("127.0.0.1", UI_PORT)) == 0
     if in_use:
-        return Finding(
-            f"port {port}", "in use", Verdict.ODD, "Dagster runs already? Else: earshot demo --port N"
-        )
-    return Finding(f"port {port}", "free for Dagster's UI")
+        advice = f"end it, or give ours another one: earshot run --port {UI_PORT + 1}"
+        yield Finding(f"port {UI_PORT}", "another program has it", Verdict.ODD, advice)

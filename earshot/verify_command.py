@@ -50,26 +50,33 @@ def verify(
     for what, each in [("damaged", one) for one in found.damaged] + [("rows", one) for one in found.gaps]:
         say(screen, what, str(each), "red")
     if not repair:
+        gaps = f"{len(found.gaps):,} landing files lack rows"
+        if found.damaged:  # what cannot be read tells nothing of rows
+            gaps = "whether landing files lack rows is looked at once they are mended"
         say(
             screen,
             "error",
-            f"{len(found.damaged):,} of {told} are damaged, {len(found.gaps):,} landing files lack rows: "
-            "`earshot verify --repair` mends what it can and tells what is lost; first make a copy of the "
-            "data folder if the disk is failing",
+            f"{len(found.damaged):,} of {told} are damaged, {gaps}: `earshot verify --repair` mends what it "
+            "can and tells what is lost; first make a copy of the data folder if the disk is failing",
             "bold red",
         )
         raise typer.Exit(FAILED)
-    done = mend(settings, found, utc_now_us())
-    for sentence in done.mended:
-        say(screen, "mended", sentence, "green")
-    for sentence in done.lost:
-        say(screen, "not mended", sentence, "red")
-    left = look(lake.root)
+    left, lost = found, list[str]()
+    for _ in range(2):  # rows are looked at where no file is damaged: those that lack show after the first
+        done = mend(settings, left, utc_now_us())
+        lost += done.lost
+        for sentence in done.mended:
+            say(screen, "mended", sentence, "green")
+        for sentence in done.lost:
+            say(screen, "not mended", sentence, "red")
+        left = look(lake.root)
+        if done.lost or left.damaged or not left.gaps:
+            break
     for gap in left.gaps:
         say(screen, "rows", str(gap), "red")
     if (settings.data / ASIDE).exists():
         say(screen, "note", f"what was damaged lies in {settings.data / ASIDE}", "yellow")
-    if done.lost or not left.is_whole:
+    if lost or not left.is_whole:
         say(screen, "error", "not all could be mended: see above", "bold red")
         raise typer.Exit(FAILED)
     say(

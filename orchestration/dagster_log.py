@@ -1,12 +1,19 @@
-"""Dagster's processes log in our format: theirs is coloured for terminals, and has four kinds of lines."""
+"""Dagster's processes log in our format: theirs is coloured for terminals, and has four kinds of lines.
+
+What tells nobody anything is left out, unless EARSHOT_LOG_LEVEL is `debug`: sensors that looked and found
+nothing (two lines a look), checks of models that an incremental build does not build (thirty a build).
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 
 from ingest.own_log import formatter, set_up
 from ingest.settings import Settings
+
+_LOOKED_IN_VAIN = re.compile(r"Checking for new runs for sensor: |Sensor \S+ skipped: ")
 
 
 def take_over() -> None:
@@ -20,7 +27,7 @@ def take_over() -> None:
     def configure(
         handler: str = "default", formatter: str = "colored", log_level: str | int = "INFO"
     ) -> None:
-        set_up(settings)
+        _set_up(settings)
 
     def of_a_run(name: str, level: str | int) -> logging.Logger:
         """What a run tells beside its event log, where each event is kept anyway."""
@@ -34,7 +41,7 @@ def take_over() -> None:
     for module in (api, controller):
         module.configure_loggers = configure  # type: ignore[attr-defined]
     dagster._loggers.create_console_logger = of_a_run  # type: ignore[attr-defined]
-    set_up(settings)
+    _set_up(settings)
 
 
 def take_over_webserver() -> None:
@@ -46,6 +53,27 @@ def take_over_webserver() -> None:
     def configure(
         handler: str = "default", formatter: str = "colored", log_level: str | int = "INFO"
     ) -> None:
-        set_up(settings)
+        _set_up(settings)
 
     cli.configure_loggers = configure  # type: ignore[attr-defined]
+
+
+def tells_something(record: logging.LogRecord) -> bool:
+    """False of lines that come all the time whatever happens, and of those a run tells a second time."""
+    if record.levelno > logging.WARNING:
+        return True
+    said = record.getMessage()
+    if record.name == "dagster.daemon.SensorDaemon":
+        return not _LOOKED_IN_VAIN.match(said)
+    if record.name == "dagster._core.execution.plan.active":
+        return "emitted no result in step" not in said
+    if record.name == "py.warnings":
+        return "BetaWarning" not in said  # of what we use on purpose, in a pinned version
+    return record.name != "dagster.builtin"  # the run's own logger has it, too
+
+
+def _set_up(settings: Settings) -> None:
+    set_up(settings)
+    if settings.log_level != "debug":
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(tells_something)

@@ -122,11 +122,14 @@ def test_a_run_started_by_hand_that_fails_beside_another_keeps_no_failure_from_b
     house: House, instance: dg.DagsterInstance
 ) -> None:
     first_tick = run_failures_sensor.evaluate_tick(tick_context(instance, None))
-    failed = [run(instance, fails=True, earshot_by_hand="yes"), run(instance, fails=True, earshot_source="edge")]
+    failed = [
+        run(instance, fails=True, earshot_by_hand="yes"),
+        run(instance, fails=True, earshot_source="edge"),
+    ]
     made = run_failures_sensor.evaluate_tick(tick_context(instance, first_tick.cursor))
-    assert {reaction.dagster_run.run_id for reaction in made.dagster_run_reactions if reaction.dagster_run} == {
-        each.run_id for each in failed
-    }
+    assert {
+        reaction.dagster_run.run_id for reaction in made.dagster_run_reactions if reaction.dagster_run
+    } == {each.run_id for each in failed}
     assert [each.subject for each in failures.known_failures(house.settings.data)] == ["ingest_logs/edge"]
     again = run_failures_sensor.evaluate_tick(tick_context(instance, made.cursor))
     assert not again.dagster_run_reactions, "the next tick goes on after them"
