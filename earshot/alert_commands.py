@@ -38,8 +38,8 @@ def listing(output: Output = "table") -> None:
     if output == "table":
         _print(rows, Console())
         if state.looked:
-            oldest, newest = min(state.looked.values()), max(state.looked.values())
-            say(screen, "looked", f"the last looks were at {shown(oldest)} to {shown(newest)}", "dim")
+            newest_first = sorted(state.looked.items(), key=lambda one: -one[1])
+            say(screen, "looked", ", ".join(f"{name} {shown(at)}" for name, at in newest_first), "dim")
     else:
         print_rows(rows, _COLUMNS, output)
     if state.damaged:

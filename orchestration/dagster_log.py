@@ -20,6 +20,7 @@ def take_over() -> None:
     """In this process and its forks; before Dagster's commands set their own up."""
     import dagster._loggers
     from dagster._cli import api
+    from dagster._core.definitions import instigation_logger
     from dagster._daemon import controller
 
     settings = Settings.from_env()
@@ -40,7 +41,8 @@ def take_over() -> None:
 
     for module in (api, controller):
         module.configure_loggers = configure  # type: ignore[attr-defined]
-    dagster._loggers.create_console_logger = of_a_run  # type: ignore[attr-defined]
+    for module in (dagster._loggers, instigation_logger):  # of runs; of sensors and schedules
+        module.create_console_logger = of_a_run  # type: ignore[attr-defined]
     _set_up(settings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from earshot.show import show_findings
 from ingest.logs.keyring import KeyRing
 from ingest.reference.refresh import refresh
 from ingest.settings import Settings
-from tests.ingest.samples import bunny, land, nginx, settings_of
+from tests.ingest.samples import bunny, land, nginx, settings_of, take
 
 
 def found(settings: Settings) -> dict[str, Finding]:
@@ -120,3 +121,17 @@ def test_findings_in_a_pipe_are_whole_lines(tmp_path: Path, capsys: pytest.Captu
         "       → make room",
         "ok     Python: 3.11",
     ]
+
+
+def test_files_that_nobody_takes_in_are_told_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(tmp_path)
+    file = land(settings, nginx())
+    assert "files that wait" not in found(settings), "it has just landed"
+    later = time.time_ns() + 3600 * 1_000_000_000
+    monkeypatch.setattr("earshot.doctor.time.time_ns", lambda: later)
+    waiting = found(settings)["files that wait"]
+    assert waiting.verdict is Verdict.ODD and f"{file.source}/{file.name}" in waiting.found
+    take(settings, file)
+    assert "files that wait" not in found(settings)
