@@ -1,7 +1,7 @@
 """Dagster's processes log in our format: theirs is coloured for terminals, and has four kinds of lines.
 
 What tells nobody anything is left out, unless EARSHOT_LOG_LEVEL is `debug`: sensors that looked and found
-nothing (two lines a look), checks of models that an incremental build does not build (thirty a build).
+nothing, a queue that waits (a line or two a look), checks of models that an incremental build does not build (thirty a build).
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import sys
 from ingest.own_log import formatter, set_up
 from ingest.settings import Settings
 
-_LOOKED_IN_VAIN = re.compile(r"Checking for new runs for sensor: |Sensor \S+ skipped: ")
+_LOOKED_IN_VAIN = re.compile(
+    r"Checking for new runs for sensor: |Sensor \S+ skipped: |Priority sorting and checking |"
+    r"\d+ runs are currently in progress|Collected \d+ runs for monitoring|Checking run "
+)
 
 
 def take_over() -> None:
@@ -65,7 +68,7 @@ def tells_something(record: logging.LogRecord) -> bool:
     if record.levelno > logging.WARNING:
         return True
     said = record.getMessage()
-    if record.name == "dagster.daemon.SensorDaemon":
+    if record.name.startswith("dagster.daemon."):
         return not _LOOKED_IN_VAIN.match(said)
     if record.name == "dagster._core.execution.plan.active":
         return "emitted no result in step" not in said

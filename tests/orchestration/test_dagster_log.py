@@ -10,6 +10,8 @@ from orchestration.dagster_log import tells_something
 
 SENSORS, PLAN = "dagster.daemon.SensorDaemon", "dagster._core.execution.plan.active"
 
+QUEUE = "dagster.daemon.QueuedRunCoordinatorDaemon"
+
 
 @pytest.mark.parametrize(
     ("name", "level", "said", "is_logged"),
@@ -25,6 +27,8 @@ SENSORS, PLAN = "dagster.daemon.SensorDaemon", "dagster._core.execution.plan.act
             False,
         ),
         (PLAN, logging.WARNING, "something else", True),
+        (QUEUE, logging.INFO, "4 runs are currently in progress. Maximum is 4, won't launch more.", False),
+        (QUEUE, logging.INFO, "Launched 4 runs.", True),
         ("dagster.builtin", logging.INFO, "marts - 1 - dbt_models - Running dbt command", False),
         ("dagster", logging.INFO, "marts - 1 - dbt_models - Running dbt command", True),
         ("py.warnings", logging.WARNING, "x.py:1: BetaWarning: Parameter `a` is in beta", False),
