@@ -1,7 +1,8 @@
 """Dagster's processes log in our format: theirs is coloured for terminals, and has four kinds of lines.
 
 What tells nobody anything is left out, unless EARSHOT_LOG_LEVEL is `debug`: sensors that looked and found
-nothing, a queue that waits (a line or two a look), checks of models that an incremental build does not build (thirty a build).
+nothing, a queue that waits (a line or two a look), checks of models that an incremental build leaves out
+(thirty a build).
 """
 
 from __future__ import annotations
