@@ -24,6 +24,7 @@ _COLUMNS = ("severity", "kind", "subject", "first_seen", "last_seen", "count", "
 def listing(output: Output = "table") -> None:
     """All alerts that are there, as the last looks found them, the worst first."""
     from earshot.show import print_rows, say
+    from earshot.times import shown
     from serving.alerts import state as states
     from serving.alerts.alert import Severity
 
@@ -36,6 +37,9 @@ def listing(output: Output = "table") -> None:
     rows = [_row(each, settings) for each in known]
     if output == "table":
         _print(rows, Console())
+        if state.looked:
+            newest_first = sorted(state.looked.items(), key=lambda one: -one[1])
+            say(screen, "looked", ", ".join(f"{name} {shown(at)}" for name, at in newest_first), "dim")
     else:
         print_rows(rows, _COLUMNS, output)
     if state.damaged:

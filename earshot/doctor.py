@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ NEEDED = [
     "isal",
 ]
 UI_PORT = 3000
+WAITING_S = 900
 FREE_GB_WANTED, FREE_GB_NEEDED = 20, 2  # a day of 10 M lines takes about 1 GB with the marts beside it
 
 
@@ -50,6 +52,7 @@ def examine(settings: Settings) -> list[Finding]:
         "reference lists": lambda: _reference_lists(settings),
         "landing": lambda: _landing(settings),
         "files taken in": lambda: _not_counted(settings),
+        "files that wait": lambda: _waiting(settings),
         "warehouse": lambda: _warehouse(settings),
         "published marts": lambda: _published(settings),
         "marts in PostgreSQL": lambda: in_postgres(settings),
@@ -58,7 +61,7 @@ def examine(settings: Settings) -> list[Finding]:
         "alerts": lambda: alerts(settings),
         "privacy": lambda: privacy(settings),
         "deployment": lambda: deployment(settings),
-        f"port {UI_PORT}": lambda: _port(UI_PORT),
+        "platform": lambda: _platform(settings),
     }
     return [finding for what, part in parts.items() for finding in guarded(what, part)]
 
@@ -135,6 +138,32 @@ def _not_counted(settings: Settings) -> Finding:
     more = f" and {open_ones.height - 5} more" if open_ones.height > 5 else ""
     advice = "deliver them mended under the same name; the check `nothing_held_back` lists all"
     return Finding(what, f"{open_ones.height} do not count: {'; '.join(some)}{more}", Verdict.WRONG, advice)
+
+
+def _waiting(settings: Settings) -> Iterator[Finding]:
+    """Files that landed a while ago and that no intake has finished."""
+    from ingest.lake import Lake
+    from ingest.logs.found import find_landing_files
+
+    before_ns = time.time_ns() - WAITING_S * 1_000_000_000
+    old = [file for file in find_landing_files(settings) if file.changed_ns < before_ns]
+    if not old:
+        return
+    known = set[tuple[str, str, int, int]]()
+    if settings.lake_dir.exists():
+        ledger = Lake(settings.lake_dir).ledger()
+        known = set(ledger.select("source", "file_name", "size_bytes", "modified_ns").iter_rows())
+    waiting = sorted(f"{file.source}/{file.name}" for file in old if file.identity not in known)
+    if waiting:
+        more = f" and {len(waiting) - 3:,} more" if len(waiting) > 3 else ""
+        yield Finding(
+            "files that wait",
+            f"{len(waiting):,} landed over {WAITING_S // 60} minutes ago and are not taken in: "
+            f"{', '.join(waiting[:3])}{more}",
+            Verdict.ODD,
+            "does the platform run? Why did runs of `ingest_logs` fail? Once that is mended the job "
+            "`take_in_now` takes them in at once, else the sensor within the hour",
+        )
 
 
 def _disk(settings: Settings) -> Finding:
@@ -255,7 +284,12 @@ def _warehouse(settings: Settings) -> Finding:
 
     path = settings.warehouse
     if not path.exists():
-        return Finding("warehouse", "not built yet", Verdict.ODD, "run `make demo`, or the marts in Dagster")
+        return Finding(
+            "warehouse",
+            "not built yet",
+            Verdict.ODD,
+            "`earshot run` builds it once files land",
+        )
     size = f"{path.stat().st_size / 1e6:,.0f} MB"
     try:
         duckdb.connect(str(path.resolve()), read_only=True).close()
@@ -275,12 +309,22 @@ def _published(settings: Settings) -> Finding:
     return Finding("published marts", str(current.resolve()))
 
 
-def _port(port: int) -> Finding:
+def _platform(settings: Settings) -> Iterator[Finding]:
+    from orchestration.alone import running
+
+    who = running(settings.data)
+    if who:
+        yield Finding("platform", f"runs: {who}")
+        return
+    yield Finding(
+        "platform",
+        "does not run: nothing is taken in, built or polled",
+        Verdict.ODD,
+        "`systemctl start earshot.target` where it is a service, else `earshot run`",
+    )
     with socket.socket() as probe:
         probe.settimeout(1)
-        in_use = probe.connect_ex(("127.0.0.1", port)) == 0
+        in_use = probe.connect_ex(("127.0.0.1", UI_PORT)) == 0
     if in_use:
-        return Finding(
-            f"port {port}", "in use", Verdict.ODD, "Dagster runs already? Else: earshot demo --port N"
-        )
-    return Finding(f"port {port}", "free for Dagster's UI")
+        advice = f"end it, or give ours another one: earshot run --port {UI_PORT + 1}"
+        yield Finding(f"port {UI_PORT}", "another program has it", Verdict.ODD, advice)

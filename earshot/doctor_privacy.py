@@ -18,6 +18,7 @@ _LOOKED_AT = 20_000  # files: a look, no census
 def privacy(settings: Settings) -> Iterator[Finding]:
     """Look at the keys of the listener hash, at erasures that wait, and at what names addresses."""
     yield _keys(settings)
+    yield from _lost(settings)
     yield from _readable(settings)
     yield _erasures(settings)
     yield _landing(settings)
@@ -44,6 +45,19 @@ def _keys(settings: Settings) -> Finding:
             what, f"{told}; those of epochs {named} should be destroyed by now", Verdict.WRONG, advice
         )
     return Finding(what, told)
+
+
+def _lost(settings: Settings) -> Iterator[Finding]:
+    from ingest.logs.key_print import path
+    from ingest.logs.keyring import KeyRing
+
+    for epoch in KeyRing.of(settings).lost():
+        advice = (
+            "put it back from a backup (`earshot restore FROM --to ELSEWHERE --files-only`); if none "
+            f"has it, remove {path(settings.keys_dir, epoch)}, and listeners of that time count once more"
+        )
+        found = "is gone, and was not destroyed by us: nothing of its time is taken in"
+        yield Finding(f"key file epoch-{epoch}.key", found, Verdict.WRONG, advice)
 
 
 def _readable(settings: Settings) -> Iterator[Finding]:

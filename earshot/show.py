@@ -71,6 +71,13 @@ def print_rows(
 def show_findings(findings: Sequence[Finding]) -> None:
     """Print what `earshot doctor` found."""
     mark = {Verdict.FINE: "[green]ok[/]", Verdict.ODD: "[yellow]look[/]", Verdict.WRONG: "[red]wrong[/]"}
+    if not Console().is_terminal:  # a line each, unbroken, for grep and for mails
+        for finding in findings:
+            word = Text.from_markup(mark[finding.verdict]).plain
+            print(f"{word:<6} {plain(finding.what)}: {plain(finding.found)}")
+            if finding.advice:
+                print(f"{'':<6} → {plain(finding.advice)}")
+        return
     table = Table(show_header=False, box=None)
     for finding in findings:
         table.add_row(mark[finding.verdict], plain(finding.what), plain(finding.found))

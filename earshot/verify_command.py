@@ -77,12 +77,14 @@ def verify(
         told_first = "an erasure was begun and is not finished: run `earshot privacy apply` first"
         say(screen, "note", told_first, "yellow")
     if not (repair or without):
+        gaps = f"{len(found.gaps):,} landing files lack rows"
+        if not found.are_rows_counted:
+            gaps = "whether landing files lack rows is looked at once they are mended"
         say(
             screen,
             "error",
-            f"{len(found.damaged):,} of {told} are damaged, {len(found.gaps):,} landing files lack rows: "
-            "`earshot verify --repair` mends what it can and tells what is lost; first make a copy of the "
-            "data folder if the disk is failing",
+            f"{len(found.damaged):,} of {told} are damaged, {gaps}: `earshot verify --repair` mends what it "
+            "can and tells what is lost; first make a copy of the data folder if the disk is failing",
             "bold red",
         )
         raise typer.Exit(FAILED)

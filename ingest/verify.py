@@ -73,6 +73,7 @@ class Verified:
     adopted: int = 0  # without a checksum so far, read whole, and noted now
     damaged: list[Damage] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    are_rows_counted: bool = True  # not where what tells how many there must be is damaged
 
     @property
     def is_whole(self) -> bool:
@@ -123,6 +124,8 @@ def verify(root: Path, progress: Progress | None = None) -> Verified:
     if all(one.path.parts[0] in _TELL_NOTHING_OF_ROWS for one in found.damaged):
         with reading(root):
             found.gaps = _gaps(root, [one.path for one in found.damaged if one.path.parts[0] == "requests"])
+    else:
+        found.are_rows_counted = False
     found.adopted = len(adopted - unnoted)
     found.damaged.sort(key=lambda one: one.path)
     bad = {root / one.path for one in found.damaged}

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import socket
+import struct
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ _ADVICE = {
     errno.EACCES: "give it to the user the platform runs as, or run it as that user: nothing is lost",
     errno.ENOSPC: "free some space and start it again: nothing is lost",
 }
+_FLOCK = struct.Struct("hhqqi0q")  # Linux on 64 bits: type, whence, start, length, pid
 _claimed: list[int] = []  # open until this process ends; that is the point
 
 
@@ -48,6 +50,24 @@ def claim(data: Path) -> None:
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"pid {os.getpid()} on {socket.gethostname()}, since {_now()}\n".encode(), 0)
     _claimed.append(handle)
+
+
+def running(data: Path) -> str | None:
+    """Which platform runs on `data`, in its own words; None: none, as far as the system's locks tell.
+
+    Asks who holds the lock and takes none, so that it keeps no platform from starting. Raises OSError.
+    """
+    try:
+        handle = os.open(data / FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        held = _FLOCK.unpack(fcntl.fcntl(handle, fcntl.F_GETLK, asked))[0] != fcntl.F_UNLCK
+        told = os.pread(handle, 200, 0).decode(errors="replace").strip()
+    finally:
+        os.close(handle)
+    return (told or "it is just starting") if held else None
 
 
 def _now() -> str:

@@ -131,6 +131,9 @@ HASH_BYTES_PER_TICK = 2**30
 MAX_FILE_ATTEMPTS = 4
 # Time before each further attempt: at once after a crash, then long enough for a full disk to be noticed.
 ATTEMPT_PAUSES_S = (0, 60, 600)
+# And from then on, for ever, since what kept them out (a lost key, a disk that was full over night) is mended
+# at some time. In full company again: of each such run, too, the first that it left out goes alone.
+LATER_ATTEMPTS_S = 3600
 # Files the cursor has passed are compared with the whole ledger this often; between, only new ones are.
 SWEEP_INTERVAL_S = 60
 

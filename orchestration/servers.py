@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -32,6 +33,7 @@ SHARED = {"marts": ("dagster_dbt", "duckdb")}
 DAGSTER = ("dagster", "dagster._cli.api", "dagster._grpc.server", "orchestration.storage")
 WITH_POSTGRES = ("orchestration.postgres_storage",)
 PATIENCE_S = 15
+CODE_S = 60.0  # code servers listen after some three seconds
 
 _log = logging.getLogger("earshot.run")
 
@@ -73,6 +75,7 @@ def _programs(folder: str, host: str, port: int) -> dict[str, Callable[[], objec
         from dagster._daemon import controller
         from dagster._daemon.cli import run_command
 
+        _wait_for_code(folder)
         # All locations are loaded again every minute by default, for code that was reloaded; here it changes
         # only with a new code server, which is noticed by itself.
         controller.RELOAD_WORKSPACE_INTERVAL = 3600
@@ -85,6 +88,7 @@ def _programs(folder: str, host: str, port: int) -> dict[str, Callable[[], objec
         from ingest.settings import Settings
         from orchestration.webserver_gate import install
 
+        _wait_for_code(folder)
         install(host, Settings.from_env().dagster_url)
         _ask_less_often()
         dagster_log.take_over_webserver()
@@ -99,6 +103,22 @@ def _programs(folder: str, host: str, port: int) -> dict[str, Callable[[], objec
         "daemon": daemon,
         "webserver": webserver,
     }
+
+
+def _wait_for_code(folder: str) -> None:
+    """Until the code servers listen: who asks before gets errors, and fills the log with them.
+
+    After CODE_S without one it begins nevertheless: Dagster then says what it lacks.
+    """
+    missing, until = {f"{folder}/{each.name}" for each in locations()}, time.monotonic() + CODE_S
+    while missing and time.monotonic() < until:
+        missing = {path for path in missing if not _listens(path)}
+        time.sleep(0.05)
+
+
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
 
 
 def _ask_less_often() -> None:

@@ -21,6 +21,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _FRAMES = b"frame-ancestors 'none'"
+_AWAY = (
+    "Dagster's database does not answer: `earshot doctor` says why. Runs wait for it; load this page again."
+)
 _OURS = ("same-origin", "none")  # none: typed, or a bookmark
 
 
@@ -40,12 +43,24 @@ class WebserverGate:
         if why:
             return await _refused(send, why)
 
+        failed: list[Message] = []
+
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = _unframed(message.get("headers", ()))
-            await send(message)
+            if failed or message.get("status") == 500:
+                failed.append(message)  # why it failed is known once it is raised
+            else:
+                await send(message)
 
-        return await self._app(scope, receive, sent)
+        try:
+            await self._app(scope, receive, sent)
+        except Exception as error:
+            if failed and _is_database_away(error):
+                return await _answered(send, 503, _AWAY)
+            await _sent_all(send, failed)
+            raise
+        await _sent_all(send, failed)
 
     def _refusal(self, scope: Scope) -> str | None:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -82,13 +97,31 @@ def _unframed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes
     return [*headers, (b"content-security-policy", _FRAMES), (b"x-frame-options", b"DENY")]
 
 
+async def _sent_all(send: Send, messages: Iterable[Message]) -> None:
+    for message in messages:
+        await send(message)
+
+
+def _is_database_away(error: BaseException | None) -> bool:
+    """Is it, or the cause of it, a server that does not answer?"""
+    from sqlalchemy.exc import OperationalError
+
+    while error is not None and not isinstance(error, OperationalError):
+        error = error.__cause__
+    return error is not None
+
+
 async def _refused(send: Send, why: str) -> None:
-    body = f"Refused: {why}\n".encode()
+    await _answered(send, 403, f"Refused: {why}")
+
+
+async def _answered(send: Send, status: int, words: str) -> None:
+    body = f"{words}\n".encode()
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
     ]
-    await send({"type": "http.response.start", "status": 403, "headers": _unframed(headers)})
+    await send({"type": "http.response.start", "status": status, "headers": _unframed(headers)})
     await send({"type": "http.response.body", "body": body})
 
 

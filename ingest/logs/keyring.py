@@ -1,6 +1,7 @@
 """The secrets of the listener hash: one a key epoch, made on first use, destroyed on time, never made twice.
 
     keys/epoch-690.key         64 hex digits, mode 0600
+    keys/epoch-690.print       what it is known by: one that is lost is told, and no other put in its place
     keys/epoch-690.destroyed   in its place for ever: when it was made and destroyed, and by whom
 
 A secret is needed by the requests of its own 30 days, by those of the next 30 (the overlap, in which both
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.durable import locked, sync, write_atomically
-from ingest.logs import keys_command
+from ingest.logs import key_print, keys_command
 from ingest.owner import give_open
 
 if TYPE_CHECKING:
@@ -167,10 +168,10 @@ class KeyRing:
             if is_new:
                 made_us = path.stat().st_mtime_ns // 1000 if path.exists() else None
                 bury(self._folder, KeyEpoch(epoch, made_us, now_us, by))
+            key_print.path(self._folder, epoch).unlink(missing_ok=True)
             if path.exists():
                 _overwrite(path)
                 path.unlink()
-            keys_command.print_path(self._folder, epoch).unlink(missing_ok=True)
             sync(self._folder)
         return is_new
 
@@ -194,6 +195,12 @@ class KeyRing:
                 if self.is_destroyed(epoch):
                     raise SecretDestroyed(_told_destroyed(epoch))
                 if not path.exists():
+                    if key_print.path(folder, epoch).exists():
+                        raise KeyRingError(
+                            f"the key file {path.name} is gone, and listeners were keyed with it: another "
+                            "would make them others, who count once more, so nothing is keyed. "
+                            + self._put_back(epoch)
+                        )
                     _make(path, secrets.token_hex(32))
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
@@ -207,7 +214,39 @@ class KeyRing:
                 f"the key file {path.name} is damaged: listener keys of that epoch cannot be made. Restore "
                 "it from a backup"
             )
+        if not self._is_as_before(folder, epoch, secret):
+            raise KeyRingError(
+                f"the key file {path.name} holds another secret than the one listeners were keyed with, so "
+                "nothing is keyed with it. " + self._put_back(epoch)
+            )
         return secret
+
+    def _is_as_before(self, folder: Path, epoch: int, secret: str) -> bool:
+        """One that was never noted is noted now, where that can be written: who only reads needs no note."""
+        if key_print.path(folder, epoch).exists():
+            return key_print.is_as_before(folder, epoch, secret)
+        with contextlib.suppress(OSError), locked(_lock(folder)):
+            return self.is_destroyed(epoch) or key_print.is_as_before(folder, epoch, secret)
+        return True
+
+    def _put_back(self, epoch: int) -> str:
+        assert self._folder is not None
+        return (
+            f"Put {self._path(epoch).name} back from a backup (`earshot restore FROM --to ELSEWHERE "
+            "--files-only` lays it out); if no backup has it, remove "
+            f"{key_print.path(self._folder, epoch)}, and those listeners count once more"
+        )
+
+    def lost(self) -> list[int]:
+        """Epochs whose key file is gone, though it was used and not destroyed."""
+        if self._folder is None or self._command is not None or not self._folder.is_dir():
+            return []
+        noted = [key_print.epoch_of(path.name) for path in self._folder.iterdir()]
+        return sorted(
+            epoch
+            for epoch in noted
+            if epoch is not None and not (self._path(epoch).exists() or self.is_destroyed(epoch))
+        )
 
     def _asked(self, epoch: int) -> str:
         """What the command prints. Neither it nor its errors are shown: they may hold the secret."""
@@ -226,11 +265,11 @@ class KeyRing:
             raise KeyRingError(f"{told} printed something else than 64 lower-case hex digits")
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(_lock(self._folder)):
-            if not keys_command.is_as_before(self._folder, epoch, secret):
+            if not key_print.is_as_before(self._folder, epoch, secret):
                 raise KeyRingError(
                     f"{told} printed another secret than before: nothing is keyed with it, or listeners "
                     "would become others. See that it prints the same each time, or, if that one is gone, "
-                    f"remove {keys_command.print_path(self._folder, epoch)}"
+                    f"remove {key_print.path(self._folder, epoch)}"
                 )
         return secret
 

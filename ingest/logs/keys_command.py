@@ -1,24 +1,14 @@
-"""One answer of EARSHOT_KEYS_COMMAND: bounded in time and size, and held against what it answered before.
-
-    keys/epoch-690.print    8 hex digits of HMAC-SHA256(secret, "fingerprint"), mode 0600
-
-A secret is 256 random bits: 32 bits of a MAC under it tell nobody what it is.
-"""
+"""One answer of EARSHOT_KEYS_COMMAND: bounded in time and size."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
 import os
 import selectors
 import shlex
 import signal
 import subprocess
 import time
-from pathlib import Path
-
-from ingest.durable import write_atomically
 
 MOST_BYTES = 4096  # of what it prints: a secret has 64
 
@@ -74,19 +64,3 @@ def _read(process: subprocess.Popen[bytes], until_s: float, within_s: float) -> 
     except subprocess.TimeoutExpired:
         raise late from None
     return printed
-
-
-def is_as_before(folder: Path, epoch: int, secret: str) -> bool:
-    """Is it the secret of the first answer? The first is noted. For holders of the keys' lock."""
-    path = print_path(folder, epoch)
-    told = hmac.new(secret.encode(), b"fingerprint", hashlib.sha256).hexdigest()[:8]
-    if path.exists():
-        return path.read_bytes().strip() == told.encode()
-    write_atomically(path, told.encode())
-    path.chmod(0o600)
-    return True
-
-
-def print_path(folder: Path, epoch: int) -> Path:
-    """Where the fingerprint of an epoch's secret is."""
-    return folder / f"epoch-{epoch}.print"

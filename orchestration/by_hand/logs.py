@@ -165,7 +165,8 @@ def _judge_again(
     config=preset("take_in_files", source=""),
     description=(
         "Take in the log files that have landed, now and all in one run. The sensor does so by itself within "
-        "seconds: this is for when it is switched off, or has given a file up and you have mended the cause."
+        "seconds: this is for when it is switched off, or waits an hour after runs in "
+        "vain and you have mended the cause."
     ),
 )
 def take_in_job() -> None:

@@ -21,6 +21,7 @@ from orchestration.constants import (
     MAX_FILE_ATTEMPTS,
     SENSOR_INTERVAL_S,
     SOURCE_TAG,
+    TAKE_IN_JOB,
 )
 from orchestration.liveness import report_dead_runs
 from orchestration.partitions import hour_key
@@ -57,8 +58,6 @@ def landing_sensor(context: dg.SensorEvaluationContext, installation: Installati
         content_hash=HashBudget(),
         now=time.time(),
     )
-    for name in plan.given_up:
-        context.log.error(f"{name} was asked for {MAX_FILE_ATTEMPTS} times and never finished")
     hour = hour_key(datetime.now(UTC))
     requests = [run_request(batch, hour) for batch in plan.batches]
     return dg.SensorResult(
@@ -95,10 +94,10 @@ def why_nothing(plan: Plan, settings: Settings, sources: Sources) -> str:
     ]
     if plan.unreadable:
         reasons.append(f"cannot be read: {_some(plan.unreadable)}. Make it readable for this user")
-    if plan.given_up:
+    if plan.late:
         reasons.append(
-            f"given up after {MAX_FILE_ATTEMPTS} runs: {_some(plan.given_up)}."
-            " Mend what the failed runs tell, then materialise `requests` for the current hour"
+            f"not taken in by {MAX_FILE_ATTEMPTS} runs or more: {_some(plan.late)}. Mend what the failed "
+            f"runs tell; they are asked for again each hour, and at once by the job `{TAKE_IN_JOB}`"
         )
     reasons += passed_over(settings)
     reasons += [f"source {name}: {reason}" for name, reason in out_of_reach(sources).items()]

@@ -18,6 +18,7 @@ from ingest.logs.intake import LandingFile
 from orchestration.clock import has_passed
 from orchestration.constants import (
     ATTEMPT_PAUSES_S,
+    LATER_ATTEMPTS_S,
     MAX_FILE_ATTEMPTS,
     MAX_FILES_PER_RUN,
     SWEEP_INTERVAL_S,
@@ -70,7 +71,7 @@ class Plan:
     batches: list[Batch] = field(default_factory=list)
     busy: dict[str, int] = field(default_factory=dict)  # source -> files that wait for its run to end
     pausing: dict[str, int] = field(default_factory=dict)  # source -> files whose next attempt is not yet due
-    given_up: list[str] = field(default_factory=list)  # lost in run after run
+    late: list[str] = field(default_factory=list)  # lost in run after run; asked for each hour
     unreadable: list[str] = field(default_factory=list)
 
 
@@ -80,7 +81,9 @@ def label(file: LandingFile) -> str:
 
 
 def batch_size(attempt: int) -> int:
-    """500, 62, 7, 1: files that were lost once go in ever smaller company (see MAX_FILE_ATTEMPTS)."""
+    """500, 62, 7, 1, then 500: who was lost goes in ever smaller company, later in full (constants.py)."""
+    if attempt >= MAX_FILE_ATTEMPTS:
+        return MAX_FILES_PER_RUN
     return max(1, MAX_FILES_PER_RUN >> (3 * attempt)) if attempt + 1 < MAX_FILE_ATTEMPTS else 1
 
 
@@ -127,13 +130,16 @@ def make_plan(
 
 
 def _set_suspects_apart(cursor: Cursor, files: Iterable[LandingFile]) -> None:
-    """Of each run that ended without all its files: the first it left out goes alone from now on."""
+    """Of each run that ended without all its files: the first it left out goes alone from now on.
+
+    The last of MAX_FILE_ATTEMPTS runs had one file each: that it failed, too, tells not which one is bad.
+    """
     seen: set[str] = set()
     for file in _in_order(files):
         entry = cursor.asked.get(label(file))
         if entry and entry.run_key and entry.run_key not in seen:
             seen.add(entry.run_key)
-            entry.alone = True
+            entry.alone = entry.attempts != MAX_FILE_ATTEMPTS
 
 
 def _plan_source(
@@ -179,17 +185,32 @@ def _plan_source(
 def _candidates(plan: Plan, source: str, files: Sequence[LandingFile], now: float) -> list[LandingFile]:
     """The files that may be asked for now; the others are told in `plan`."""
     candidates = []
+    late = [entry for file in files if (entry := plan.cursor.asked.get(label(file))) and _is_late(entry)]
+    all_late = any(has_passed(LATER_ATTEMPTS_S, entry.at, now) for entry in late)  # then they go together
     for file in files:
         entry = plan.cursor.asked.get(label(file))
         if entry is None:
             candidates.append(file)
-        elif entry.attempts >= MAX_FILE_ATTEMPTS:
-            (plan.unreadable if entry.file_id == UNREADABLE else plan.given_up).append(label(file))
-        elif not has_passed(ATTEMPT_PAUSES_S[entry.attempts - 1], entry.at, now):
-            plan.pausing[source] = plan.pausing.get(source, 0) + 1
-        else:
+        elif entry.file_id == UNREADABLE:
+            plan.unreadable.append(label(file))
+        elif has_passed(_pause_s(entry), entry.at, now) or (all_late and _is_late(entry)):
             candidates.append(file)
+        elif entry.attempts >= MAX_FILE_ATTEMPTS:
+            plan.late.append(label(file))
+        else:
+            plan.pausing[source] = plan.pausing.get(source, 0) + 1
     return candidates
+
+
+def _is_late(entry: Asked) -> bool:
+    """Lost in run after run, and no suspect."""
+    return entry.attempts >= MAX_FILE_ATTEMPTS and not entry.alone and entry.file_id != UNREADABLE
+
+
+def _pause_s(entry: Asked) -> float:
+    if entry.attempts >= MAX_FILE_ATTEMPTS:
+        return LATER_ATTEMPTS_S
+    return ATTEMPT_PAUSES_S[entry.attempts - 1]
 
 
 def _turn(cursor: Cursor, file: LandingFile) -> tuple[bool, int]:

@@ -84,9 +84,12 @@ class AccessBook:
                 self.current = _read(self._engine)
                 return True
         except SQLAlchemyError as error:
-            log.warning("the registry does not answer: %s", type(error).__name__)
+            if not self.is_behind:  # once, not at each look
+                log.warning("the registry does not answer: %s", type(error).__name__)
             self.is_behind = True
         else:
+            if self.is_behind:
+                log.info("the registry answers again")
             self.is_behind = False
         finally:
             self._looked_s = began_s

@@ -115,7 +115,10 @@ def _running(settings: EdgeSettings) -> Iterator[Looked]:
         if not is_written(settings.log) and not closed_logs(settings):
             yield Looked("log", "gone", "nginx writes to a file that was removed: run earshot edge rotate")
         return
-    start = f"start it: {' '.join(start_command(settings))}"
+    start = (
+        "start it: systemctl start earshot-edge where that is set up, else as the data folder's owner: "
+        f"{' '.join(start_command(settings))}"
+    )
     workers = _who_holds(settings.log) if settings.log.exists() else ()
     if workers:
         named = " ".join(map(str, workers))

@@ -24,6 +24,7 @@ def place() -> Iterator[Path]:
         (here / "home").mkdir()
         (here / "command").write_text("#!/bin/sh\nenv -0\n")
         (here / "command").chmod(0o755)
+        (here / "python").symlink_to("/bin/sh")
         (here / "earshot.env").write_text(
             "EARSHOT_DATA='/of/the/file'\nEARSHOT_REGISTRY='postgresql://u:p%26w@h/d?a=1&b=2'\n"
         )
@@ -31,6 +32,7 @@ def place() -> Iterator[Path]:
         for installed, ours in (
             ("/etc/earshot/earshot.env", str(here / "earshot.env")),
             ("/opt/earshot/.venv/bin/earshot", str(here / "command")),
+            ("-x /opt/earshot/.venv/bin/python", f"-x {here / 'python'}"),
             ("cd /var/lib/earshot", f"cd {here / 'home'}"),
             (
                 "--reuid earshot --regid earshot --init-groups",
@@ -84,3 +86,17 @@ def test_without_a_file_it_has_the_folder_of_the_services(place: Path, uid: int 
     (place / "earshot.env").unlink()
     assert called(place, uid)["EARSHOT_DATA"] == "/var/lib/earshot/data"
     assert called(place, uid, EARSHOT_DATA="/x")["EARSHOT_DATA"] == "/x"
+
+
+def test_a_python_that_the_service_may_not_run_is_told_with_what_to_do(place: Path, uid: int | None) -> None:
+    (place / "python").unlink()
+    (place / "python").symlink_to("/root/no/such/python")
+    done = subprocess.run(
+        [str(place / "earshot"), "doctor"],
+        capture_output=True,
+        text=True,
+        user=uid,
+        check=False,
+        cwd="/",
+    )
+    assert done.returncode == 1 and "make -C /opt/earshot setup PYTHON=/usr/bin/python3" in done.stderr

@@ -619,3 +619,18 @@ def test_the_command_names_file_reason_and_what_to_do_and_then_does_it(
     assert said.code == 0 and "taken in again" in said.err, said.err
     assert "all as they were written" in typed("verify").err
     assert lake_facts(data) == facts
+
+
+def test_the_command_mends_in_one_go_what_is_damaged_and_what_lacks_beside_it(
+    data: Path, typed: Earshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_SEGMENT_BYTES", "4096")
+    facts, requests = lake_facts(data), files(data, "requests")
+    spoil(files(data, "files")[0], random.Random(4))
+    requests[0].unlink()  # only the ledger tells of it, which cannot be read
+    said = typed("verify")
+    assert said.code == 1 and "is looked at once they are mended" in said.err.replace("\n", " ")
+    said = typed("verify", "--repair")
+    assert said.code == 0 and "put back from" in said.err and "taken in again" in said.err, said.err
+    assert "all as they were written" in typed("verify").err
+    assert lake_facts(data) == facts

@@ -141,6 +141,33 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -
     assert KeyRing(tmp_path / "keys").secret(700) == secret
 
 
+def test_a_key_file_that_is_lost_is_told_and_no_other_secret_is_made_in_its_place(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    secret, path = made(folder, 700), folder / "epoch-700.key"
+    assert KeyRing(folder).lost() == []
+    path.rename(tmp_path / "forgotten")
+    assert KeyRing(folder).lost() == [700]
+    with pytest.raises(
+        KeyRingError, match=r"epoch-700\.key is gone.*--files-only.*epoch-700\.print"
+    ) as caught:
+        KeyRing(folder).secret(700)
+    assert not path.exists() and secret not in str(caught.value)
+
+    (tmp_path / "another").mkdir()
+    path.write_text(made(tmp_path / "another", 700))
+    path.chmod(0o600)
+    with pytest.raises(KeyRingError, match="holds another secret"):
+        KeyRing(folder).secret(700)
+    (tmp_path / "forgotten").rename(path)
+    assert KeyRing(folder).secret(700) == secret, "put back, all goes on"
+
+    path.unlink()
+    (folder / "epoch-700.print").unlink()
+    assert KeyRing(folder).secret(700) != secret, "who says that it is lost for good gets another"
+    KeyRing(folder).destroy(700, NOW_US, "test")
+    assert KeyRing(folder).lost() == [] and not (folder / "epoch-700.print").exists()
+
+
 def test_a_command_gives_the_secret_and_it_is_never_on_disk(tmp_path: Path) -> None:
     command = script(tmp_path, 'printf "%064d\\n" "$1"; echo "secret" >&2')
     settings = settings_of(tmp_path / "data", keys_command=command)

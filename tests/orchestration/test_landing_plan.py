@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
@@ -16,7 +17,7 @@ from ingest.logs.intake import LandingFile, find_landing_files
 from ingest.schema import FILES, conform
 from ingest.settings import Settings
 from ingest.sources import Sources
-from orchestration.constants import MAX_FILE_ATTEMPTS, MAX_FILES_PER_RUN, SWEEP_INTERVAL_S
+from orchestration.constants import LATER_ATTEMPTS_S, MAX_FILE_ATTEMPTS, MAX_FILES_PER_RUN, SWEEP_INTERVAL_S
 from orchestration.sensors.landing import HashBudget, why_nothing
 from orchestration.sensors.landing_plan import Cursor, Plan, batch_size, label, make_plan
 
@@ -138,13 +139,49 @@ def test_files_of_a_run_that_died_are_asked_for_again_under_another_key(house: H
     assert second.run_key == f"{first.run_key}:attempt-2"
 
 
-def test_files_are_given_up_after_their_last_attempt_and_named(house: House) -> None:
+def test_what_no_run_takes_in_is_named_and_asked_for_each_hour_under_a_key_of_its_own(house: House) -> None:
     house.land("a.log")
+    keys = set()
     for attempt in range(MAX_FILE_ATTEMPTS):
-        assert house.look(later_s=600).batches[0].attempt == attempt
-    plan = house.look(later_s=600)
-    assert plan.batches == []
-    assert "given up after 4 runs: cdn/a.log" in why_nothing(plan, house.settings, Sources({}))
+        (batch,) = house.look(later_s=600).batches
+        assert batch.attempt == attempt
+        keys.add(batch.run_key)
+    for attempt in (MAX_FILE_ATTEMPTS, MAX_FILE_ATTEMPTS + 1):
+        plan = house.look(later_s=600)
+        assert plan.batches == []
+        said = why_nothing(plan, house.settings, Sources({}))
+        assert "not taken in by 4 runs or more: cdn/a.log" in said and "take_in_now" in said
+        (batch,) = house.look(later_s=LATER_ATTEMPTS_S).batches
+        assert batch.attempt == attempt
+        keys.add(batch.run_key)
+    assert len(keys) == MAX_FILE_ATTEMPTS + 2, "Dagster makes one run a key"
+
+
+def test_files_that_landed_while_nothing_could_be_taken_in_go_together_once_it_can(house: House) -> None:
+    for number in range(40):
+        house.land(f"{number:02}.log")
+    while max((entry.attempts for entry in house.cursor.asked.values()), default=0) <= MAX_FILE_ATTEMPTS:
+        house.look(later_s=61)  # all of these runs fail
+    runs = []
+    for _ in range(500):
+        for batch in house.look(later_s=61).batches:
+            runs.append(len(batch.names))
+            house.take(*batch.names)
+    assert sum(runs) == 40 and len(runs) <= 3, runs
+
+
+def test_a_file_that_kills_each_run_keeps_the_others_out_no_longer_than_two_hours(house: House) -> None:
+    for name in ("a.log", "deadly.log", "z.log"):
+        house.land(name)
+    for _ in range(200):
+        house.look(later_s=61)  # over three hours in which nothing is taken in
+    hours = 0.0
+    while len(house.ledger) < 2 and hours < 10:
+        for batch in house.look(later_s=61).batches:
+            house.take(*itertools.takewhile(lambda name: name != "cdn/deadly.log", batch.names))
+        hours += 61 / 3600
+    assert {row["file_name"] for row in house.ledger} == {"a.log", "z.log"}
+    assert hours < 2.1
 
 
 def test_the_second_attempt_comes_at_once_and_further_ones_give_time_to_mend(house: House) -> None:
@@ -167,7 +204,7 @@ def test_what_broke_a_run_goes_alone_and_the_others_of_that_run_first(house: Hou
     assert names(house.look()) == [["cdn/b"]]
 
 
-def test_a_given_up_file_that_is_touched_gets_a_fresh_start(house: House) -> None:
+def test_a_late_file_that_is_touched_gets_a_fresh_start(house: House) -> None:
     path = house.land("a.log")
     for _ in range(MAX_FILE_ATTEMPTS + 1):
         house.look(later_s=600)
@@ -176,7 +213,8 @@ def test_a_given_up_file_that_is_touched_gets_a_fresh_start(house: House) -> Non
 
 
 def test_lost_files_go_in_ever_smaller_company_and_new_ones_go_first() -> None:
-    assert [batch_size(attempt) for attempt in range(4)] == [MAX_FILES_PER_RUN, 62, 7, 1]
+    assert [batch_size(attempt) for attempt in range(6)] == [500, 62, 7, 1, 500, 500]
+    assert MAX_FILES_PER_RUN == 500
 
 
 def test_a_file_that_kills_its_worker_does_not_keep_new_files_waiting(house: House) -> None:

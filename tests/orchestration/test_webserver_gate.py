@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from orchestration.webserver_gate import WebserverGate
 
@@ -108,3 +109,33 @@ def test_it_is_shown_in_no_frame() -> None:
         assert "frame-ancestors 'none'" in told["content-security-policy"]
         assert told["x-frame-options"] == ["DENY"]
     assert "base-uri 'none'" in asked()[2]["content-security-policy"]
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+def test_a_page_asked_for_while_the_database_is_away_says_so(is_away: bool) -> None:
+    sent = list[dict[str, Any]]()
+
+    async def dagster(scope: Any, receive: Any, send: Any) -> None:
+        """As Starlette does it: the answer first, then the error for the server's log."""
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": b"Internal Server Error"})
+        if not is_away:
+            raise KeyError("a fault")
+        refused = OSError("Connection refused")
+        raise RuntimeError("while looking") from OperationalError("select 1", {}, refused)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {}
+
+    scope = {"type": "http", "method": "GET", "path": "/runs", "headers": [(b"host", b"127.0.0.1:3000")]}
+    asking = WebserverGate(dagster)(scope, receive, send)
+    if is_away:
+        asyncio.run(asking)
+        assert sent[0]["status"] == 503 and b"does not answer" in sent[1]["body"]
+        return
+    with pytest.raises(KeyError):
+        asyncio.run(asking)
+    assert [each.get("status") for each in sent] == [500, None], "another fault is answered as Dagster does"
