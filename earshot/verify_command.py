@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +30,9 @@ def verify(
     accept: Annotated[
         list[Path] | None,
         typer.Option(
-            help="a file that you put in its place from a backup: it is right as it is", show_default=False
+            metavar="FILE",
+            help="a file that you put in its place from a backup: it is right as it is",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -43,7 +46,7 @@ def verify(
     from ingest.erasing import NOTES
     from ingest.give_up import give_up
     from ingest.lake import utc_now_us
-    from ingest.repair import ASIDE
+    from ingest.repair import ASIDE, forget_marks
     from ingest.repair import repair as mend
     from ingest.verify import accept as accepting
     from ingest.verify import verify as look
@@ -55,6 +58,7 @@ def verify(
             say(screen, "accepted", accepting(lake, path).as_posix(), "green")
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--accept") from None
+    began_s = time.time()
     with count_progress(screen) as progress:
         found = look(lake.root, partial(progress, "files"))
     told = f"{found.files:,} files, {found.bytes:,} bytes"
@@ -69,6 +73,8 @@ def verify(
             "yellow",
         )
     if found.is_whole:
+        if repair:
+            forget_marks(lake, began_s)
         say(screen, "whole", f"{told}: all as they were written", "bold green")
         return
     for what, each in [("damaged", one) for one in found.damaged] + [("rows", one) for one in found.gaps]:
@@ -113,6 +119,7 @@ def verify(
         advice = ": `earshot verify --give-up` goes on without what no backup has" if done.lost else ""
         say(screen, "error", f"not all could be mended, see above{advice}", "bold red")
         raise typer.Exit(FAILED)
+    forget_marks(lake, began_s)
     say(
         screen,
         "whole",

@@ -34,7 +34,7 @@ from ingest.lake import (
     write_parquet,
 )
 from ingest.logs.found import LandingFile, find_landing_files
-from ingest.logs.intake import take_in
+from ingest.logs.intake import MARKS, take_in
 from ingest.logs.keyring import KeyRing, key_epochs
 from ingest.logs.ranges import ReferenceListError
 from ingest.logs.rules import Rules
@@ -95,6 +95,18 @@ def repair(settings: Settings, found: Verified, now_us: int) -> Repaired:
     again = {(gap.source, gap.file_id) for gap in found.gaps if gap.found < gap.wanted}
     done.again(again)
     return done.repaired
+
+
+def forget_marks(lake: Lake, before_s: float) -> None:
+    """Marks that killed repairs left of files they were taking in again, which bar merging; of a whole lake.
+
+    before_s: when the look began that found it whole, epoch seconds; of later marks it tells nothing.
+    """
+    listed = {f"{source}.{file_id}" for source, file_id in lake.ledger().select("source", "file_id").rows()}
+    with locked(lake.intake_lock):
+        for mark in (lake.root / MARKS).glob("*"):
+            if mark.name in listed and mark.stat().st_mtime < before_s:
+                mark.unlink()
 
 
 class _Repair:

@@ -26,7 +26,7 @@ from ingest.compaction import compact
 from ingest.damage import reason
 from ingest.lake import LEDGER_COPY, Lake, LakeDamaged, write_parquet
 from ingest.ledger_copy import renew
-from ingest.logs.intake import take_in
+from ingest.logs.intake import AGAIN, MARKS, take_in
 from ingest.logs.keyring import KeyRing, key_epochs
 from ingest.repair import ASIDE, Repaired, repair
 from ingest.retention import expire
@@ -242,8 +242,16 @@ def test_a_killed_repair_of_merged_files_is_finished_by_one_more(data: Path, typ
     spoil(path, random.Random(2))
     for other in others[:1]:
         other.unlink()  # as a repair that was killed had set it aside
+    marks = data / "lake" / MARKS
+    fid = Lake(data / "lake").ledger().filter(pl.col("file_name") == "b.log")["file_id"][0]
+    (marks / f"cdn.{fid}").write_bytes(AGAIN)
+    os.utime(marks / f"cdn.{fid}", (1, 1))
     assert typed("verify", "--repair").code == 0
     assert verify(data / "lake").is_whole and lake_facts(data) == before
+    (marks / f"cdn.{fid}").write_bytes(AGAIN)
+    os.utime(marks / f"cdn.{fid}", (1, 1))
+    assert typed("verify", "--repair").code == 0
+    assert list(marks.iterdir()) == []
 
 
 def test_the_copy_of_the_ledger_is_mended_by_the_ledger(data: Path) -> None:
