@@ -13,9 +13,14 @@ from ingest.settings import Settings
 def epochs(settings: Settings, now_us: int) -> list[dict[str, Any]]:
     """One row an epoch with a secret or a tombstone: epoch, first_day, last_day, made, destroyed, due, state.
 
-    state: in use, overlap, late files, due, destroyed; lists for the one that hashes lists of addresses.
+    state: in use, overlap, late files, due, destroyed; lists for the one that hashes lists of addresses;
+    lost: there was a key file, and nobody here destroyed it.
     """
-    return [_row(each, settings.late_days, now_us) for each in KeyRing.of(settings).epochs()]
+    keys = KeyRing.of(settings)
+    lost = keys.lost()
+    known = [*keys.epochs(), *(KeyEpoch(epoch, None) for epoch in lost)]
+    rows = [_row(each, settings.late_days, now_us) for each in sorted(known, key=lambda each: each.epoch)]
+    return [row | {"state": "lost", "due": None} if row["epoch"] in lost else row for row in rows]
 
 
 def _row(each: KeyEpoch, late_days: int, now_us: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from earshot.doctor import examine
 from earshot.finding import Finding, Verdict
+from earshot.privacy.status import epochs
 from earshot.show import show_findings
 from ingest.logs.keyring import KeyRing
 from ingest.reference.refresh import refresh
@@ -109,6 +110,7 @@ def test_a_lost_key_file_is_told_until_it_is_put_back(tmp_path: Path) -> None:
     path.rename(tmp_path / "forgotten")
     lost = found(settings)[f"key file {path.name}"]
     assert lost.verdict is Verdict.WRONG and "--files-only" in lost.advice
+    assert [(row["epoch"], row["state"]) for row in epochs(settings, 0)] == [(700, "lost")]
     (tmp_path / "forgotten").rename(path)
     assert f"key file {path.name}" not in found(settings)
 

@@ -189,7 +189,7 @@ def test_keys_are_worked_out_for_90_days_back_and_for_tomorrow(tmp_path: Path) -
     last_day = keyed(lists, ring, first_day + timedelta(days=EPOCH_DAYS - 1))
     assert last_day.height == 5
     assert set(one_day["address_key"]) < set(last_day["address_key"])
-    assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "keys").glob("*.key")) == [
         f"epoch-{epoch}.key" for epoch in range(697, 702)
     ]
 

@@ -71,8 +71,8 @@ def test_the_key_is_the_documented_hmac() -> None:
 def test_a_secret_is_a_private_file_and_stays(tmp_path: Path) -> None:
     folder = tmp_path / "keys"
     secret = KeyRing(folder).secret(690)
-    (file,) = folder.iterdir()
-    assert file.name == "epoch-690.key" and stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert {path.name for path in folder.iterdir()} == {"epoch-690.key", "epoch-690.print"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
     assert KeyRing(folder).secret(690) == secret and len(secret) == 64
     assert KeyRing(folder).secret(691) != secret
 
@@ -91,7 +91,7 @@ def _secret(folder: Path) -> str:
 def test_processes_that_make_a_secret_at_once_agree(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         assert len(set(pool.map(_secret, [tmp_path] * 16))) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch-7.key"]
+    assert {path.name for path in tmp_path.iterdir()} == {"epoch-7.key", "epoch-7.print"}
 
 
 def test_ephemeral_secrets_are_never_the_same() -> None:
