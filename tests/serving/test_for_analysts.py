@@ -68,7 +68,7 @@ def test_the_query_gives_the_same_in_duckdb_and_postgres(
     assert loaded.stderr.startswith("version 1: 1,160 rows (all of it)")
     again = earshot(folder, "marts", "load", EARSHOT_MARTS_DB=url)
     assert again.stderr.startswith("version 1: 0 rows")
-    assert "marts in PostgreSQL version 1" in told_by_doctor(folder, url)
+    assert "marts in PostgreSQL: version 1" in told_by_doctor(folder, url)
     with duckdb.connect(str(done.shared_database), read_only=True) as con:
         wanted = con.execute(block("sql")).fetchall()
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
