@@ -79,9 +79,11 @@ def verify(
         return
     for what, each in [("damaged", one) for one in found.damaged] + [("rows", one) for one in found.gaps]:
         say(screen, what, str(each), "red")
-    if found.gaps and any(lake.root.glob(NOTES)):
+    if (found.gaps or without) and any(lake.root.glob(NOTES)):
         told_first = "an erasure was begun and is not finished: run `earshot privacy apply` first"
-        say(screen, "note", told_first, "yellow")
+        say(screen, "error" if without else "note", told_first, "bold red" if without else "yellow")
+        if without:  # the rows that it took are not lost
+            raise typer.Exit(FAILED)
     if not (repair or without):
         gaps = f"{len(found.gaps):,} landing files lack rows"
         if not found.are_rows_counted:

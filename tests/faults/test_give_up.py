@@ -11,6 +11,7 @@ import pytest
 
 from earshot.pipeline import build_marts
 from ingest.compaction import compact
+from ingest.erasing import NOTES
 from ingest.give_up import give_up
 from ingest.lake import LEDGER_COPY, Lake, LakeDamaged
 from ingest.repair import ASIDE, Repaired, repair
@@ -114,3 +115,13 @@ def test_the_command_goes_on_without_it_and_leaves_what_was_damaged_aside(data: 
     assert typed("verify").code == 0
     (aside,) = (data / ASIDE).rglob(rules.name)
     assert aside.read_bytes() == changed
+
+
+def test_rows_that_an_unfinished_erasure_took_are_not_given_up(data: Path, typed: Earshot) -> None:
+    files(data, "requests")[0].unlink()
+    note = data / "lake" / NOTES.replace("*", "e" * 12)
+    note.write_text("{}")
+    ledger = Lake(data / "lake").ledger().rows()
+    said = typed("verify", "--give-up")
+    assert said.code == 1 and "run `earshot privacy apply` first" in said.err.replace("\n", " ")
+    assert Lake(data / "lake").ledger().rows() == ledger
