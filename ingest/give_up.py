@@ -12,9 +12,10 @@ import polars as pl
 
 from ingest import checksums
 from ingest.compaction import expand
-from ingest.durable import locked, sync
-from ingest.lake import READERS_LOCK, SUPPRESSED_FILE, Lake, is_kept_twice, twin_of
-from ingest.repair import ASIDE, Repaired, repair
+from ingest.durable import locked
+from ingest.lake import SUPPRESSED_FILE, Lake, is_kept_twice, twin_of
+from ingest.repair import Repaired, repair
+from ingest.set_aside import set_aside
 from ingest.settings import Settings
 from ingest.verify import Gap, Verified, verify
 
@@ -31,7 +32,8 @@ def give_up(settings: Settings, found: Verified, now_us: int) -> Repaired:
     given_up = [damage.path for damage in found.damaged if not damage.path.as_posix().startswith(_NEVER)]
     with locked(lake.intake_lock), locked(lake.ledger_lock):
         for path in given_up:
-            _set_aside(settings, path, now_us)
+            if (lake.root / path).exists():
+                set_aside(settings, path, now_us)
             done.lost.append(f"{path.as_posix()}: {_without(path)}")
         checksums.forget_names(lake.root, given_up)
     Lake(settings.lake_dir)  # the empty tables that stand for a table without rows
@@ -58,17 +60,6 @@ def _without(path: Path) -> str:
     if "files" in (path.parts[0], twin_of(path).parts[0] if is_kept_twice(path) else None):
         return "given up: the next intake takes in what is still in landing; what is not is counted no more"
     return "given up"
-
-
-def _set_aside(settings: Settings, path: Path, now_us: int) -> None:
-    root = settings.lake_dir
-    if not (root / path).exists():
-        return
-    target = settings.data / ASIDE / str(now_us) / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(root / READERS_LOCK):
-        (root / path).rename(target)
-    sync((root / path).parent)
 
 
 def _amend(lake: Lake, gap: Gap, now_us: int) -> None:

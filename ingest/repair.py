@@ -6,12 +6,8 @@ stays where it is: only a backup has it.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
-import os
 import re
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,12 +17,11 @@ import polars as pl
 
 from ingest.catalog import take_in_catalog
 from ingest.checksums import must_be_there
-from ingest.durable import locked, sync
+from ingest.durable import locked
 from ingest.judged import Key, versions_of
 from ingest.lake import (
     EMPTY,
     GONE,
-    READERS_LOCK,
     Lake,
     is_kept_twice,
     keep_twice,
@@ -39,7 +34,7 @@ from ingest.logs.keyring import KeyRing, key_epochs
 from ingest.logs.ranges import ReferenceListError
 from ingest.logs.rules import Rules
 from ingest.schema import KEPT, FileStatus
-from ingest.set_aside import FOLDER
+from ingest.set_aside import FOLDER, keep_aside, set_aside
 from ingest.settings import Settings
 from ingest.verify import Damage, Verified, unreadable
 
@@ -124,7 +119,7 @@ class _Repair:
         if twin in damaged or not (self.lake.root / twin).exists():
             self.repaired.lost.append(f"{damage}; its copy is not there or damaged, too; {_FROM_BACKUP}")
             return
-        self._keep_aside(damage.path)
+        keep_aside(self.settings, damage.path, self.now_us)
         keep_twice(self.lake.root / twin, self.lake.root / damage.path)
         self.repaired.mended.append(f"{damage.path.as_posix()}: put back from {twin.as_posix()}")
 
@@ -133,7 +128,7 @@ class _Repair:
         path = damage.path
         name, top = path.as_posix(), path.parts[0]
         if path.name == EMPTY:
-            self._set_aside(path)
+            set_aside(self.settings, path, self.now_us)
             Lake(self.lake.root)
             self.repaired.mended.append(f"{name}: made again, it holds no row")
         elif top in ("requests", "rejects"):
@@ -143,7 +138,7 @@ class _Repair:
                 return
             self.rows_of[path] = keys
         elif name in _MADE_AGAIN:
-            self._set_aside(path)
+            set_aside(self.settings, path, self.now_us)
             Lake(self.lake.root)
             self.repaired.mended.append(f"{name}: {_MADE_AGAIN[name]} makes it again")
         elif name == "catalog/episodes.parquet":
@@ -181,9 +176,9 @@ class _Repair:
         for path in self.rows_of.keys() - staying.keys():
             # Intake replaces the file of one landing file; a merged one would be in its way.
             if _OF_MANY.fullmatch(path.name):
-                self._set_aside(path)
+                set_aside(self.settings, path, self.now_us)
             else:
-                self._keep_aside(path)
+                keep_aside(self.settings, path, self.now_us)
         again = {key: landed[key[0], names[key].name] for key in wanted if key not in cannot}
         if again:
             self._take_in(again, names)
@@ -282,14 +277,14 @@ class _Repair:
         if not files:
             self.repaired.lost.append(f"{damage}; deliver the CSV of episodes again to landing/catalog")
             return
-        self._keep_aside(damage.path)
+        keep_aside(self.settings, damage.path, self.now_us)
         take_in_catalog(files, Lake(self.lake.root))
         self.repaired.mended.append(f"{damage.path.as_posix()}: made again from landing/catalog")
 
     def _kept(self, damage: Damage) -> None:
         """Of days before the first that has requests nobody knows more than that they are not there."""
         days = self.lake.event_days()
-        self._keep_aside(damage.path)
+        keep_aside(self.settings, damage.path, self.now_us)
         # Where none ever were removed, later logs of earlier days are to be taken in.
         had_rows = damage.path in must_be_there(self.lake.root) or self._lacks_days_before(days[:1])
         rows = [(days[0], self.now_us)] if days and had_rows else []
@@ -302,28 +297,6 @@ class _Repair:
             return False
         told = pl.from_epoch("first_us", time_unit="us").dt.date()
         return self._taken().filter(pl.col("requests") > 0, told < first[0]).height > 0
-
-    def _keep_aside(self, path: Path) -> None:
-        """A second name of what is there, which stays in its place until another file takes that."""
-        if (self.lake.root / path).exists():
-            with contextlib.suppress(FileExistsError):
-                try:
-                    os.link(self.lake.root / path, self._aside(path))
-                except OSError as error:
-                    if error.errno != errno.EXDEV:
-                        raise
-                    shutil.copy2(self.lake.root / path, self._aside(path))  # its folder is on another disk
-
-    def _aside(self, path: Path) -> Path:
-        target = self.settings.data / ASIDE / str(self.now_us) / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target
-
-    def _set_aside(self, path: Path) -> None:
-        self._keep_aside(path)
-        with locked(self.lake.root / READERS_LOCK):
-            (self.lake.root / path).unlink(missing_ok=True)
-        sync((self.lake.root / path).parent)
 
 
 def _otherwise(file: LandingFile, days: Collection[date]) -> str:

@@ -1,22 +1,51 @@
-"""What `earshot verify --repair` set aside holds keys, too: it goes with its age, and with an erasure.
+"""What `earshot verify` sets aside holds keys, too: it goes with its age, and with an erasure.
 
 <data>/damaged/<when, epoch µs>/<path as in the lake>
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingest.durable import sync
+from ingest.durable import locked, sync
+from ingest.lake import READERS_LOCK
 from ingest.schema import DAY_US
 from ingest.settings import Settings
 from ingest.suppression import Suppressions
 
 FOLDER = "damaged"  # below the data folder
 _OF_DAY = re.compile(r"(?:requests|app_devices|insertions)/day=(\d{4}-\d\d-\d\d)/")
+
+
+def set_aside(settings: Settings, path: Path, now_us: int) -> None:
+    """Move a file, `path` below the lake, there. Raises OSError."""
+    keep_aside(settings, path, now_us)
+    file = settings.lake_dir / path
+    with locked(settings.lake_dir / READERS_LOCK):
+        file.unlink(missing_ok=True)
+    sync(file.parent)
+
+
+def keep_aside(settings: Settings, path: Path, now_us: int) -> None:
+    """A second name of what is there, which stays until another file takes its place. Raises OSError."""
+    file = settings.lake_dir / path
+    if not file.exists():
+        return
+    target = settings.data / FOLDER / str(now_us) / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        try:
+            os.link(file, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copy2(file, target)  # its folder is on another disk
 
 
 def expire_set_aside(settings: Settings, keep_days: int, now_us: int) -> int:

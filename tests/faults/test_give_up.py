@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from pathlib import Path
 
 import polars as pl
@@ -18,25 +17,11 @@ from ingest.repair import ASIDE, Repaired, repair
 from ingest.settings import Settings
 from ingest.suppression import SUPPRESSED, Suppressions
 from ingest.verify import verify
-from tests.faults.lake_scenarios import AFTER, LATER_US, fill, lake_facts, settings_in, take
-from tests.faults.test_corruption import files, spoil
+from tests.faults.lake_scenarios import AFTER, LATER_US, lake_facts, settings_in, take
+from tests.faults.test_corruption import data, files, original, spoil
 from tests.registry.command_line import Earshot, typed
 
-__all__ = ["typed"]
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = tmp_path_factory.mktemp("whole") / "data"
-    fill(settings_in(data))
-    take(settings_in(data))
-    return data
-
-
-@pytest.fixture
-def data(original: Path, tmp_path: Path) -> Path:
-    shutil.copytree(original, tmp_path / "data")
-    return tmp_path / "data"
+__all__ = ["data", "original", "typed"]
 
 
 def given_up(settings: Settings) -> Repaired:
