@@ -90,7 +90,7 @@ def test_without_a_file_it_has_the_folder_of_the_services(place: Path, uid: int 
 
 def test_a_python_that_the_service_may_not_run_is_told_with_what_to_do(place: Path, uid: int | None) -> None:
     (place / "python").unlink()
-    (place / "python").symlink_to("/root/no/such/python")
+    (place / "python").symlink_to(place / "gone" / "python")
     done = subprocess.run(
         [str(place / "earshot"), "doctor"],
         capture_output=True,
