@@ -34,7 +34,7 @@ from tests.faults.killing import ANY, Point
 from tests.faults.lake_scenarios import AFTER, LATER_US, fill, lake_facts, settings_in, take
 from tests.faults.points import DBT_POINTS, ON_DISK, POINTS
 from tests.faults.scenario import Scenario
-from tests.faults.test_corruption import files, spoil
+from tests.faults.spoiling import files, spoil
 from tests.faults.test_dbt_kills import killed_one_after_the_other
 from tests.faults.test_disk import full, read_only, slow
 from tests.faults.undisturbed import Undisturbed, prepared

@@ -18,7 +18,7 @@ from ingest.settings import Settings
 from ingest.suppression import SUPPRESSED, Suppressions
 from ingest.verify import verify
 from tests.faults.lake_scenarios import AFTER, LATER_US, lake_facts, settings_in, take
-from tests.faults.test_corruption import data, files, original, spoil
+from tests.faults.spoiling import data, files, original, spoil
 from tests.registry.command_line import Earshot, typed
 
 __all__ = ["data", "original", "typed"]
