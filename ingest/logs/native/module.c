@@ -101,7 +101,7 @@ static PyObject *json(PyObject *module, PyObject *args)
         char *text;
         if (PyBytes_AsStringAndSize(PyTuple_GET_ITEM(names, i), &text, &length))
             return NULL;
-        keys[i] = (Key){text, (size_t)length};
+        keys[i] = (Key){(const uint8_t *)text, (size_t)length};
     }
     cut.body = (const uint8_t *)body;
     cut.size = (size_t)size;
@@ -116,11 +116,11 @@ static PyObject *json(PyObject *module, PyObject *args)
     return finished(&cut, is_fine);
 }
 
-static PyObject *codes(PyObject *module, PyObject *series) { return from_texts(series, CODE, take_text); }
+static PyObject *codes(PyObject *module, PyObject *series) { return from_texts(series, CODE, take_codes); }
 
 static PyObject *addresses(PyObject *module, PyObject *series)
 {
-    return from_texts(series, TEXT, take_address);
+    return from_texts(series, TEXT, take_addresses);
 }
 
 static PyObject *newlines(PyObject *module, PyObject *args)

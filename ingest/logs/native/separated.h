@@ -80,7 +80,7 @@ static bool cut_separated(Cut *cut, uint8_t separator, int names)
         is_fine = keep_separated(cut, start, cut->size, is_plain, n, names, fields);
     }
     free(fields);
-    return is_fine;
+    return is_fine && settle(cut);
 }
 
 /* How many newlines there are. † Python's own count stops at each: five times the work. */
