@@ -8,6 +8,7 @@
 #include <Python.h>
 
 #include "json.h"
+#include "keys.h"
 #include "separated.h"
 #include "texts.h"
 
@@ -153,6 +154,8 @@ static PyMethodDef methods[] = {
     {"json", json, METH_VARARGS, "json(body, quoted keys, columns)"},
     {"codes", codes, METH_O, "codes(series of String): number of each value, distinct values"},
     {"addresses", addresses, METH_O, "addresses(series of String): canonical, null where they are none"},
+    {"mixed", mixed, METH_O, "mixed([series of Int64, …]): one key a row of all of them"},
+    {"order", order, METH_O, "order([series of Int64, …]): the rows in the order of these, a stable one"},
     {"newlines", newlines, METH_VARARGS, "newlines(body, start, stop)"},
     {"seed", seed, METH_VARARGS, "seed(first, second): of the hashes, once before all else"},
     {NULL, NULL, 0, NULL},
