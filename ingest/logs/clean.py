@@ -200,9 +200,10 @@ class Cleaner:
             "rules_version": self.rules.version,
         }
         stored = [*part, *(name for name in REQUESTS if name in rows.columns)]
-        by_day = ["day_number"] if days > 1 else []
+        order = [*(["day_number"] if days > 1 else []), *REQUESTS_ORDER]
         rows = rows.select(*stored, (pl.col("started_us") // DAY_US).alias("day_number"))
-        rows = in_order(rows, [*part, *by_day, *REQUESTS_ORDER])
+        files = rows.partition_by("part", maintain_order=True) if part else [rows]
+        rows = pl.concat(in_order(file, order) for file in files)
         return conform(
             rows.with_columns(pl.lit(v).alias(k) for k, v in constants.items()), part | REQUESTS
         ).collect()
