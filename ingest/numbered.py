@@ -1,7 +1,7 @@
 """Texts handed to the Parquet writer by number, so that it need not look for the distinct ones itself.
 
-What lies in the file is the same: texts by a dictionary. Only the Arrow schema beside it, by which Polars would
-read them back as enumerations, each file's of its own, is that of plain texts.
+What lies in the file is the same: texts by a dictionary. Only the Arrow schema beside it, by which Polars
+would read them back as enumerations, each file's of its own, is that of plain texts.
 """
 
 from __future__ import annotations
@@ -20,8 +20,14 @@ def numbered(frame: pl.DataFrame) -> pl.DataFrame:
     """`frame`, its texts as enumerations. † Writing requests costs half."""
     if not is_compiled():  # Polars' own way of numbering costs what it would save
         return frame
-    texts = [coded(column) for column in frame.iter_columns() if column.dtype == pl.String]
-    return frame.with_columns(each.codes.cat.to(pl.Enum(each.values)) for each in texts)
+    return frame.with_columns(_numbered(each) for each in frame.iter_columns() if each.dtype == pl.String)
+
+
+def _numbered(texts: pl.Series) -> pl.Series:
+    if texts.null_count() == texts.len():
+        return pl.Series(texts.name, [None], pl.Enum([])).new_from_index(0, texts.len())
+    found = coded(texts)
+    return found.codes.cat.to(pl.Enum(found.values))
 
 
 def plain_texts(frame: pl.DataFrame) -> dict[str, str]:

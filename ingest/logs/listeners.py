@@ -146,7 +146,10 @@ def mixed_columns(*columns: pl.Series) -> pl.Series:
 
 
 def in_order(frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """`frame` sorted by columns of whole numbers without nulls, a stable sort. † Compiled: a third of the cost."""
+    """`frame` sorted by columns of whole numbers without nulls, rows that are alike as they were.
+
+    † Compiled: a third of the cost.
+    """
     if not is_compiled():
         return frame.sort(by, maintain_order=True)
     order = pl.Series(_cut.order([frame[name].cast(pl.Int64).rechunk() for name in by]))
