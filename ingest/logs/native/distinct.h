@@ -68,7 +68,7 @@ static bool add(Distinct *distinct, Entry *entry, uint32_t h, Slice text)
     return true;
 }
 
-/* The numbers of up to BATCH texts; those that are absent are left alone. False: no memory. */
+/* The numbers of up to BATCH texts; 0 for one that is absent. False: no memory. */
 static bool number(Distinct *distinct, const Slice *texts, size_t n, uint32_t *numbers)
 {
     uint32_t hashes[BATCH];
@@ -83,6 +83,7 @@ static bool number(Distinct *distinct, const Slice *texts, size_t n, uint32_t *n
         }
     }
     for (size_t i = 0; i < n; i++) {
+        numbers[i] = 0;
         if (!texts[i].at)
             continue;
         size_t at = hashes[i] & mask;

@@ -27,12 +27,14 @@ static bool settle(Cut *cut)
     return is_fine;
 }
 
+#define USUAL_LINE 256 /* bytes: of longer ones a little memory stays untouched */
+
 /* To be called before each row. */
 static bool begin_row(Cut *cut)
 {
     bool is_fine = true;
     for (int i = 0; is_fine && cut->rows % BATCH == 0 && i < cut->n_columns; i++)
-        is_fine = make_room(&cut->columns[i], cut->rows);
+        is_fine = make_room(&cut->columns[i], cut->rows, cut->size / USUAL_LINE);
     return is_fine;
 }
 

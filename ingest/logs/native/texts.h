@@ -57,29 +57,30 @@ static bool take_codes(Cut *cut, const struct ArrowArray *chunk, int64_t start, 
 {
     Column *column = &cut->columns[0];
     Seen *places[BATCH];
-    size_t row = cut->rows;
-    uint32_t *codes = (uint32_t *)column->values.data + row;
+    Slice unknown[BATCH] = {{NULL, 0}};
+    uint32_t numbers[BATCH], *codes = (uint32_t *)column->values.data + cut->rows;
+    size_t rows[BATCH], n_unknown = 0; /* of the unknown ones */
     for (size_t i = 0; i < n; i++) {
         places[i] = place_of(seen, view_at(chunk, start + (int64_t)i));
         __builtin_prefetch(places[i]);
     }
     for (size_t i = 0; i < n; i++) {
+        const View *view = view_at(chunk, start + (int64_t)i);
         Slice text = text_at(chunk, start + (int64_t)i);
-        bool is_known = text.at && places[i]->code &&
-                        is_same((const uint8_t *)&places[i]->view,
-                                (const uint8_t *)view_at(chunk, start + (int64_t)i), sizeof(View));
-        put_text(column, row + i, text);
-        if (is_known) {
-            codes[i] = places[i]->code - 1;
-            column->waiting[(row + i) % BATCH].at = NULL;
-        }
+        bool is_seen = is_same((const uint8_t *)&places[i]->view, (const uint8_t *)view, sizeof *view);
+        codes[i] = text.at ? places[i]->code - 1 : 0;
+        mark(column, cut->rows + i, !text.at);
+        unknown[n_unknown] = text;
+        rows[n_unknown] = i;
+        n_unknown += text.at && !(is_seen && places[i]->code);
     }
-    cut->rows += n;
-    if (!settle(cut))
+    if (!number(&column->distinct, unknown, n_unknown, numbers))
         return false;
-    for (size_t i = 0; i < n; i++)
-        if (column->waiting[(row + i) % BATCH].at)
-            *places[i] = (Seen){*view_at(chunk, start + (int64_t)i), codes[i] + 1};
+    for (size_t i = 0; i < n_unknown; i++) {
+        codes[rows[i]] = numbers[i];
+        *places[rows[i]] = (Seen){*view_at(chunk, start + (int64_t)rows[i]), numbers[i] + 1};
+    }
+    cut->settled = cut->rows += n;
     return true;
 }
 
@@ -112,8 +113,9 @@ static bool take_addresses(Cut *cut, const struct ArrowArray *chunk, int64_t sta
 {
     (void)seen;
     char made[BATCH][MOST_ADDRESS];
+    Slice *texts = &cut->columns[0].waiting[cut->rows % BATCH];
     for (size_t i = 0; i < n; i++)
-        put_text(&cut->columns[0], cut->rows + i, canonical(text_at(chunk, start + (int64_t)i), made[i]));
+        texts[i] = canonical(text_at(chunk, start + (int64_t)i), made[i]);
     cut->rows += n;
     return settle(cut);
 }
