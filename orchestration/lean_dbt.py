@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import gc
 import os
 import signal
 import sys
+import threading
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
@@ -33,6 +35,9 @@ def main() -> None:
     gc.enable()
     try:
         cli()
+    except SystemExit as end:
+        _end_at_once(end.code)
+        raise
     finally:
         gc.unfreeze()  # else DuckDB reports its objects as leaked
 
@@ -139,6 +144,24 @@ def _say_only_what_is_heard() -> None:
             say(self, e, level, *given, **named)
 
     EventManager.fire_event = fire_event  # type: ignore[method-assign]
+
+
+def _end_at_once(code: object) -> None:
+    """† 0.5 CPU-s: Python takes apart one by one what dbt has made, and the system takes it as a whole.
+
+    Returns where it cannot: something is at work still, or what was said cannot be written.
+    """
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    if not isinstance(code, int | None) or threading.active_count() > 1:
+        return
+    if warehouse := DuckDBConnectionManager._ENV:
+        warehouse.close()  # whole in one file, without a log beside it
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
 
 
 def _wait_before_the_work() -> None:
