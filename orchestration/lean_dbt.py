@@ -129,7 +129,11 @@ def _tell_less_of_itself() -> None:
 
 
 def _say_only_what_is_heard() -> None:
-    """† A tenth of each model: dbt makes a message of whatever it does, also where no log takes it."""
+    """† A tenth of each model: dbt makes a message of whatever it does, also where no log takes it.
+
+    dbt listens itself, for warnings about flags of its own.
+    """
+    from dbt.tracking import track_behavior_change_warn
     from dbt_common.events.base_types import BaseEvent, EventLevel
     from dbt_common.events.event_manager import EventManager
 
@@ -139,7 +143,9 @@ def _say_only_what_is_heard() -> None:
     def fire_event(
         self: EventManager, e: BaseEvent, level: EventLevel | None = None, *given: Any, **named: Any
     ) -> None:
-        heard = self.callbacks or any(logger.level in debugging for logger in self.loggers)
+        heard = any(callback is not track_behavior_change_warn for callback in self.callbacks) or any(
+            logger.level in debugging for logger in self.loggers
+        )
         if heard or (level or e.level_tag()) not in debugging:
             say(self, e, level, *given, **named)
 
