@@ -202,7 +202,9 @@ class Cleaner:
         stored = [*part, *(name for name in REQUESTS if name in rows.columns)]
         order = [*(["day_number"] if days > 1 else []), *REQUESTS_ORDER]
         rows = rows.select(*stored, (pl.col("started_us") // DAY_US).alias("day_number"))
-        files = rows.partition_by("part", maintain_order=True) if part else [rows]
+        # Not in this order where there was more than one key epoch.
+        parts = rows["part"].unique().sort() if part else []
+        files = [rows.filter(pl.col("part") == number) for number in parts] or [rows]
         rows = pl.concat(in_order(file, order) for file in files)
         return conform(
             rows.with_columns(pl.lit(v).alias(k) for k, v in constants.items()), part | REQUESTS
