@@ -394,7 +394,7 @@ def test_files_cleaned_together_are_cleaned_as_each_alone_also_over_a_change_of_
     origins = [Origin(letter * 32, "cdn", SourceClass.SERVER_LOG, border + DAY_US) for letter in "abc"]
     files = [
         raw({"started_us": border + 3}, {"started_us": border + 1}),  # of the later epoch alone
-        raw({"started_us": border + 2}, {"started_us": border - 2}, {"agent": BROWSER, "started_us": border}),
+        raw({"started_us": border - 2}, {"agent": BROWSER, "started_us": border - 3}),  # of the earlier one
         raw({"started_us": border - DAY_US}, {"started_us": border}, {"address": "no address"}),
     ]
     together = cleaner.clean_together(list(zip(files, origins, strict=True)))
