@@ -203,9 +203,8 @@ class Cleaner:
         order = [*(["day_number"] if days > 1 else []), *REQUESTS_ORDER]
         rows = rows.select(*stored, (pl.col("started_us") // DAY_US).alias("day_number"))
         # Not in this order where there was more than one key epoch.
-        parts = rows["part"].unique().sort() if part else []
-        files = [rows.filter(pl.col("part") == number) for number in parts] or [rows]
-        rows = pl.concat(in_order(file, order) for file in files)
+        parts = [rows.filter(pl.col("part") == n) for n in rows["part"].unique().sort()] if part else []
+        rows = pl.concat(in_order(one, order) for one in parts or [rows])
         return conform(
             rows.with_columns(pl.lit(v).alias(k) for k, v in constants.items()), part | REQUESTS
         ).collect()
