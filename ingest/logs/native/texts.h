@@ -99,8 +99,10 @@ static Slice canonical(Slice text, char made[MOST_ADDRESS])
     bool is_ipv6 = memchr(text.at, ':', text.size) != NULL;
     if (inet_pton(is_ipv6 ? AF_INET6 : AF_INET, given, packed) != 1)
         return (Slice){NULL, 0};
-    if (!is_ipv6 || !memcmp(packed, MAPPED, 12)) {
-        inet_ntop(AF_INET, is_ipv6 ? packed + 12 : packed, made, MOST_ADDRESS);
+    if (!is_ipv6)
+        return text; /* none but the canonical form is taken for an address */
+    if (!memcmp(packed, MAPPED, 12)) {
+        inet_ntop(AF_INET, packed + 12, made, MOST_ADDRESS);
     } else {
         for (int i = 0; i < 16; i++)
             made[i] = "0123456789abcdef"[packed[i / 2] >> (i % 2 ? 0 : 4) & 15];
