@@ -15,6 +15,8 @@ from pathlib import Path
 
 from isal import igzip
 
+from ingest.ending import end_at_once
+
 BLOCK = 1 << 20
 
 
@@ -87,6 +89,7 @@ def main(arguments: Sequence[str]) -> None:
         "floor": floor, "clean": clean, "count": count, "whole": whole, "build": build,
     }  # fmt: skip
     stages[arguments[0]](*arguments[1:])
+    end_at_once(0)  # as `earshot` does
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from earshot.as_owner import is_for_root, refuse_root
 from earshot.exit_codes import FAILED, PARTLY
 from earshot.failures import in_plain_words
 from earshot.installing import command as installing
+from ingest.ending import end_at_once
 from ingest.modes import keep_from_others
 from ingest.settings import PREFIX, Settings, Window
 
@@ -62,6 +63,15 @@ def main() -> None:
         if told is None:
             raise
         _fail(*told)
+
+
+def command() -> None:
+    """`main`, with which the process ends."""
+    try:
+        main()
+    except SystemExit as end:
+        end_at_once(end.code)
+        raise
 
 
 def _fail(message: str, code: int) -> None:
@@ -310,4 +320,4 @@ def _one_of(option: str, value: str, allowed: type[Choice]) -> Choice:
 
 
 if __name__ == "__main__":
-    main()
+    command()
