@@ -65,7 +65,7 @@ def main() -> None:
         _fail(*told)
 
 
-def command() -> None:
+def process() -> None:
     """`main`, with which the process ends."""
     try:
         main()
@@ -320,4 +320,4 @@ def _one_of(option: str, value: str, allowed: type[Choice]) -> Choice:
 
 
 if __name__ == "__main__":
-    command()
+    process()

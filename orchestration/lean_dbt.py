@@ -13,10 +13,10 @@ import gc
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
+from ingest.ending import end_at_once
 from orchestration.kept_templates import cache_home, keep_templates
 
 _PR_SET_PDEATHSIG = 1
@@ -43,7 +43,8 @@ def main() -> None:
         cli()
     except SystemExit as end:
         keep_what_is_new()
-        _end_at_once(end.code)
+        atexit.register(_close_the_warehouse)
+        end_at_once(end.code)
         raise
     finally:
         gc.unfreeze()  # else DuckDB reports its objects as leaked
@@ -197,22 +198,12 @@ def _say_only_what_is_heard() -> None:
     EventManager.fire_event = fire_event  # type: ignore[method-assign]
 
 
-def _end_at_once(code: object) -> None:
-    """† 0.5 CPU-s: Python takes apart one by one what dbt has made, and the system takes it as a whole.
-
-    Returns where it cannot: something is at work still, or what was said cannot be written.
-    """
+def _close_the_warehouse() -> None:
+    """Whole in one file, without a log beside it."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
-    if not isinstance(code, int | None) or threading.active_count() > 1:
-        return
     if warehouse := DuckDBConnectionManager._ENV:
-        warehouse.close()  # whole in one file, without a log beside it
-    atexit._run_exitfuncs()
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code or 0)
+        warehouse.close()
 
 
 def _wait_before_the_work() -> None:
