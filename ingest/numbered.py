@@ -25,9 +25,18 @@ def numbered(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _numbered(texts: pl.Series) -> pl.Series:
     if texts.null_count() == texts.len():
-        return pl.Series(texts.name, [None], pl.Enum([])).new_from_index(0, texts.len())
+        return _repeated(texts, None)
+    first = texts[0]
+    if not texts.null_count() and first == texts[-1] and (texts == first).all():
+        return _repeated(texts, first)
     found = coded(texts)
     return found.codes.cat.to(pl.Enum(found.values))
+
+
+def _repeated(texts: pl.Series, value: str | None) -> pl.Series:
+    """One value in all rows, as a file's own columns have it: nothing to look up."""
+    dtype = pl.Enum([] if value is None else [value])
+    return pl.Series(texts.name, [value], dtype).new_from_index(0, texts.len())
 
 
 def plain_texts(frame: pl.DataFrame) -> dict[str, str]:

@@ -73,6 +73,9 @@ TEXTS = pl.DataFrame(
     {
         "few": ["b", "a", None, "b", "b"],
         "none": pl.Series([None] * 5, dtype=pl.String),
+        "one": ["all alike"] * 5,
+        "ends": [None, "x", "x", "y", None],
+        "same": ["x", "y", None, "z", "x"],
         "odd": ["", "ä\0", "x" * 300, None, "twelve bytes"],
         "number": [3, None, 1, 2, 5],
     }
@@ -87,7 +90,10 @@ def test_numbered_texts_lie_in_the_file_as_texts(rows: int, tmp_path: Path) -> N
     assert found.schema == texts.schema and found.equals(texts)
     assert pl.scan_parquet([path, path]).collect().height == 2 * rows
     with duckdb.connect() as con:
-        assert con.execute(f"select few, none, odd, number from '{path}'").fetchall() == texts.rows()
+        assert (
+            con.execute(f"select few, none, one, ends, same, odd, number from '{path}'").fetchall()
+            == texts.rows()
+        )
         least = con.execute(
             f"select stats_min_value, stats_max_value from parquet_metadata('{path}')"
             " where path_in_schema = 'few'"
