@@ -15,7 +15,7 @@ from pathlib import Path
 
 from isal import igzip
 
-from ingest.ending import end_at_once
+from ingest.process import end_at_once, look_for_garbage_seldom
 
 BLOCK = 1 << 20
 
@@ -88,8 +88,9 @@ def main(arguments: Sequence[str]) -> None:
     stages: dict[str, Callable[..., None]] = {
         "floor": floor, "clean": clean, "count": count, "whole": whole, "build": build,
     }  # fmt: skip
+    look_for_garbage_seldom()  # as `earshot` does
     stages[arguments[0]](*arguments[1:])
-    end_at_once(0)  # as `earshot` does
+    end_at_once(0)  # as well
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ from earshot.as_owner import is_for_root, refuse_root
 from earshot.exit_codes import FAILED, PARTLY
 from earshot.failures import in_plain_words
 from earshot.installing import command as installing
-from ingest.ending import end_at_once
 from ingest.modes import keep_from_others
+from ingest.process import end_at_once, look_for_garbage_seldom
 from ingest.settings import PREFIX, Settings, Window
 
 app = typer.Typer(
@@ -67,6 +67,7 @@ def main() -> None:
 
 def process() -> None:
     """`main`, with which the process ends."""
+    look_for_garbage_seldom()
     try:
         main()
     except SystemExit as end:

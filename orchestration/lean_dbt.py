@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ingest.ending import end_at_once
+from ingest.process import end_at_once
 from orchestration.kept_templates import cache_home, keep_templates
 
 _PR_SET_PDEATHSIG = 1

@@ -1,12 +1,19 @@
-"""The end of a process whose work is done."""
+"""What a command asks of Python: to look for garbage seldom, and to end once its work is done."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import os
 import sys
 import threading
+
+
+def look_for_garbage_seldom() -> None:
+    """Never among what has been imported, which stays. † 2 % of a count of two million lines."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def end_at_once(code: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-BEGIN = "import atexit, sys, threading, time\nfrom ingest.ending import end_at_once\n"
+BEGIN = "import atexit, sys, threading, time\nfrom ingest.process import end_at_once\n"
 
 
 def ran(code: str) -> subprocess.CompletedProcess[str]:
