@@ -7,6 +7,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "joined.h"
 #include "json.h"
 #include "separated.h"
 #include "texts.h"
@@ -138,6 +139,12 @@ static PyObject *newlines(PyObject *module, PyObject *args)
     return PyLong_FromSize_t(count);
 }
 
+static PyObject *joined(PyObject *module, PyObject *args)
+{
+    PyObject *pieces;
+    return PyArg_ParseTuple(args, "O!", &PyList_Type, &pieces) ? join_pieces(pieces) : NULL;
+}
+
 static PyObject *seed(PyObject *module, PyObject *args)
 {
     unsigned long long first, second;
@@ -154,6 +161,7 @@ static PyMethodDef methods[] = {
     {"codes", codes, METH_O, "codes(series of String): number of each value, distinct values"},
     {"addresses", addresses, METH_O, "addresses(series of String): canonical, null where they are none"},
     {"newlines", newlines, METH_VARARGS, "newlines(body, start, stop)"},
+    {"joined", joined, METH_VARARGS, "joined(list of bytes and views of them): bytes"},
     {"seed", seed, METH_VARARGS, "seed(first, second): of the hashes, once before all else"},
     {NULL, NULL, 0, NULL},
 };
