@@ -295,6 +295,21 @@ def test_newlines_are_counted_as_python_counts_them(body: bytes, start: int, sto
     assert cut.newlines(body) == body.count(b"\n")
 
 
+@given(st.lists(st.binary(max_size=20) | st.binary(max_size=20).map(memoryview)))
+def test_pieces_are_joined_as_python_joins_them(pieces: list[bytes | memoryview]) -> None:
+    assert cut.joined(pieces) == b"".join(pieces)
+
+
+def test_pieces_of_many_pages_are_joined() -> None:
+    pieces: list[bytes | memoryview] = [bytes([i]) * 700_001 for i in range(20)]
+    assert cut.joined(pieces) == b"".join(pieces)
+
+
+def test_only_bytes_are_joined() -> None:
+    with pytest.raises(TypeError):
+        cut.joined([b"a", "b"])  # type: ignore[list-item]
+
+
 def test_only_texts_are_coded() -> None:
     with pytest.raises(TypeError, match="not a column of texts"):
         coded(pl.Series([1, 2]))

@@ -7,6 +7,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "joined.h"
 #include "json.h"
 #include "keys.h"
 #include "separated.h"
@@ -139,6 +140,12 @@ static PyObject *newlines(PyObject *module, PyObject *args)
     return PyLong_FromSize_t(count);
 }
 
+static PyObject *joined(PyObject *module, PyObject *args)
+{
+    PyObject *pieces;
+    return PyArg_ParseTuple(args, "O!", &PyList_Type, &pieces) ? join_pieces(pieces) : NULL;
+}
+
 static PyObject *seed(PyObject *module, PyObject *args)
 {
     unsigned long long first, second;
@@ -157,6 +164,7 @@ static PyMethodDef methods[] = {
     {"mixed", mixed, METH_O, "mixed([series of Int64, …]): one key a row of all of them"},
     {"order", order, METH_O, "order([series of Int64, …]): the rows in the order of these, a stable one"},
     {"newlines", newlines, METH_VARARGS, "newlines(body, start, stop)"},
+    {"joined", joined, METH_VARARGS, "joined(list of bytes and views of them): bytes"},
     {"seed", seed, METH_VARARGS, "seed(first, second): of the hashes, once before all else"},
     {NULL, NULL, 0, NULL},
 };
