@@ -1,10 +1,26 @@
 {{ config(materialized='incremental', incremental_strategy='restart_windows') }}
 -- depends_on: {{ ref('int_requests') }}, {{ ref('int_recounted_requests') }}
--- depends_on: {{ ref('int_window_restarts') }}
+-- depends_on: {{ ref('int_window_restarts') }}, {{ ref('int_recounted_windows') }}
+{{ needed_at_once() }}
+{% set at_once = counts_at_once() %}
 
-with windows as (
+with recounted as (
 
-    select * from {{ ref('int_recounted_windows') }}
+    {% if at_once %}
+        {{ requests_to_recount(ref('int_window_restarts')) }}
+    {% else %}
+        select * from {{ requests_to_count() }}
+    {% endif %}
+
+),
+
+windows as (
+
+    {% if at_once %}
+        {{ windows_of('recounted') }}
+    {% else %}
+        select * from {{ ref('int_recounted_windows') }}
+    {% endif %}
 
 ),
 
@@ -31,7 +47,7 @@ described as (
         network_kind,
         coalesce(episode_id, unmatched_url) as episode_id,
         unmatched_url is null as is_in_catalog
-    from {{ requests_to_count() }}
+    from recounted
     where exclusion_reason is null
 
 )
