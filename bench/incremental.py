@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import statistics
 import tempfile
@@ -23,6 +24,7 @@ ROWS_A_DAY = 500_000
 HISTORIES = (1, 4, 30)
 BATCH = 40_000
 LATE_DAYS = 5
+PAIRS = 7  # of a batch and the builds of nothing around it, at least, where `us_per_row` comes from
 COMPARED = "marts.fct_downloads"
 DAYS_A_STEP = 3  # of history, as `earshot rebuild` would
 PRODUCTION = ["--exclude", f"tag:{WHOLE_TAG}"]
@@ -38,7 +40,10 @@ def run(rows: int | None, repeats: int) -> Figures:
     """`rows`: a day. µs of CPU a row of a head batch, beyond what a build of nothing costs; by history.
 
     `us_per_row` is of the downloads mart, `production_us_per_row` of the build that a batch starts in
-    production: all marts but those made anew as a whole.
+    production: all marts but those made anew as a whole. A batch is compared with the builds of nothing just
+    before and just after it, and the median of at least PAIRS such differences counts: each is one of whole
+    processes of some CPU seconds, of which 0.1 are 2.5 µs a row. Row groups that batches leave are merged by
+    whole builds, as in production: that is not in it († 0.5 CPU-s for what eight of these batches left).
     """
     a_day = rows or ROWS_A_DAY
     files = world(WorldSpec(days=1, lines=a_day, formats=("cloudfront",), prefix=False))
@@ -92,20 +97,22 @@ def _measure(data: Path, history: History, days: int, repeats: int) -> dict[str,
         f" {max(cost.peak_mb for cost in built):.0f} MB"
     )
 
-    # The next day, batch by batch; before each what a build costs that has nothing to do.
-    batches = iter(range(2 * (repeats + 1)))
+    # The next day, batch by batch; around each what a build costs that has nothing to do.
     head = history.on(days + 1)
+    numbers = iter(range(head.height // BATCH))
 
-    def one_batch(select: Sequence[str]) -> tuple[Cost, Cost]:
-        n = next(batches)
-        idle = _count(data, select)
-        history.add(lake, head.slice(n * BATCH, BATCH), f"{10_000 + n:032x}")
-        batch = _count(data, select)
-        say(f"  batch {n}: {batch.cpu_s:.2f} cpu-s, nothing new {idle.cpu_s:.2f}")
-        return idle, batch
+    def batches(count: int, select: Sequence[str]) -> tuple[list[Cost], list[Cost]]:
+        """(builds of nothing, batches); of the first there is one more, and `batches[n]` is between two."""
+        idle, of_batches = [_count(data, select)], []
+        for n in itertools.islice(numbers, count):
+            history.add(lake, head.slice(n * BATCH, BATCH), f"{10_000 + n:032x}")
+            of_batches.append(_count(data, select))
+            idle.append(_count(data, select))
+            say(f"  batch {n}: {of_batches[-1].cpu_s:.2f} cpu-s, nothing new {idle[-1].cpu_s:.2f}")
+        return idle[1:], of_batches[1:]  # the first ones warm up
 
-    in_production = [one_batch(PRODUCTION) for _ in range(repeats + 1)][1:]  # the first one warms up
-    of_downloads = [one_batch(DOWNLOADS) for _ in range(repeats + 1)][1:]
+    production_idle, in_production = batches(repeats + 1, PRODUCTION)
+    idle, of_downloads = batches(max(repeats, PAIRS) + 1, DOWNLOADS)
     history.add(lake, late, f"{20_000:032x}")
     late_cost = _count(data, DOWNLOADS)
 
@@ -113,26 +120,32 @@ def _measure(data: Path, history: History, days: int, repeats: int) -> dict[str,
     rebuilt.mkdir()
     (rebuilt / "lake").symlink_to(lake.root)
     rebuild = _count(rebuilt, DOWNLOADS)
-    nothing = statistics.median(idle.cpu_s for idle, _ in of_downloads)
-    beyond = sorted((batch.cpu_s - idle.cpu_s) / BATCH * 1e6 for idle, batch in of_downloads)
+    nothing = statistics.median(cost.cpu_s for cost in idle)
+    beyond = sorted(_beyond(idle, of_downloads))
     figures = {
         "us_per_row": statistics.median(beyond),
         # The difference of two processes: where these are far apart or negative, it could not be told.
         "us_per_row_least": beyond[0],
         "us_per_row_most": beyond[-1],
         "late_us_per_row": (late_cost.cpu_s - nothing) / late.height * 1e6,
-        "production_us_per_row": statistics.median(b.cpu_s - i.cpu_s for i, b in in_production) / BATCH * 1e6,
-        "batch_cpu_s": statistics.median(batch.cpu_s for _, batch in of_downloads),
+        "production_us_per_row": statistics.median(_beyond(production_idle, in_production)),
+        "batch_cpu_s": statistics.median(batch.cpu_s for batch in of_downloads),
         "idle_cpu_s": nothing,
-        "production_batch_cpu_s": statistics.median(batch.cpu_s for _, batch in in_production),
-        "production_idle_cpu_s": statistics.median(idle.cpu_s for idle, _ in in_production),
-        "peak_mb": max(batch.peak_mb for _, batch in [*in_production, *of_downloads]),
+        "production_batch_cpu_s": statistics.median(batch.cpu_s for batch in in_production),
+        "production_idle_cpu_s": statistics.median(cost.cpu_s for cost in production_idle),
+        "peak_mb": max(batch.peak_mb for batch in [*in_production, *of_downloads]),
         "history_rows": history.template.height * days,
         "history_peak_mb": rebuild.peak_mb,  # counted in one piece
         "history_cpu_s": rebuild.cpu_s,
         "differences": _differences(data, rebuilt),
     }
     return {name: round(value, 2) for name, value in figures.items()}
+
+
+def _beyond(idle: Sequence[Cost], batches: Sequence[Cost]) -> list[float]:
+    """µs a row of each batch beyond the mean of the builds of nothing before and after it."""
+    around = [(before.cpu_s + after.cpu_s) / 2 for before, after in itertools.pairwise(idle)]
+    return [(batch.cpu_s - nothing) / BATCH * 1e6 for batch, nothing in zip(batches, around, strict=True)]
 
 
 def _parted(requests: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

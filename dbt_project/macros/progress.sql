@@ -84,3 +84,13 @@
     {% endif %}
     {{ return(literals | join(', ') or "cast('1970-01-01' as date)") }}
 {% endmacro %}
+
+{#
+  A whole build's end merges the row groups that batches have left (profiles.yml): DuckDB does when it closes the
+  file, so this is for a model that is written last.
+#}
+{% macro merge_row_groups() %}
+    {% if execute and 'model.earshot.fct_show_listeners' in selected_resources %}
+        {% do run_query('set global max_vacuum_tasks = 100') %}
+    {% endif %}
+{% endmacro %}

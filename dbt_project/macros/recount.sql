@@ -4,56 +4,164 @@
 {% endmacro %}
 
 {#
-  The requests of the keys whose counting restarts, from their restart on. The days are literals, so that the
-  lake prunes folders. Late keys go in a pass of their own: one old line must not make the whole batch read
-  history. First the few lines by narrow columns, then all of these lines alone.
+  True for a batch as they come all day: few new requests, and nothing that was counted before moves. Then
+  int_download_windows finds its requests and counts them in one statement, and nothing of them is written down
+  between († 0.30 instead of 0.40 CPU-s for 40,000 requests). More of them would have to be held in memory.
 #}
-{% macro requests_to_recount(restarts) %}
-    {% set head = _single_date("select max(restart_day) - 1 from " ~ restarts) %}
-    {% set tail = _single_date("select min(restart_day) from " ~ restarts ~ " where restart_day < " ~ head) %}
-    {% set has_tail = tail != "cast('1970-01-01' as date)" %}
-    {% set lines %}
-        (
-            select requests.*
-            from {{ ref('stg_lake__requests') }} as requests
-            inner join (
-                {{ _recount_pass(restarts, 'requests.day >= ' ~ head, 'restarts.restart_day >= ' ~ head) }}
-                {% if has_tail %}
-                    union all
-                    {{ _recount_pass(restarts, 'requests.day >= ' ~ tail, 'restarts.restart_day < ' ~ head) }}
-                {% endif %}
-            ) as lines
-                on requests.line_key = lines.line_key
-            where requests.day >= {{ tail if has_tail else head }}
-        )
-    {% endset %}
-    {{ described_requests(lines) }}
+{% macro counts_at_once() %}
+    {% if execute and not builds_from_scratch() %}
+        {% set few %}
+            select
+                coalesce(sum(files.requests), 0) <= {{ env_var('EARSHOT_COUNT_AT_ONCE', '200000') | int }}
+                and not exists ({{ moved_before() }})
+            from {{ ref('stg_lake__files') }} as files
+            where exists (
+                select 1 from {{ ref('int_new_files') }} as new_files
+                where files.source = new_files.source and files.file_id = new_files.file_id
+            )
+        {% endset %}
+        {{ return(run_query(few).rows[0][0]) }}
+    {% endif %}
+    {{ return(false) }}
 {% endmacro %}
 
-{% macro _recount_pass(restarts, days, keys) %}
-    select requests.line_key
-    from {{ ref('int_requests') }} as requests
+{# What requests_to_recount and counts_at_once read: for dbt, which sees no reference that only runs make. #}
+{% macro needed_at_once() %}
+-- depends_on: {{ ref('stg_lake__files') }}, {{ ref('int_new_files') }}, {{ ref('int_listener_updates') }}
+-- depends_on: {{ ref('int_changed_enclosures') }}, {{ ref('stg_lake__requests') }}, {{ ref('int_enclosures') }}
+-- depends_on: {{ ref('int_listener_links') }}
+{% endmacro %}
+
+{#
+  Rows where the catalogue, the rules or a listener's older key moves requests that were counted before. Of an
+  enclosure that was first asked for after all of the older files nothing was.
+#}
+{% macro moved_before() %}
+    select 1 from {{ ref('int_new_files') }} where is_restated
+    union all
+    select 1 from {{ ref('int_listener_updates') }} where not is_new
+    union all
+    select 1 from {{ ref('int_changed_enclosures') }}
+    where first_requested_us <= (
+        select max(older.last_us)
+        from {{ ref('stg_lake__files') }} as older
+        where
+            older.status = 'taken'
+            and not exists (
+                select 1 from {{ ref('int_new_files') }} as new_files
+                where older.source = new_files.source and older.file_id = new_files.file_id
+            )
+    )
+{% endmacro %}
+
+{#
+  The requests of the keys whose counting restarts, from their restart on: the days that may have some are read
+  once, and nearly all rows of theirs go by their listener alone, before anything is looked up for them
+  († 0.15 instead of 0.45 CPU-s for 40,000 new requests beside the 610,000 of the last day and a half).
+#}
+{% macro requests_to_recount(restarts) %}
+    {% set lines %}
+        (
+            with listeners as (
+
+                select
+                    listener_key,
+                    min(restart_us) as restart_us
+                from {{ restarts }}
+                group by listener_key
+
+            ),
+
+            logged as (
+
+                select
+                    listener_key,
+                    restart_us
+                from listeners
+                union all
+                select
+                    links.listener_key,
+                    listeners.restart_us
+                from {{ ref('int_listener_links') }} as links
+                inner join listeners
+                    on links.canonical_listener_key = listeners.listener_key
+
+            ),
+
+            logged_once as (
+
+                select
+                    listener_key,
+                    min(restart_us) as restart_us
+                from logged
+                group by listener_key
+
+            )
+
+            select requests.*
+            from {{ ref('stg_lake__requests') }} as requests
+            inner join logged_once
+                on
+                    requests.listener_key = logged_once.listener_key
+                    and requests.started_us >= logged_once.restart_us
+            where {{ may_be_recounted('requests.day', restarts) }}
+        )
+    {% endset %}
+    select requests.*
+    from (
+        {{ described_requests(lines) }}
+    ) as requests
     inner join {{ restarts }} as restarts
         on
             {{ same_key('requests', 'restarts') }}
             and requests.started_us >= restarts.restart_us
-    where
-        {{ days }}
-        and {{ keys }}
 {% endmacro %}
 
-{% macro _single_date(sql) %}{{ return(date_literals(sql).split(', ')[0]) }}{% endmacro %}
+{#
+  True for the UTC days that may have requests to count again, as literals, so that the lake prunes folders. What
+  was counted stands in windows: beside the days of the new files those of the restarting keys' windows, wherever
+  in history they lie. Where the catalogue or the rules moved requests the windows do not tell: all from the first.
+#}
+{% macro may_be_recounted(column, restarts) %}
+    {% if execute and not builds_from_scratch() %}
+        {% if run_query(moved_before() ~ ' limit 1').rows | length %}
+            {{ return(column ~ ' >= ' ~ date_literals('select min(restart_day) from ' ~ restarts)) }}
+        {% endif %}
+        {% set days %}
+            select day from {{ ref('int_new_files') }}
+            union
+            select counted.date + shift.days
+            from ({{ recounted_dates(restarts) }}) as counted
+            -- A date of another time zone begins the day before, or ends the day after.
+            cross join (values (0){% if time_zone() != 'UTC' %}, (-1), (1){% endif %}) as shift (days)
+        {% endset %}
+        {{ return(column ~ ' in (' ~ date_literals(days) ~ ')') }}
+    {% endif %}
+    {{ return('false') }}
+{% endmacro %}
+
+{# The dates of the windows that stand from the restarts on: whether this build has counted them again or not yet. #}
+{% macro recounted_dates(restarts) %}
+    select distinct windows.date
+    from {{ remembered('int_download_windows') }} as windows
+    inner join {{ restarts }} as restarts
+        on
+            {{ same_key('windows', 'restarts') }}
+            and windows.last_request_us >= restarts.restart_us
+    where windows.is_calendar and windows.last_request_us >= {{ first_restart_us() }}
+{% endmacro %}
 
 {#
   No request that is counted anew or for the first time started before this instant; 0 when a listener's older key
-  moves what was counted long ago.
+  moves what was counted long ago; the last instant of all when nothing is (else a build of nothing read all windows:
+  † 0.7 CPU-s at 30 days).
 #}
 {% macro first_new_us() %}
     {% if execute and not builds_from_scratch() %}
         {% set first %}
             select least(
                 (
-                    select min(files.first_us)
+                    select min(coalesce(files.first_us, 0))
                     from {{ ref('stg_lake__files') }} as files
                     inner join {{ ref('int_new_files') }} as new_files
                         on files.source = new_files.source and files.file_id = new_files.file_id
@@ -64,7 +172,9 @@
             where not exists (select 1 from {{ ref('int_listener_updates') }} where not is_new)
         {% endset %}
         {% set rows = run_query(first).rows %}
-        {% if rows | length and rows[0][0] is not none %}{{ return(rows[0][0] | string) }}{% endif %}
+        {% if rows | length %}
+            {{ return((rows[0][0] if rows[0][0] is not none else 9223372036854775807) | string) }}
+        {% endif %}
     {% endif %}
     {{ return('0') }}
 {% endmacro %}

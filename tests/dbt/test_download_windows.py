@@ -54,7 +54,11 @@ def in_batches(rng: random.Random, rows: Sequence[Row]) -> list[list[Row]]:
     return [timely[:third], timely[third : 2 * third], timely[2 * third :], late]
 
 
-def test_random_requests_are_counted_as_by_hand_in_any_batches(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [200_000, -1])
+def test_random_requests_are_counted_as_by_hand_in_any_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setenv("EARSHOT_COUNT_AT_ONCE", str(at_once))  # few requests in one statement, many in steps
     rng = random.Random(1)
     rows = random_requests(rng, 400)
     lake = Lake(tmp_path / "lake")
@@ -340,6 +344,19 @@ def test_a_build_under_another_setting_may_die_and_the_setting_be_put_back(tmp_p
     add_file(lake, "b", late)
     dbt(lake, warehouse, "calendar", *COUNT)
     assert_equals_a_rebuild(lake, warehouse, [*rows, *late])
+
+
+def test_a_batch_may_die_once_its_windows_are_counted(tmp_path: Path) -> None:
+    rng = random.Random(9)
+    rows = random_requests(rng, 200)
+    lake, warehouse = Lake(tmp_path / "lake"), tmp_path / "w.duckdb"
+    set_catalog(lake, catalog())
+    for number, batch in enumerate(in_batches(rng, rows)):
+        add_file(lake, f"batch{number}", batch)
+        if number:
+            dbt(lake, warehouse, "calendar", "run", "--select", "+fct_downloads")
+        dbt(lake, warehouse, "calendar", *COUNT)
+    assert_equals_a_rebuild(lake, warehouse, rows)
 
 
 def test_every_mart_is_built_before_a_build_counts_as_complete() -> None:

@@ -1,9 +1,11 @@
 {#
   Dates whose daily marts are built again: those of the new files and of every request of a key whose counting
-  restarts, since windows begin at requests. A superset of what changes, told by the lake alone: so a build that
-  died half-way is simply done again.
+  restarts, since windows begin at requests. A superset of what changes, told by the lake alone, or by windows of
+  which a batch only makes more: so a build that died half-way is simply done again.
 #}
 {% set kept_us = first_kept_us() %}
+-- depends_on: {{ ref('int_recounted_requests') }}, {{ ref('int_window_restarts') }}
+{{ needed_at_once() }}
 with new_files as (
 
     select
@@ -42,8 +44,13 @@ all_days as (
 
 recounted_days as (
 
-    select date as day
-    from {{ ref('int_recounted_requests') }}
+    {% if counts_at_once() %}
+        select date as day
+        from ({{ recounted_dates(ref('int_window_restarts')) }}) as counted
+    {% else %}
+        select date as day
+        from {{ ref('int_recounted_requests') }}
+    {% endif %}
 
 ),
 

@@ -1,6 +1,7 @@
 {# Written last of all: what this build counted. A build that died before this is simply done again. #}
 -- depends_on: {{ ref('int_counted_enclosures') }}, {{ ref('int_counted_listeners') }}
 -- depends_on: {{ ref('int_counted_restatements') }}
+{% do merge_row_groups() %}
 with files as (
 
     select distinct

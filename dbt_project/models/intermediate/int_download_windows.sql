@@ -1,11 +1,28 @@
 {{ config(materialized='incremental', incremental_strategy='restart_windows') }}
 -- depends_on: {{ ref('stg_lake__requests') }}, {{ ref('int_enclosures') }}
 -- depends_on: {{ ref('int_recounted_requests') }}, {{ ref('int_window_restarts') }}
-{% set from_scratch = builds_from_scratch() %}
+-- depends_on: {{ ref('int_recounted_windows') }}
+{{ needed_at_once() }}
+{% set from_scratch, at_once = builds_from_scratch(), counts_at_once() %}
 
-with windows as (
+with
+{% if at_once %}
 
-    select * from {{ ref('int_recounted_windows') }}
+    recounted as (
+
+        {{ requests_to_recount(ref('int_window_restarts')) }}
+
+    ),
+
+{% endif %}
+
+windows as (
+
+    {% if at_once %}
+        {{ windows_of('recounted') }}
+    {% else %}
+        select * from {{ ref('int_recounted_windows') }}
+    {% endif %}
 
 ),
 
@@ -37,7 +54,11 @@ lines as (
             requests.episode_id,
             requests.unmatched_url
         {% endif %}
-    from {{ ref('stg_lake__requests') if from_scratch else ref('int_recounted_requests') }} as requests
+    {% if at_once %}
+        from recounted as requests
+    {% else %}
+        from {{ ref('stg_lake__requests') if from_scratch else ref('int_recounted_requests') }} as requests
+    {% endif %}
     inner join windows -- in memory: fewer and narrower
         on requests.line_key = windows.line_key
 

@@ -1,11 +1,12 @@
 {#
   The requests of the keys whose counting restarts, from the restart on, whatever became of them. Read once:
-  the windows are made from them, and their days are the ones that change. Nothing when all is counted anew.
+  the windows are made from them, and their days are the ones that change. None when all is counted anew, or a
+  batch at once (counts_at_once).
 #}
--- depends_on: {{ ref('stg_lake__requests') }}, {{ ref('int_enclosures') }}, {{ ref('int_listener_links') }}
+{{ needed_at_once() }}
 {% set restarts = ref('int_window_restarts') %}
 
-{% if builds_from_scratch() %}
+{% if builds_from_scratch() or counts_at_once() %}
     select requests.* from {{ ref('int_requests') }} as requests -- noqa: AM04
     where 1 = 0
     -- depends_on: {{ restarts }}
