@@ -23,7 +23,7 @@ from ingest.lake import reading as reading_lake
 from ingest.lake import stop_if_damaged
 from ingest.settings import Settings
 from orchestration.dbt_args import LEAN_DBT, build_args, dbt_environment, target_dir
-from orchestration.kept_templates import cache_home
+from orchestration.kept_files import cache_home
 from orchestration.lean_dbt import WAITS
 from serving.contract import project_dir
 

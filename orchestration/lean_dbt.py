@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ingest.process import end_at_once
-from orchestration.kept_templates import cache_home, keep_templates
+from orchestration.kept_files import cache_home
+from orchestration.kept_manifest import keep_manifests
+from orchestration.kept_templates import keep_templates
 
 _PR_SET_PDEATHSIG = 1
 WAITS = "EARSHOT_DBT_WAITS"  # set: the work begins once a line comes in
@@ -37,6 +39,7 @@ def main() -> None:
     if os.environ.get(WAITS):
         _wait_before_the_work()
     keep_what_is_new = keep_templates(cache_home())
+    keep_manifests(cache_home())
     gc.freeze()
     gc.enable()
     try:
