@@ -1,9 +1,15 @@
-"""CloudFront gz and JSON gz to the downloads mart: cleaning and counting, dbt's start included."""
+"""CloudFront gz and JSON gz to the downloads mart: cleaning and counting, dbt's start included.
+
+One process of ours and dbt's, as `earshot count` has them.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
+import statistics
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.files import Files, world
@@ -26,7 +32,7 @@ def run(rows: int | None, repeats: int) -> Figures:
         WorldSpec(days=max(1, rows // ROWS_A_DAY), lines=rows, formats=("cloudfront", JSON), prefix=False)
     )
     tsv = _measure(files, source_name("cloudfront"), repeats)
-    json = _measure(files, source_name(JSON), repeats)
+    lines = _measure(files, source_name(JSON), repeats)
     show(
         f"{rows:,} lines to the downloads mart, medians of {repeats}",
         ["", "krows/cpu-s", "wall", "floor cpu-s", "clean", "count", "dbt", "clean MB", "count MB"],
@@ -35,28 +41,26 @@ def run(rows: int | None, repeats: int) -> Figures:
                 name, m["krows_per_cpu_s"], m["wall_krows_per_s"], m["floor_cpu_s"], m["clean_cpu_s"],
                 m["count_cpu_s"], m["dbt_start_cpu_s"], m["clean_peak_mb"], m["count_peak_mb"],
             ]
-            for name, m in (("CloudFront gz", tsv), (f"{JSON} JSON gz", json))
+            for name, m in (("CloudFront gz", tsv), (f"{JSON} JSON gz", lines))
         ],
     )  # fmt: skip
     return {
         "rows": rows,
         "repeats": repeats,
         "krows_per_cpu_s": tsv["krows_per_cpu_s"],
-        "json_krows_per_cpu_s": json["krows_per_cpu_s"],
+        "json_krows_per_cpu_s": lines["krows_per_cpu_s"],
         "floor_ratio": tsv["floor_ratio"],
-        "json_floor_ratio": json["floor_ratio"],
+        "json_floor_ratio": lines["floor_ratio"],
         "wall_krows_per_s": tsv["wall_krows_per_s"],
-        "peak_mb": max(
-            tsv["clean_peak_mb"], tsv["count_peak_mb"], json["clean_peak_mb"], json["count_peak_mb"]
-        ),
+        "peak_mb": max(tsv["peak_mb"], lines["peak_mb"]),
         "correct": True,
-        "stages": {"cloudfront": tsv, JSON: json},
+        "stages": {"cloudfront": tsv, JSON: lines},
     }
 
 
 def _measure(files: Files, source: str, repeats: int) -> dict[str, float]:
     lines = files.lines(source)
-    floors, cleanings, countings, starts = [], [], [], []
+    floors, wholes, stages, starts = [], [], [], []
     with tempfile.TemporaryDirectory(prefix="earshot-bench-") as room:
         landing = Path(room) / "landing"
         landing.mkdir()
@@ -65,42 +69,48 @@ def _measure(files: Files, source: str, repeats: int) -> dict[str, float]:
             data = Path(room) / "data"
             floor, counted = measured(python("-m", "bench.stages", "floor", *map(str, files.of(source))))
             floors.append(floor)
-            cleanings.append(
-                measured(python("-m", "bench.stages", "clean", str(data), str(landing), str(files.catalog)))[
-                    0
-                ]
-            )
-            countings.append(
-                measured(python("-m", "bench.stages", "count", str(data), "--select", DOWNLOADS))[0]
-            )
+            whole, told = measured(
+                python(
+                    "-m", "bench.stages", "whole", str(data), str(landing), str(files.catalog), "--select",
+                    DOWNLOADS,
+                )
+            )  # fmt: skip
+            stage: dict[str, float] = json.loads(told)
+            wholes.append(whole)
+            stages.append(stage)
             _must_be_true(data, files)
             # One model of one row: what remains is dbt itself.
             starts.append(
                 measured(python("-m", "bench.stages", "count", str(data), "--select", "int_started_under"))[0]
             )
-            whole = cleanings[-1] + countings[-1]
             say(
                 f"{source} {n + 1}/{repeats}: {lines / whole.cpu_s / 1e3:.0f} krows/cpu-s "
-                f"({int(counted):,} lines; clean {cleanings[-1].cpu_s:.1f}, count {countings[-1].cpu_s:.1f}, "
+                f"({int(counted):,} lines; clean {stage['clean_cpu_s']:.1f}, count "
+                f"{whole.cpu_s - stage['clean_cpu_s']:.1f}, "
                 f"floor {floor.cpu_s:.1f} cpu-s)"
             )
             shutil.rmtree(data)
-    whole = median([a + b for a, b in zip(cleanings, countings, strict=True)])
-    floor, clean, count, start = (median(each) for each in (floors, cleanings, countings, starts))
+    whole, floor, start = (median(each) for each in (wholes, floors, starts))
+    clean_cpu_s, clean_wall_s = (_middle(stages, name) for name in ("clean_cpu_s", "clean_wall_s"))
     return _rounded(
         krows_per_cpu_s=lines / whole.cpu_s / 1e3,
         wall_krows_per_s=lines / whole.wall_s / 1e3,
         floor_ratio=whole.cpu_s / floor.cpu_s,
         lines=lines,
         floor_cpu_s=floor.cpu_s,
-        clean_cpu_s=clean.cpu_s,
-        clean_wall_s=clean.wall_s,
-        count_cpu_s=count.cpu_s,
-        count_wall_s=count.wall_s,
+        clean_cpu_s=clean_cpu_s,
+        clean_wall_s=clean_wall_s,
+        count_cpu_s=whole.cpu_s - clean_cpu_s,
+        count_wall_s=whole.wall_s - clean_wall_s,
         dbt_start_cpu_s=start.cpu_s,
-        clean_peak_mb=clean.peak_mb,
-        count_peak_mb=count.peak_mb,
+        clean_peak_mb=max(stage["clean_peak_mb"] for stage in stages),
+        count_peak_mb=max(stage["count_peak_mb"] for stage in stages),
+        peak_mb=whole.peak_mb,
     )
+
+
+def _middle(stages: Sequence[Mapping[str, float]], name: str) -> float:
+    return statistics.median(stage[name] for stage in stages)
 
 
 def _must_be_true(data: Path, files: Files) -> None:

@@ -5,11 +5,17 @@ They call what the assets call in production (earshot.pipeline); settings come f
 
 from __future__ import annotations
 
+import json
+import resource
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from isal import igzip
+
+from ingest.process import end_at_once, look_for_garbage_seldom
 
 BLOCK = 1 << 20
 
@@ -46,6 +52,29 @@ def count(data: str, *select: str) -> None:
     run_dbt(Settings(data=Path(data)), ["run", *select])
 
 
+def whole(data: str, landing: str, catalog: str, *select: str) -> None:
+    """Landing files → lake → marts in one process, as `earshot count` has it: dbt starts meanwhile.
+
+    Prints as JSON what cleaning cost (clean_cpu_s, clean_wall_s) and peaks (clean_peak_mb, count_peak_mb).
+    """
+    from earshot.pipeline import dbt_at_hand
+    from ingest.settings import Settings
+
+    began = time.monotonic()
+    with dbt_at_hand(Settings(data=Path(data)), ["run", *select]) as run_dbt, redirect_stdout(sys.stderr):
+        clean(data, landing, catalog)
+        own, wall_s = resource.getrusage(resource.RUSAGE_SELF), time.monotonic() - began
+        run_dbt(None)
+    dbt = resource.getrusage(resource.RUSAGE_CHILDREN)
+    figures = {
+        "clean_cpu_s": own.ru_utime + own.ru_stime,
+        "clean_wall_s": wall_s,
+        "clean_peak_mb": own.ru_maxrss * 1024 / 1e6,
+        "count_peak_mb": dbt.ru_maxrss * 1024 / 1e6,
+    }
+    print(json.dumps(figures))
+
+
 def build(data: str, *select: str) -> None:
     """Lake → marts with their tests, of the models selected."""
     from earshot.pipeline import build_marts
@@ -56,8 +85,12 @@ def build(data: str, *select: str) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Runs one stage."""
-    stages: dict[str, Callable[..., None]] = {"floor": floor, "clean": clean, "count": count, "build": build}
+    stages: dict[str, Callable[..., None]] = {
+        "floor": floor, "clean": clean, "count": count, "whole": whole, "build": build,
+    }  # fmt: skip
+    look_for_garbage_seldom()  # as `earshot` does
     stages[arguments[0]](*arguments[1:])
+    end_at_once(0)  # as well
 
 
 if __name__ == "__main__":

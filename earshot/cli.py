@@ -38,6 +38,7 @@ from earshot.exit_codes import FAILED, PARTLY
 from earshot.failures import in_plain_words
 from earshot.installing import command as installing
 from ingest.modes import keep_from_others
+from ingest.process import end_at_once, look_for_garbage_seldom
 from ingest.settings import PREFIX, Settings, Window
 
 app = typer.Typer(
@@ -62,6 +63,16 @@ def main() -> None:
         if told is None:
             raise
         _fail(*told)
+
+
+def process() -> None:
+    """`main`, with which the process ends."""
+    look_for_garbage_seldom()
+    try:
+        main()
+    except SystemExit as end:
+        end_at_once(end.code)
+        raise
 
 
 def _fail(message: str, code: int) -> None:
@@ -310,4 +321,4 @@ def _one_of(option: str, value: str, allowed: type[Choice]) -> Choice:
 
 
 if __name__ == "__main__":
-    main()
+    process()

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import xxhash
 
 from ingest.durable import write_atomically
@@ -23,8 +23,12 @@ from ingest.lake import reading as reading_lake
 from ingest.lake import stop_if_damaged
 from ingest.settings import Settings
 from orchestration.dbt_args import LEAN_DBT, build_args, dbt_environment, target_dir
+from orchestration.kept_templates import cache_home
 from orchestration.lean_dbt import WAITS
 from serving.contract import project_dir
+
+if TYPE_CHECKING:
+    import duckdb
 
 PARSED = "partial_parse.msgpack"
 
@@ -122,8 +126,7 @@ def _parse_cache(arguments: Sequence[str]) -> Path:
     """What dbt made of the project when it last ran from this place; it parses what has changed since."""
     variables = arguments[arguments.index("--vars") + 1] if "--vars" in arguments else ""
     key = xxhash.xxh3_64_hexdigest(f"{project_dir()} {version('dbt-core')} {variables}".encode())
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "earshot" / f"parsed-{key}" / PARSED
+    return cache_home() / f"parsed-{key}" / PARSED
 
 
 def build_marts(
@@ -136,6 +139,8 @@ def build_marts(
 @contextlib.contextmanager
 def reading(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection to a DuckDB file, closed at the end; its views find the lake beside it."""
+    import duckdb  # not above: who builds opens no database († 0.05 CPU-s)
+
     database = database.resolve()
     beside: dict[str, str | bool | int | float | list[str]] = {"file_search_path": str(database.parent)}
     with contextlib.closing(duckdb.connect(str(database), read_only=True, config=beside)) as connection:

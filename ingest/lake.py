@@ -45,6 +45,7 @@ import xxhash
 from ingest import checksums
 from ingest.durable import locked, replacing, sync, write_atomically
 from ingest.feeds import schema as feeds
+from ingest.numbered import numbered, plain_texts
 from ingest.schema import (
     ADDRESS_LISTS,
     APP_DEVICES,
@@ -75,22 +76,27 @@ GONE = "it is not there any more"
 SUPPRESSED_FILE = "suppressed.parquet"
 TOLD = "restatements_told"
 BEGUN = ".begun"  # in the place of .parquet
+QUICK = 1  # zstd's level for what is compacted within days: † a sixth less CPU, 2 % more bytes
 EMPTY = "_empty.parquet"  # carries the schema, so that a glob over an empty table still reads
 
 
 def write_parquet(
-    frame: pl.DataFrame, path: Path, row_group_size: int | None = None, metadata: dict[str, str] | None = None
+    frame: pl.DataFrame,
+    path: Path,
+    row_group_size: int | None = None,
+    metadata: dict[str, str] | None = None,
+    level: int = 3,
 ) -> None:
     """Write `frame` as zstd Parquet at `path`, atomically. Raises OSError, leaving no trace.
 
-    row_group_size: rows; None: the writer's default. metadata: of the file, beside its schema.
+    row_group_size: rows; None: the writer's default. metadata: of the file, beside its schema. level: zstd's.
     """
     with replacing(path) as temporary:
         try:
             frame.write_parquet(
                 temporary,
                 compression="zstd",
-                compression_level=3,
+                compression_level=level,
                 statistics=True,
                 row_group_size=row_group_size,
                 metadata=metadata,
@@ -243,7 +249,8 @@ class Lake:
         start, days = 0, []
         for length, day in dated["day"].rle().struct.unnest().iter_rows():
             path = self.requests_path(source, file_id, day, segment)
-            write_parquet(requests.slice(start, length), path)
+            of_day = requests.slice(start, length)
+            write_parquet(numbered(of_day), path, metadata=plain_texts(of_day), level=QUICK)
             start += length
             days.append(day)
         return days

@@ -20,3 +20,9 @@
 
 {# More lines than any file has: file_rank * most_lines() + line_number names a line by one number. #}
 {% macro most_lines() %}4294967296{% endmacro %}
+
+{# The same enclosure on both sides: the 64-bit key finds the row, the string proves it. #}
+{% macro same_enclosure(left, right) -%}
+    {{ left }}.enclosure_key = {{ right }}.enclosure_key
+    and {{ left }}.enclosure_url = {{ right }}.enclosure_url
+{%- endmacro %}

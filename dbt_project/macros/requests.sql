@@ -85,10 +85,7 @@ select
     ) as exclusion_reason
 from requests
 left join enclosures
-    on
-        requests.enclosure_key = enclosures.enclosure_key
-        -- The 64-bit key finds the row, the string proves it.
-        and requests.enclosure_url = enclosures.enclosure_url
+    on {{ same_enclosure('requests', 'enclosures') }}
 left join links
     on requests.key_epoch = links.key_epoch and requests.listener_key = links.listener_key
 {% endmacro %}

@@ -17,7 +17,16 @@ from ingest.logs.coded import coded
 from ingest.logs.distinct import Remembered
 from ingest.logs.judge import SERVED, exclusion_reason, referrer_app
 from ingest.logs.known_agents import KnownAgents
-from ingest.logs.listeners import KeyRing, address_keys, canonical_addresses, epoch_of, line_keys, mixed
+from ingest.logs.listeners import (
+    KeyRing,
+    address_keys,
+    canonical_addresses,
+    epoch_of,
+    in_order,
+    line_keys,
+    mixed,
+    mixed_columns,
+)
 from ingest.logs.masking import without_own_address
 from ingest.logs.numbers import Numbers
 from ingest.logs.rejects import without_addresses
@@ -168,7 +177,7 @@ class Cleaner:
         rows = rows.drop("agent").hstack(agents).hstack(referrers)
         rows = self._masked(rows).with_columns(line_keys(rows, self.keys))
         rows = rows.with_columns(
-            *_keys(origin.source),
+            *_keys(rows, origin.source),
             agent_type=pl.col("agent_type").fill_null("none"),
             is_first_two=_is_first_two(),
         )
@@ -184,7 +193,6 @@ class Cleaner:
         # By day first: the lake keeps a file a day, and cutting is cheaper than gathering.
         part = PART if "part" in rows.columns else {}
         days = rows.select((pl.col("started_us") // DAY_US).unique()).height
-        in_order = [*part, *([pl.col("started_us") // DAY_US] if days > 1 else []), *REQUESTS_ORDER]
         constants = {
             "file_id": origin.file_id,
             "source": origin.source,
@@ -192,7 +200,11 @@ class Cleaner:
             "rules_version": self.rules.version,
         }
         stored = [*part, *(name for name in REQUESTS if name in rows.columns)]
-        rows = rows.select(stored).sort(in_order)
+        order = [*(["day_number"] if days > 1 else []), *REQUESTS_ORDER]
+        rows = rows.select(*stored, (pl.col("started_us") // DAY_US).alias("day_number"))
+        # Not in this order where there was more than one key epoch.
+        parts = [rows.filter(pl.col("part") == n) for n in rows["part"].unique().sort()] if part else []
+        rows = pl.concat(in_order(one, order) for one in parts or [rows])
         return conform(
             rows.with_columns(pl.lit(v).alias(k) for k, v in constants.items()), part | REQUESTS
         ).collect()
@@ -239,26 +251,35 @@ def _part(rows: pl.DataFrame) -> list[str]:
     return [name for name in PART if name in rows.columns]
 
 
-def _keys(source: str) -> list[pl.Expr]:
+def _keys(rows: pl.DataFrame, source: str) -> list[pl.Series]:
     """listener_key, listener_key_prev, request_key.
 
     Who, what and when are part of a request's key: an id that a broken server uses twice makes no two
     requests one, and a line that is delivered twice still has one key.
     """
-    agent: pl.Expr = pl.col("agent").fill_null("").nchash.xxh3_64().reinterpret(signed=True)  # type: ignore[attr-defined]
+    agent = rows["agent_key"].fill_null(_NO_AGENT)
+    listener = mixed_columns(rows["address_key"], agent)
+    before = mixed_columns(rows["address_key_prev"], agent)
     by_id = pl.concat_str(pl.lit(source + "\x1f"), "request_id").nchash.xxh3_64()  # type: ignore[attr-defined]
-    by_line = mixed(pl.lit(_signed(xxhash.xxh3_64_intdigest(source.encode())), pl.Int64), pl.col("line_key"))
-    line = pl.coalesce(by_id.reinterpret(signed=True), by_line)
-    listener = mixed(pl.col("address_key"), agent)
+    by_line = mixed(pl.lit(_key_of(source), pl.Int64), pl.col("line_key"))
+    is_named = rows["request_id"].null_count() == 0
+    line = by_id.reinterpret(signed=True)
+    line = rows.select(line if is_named else pl.coalesce(line, by_line)).to_series()
+    request = mixed_columns(line, listener, rows["enclosure_key"], rows["started_us"])
     return [
-        listener.alias("listener_key"),
-        mixed(pl.col("address_key_prev"), agent).alias("listener_key_prev"),
-        mixed(line, listener, pl.col("enclosure_key"), pl.col("started_us")).alias("request_key"),
-    ]
+        listener.alias("listener_key"), before.alias("listener_key_prev"), request.alias("request_key"),
+    ]  # fmt: skip
+
+
+def _key_of(text: str) -> int:
+    return _signed(xxhash.xxh3_64_intdigest(text.encode()))
 
 
 def _signed(key: int) -> int:
     return key - 2**64 if key >= 2**63 else key
+
+
+_NO_AGENT = _key_of("")
 
 
 def _size(name: str) -> pl.Expr:

@@ -94,6 +94,11 @@ def newlines(body: bytes, start: int = 0, stop: int | None = None) -> int:
     return _cut.newlines(body, start, stop) if is_compiled() else body.count(b"\n", start, stop)
 
 
+def joined(pieces: list[bytes | memoryview]) -> bytes:
+    """`b"".join`. † In large pages: 250,000 → 100,000 page faults for 2 M lines."""
+    return _cut.joined(pieces) if is_compiled() else b"".join(pieces)
+
+
 def separated(body: bytes, separator: str, names: Sequence[str], columns: Sequence[Column]) -> Cut:
     """Lines of fields `names`, which are at least so many; see Kind for what is made of them."""
     wanted = [(int(c.kind), names.index(c.field), int(c.flags)) for c in columns]

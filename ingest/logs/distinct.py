@@ -26,21 +26,25 @@ class Remembered:
     def rows(self, texts: pl.Series) -> pl.DataFrame:
         """What was found out of each text, without the text, row for row; nulls for null."""
         distinct = coded(texts)
-        values = distinct.values.to_frame()
-        found = values.join(self.of(distinct.values), on=texts.name, how="left", maintain_order="left")
+        known = self._with(distinct.values)
+        found = distinct.values.to_frame().join(known, on=texts.name, how="left", maintain_order="left")
         return found.drop(texts.name).select(pl.all().gather(distinct.codes))
 
     def of(self, texts: pl.Series) -> pl.DataFrame:
         """One row a distinct text that is not null."""
-        distinct = texts.drop_nulls().unique().to_frame()
+        distinct = texts.drop_nulls().unique()
+        return distinct.to_frame().join(self._with(distinct), on=texts.name, how="inner")
+
+    def _with(self, distinct: pl.Series) -> pl.DataFrame:
+        """What is known, that of `distinct` among it."""
         if self._known is None:
-            self._known = self.judge(distinct.to_series().clear())
-        new = distinct.join(self._known, on=texts.name, how="anti").to_series()
-        if new.len():
-            if self._known.height + new.len() > self.limit:
-                self._known, new = self._known.clear(), distinct.to_series()
-            judged = pl.concat([self._known, self.judge(new)])
-            if judged.height <= self.limit:
-                self._known = judged
-            return distinct.join(judged, on=texts.name, how="inner")
-        return distinct.join(self._known, on=texts.name, how="inner")
+            self._known = self.judge(distinct.clear())
+        new = distinct.to_frame().join(self._known, on=distinct.name, how="anti").to_series()
+        if not new.len():
+            return self._known
+        if self._known.height + new.len() > self.limit:
+            self._known, new = self._known.clear(), distinct
+        judged = pl.concat([self._known, self.judge(new)])
+        if judged.height <= self.limit:
+            self._known = judged
+        return judged

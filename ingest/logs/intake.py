@@ -36,7 +36,7 @@ __all__ = ["IntakeReport", "LandingFile", "find_landing_files", "take_in"]
 COMMIT_FILES = 50
 COMMIT_S = 5.0
 # Small files wait to be cleaned together, up to this: more would only cost memory.
-TOGETHER_ROWS = 32_768
+TOGETHER_ROWS = 131_072
 PREVIEW_ROWS = 10
 MARKS = ".intake"  # below the lake: a file for each landing file being taken in
 AGAIN = b"again"  # in it where the ledger knew the file before: its row does not prove that this time ended

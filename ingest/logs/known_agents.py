@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 import polars as pl
+import polars_hash as _polars_hash  # noqa: F401  registers .nchash
 
 from ingest.logs.agents import CLASSIFIED, AgentRules, classify
 from ingest.logs.distinct import Remembered
@@ -14,7 +15,11 @@ from ingest.logs.prefixes import percent_decode
 from ingest.logs.rejects import ADDRESS, MASK
 from ingest.schema import Schema
 
-JUDGED: Schema = {**CLASSIFIED, "is_watch_duplicate": pl.Boolean}  # R9
+JUDGED: Schema = {
+    **CLASSIFIED,
+    "is_watch_duplicate": pl.Boolean,  # R9
+    "agent_key": pl.Int64,  # xxh3 of it
+}
 MAX_AGENT_CHARS = 1_024
 
 _LABEL = re.compile(r"^\s*user-agent\s*:\s*", re.IGNORECASE)
@@ -88,4 +93,7 @@ class KnownAgents:
         return pl.DataFrame([as_logged, agents]).join(judged, on="agent", how="left", nulls_equal=True)
 
     def _judge(self, agents: pl.Series) -> pl.DataFrame:
-        return classify(agents.to_frame(), self.rules).with_columns(is_watch_duplicate=is_watch_duplicate())
+        agent_key = pl.col("agent").nchash.xxh3_64().reinterpret(signed=True)  # type: ignore[attr-defined]
+        return classify(agents.to_frame(), self.rules).with_columns(
+            is_watch_duplicate=is_watch_duplicate(), agent_key=agent_key
+        )

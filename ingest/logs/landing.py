@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest.logs.cut import newlines
+from ingest.logs.cut import joined, newlines
 from ingest.logs.errors import FileChanged, FileRefused
 from ingest.logs.unpack import Unpacked, unpack
 from ingest.settings import Settings
@@ -201,7 +201,7 @@ class _Lines:
         self.bad.append((self.size, reason, text[:TEXT_BYTES]))
 
     def take(self) -> Segment:
-        body = b"".join(self.parts)
+        body = joined(self.parts)
         bad_lines, row, counted = [], 0, 0
         for start, reason, text in self.bad:
             row += newlines(body, counted, start)

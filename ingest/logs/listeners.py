@@ -136,3 +136,21 @@ def mixed(*keys: pl.Expr) -> pl.Expr:
     for other in keys[1:]:
         key = (key ^ other).bytes.to_le().nchash.xxh3_64().reinterpret(signed=True)  # type: ignore[attr-defined]
     return key
+
+
+def mixed_columns(*columns: pl.Series) -> pl.Series:
+    """`mixed` of columns without nulls. † Compiled: a quarter of the cost."""
+    if is_compiled():
+        return pl.Series(_cut.mixed([column.rechunk() for column in columns]))
+    return pl.select(mixed(*map(pl.lit, columns))).to_series()
+
+
+def in_order(frame: pl.DataFrame, by: list[str]) -> pl.DataFrame:
+    """`frame` sorted by columns of whole numbers without nulls, rows that are alike as they were.
+
+    † Compiled: a third of the cost.
+    """
+    if not is_compiled():
+        return frame.sort(by, maintain_order=True)
+    order = pl.Series(_cut.order([frame[name].cast(pl.Int64).rechunk() for name in by]))
+    return frame.select(pl.all().gather(order))

@@ -23,6 +23,7 @@ from ingest.logs.ranges import AddressRanges, ReferenceListError, ReferrerRules
 from ingest.reference.address_keys import keyed
 from ingest.reference.address_lists import Acting, AddressList
 from ingest.reference.in_force import ABSENT, BUILT_IN, InForce, lists_in_force
+from ingest.reference.keep import keep
 from ingest.reference.lists import (
     AGENTS,
     BOGUS_REFERRERS,
@@ -34,7 +35,6 @@ from ingest.reference.lists import (
     built_in,
     version_of,
 )
-from ingest.reference.refresh import keep
 from ingest.reference.store import ListStore
 from ingest.reference.validate import Judged
 from ingest.schema import RULES, conform

@@ -14,13 +14,15 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import maxminddb
 import polars as pl
 
 from ingest.logs.numbers import RANGE
 from ingest.reference.address_values import RAW_VALUES, Picker, Role
+
+if TYPE_CHECKING:
+    import maxminddb
 
 MARKER = b"\xab\xcd\xefMaxMind.com"  # begins the metadata, in the last 128 KiB of a whole file
 MARKED_BYTES = 128 * 1024
@@ -28,10 +30,6 @@ MARKED_BYTES = 128 * 1024
 MOST_VISITS, FEW_NODES = 4, 100_000
 LOW_64 = 2**64 - 1
 _IPV4_BITS = 96  # an IPv6 tree holds IPv4 below ::/96
-_DAMAGE = (
-    *(maxminddb.InvalidDatabaseError, ValueError, TypeError, IndexError, KeyError, OverflowError),
-    *(struct.error, RecursionError),
-)
 
 
 class NoDatabase(ValueError):
@@ -50,12 +48,18 @@ class Read:
 
 def read_mmdb(path: Path, role: Role) -> Read:
     """All networks of a database. Raises NoDatabase."""
+    import maxminddb  # here: † 0.03 CPU-s that nobody else need wait for
+
+    damage = (
+        *(maxminddb.InvalidDatabaseError, ValueError, TypeError, IndexError, KeyError, OverflowError),
+        *(struct.error, RecursionError),
+    )
     try:
         with maxminddb.open_database(path, maxminddb.MODE_MEMORY) as reader:
             return _read(reader, path.read_bytes(), role)
     except NoDatabase:
         raise
-    except _DAMAGE as error:
+    except damage as error:
         raise NoDatabase(f"a MaxMind database that is damaged: {error}") from error
 
 

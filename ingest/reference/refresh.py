@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -12,11 +12,11 @@ from ingest.lake import utc_now_us
 from ingest.logs.listeners import KeyRing
 from ingest.logs.ranges import ReferenceListError
 from ingest.reference import fetch
-from ingest.reference.address_keys import without_addresses
 from ingest.reference.declared import Source, sources
+from ingest.reference.keep import ETag, keep
 from ingest.reference.lists import LISTS, built_in, read_files, version_of
-from ingest.reference.store import Checked, Kept, ListStore, Origin, kept_files
-from ingest.reference.validate import Judged, judge
+from ingest.reference.store import Checked, Kept, ListStore
+from ingest.reference.validate import judge
 from ingest.schema import DAY_US
 from ingest.settings import SettingError, Settings
 
@@ -47,9 +47,6 @@ class Refreshed:
     def is_stale(self, now_us: int) -> bool:
         """Not known to be the newest for longer than its setting allows."""
         return self.confirmed_us is None or now_us - self.confirmed_us > self.max_age_days * DAY_US
-
-
-_ETag = tuple[str, str | None, str | None]  # address, ETag, Last-Modified
 
 
 def refresh(
@@ -130,25 +127,6 @@ def _renew(
     return Outcome.UPDATED
 
 
-def keep(
-    store: ListStore,
-    keys: KeyRing,
-    name: str,
-    version: str,
-    files: Mapping[str, bytes],
-    judged: Judged,
-    source: str,
-    now_us: int,
-    asked: dict[str, _ETag] | None = None,
-) -> None:
-    """Keep a judged version; of the operator's addresses a copy that names none."""
-    if LISTS[name].has_addresses:
-        entries = judged.parsed.rules.entries
-        files = {f"{name}.csv": without_addresses(entries, keys).encode()}
-    origin = Origin(source, now_us, judged.parsed.counts, kept_files(files, asked), judged.doubts)
-    store.keep(name, version, files, origin)
-
-
 def _current(store: ListStore, name: str) -> Kept | None:
     """The version in use, if it is whole: only then may a server answer that nothing has changed."""
     try:
@@ -162,7 +140,7 @@ def _counts_of_built_in(name: str) -> dict[str, int]:
     return LISTS[name].read({file: built_in(file)}).counts if file else {}
 
 
-def _local(source: Source) -> tuple[dict[str, bytes], dict[str, _ETag]]:
+def _local(source: Source) -> tuple[dict[str, bytes], dict[str, ETag]]:
     missing = [path for path in source.paths if not path.is_file()]
     if missing:
         raise fetch.Unreachable(f"{missing[0]} is not there; an empty file would empty the list")
@@ -171,7 +149,7 @@ def _local(source: Source) -> tuple[dict[str, bytes], dict[str, _ETag]]:
 
 def _fetched(
     source: Source, current: Kept | None, http: httpx.Client
-) -> tuple[dict[str, bytes], dict[str, _ETag]]:
+) -> tuple[dict[str, bytes], dict[str, ETag]]:
     """The files of all addresses: those that have not changed are taken from the version in use."""
     if not source.urls:
         raise fetch.Unreachable(

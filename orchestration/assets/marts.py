@@ -116,7 +116,7 @@ def what_changed(settings: Settings, before: State | None, is_whole: bool) -> Ch
 
 
 def with_rows(context: dg.AssetExecutionContext, events: list[Any], settings: Settings) -> Iterator[Any]:
-    """dbt's events, those of tables and views with row count and preview."""
+    """dbt's events, those of tables and marts with row count and preview."""
     keys = {
         event.output_name: tuple(context.asset_key_for_output(event.output_name).path)
         for event in events
@@ -124,8 +124,8 @@ def with_rows(context: dg.AssetExecutionContext, events: list[Any], settings: Se
     }
     seen = look(settings.warehouse, keys.values()) if keys else {}
     for event in events:
-        if isinstance(event, dg.Output):
-            rows, preview = seen[keys[event.output_name]]
+        if isinstance(event, dg.Output) and (relation := keys[event.output_name]) in seen:
+            rows, preview = seen[relation]
             event = event.with_metadata(
                 {**event.metadata, "dagster/row_count": rows, "preview": dg.MetadataValue.md(preview)}
             )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 
+import orjson
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.logs import cut
-from ingest.logs.coded import PURE, coded, is_compiled
+from ingest.logs.coded import PURE, _cut, coded, is_compiled
 from ingest.logs.cut import GIVEN, Column, Flag, Kind
 from ingest.logs.formats import cloudfront, nginx
 from ingest.logs.formats.base import Format, Parsed
@@ -208,11 +210,104 @@ def test_texts_are_coded_alike_with_and_without_the_compiled_module(
         assert each.values.n_unique() == each.values.len() == series.drop_nulls().n_unique()
 
 
+# Views hold texts of up to 12 bytes; longer ones with one beginning differ by where they lie.
+NEAR = [
+    "",
+    "-",
+    "x" * 12,
+    "x" * 12 + "y",
+    "x" * 13,
+    "x" * 12 + "é",
+    *(f"/shows/12/episode-{i}.mp3" for i in range(9)),
+]
+
+
+def assert_is_coded(texts: pl.Series) -> None:
+    found = coded(texts)
+    assert found.texts().to_list() == texts.to_list()
+    assert found.values.to_list() == texts.drop_nulls().unique(maintain_order=True).to_list()
+
+
+@given(
+    st.lists(st.lists(st.none() | st.integers(0, 2 * len(NEAR) - 1), max_size=150), min_size=1, max_size=4),
+    st.integers(0, 70),
+    st.booleans(),
+)
+def test_texts_that_share_a_place_and_texts_that_do_not_are_coded_alike(
+    rows: list[list[int | None]], start: int, is_apart: bool
+) -> None:
+    twice = pl.Series("t", NEAR * 2)  # each text has two places
+    parts = [twice.gather(pl.Series(part, dtype=pl.UInt32)) for part in rows]
+    if is_apart:  # each chunk with buffers of its own
+        parts = [pl.Series("t", part.to_list(), dtype=pl.String) for part in parts]
+    assert_is_coded(pl.concat(parts, rechunk=False).slice(start))
+
+
+@pytest.mark.parametrize("repeats", [1, 5])
+def test_more_texts_than_are_remembered_are_coded(repeats: int) -> None:
+    values = pl.Series([f"https://media.example/episodes/{i}" for i in range(40_000)])
+    rows = pl.Series(range(40_000 * repeats)) * 7_919 % values.len()
+    assert_is_coded(values.gather(rows).append(values.gather(rows[::-1])))
+
+
+def test_texts_whose_hashes_collide_keep_their_numbers() -> None:
+    texts = pl.Series([f"{i % 700:05}" for i in range(2_100)])
+    try:
+        _cut.seed(5, 1)  # of texts of five bytes all hashes are 0
+        assert_is_coded(texts)
+        fields = [Column("text", Kind.CODE, "text"), Column("end", Kind.CODE, "end")]
+        body = "".join(f"{text}\tx\n" for text in texts).encode()
+        assert cut.separated(body, "\t", ["text", "end"], fields).coded["text"].texts().equals(texts)
+    finally:
+        _cut.seed(secrets.randbits(64), secrets.randbits(64))
+
+
+@pytest.mark.parametrize("size", [10, 3_000])
+def test_unescaped_values_wait_for_their_rows_whatever_lines_lie_between(size: int) -> None:
+    values = [f'{"/" * size}"{i % 70}' for i in range(1_000)]
+    ends = [b"}" if i % 3 else b"" for i in range(len(values))]
+    lines = [b'{"a":"x","b":' + orjson.dumps(value) + end for value, end in zip(values, ends, strict=True)]
+    columns = [Column("a", Kind.CODE, "a"), Column("b", Kind.CODE, "b"), Column("text", Kind.TEXT, "b")]
+    found = cut.json(b"\n".join(lines), columns)
+    whole = [value for i, value in enumerate(values) if i % 3]
+    assert found.coded["b"].texts().to_list() == found.plain["text"].to_list() == whole
+    assert found.odd_numbers.to_list() == list(range(0, 1_000, 3))
+
+
+def test_absent_values_stay_absent_whatever_lines_lie_between() -> None:
+    numbers = [None if i % 5 == 2 else i for i in range(1_000)]
+    lines = [f"{'-' if n is None else n}\t{'x' if i % 7 == 3 else 7}\tz" for i, n in enumerate(numbers)]
+    columns = [
+        Column("n", Kind.INT, "n", GIVEN),
+        Column("t", Kind.TEXT, "n", GIVEN),
+        Column("c", Kind.INT, "c"),
+    ]
+    found = cut.separated("\n".join(lines).encode(), "\t", ["n", "c", "z"], columns)
+    kept = [n for i, n in enumerate(numbers) if i % 7 != 3]
+    assert found.plain["n"].to_list() == kept
+    assert found.plain["t"].to_list() == [None if n is None else str(n) for n in kept]
+
+
 @given(st.binary(max_size=300), st.integers(0, 320), st.integers(0, 320))
 def test_newlines_are_counted_as_python_counts_them(body: bytes, start: int, stop: int) -> None:
     body = body.replace(b"a", b"\n")
     assert cut.newlines(body, start, stop) == body.count(b"\n", start, stop)
     assert cut.newlines(body) == body.count(b"\n")
+
+
+@given(st.lists(st.binary(max_size=20) | st.binary(max_size=20).map(memoryview)))
+def test_pieces_are_joined_as_python_joins_them(pieces: list[bytes | memoryview]) -> None:
+    assert cut.joined(pieces) == b"".join(pieces)
+
+
+def test_pieces_of_many_pages_are_joined() -> None:
+    pieces: list[bytes | memoryview] = [bytes([i]) * 700_001 for i in range(20)]
+    assert cut.joined(pieces) == b"".join(pieces)
+
+
+def test_only_bytes_are_joined() -> None:
+    with pytest.raises(TypeError):
+        cut.joined([b"a", "b"])  # type: ignore[list-item]
 
 
 def test_only_texts_are_coded() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ingest.logs.clean import Cleaner, Origin
 from ingest.logs.listeners import KeyRing
-from ingest.schema import RAW, REQUESTS, REQUESTS_ORDER, Exclusion, SourceClass
+from ingest.schema import DAY_US, RAW, REQUESTS, REQUESTS_ORDER, Exclusion, SourceClass
 from tests.ingest.samples import ADDRESS, APP, BROWSER, NOON_US, NOW_US, rules_of
 
 MB = 1_000_000
@@ -384,3 +384,21 @@ def test_keys_survive_the_change_of_the_secret(tmp_path: Path) -> None:
     for name in ("address_key", "listener_key"):
         assert found[name][0] == found[f"{name}_prev"][1]
         assert found[name][0] != found[name][1]
+
+
+def test_files_cleaned_together_are_cleaned_as_each_alone_also_over_a_change_of_the_secret(
+    tmp_path: Path,
+) -> None:
+    border = 691 * 30 * 86_400_000_000
+    cleaner = Cleaner(rules_of(), KeyRing(tmp_path))
+    origins = [Origin(letter * 32, "cdn", SourceClass.SERVER_LOG, border + DAY_US) for letter in "abc"]
+    files = [
+        raw({"started_us": border + 3}, {"started_us": border + 1}),  # of the later epoch alone
+        raw({"started_us": border - 2}, {"agent": BROWSER, "started_us": border - 3}),  # of the earlier one
+        raw({"started_us": border - DAY_US}, {"started_us": border}, {"address": "no address"}),
+    ]
+    together = cleaner.clean_together(list(zip(files, origins, strict=True)))
+    for file, origin_of_it, found in zip(files, origins, together, strict=True):
+        alone = cleaner.clean(file, origin_of_it)
+        assert found.requests.equals(alone.requests) and found.refused.equals(alone.refused)
+        assert set(found.requests["file_id"]) == {origin_of_it.file_id}

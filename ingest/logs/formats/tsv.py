@@ -100,12 +100,19 @@ def _blocks(body: bytes, header: Header, choose: Choose) -> Iterator[tuple[bytes
             line = body[found : end if end >= 0 else len(body)]
             names = _unique(line[len(_FIELDS) :].decode("utf-8", "replace").split())
             if names != header and not (header and _is_damaged(names, choose)):
-                if found > start:
-                    yield body[start:found], header
-                start, header = found, names
+                if header or not _are_directives(body[start:found]):
+                    if found > start:
+                        yield body[start:found], header
+                    start = found
+                header = names
         found += 1
     if start < len(body):
         yield body[start:], header
+
+
+def _are_directives(lines: bytes) -> bool:
+    """A file's first lines: they stay with what follows, for what is cut off costs a copy of the rest."""
+    return not lines or (lines.startswith(_HASH) and lines.count(b"\n#") + 1 == lines.count(b"\n"))
 
 
 def _is_damaged(names: Header, choose: Choose) -> bool:

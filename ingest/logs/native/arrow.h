@@ -121,16 +121,15 @@ static void *taken(Bytes *bytes)
     return data;
 }
 
-/* Arrow's bitmap of what is there, from a byte a row that is absent; rows behind its end are there. */
-static void *bitmap(const Bytes *absent, size_t rows)
+/* How many of the rows are absent by Arrow's bitmap. */
+static size_t absent(const Bytes *valid, size_t rows)
 {
-    uint8_t *bits = malloc(rows / 8 + 8);
-    if (!bits)
-        return NULL;
-    memset(bits, 0xff, rows / 8 + 8);
-    for (size_t i = 0; i < absent->size && i < rows; i++)
-        bits[i / 8] &= (uint8_t) ~(absent->data[i] << (i % 8));
-    return bits;
+    size_t n = 0;
+    for (size_t i = 0; i < rows; i += 64) {
+        uint64_t word = ~load8(valid->data + i / 8);
+        n += (size_t)__builtin_popcountll(rows - i < 64 ? word & ((1ull << (rows - i)) - 1) : word);
+    }
+    return n;
 }
 
 /* Text and where each value ends (int64, n of them) → Arrow's offsets, which begin with a 0. */
@@ -166,16 +165,17 @@ static PyObject *array(const char *format, size_t length, size_t null_count, voi
 
 static PyObject *column_arrays(Column *column, size_t rows)
 {
-    void *valid = column->null_count ? bitmap(&column->absent, rows) : NULL;
+    size_t null_count = absent(&column->valid, rows);
+    void *valid = null_count ? taken(&column->valid) : NULL;
     if (column->kind == TEXT) {
         void *ends = offsets(&column->values, rows);
-        return array("U", rows, column->null_count, valid, ends, taken(&column->text));
+        return array("U", rows, null_count, valid, ends, taken(&column->text));
     }
     if (column->kind != CODE)
-        return array("l", rows, column->null_count, valid, taken(&column->values), NULL);
-    PyObject *codes = array("I", rows, column->null_count, valid, taken(&column->values), NULL);
-    size_t distinct = column->distinct;
-    void *ends = offsets(&column->ends, distinct);
-    PyObject *values = array("U", distinct, 0, NULL, ends, taken(&column->text));
+        return array("l", rows, null_count, valid, taken(&column->values), NULL);
+    PyObject *codes = array("I", rows, null_count, valid, taken(&column->values), NULL);
+    Distinct *distinct = &column->distinct;
+    void *ends = offsets(&distinct->ends, distinct->n);
+    PyObject *values = array("U", distinct->n, 0, NULL, ends, taken(&distinct->text));
     return codes && values ? Py_BuildValue("(NN)", codes, values) : NULL;
 }

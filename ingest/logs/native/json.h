@@ -6,7 +6,7 @@
 #endif
 
 typedef struct {
-    const char *text; /* "key" with its quotes */
+    const uint8_t *text; /* "key" with its quotes */
     size_t size;
 } Key;
 
@@ -58,12 +58,12 @@ static const uint8_t *string_end(const uint8_t *at, const uint8_t *end, bool *ha
     return NULL;
 }
 
-/* `text` without its escapes, in `scratch`; false: one that is not simple. */
+#define LEAST_SCRATCH 65536
+
+/* `text` without its escapes, in `scratch`, where there is room; false: one that is not simple. */
 static bool unescape(Cut *cut, Slice *text)
 {
     static const char FROM[] = "\"\\/bfnrt", TO[] = "\"\\/\b\f\n\r\t";
-    if (!reserve(&cut->scratch, text->size + 8))
-        return false;
     uint8_t *out = cut->scratch.data + cut->scratch.size;
     size_t n = 0;
     for (size_t i = 0; i < text->size; i++) {
@@ -100,13 +100,18 @@ static const uint8_t *number_end(const uint8_t *at, const uint8_t *end)
     return at;
 }
 
+/* Room for the unescaped values of a line of `size`, so that none is moved while it waits. */
+static bool make_scratch(Cut *cut, size_t size)
+{
+    if (cut->scratch.size + size + 8 <= cut->scratch.room)
+        return true;
+    return settle(cut) && reserve(&cut->scratch, size + LEAST_SCRATCH);
+}
+
 /* The fields of a flat object by key, each at most once; false: odd. */
 static bool object(Cut *cut, const uint8_t *at, const uint8_t *end, const Key *keys, int n_keys, Slice *fields)
 {
     memset(fields, 0, sizeof(Slice) * ((size_t)n_keys + 1));
-    if (!reserve(&cut->scratch, (size_t)(end - at) + 8))
-        return false;
-    cut->scratch.size = 0;
     uint64_t seen = 0;
     int expected = 0;
     bool has_escape, is_plain;
@@ -121,7 +126,7 @@ static bool object(Cut *cut, const uint8_t *at, const uint8_t *end, const Key *k
         for (int i = 0; i < n_keys && key < 0; i++) { /* they come in one order: † the first one tried is it */
             int candidate = expected + i < n_keys ? expected + i : expected + i - n_keys;
             const Key *wanted = &keys[candidate];
-            if ((size_t)(end - at) > wanted->size && !memcmp(at, wanted->text, wanted->size))
+            if ((size_t)(end - at) > wanted->size && is_same(at, wanted->text, wanted->size))
                 key = candidate;
         }
         if (key >= 0) {
@@ -186,10 +191,15 @@ static bool cut_json(Cut *cut, const Key *keys, int n_keys)
     for (size_t start = 0; is_fine && start < cut->size;) {
         const uint8_t *newline = memchr(cut->body + start, '\n', cut->size - start);
         size_t end = newline ? (size_t)(newline - cut->body) : cut->size;
-        bool is_object = object(cut, cut->body + start, cut->body + end, keys, n_keys, fields);
-        is_fine = start == end ? skip(cut) : keep(cut, start, is_object ? fields : NULL);
+        if (start == end) {
+            is_fine = skip(cut);
+        } else {
+            is_fine = make_scratch(cut, end - start);
+            bool is_object = is_fine && object(cut, cut->body + start, cut->body + end, keys, n_keys, fields);
+            is_fine = is_fine && keep(cut, start, is_object ? fields : NULL);
+        }
         start = end + 1;
     }
     free(fields);
-    return is_fine;
+    return is_fine && settle(cut);
 }

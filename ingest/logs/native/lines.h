@@ -7,29 +7,38 @@ typedef struct {
     size_t size;
     Column *columns;
     int n_columns;
-    size_t rows, lines, blank; /* blank: header lines too */
-    Bytes starts;       /* int64 a row: where its line begins */
-    Bytes numbers;      /* int64 a row: its line, from 0 */
-    Bytes odd_starts;   /* int64 an odd line */
+    size_t rows, settled; /* settled: so many of them have their texts in place */
+    size_t lines, blank;  /* blank: header lines too */
+    Bytes starts;         /* int64 a row: where its line begins */
+    Bytes numbers;        /* int64 a row: its line, from 0 */
+    Bytes odd_starts;     /* int64 an odd line */
     Bytes odd_numbers;
-    Bytes scratch;      /* unescaped values of one line */
+    Bytes scratch;        /* unescaped values of the rows not settled yet */
 } Cut;
 
-static void forget_row(Cut *cut, size_t row)
+/* Puts the texts that wait into their columns: they may lie in what is about to go. False: no memory. */
+static bool settle(Cut *cut)
 {
-    for (int i = 0; i < cut->n_columns; i++) {
-        Column *column = &cut->columns[i];
-        size_t width = column->kind == CODE ? 4 : 8;
-        if (column->values.size > row * width)
-            column->values.size = row * width;
-        if (column->kind == TEXT)
-            column->text.size = row ? (size_t)((int64_t *)column->values.data)[row - 1] : 0;
-        if (column->absent.size > row) {
-            column->null_count -= column->absent.data[row];
-            column->absent.size = row;
-        }
-    }
+    bool is_fine = true;
+    for (int i = 0; is_fine && i < cut->n_columns; i++)
+        is_fine = settle_column(&cut->columns[i], cut->settled, cut->rows - cut->settled);
+    cut->settled = cut->rows;
+    cut->scratch.size = 0;
+    return is_fine;
 }
+
+#define USUAL_LINE 256 /* bytes: of longer ones a little memory stays untouched */
+
+/* To be called before each row. */
+static bool begin_row(Cut *cut)
+{
+    bool is_fine = true;
+    for (int i = 0; is_fine && cut->rows % BATCH == 0 && i < cut->n_columns; i++)
+        is_fine = make_room(&cut->columns[i], cut->rows, cut->size / USUAL_LINE);
+    return is_fine;
+}
+
+static bool end_row(Cut *cut) { return ++cut->rows % BATCH || settle(cut); }
 
 static bool is_utf8(const uint8_t *at, size_t size)
 {
@@ -59,22 +68,15 @@ static bool is_utf8(const uint8_t *at, size_t size)
 /* Keeps a line whose fields are known, or counts it among the odd ones. False: no memory. */
 static bool keep(Cut *cut, size_t start, const Slice *fields)
 {
-    enum result done = fields ? CUT : ODD;
-    int64_t at = (int64_t)start, number = (int64_t)cut->lines;
-    for (int i = 0; done == CUT && i < cut->n_columns; i++) {
-        done = put(&cut->columns[i], cut->rows, fields);
-        if (cut->columns[i].kind == CONTENT_RANGE)
-            i += 2;
-    }
-    if (done == ODD && fields)
-        forget_row(cut, cut->rows);
-    cut->lines++;
-    if (done == NO_MEMORY)
+    bool is_odd = !fields;
+    int64_t at = (int64_t)start, number = (int64_t)cut->lines++;
+    if (!begin_row(cut))
         return false;
-    if (done == ODD)
+    for (int i = 0; !is_odd && i < cut->n_columns; i += cut->columns[i].kind == CONTENT_RANGE ? 3 : 1)
+        is_odd = !put(&cut->columns[i], cut->rows, fields);
+    if (is_odd)
         return append(&cut->odd_starts, &at, 8) && append(&cut->odd_numbers, &number, 8);
-    cut->rows++;
-    return append(&cut->starts, &at, 8) && append(&cut->numbers, &number, 8);
+    return append(&cut->starts, &at, 8) && append(&cut->numbers, &number, 8) && end_row(cut);
 }
 
 static bool skip(Cut *cut)
@@ -89,10 +91,9 @@ static void free_cut(Cut *cut)
     for (int i = 0; i < cut->n_columns; i++) {
         Column *column = &cut->columns[i];
         free(column->values.data);
-        free(column->absent.data);
+        free(column->valid.data);
         free(column->text.data);
-        free(column->ends.data);
-        free(column->table);
+        free_distinct(&column->distinct);
     }
     free(cut->columns);
     free(cut->starts.data);

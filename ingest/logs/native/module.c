@@ -7,7 +7,9 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "joined.h"
 #include "json.h"
+#include "keys.h"
 #include "separated.h"
 #include "texts.h"
 
@@ -101,7 +103,7 @@ static PyObject *json(PyObject *module, PyObject *args)
         char *text;
         if (PyBytes_AsStringAndSize(PyTuple_GET_ITEM(names, i), &text, &length))
             return NULL;
-        keys[i] = (Key){text, (size_t)length};
+        keys[i] = (Key){(const uint8_t *)text, (size_t)length};
     }
     cut.body = (const uint8_t *)body;
     cut.size = (size_t)size;
@@ -116,11 +118,11 @@ static PyObject *json(PyObject *module, PyObject *args)
     return finished(&cut, is_fine);
 }
 
-static PyObject *codes(PyObject *module, PyObject *series) { return from_texts(series, CODE, take_text); }
+static PyObject *codes(PyObject *module, PyObject *series) { return from_texts(series, CODE, take_codes); }
 
 static PyObject *addresses(PyObject *module, PyObject *series)
 {
-    return from_texts(series, TEXT, take_address);
+    return from_texts(series, TEXT, take_addresses);
 }
 
 static PyObject *newlines(PyObject *module, PyObject *args)
@@ -138,6 +140,12 @@ static PyObject *newlines(PyObject *module, PyObject *args)
     return PyLong_FromSize_t(count);
 }
 
+static PyObject *joined(PyObject *module, PyObject *args)
+{
+    PyObject *pieces;
+    return PyArg_ParseTuple(args, "O!", &PyList_Type, &pieces) ? join_pieces(pieces) : NULL;
+}
+
 static PyObject *seed(PyObject *module, PyObject *args)
 {
     unsigned long long first, second;
@@ -153,7 +161,10 @@ static PyMethodDef methods[] = {
     {"json", json, METH_VARARGS, "json(body, quoted keys, columns)"},
     {"codes", codes, METH_O, "codes(series of String): number of each value, distinct values"},
     {"addresses", addresses, METH_O, "addresses(series of String): canonical, null where they are none"},
+    {"mixed", mixed, METH_O, "mixed([series of Int64, …]): one key a row of all of them"},
+    {"order", order, METH_O, "order([series of Int64, …]): the rows in the order of these, a stable one"},
     {"newlines", newlines, METH_VARARGS, "newlines(body, start, stop)"},
+    {"joined", joined, METH_VARARGS, "joined(list of bytes and views of them): bytes"},
     {"seed", seed, METH_VARARGS, "seed(first, second): of the hashes, once before all else"},
     {NULL, NULL, 0, NULL},
 };

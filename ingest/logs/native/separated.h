@@ -80,19 +80,21 @@ static bool cut_separated(Cut *cut, uint8_t separator, int names)
         is_fine = keep_separated(cut, start, cut->size, is_plain, n, names, fields);
     }
     free(fields);
-    return is_fine;
+    return is_fine && settle(cut);
 }
 
-/* How many newlines there are. † Python's own count stops at each: five times the work. */
+/* How many newlines there are. † Python's own count stops at each: eight times the work. */
 static size_t count_newlines(const uint8_t *at, size_t size)
 {
-    size_t count = 0, i = 0;
-    for (; i + 64 <= size; i += 64) {
-        uint64_t ends, high;
-        look(at + i, '\n', &ends, &high);
-        count += (size_t)__builtin_popcountll(ends);
+    size_t count = 0;
+    while (size) { /* in blocks that a byte can count: compilers make vectors of them */
+        size_t block = size < 240 ? size : 240;
+        uint8_t n = 0;
+        for (size_t i = 0; i < block; i++)
+            n += at[i] == '\n';
+        count += n;
+        at += block;
+        size -= block;
     }
-    for (; i < size; i++)
-        count += at[i] == '\n';
     return count;
 }
