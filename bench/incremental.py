@@ -6,7 +6,7 @@ import itertools
 import shutil
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -97,15 +97,14 @@ def _measure(data: Path, history: History, days: int, repeats: int) -> dict[str,
         f" {max(cost.peak_mb for cost in built):.0f} MB"
     )
 
-    # The next day, batch by batch; around each what a build costs that has nothing to do.
-    head = history.on(days + 1)
-    numbers = iter(range(head.height // BATCH))
+    # The next days, batch by batch; around each what a build costs that has nothing to do.
+    to_come = enumerate(_batches_after(history, days))
 
     def batches(count: int, select: Sequence[str]) -> tuple[list[Cost], list[Cost]]:
         """(builds of nothing, batches); of the first there is one more, and `batches[n]` is between two."""
         idle, of_batches = [_count(data, select)], []
-        for n in itertools.islice(numbers, count):
-            history.add(lake, head.slice(n * BATCH, BATCH), f"{10_000 + n:032x}")
+        for n, requests in itertools.islice(to_come, count):
+            history.add(lake, requests, f"{10_000 + n:032x}")
             of_batches.append(_count(data, select))
             idle.append(_count(data, select))
             say(f"  batch {n}: {of_batches[-1].cpu_s:.2f} cpu-s, nothing new {idle[-1].cpu_s:.2f}")
@@ -140,6 +139,14 @@ def _measure(data: Path, history: History, days: int, repeats: int) -> dict[str,
         "differences": _differences(data, rebuilt),
     }
     return {name: round(value, 2) for name, value in figures.items()}
+
+
+def _batches_after(history: History, days: int) -> Iterator[pl.DataFrame]:
+    """Whole batches of one day after the other."""
+    for number in itertools.count(days + 1):
+        day = history.on(number)
+        for n in range(day.height // BATCH):
+            yield day.slice(n * BATCH, BATCH)
 
 
 def _beyond(idle: Sequence[Cost], batches: Sequence[Cost]) -> list[float]:
