@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import partial
 
 import polars as pl
 import xxhash
 
 from ingest.logs.agents import classify_referrers
-from ingest.logs.coded import coded
 from ingest.logs.distinct import Remembered
 from ingest.logs.judge import SERVED, exclusion_reason, referrer_app
 from ingest.logs.known_agents import KnownAgents
@@ -37,6 +37,7 @@ from ingest.suppression import Suppressions
 
 EARLIEST_US = 1_262_304_000_000_000  # 2010-01-01: before podcasts were counted, a broken clock
 MOST_BYTES = 2**50  # more is no size but nonsense; keeps the arithmetic below from overflowing
+MOST_ADDRESSES = 500_000  # remembered: some 60 MB
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND"]
 
 TOO_OLD = "older than what is kept"
@@ -98,6 +99,7 @@ class Cleaner:
     def __post_init__(self) -> None:
         self._agents = KnownAgents(self.rules.agents)
         self._referrers = Remembered(self._judged_referrers)
+        self._known_addresses: dict[tuple[int, date], Remembered] = {}
 
     def clean_together(self, files: Sequence[tuple[pl.DataFrame, Origin]]) -> list[Cleaned]:
         """`clean` of each (raw, origin). † Files of one source in one pass: it costs 20 ms."""
@@ -151,19 +153,28 @@ class Cleaner:
         """`rows` with what is found out of each address: canonical form, keys, the lists it is in."""
         epochs = rows["key_epoch"].unique()
         if epochs.len() == 1:  # but for one segment a month
-            distinct = coded(rows["address"])
-            found = self._addresses(distinct.values.to_frame(), epochs[0], intake_day)
-            return rows.hstack(found.select(pl.all().gather(distinct.codes)))
+            return rows.hstack(self._addresses(epochs[0], intake_day).rows(rows["address"]))
         parts = [self._with_addresses(part, intake_day) for part in rows.partition_by("key_epoch")]
-        return pl.concat(parts, rechunk=True) if parts else rows.hstack(self._addresses(rows, 0, intake_day))
+        if not parts:
+            return rows.hstack(self._found_of(rows["address"], 0, intake_day).drop("address"))
+        return pl.concat(parts, rechunk=True)
 
-    def _addresses(self, distinct: pl.DataFrame, epoch: int, intake_day: date) -> pl.DataFrame:
-        """Of each row's address, in its order."""
-        canonical = canonical_addresses(distinct["address"]).alias("canonical")
-        keyed = address_keys(distinct.select(canonical, key_epoch=pl.lit(epoch, pl.Int32)), self.keys)
+    def _addresses(self, epoch: int, intake_day: date) -> Remembered:
+        """Of an epoch, for a file taken in that day, which dated lists go by."""
+        if (epoch, intake_day) not in self._known_addresses:
+            judge = partial(self._found_of, epoch=epoch, intake_day=intake_day)
+            self._known_addresses = {(epoch, intake_day): Remembered(judge, MOST_ADDRESSES)}
+        return self._known_addresses[epoch, intake_day]
+
+    def _found_of(self, addresses: pl.Series, epoch: int, intake_day: date) -> pl.DataFrame:
+        """Of each address, in its order."""
+        canonical = canonical_addresses(addresses).alias("canonical")
+        keyed = address_keys(
+            pl.DataFrame([canonical]).with_columns(key_epoch=pl.lit(epoch, pl.Int32)), self.keys
+        )
         numbers = Numbers(canonical)
         return keyed.drop("key_epoch").with_columns(
-            *self.rules.address_evidence(numbers, intake_day), *self.rules.networks.of(numbers)
+            addresses, *self.rules.address_evidence(numbers, intake_day), *self.rules.networks.of(numbers)
         )
 
     def _requests(self, rows: pl.DataFrame, origin: Origin) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from ingest.logs.coded import coded
+from ingest.logs.coded import _cut, coded, is_compiled
 
 
 def map_distinct(values: pl.Series, function: Callable[[pl.Series], pl.Series]) -> pl.Series:
@@ -22,9 +22,14 @@ class Remembered:
     judge: Callable[[pl.Series], pl.DataFrame]  # distinct texts → one row each, the text under their name
     limit: int = 200_000
     _known: pl.DataFrame | None = field(default=None, repr=False)
+    _numbering: _cut.Numbering | None = field(
+        default=None, repr=False
+    )  # of the rows of `_known`, in its order
 
     def rows(self, texts: pl.Series) -> pl.DataFrame:
         """What was found out of each text, without the text, row for row; nulls for null."""
+        if is_compiled():
+            return self._numbered(texts)
         distinct = coded(texts)
         known = self._with(distinct.values)
         found = distinct.values.to_frame().join(known, on=texts.name, how="left", maintain_order="left")
@@ -33,7 +38,22 @@ class Remembered:
     def of(self, texts: pl.Series) -> pl.DataFrame:
         """One row a distinct text that is not null."""
         distinct = texts.drop_nulls().unique()
-        return distinct.to_frame().join(self._with(distinct), on=texts.name, how="inner")
+        return distinct.to_frame().hstack(self.rows(distinct))
+
+    def _numbered(self, texts: pl.Series) -> pl.DataFrame:
+        """† Numbers that stay need no join: a third of the cost of what is known of 650,000 addresses."""
+        if self._numbering is None or self._known is None:
+            self._numbering = _cut.Numbering()
+            self._known = self.judge(texts.clear()).drop(texts.name)
+        numbers, added = map(pl.Series, self._numbering.of(texts))
+        if added.len():
+            new = added.alias(texts.name)
+            judged = new.to_frame().join(self.judge(new), on=texts.name, how="left", maintain_order="left")
+            self._known = pl.concat([self._known, judged.drop(texts.name)], rechunk=True)
+        found = self._known.select(pl.all().gather(numbers))
+        if self._known.height > self.limit:
+            self._known = self._numbering = None
+        return found
 
     def _with(self, distinct: pl.Series) -> pl.DataFrame:
         """What is known, that of `distinct` among it."""

@@ -163,19 +163,27 @@ static PyObject *array(const char *format, size_t length, size_t null_count, voi
     return (PyObject *)self;
 }
 
+static PyObject *codes_array(Column *column, size_t rows)
+{
+    size_t null_count = absent(&column->valid, rows);
+    void *valid = null_count ? taken(&column->valid) : NULL;
+    return array("I", rows, null_count, valid, taken(&column->values), NULL);
+}
+
 static PyObject *column_arrays(Column *column, size_t rows)
 {
+    if (column->kind == CODE) {
+        PyObject *codes = codes_array(column, rows);
+        Distinct *distinct = &column->distinct;
+        void *ends = offsets(&distinct->ends, distinct->n);
+        PyObject *values = array("U", distinct->n, 0, NULL, ends, taken(&distinct->text));
+        return codes && values ? Py_BuildValue("(NN)", codes, values) : NULL;
+    }
     size_t null_count = absent(&column->valid, rows);
     void *valid = null_count ? taken(&column->valid) : NULL;
     if (column->kind == TEXT) {
         void *ends = offsets(&column->values, rows);
         return array("U", rows, null_count, valid, ends, taken(&column->text));
     }
-    if (column->kind != CODE)
-        return array("l", rows, null_count, valid, taken(&column->values), NULL);
-    PyObject *codes = array("I", rows, null_count, valid, taken(&column->values), NULL);
-    Distinct *distinct = &column->distinct;
-    void *ends = offsets(&distinct->ends, distinct->n);
-    PyObject *values = array("U", distinct->n, 0, NULL, ends, taken(&distinct->text));
-    return codes && values ? Py_BuildValue("(NN)", codes, values) : NULL;
+    return array("l", rows, null_count, valid, taken(&column->values), NULL);
 }

@@ -11,7 +11,7 @@
 #include "json.h"
 #include "keys.h"
 #include "separated.h"
-#include "texts.h"
+#include "numbering.h"
 
 /* [(kind, field, flags), …] → columns; a CONTENT_RANGE takes three. */
 static bool read_columns(Cut *cut, PyObject *wanted, int n_fields)
@@ -176,7 +176,9 @@ static struct PyModuleDef definition = {
 PyMODINIT_FUNC PyInit__cut(void)
 {
     PyObject *module;
-    if (PyType_Ready(&ArrayType) || !(module = PyModule_Create(&definition)))
+    if (PyType_Ready(&ArrayType) || PyType_Ready(&NumberingType) || !(module = PyModule_Create(&definition)))
         return NULL;
+    if (PyModule_AddObjectRef(module, "Numbering", (PyObject *)&NumberingType))
+        Py_CLEAR(module);
     return module;
 }

@@ -136,39 +136,50 @@ static bool take_chunk(Cut *cut, const struct ArrowArray *chunk, Take take)
     return is_fine;
 }
 
-/* A stream of `utf8_view` arrays, its texts taken into one column of `kind`. */
-static PyObject *from_texts(PyObject *series, int kind, Take take)
+/* A stream of `utf8_view` arrays, its texts taken into the one column of `cut`. False: an error is set. */
+static bool take_series(Cut *cut, PyObject *series, Take take)
 {
     PyObject *capsule = PyObject_CallMethod(series, "__arrow_c_stream__", NULL);
     struct ArrowArrayStream *stream = capsule ? PyCapsule_GetPointer(capsule, "arrow_array_stream") : NULL;
     if (!stream) {
         Py_XDECREF(capsule);
-        return NULL;
+        return false;
     }
-    Cut cut = {0};
     struct ArrowSchema schema = {0};
-    bool is_text = !stream->get_schema(stream, &schema) && !strcmp(schema.format, "vu");
+    bool is_text = !stream->get_schema(stream, &schema) && !strcmp(schema.format, "vu"), is_fine = is_text;
     if (schema.release)
         schema.release(&schema);
-    cut.columns = calloc(1, sizeof(Column));
-    bool is_fine = is_text && cut.columns;
-    if (is_fine) {
-        cut.n_columns = 1;
-        cut.columns[0] = (Column){.kind = kind};
-    }
     while (is_fine) {
         struct ArrowArray chunk = {0};
         if (stream->get_next(stream, &chunk))
             is_fine = false;
         if (!chunk.release)
             break;
-        is_fine = is_fine && take_chunk(&cut, &chunk, take);
+        is_fine = is_fine && take_chunk(cut, &chunk, take);
         chunk.release(&chunk);
     }
     Py_DECREF(capsule);
+    if (!is_text)
+        PyErr_SetString(PyExc_TypeError, "not a column of texts");
+    else if (!is_fine)
+        PyErr_NoMemory();
+    return is_fine;
+}
+
+static bool one_column(Cut *cut, int kind)
+{
+    if (!(cut->columns = calloc(1, sizeof(Column))))
+        return PyErr_NoMemory() != NULL;
+    cut->n_columns = 1;
+    cut->columns[0].kind = kind;
+    return true;
+}
+
+static PyObject *from_texts(PyObject *series, int kind, Take take)
+{
+    Cut cut = {0};
+    bool is_fine = one_column(&cut, kind) && take_series(&cut, series, take);
     PyObject *found = is_fine ? column_arrays(&cut.columns[0], cut.rows) : NULL;
     free_cut(&cut);
-    if (!is_text)
-        return PyErr_Format(PyExc_TypeError, "not a column of texts");
-    return is_fine ? found : PyErr_NoMemory();
+    return found;
 }
