@@ -1,0 +1,74 @@
+"""What was found out of a text is found again, in the compiled way and by Polars alone."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.logs.coded import PURE, _cut, is_compiled
+from ingest.logs.distinct import Remembered
+
+TEXTS = st.lists(
+    st.none()
+    | st.sampled_from(["", "a", "é" * 9, "twelve bytes", "thirteen byte", "x" * 300])
+    | st.text(max_size=3)
+)
+
+
+def lengths(distinct: pl.Series) -> pl.DataFrame:
+    """Of each text, in another order: what is told must not depend on it."""
+    return distinct.to_frame().with_columns(pl.col("t").str.len_bytes().alias("size")).reverse()
+
+
+@pytest.mark.parametrize("pure", ["", "1"], ids=["compiled", "pure"])
+@given(st.lists(TEXTS, min_size=1, max_size=6), st.integers(0, 6))
+def test_each_row_gets_what_was_found_out_of_its_text(
+    pure: str, columns: list[list[str | None]], limit: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PURE, pure)
+        asked: list[str | None] = []
+
+        def judge(distinct: pl.Series) -> pl.DataFrame:
+            asked.extend(distinct)
+            return lengths(distinct)
+
+        known, forgets = Remembered(judge, limit), Remembered(judge, 10**6)
+        for texts in columns:
+            series = pl.Series("t", texts, dtype=pl.String)
+            wanted = [None if text is None else len(text.encode()) for text in texts]
+            assert known.rows(series)["size"].to_list() == wanted
+            assert known.rows(series).columns == ["size"]
+        asked.clear()
+        for texts in columns + columns:
+            forgets.rows(pl.Series("t", texts, dtype=pl.String))
+        assert len(asked) == len(set(asked)) and None not in asked, "each text is judged once"
+        found = forgets.of(pl.Series("t", columns[0], dtype=pl.String))
+        assert dict(found.rows()) == {t: len(t.encode()) for t in columns[0] if t is not None}
+
+
+@pytest.mark.skipif(not is_compiled(), reason="the compiled module was not built here")
+@given(st.lists(TEXTS, max_size=8))
+def test_numbers_stay_over_columns_chunks_and_slices(columns: list[list[str | None]]) -> None:
+    numbering, known = _cut.Numbering(), list[str]()
+    for texts in columns:
+        series = pl.Series(texts, dtype=pl.String)
+        series = pl.concat([series, series.slice(1, 2), series.gather_every(2)], rechunk=False)
+        numbers, added = map(pl.Series, numbering.of(series))
+        known += added.to_list()
+        assert [None if number is None else known[number] for number in numbers] == series.to_list()
+    assert len(known) == len(set(known))
+
+
+@pytest.mark.skipif(not is_compiled(), reason="the compiled module was not built here")
+def test_a_numbering_takes_texts_alone_and_goes_on_after_others() -> None:
+    numbering = _cut.Numbering()
+    with pytest.raises(TypeError):
+        _cut.Numbering(1)  # type: ignore[call-arg]
+    for other in (pl.Series([1, 2]), pl.Series([b"x"])):
+        with pytest.raises(TypeError, match="texts"):
+            numbering.of(other)
+    numbers, added = map(pl.Series, numbering.of(pl.Series(["x", None, "y", "x"])))
+    assert numbers.to_list() == [0, None, 1, 0] and added.to_list() == ["x", "y"]
