@@ -26,7 +26,7 @@ from pathlib import Path
 import polars as pl
 
 from ingest.durable import exchange, locked, sync
-from ingest.lake import READERS_LOCK, Lake, write_parquet
+from ingest.lake import READERS_LOCK, Lake, write_parquet, write_requests_of_day
 from ingest.schema import REQUESTS, REQUESTS_ORDER, FileStatus
 
 # Rows are read and written so many at a time, which bounds memory; more only where one enclosure has more.
@@ -193,7 +193,7 @@ def _split(large: list[Path], source: str, folder: Path) -> None:
             for number, last_line in segments[str(file_id)]:
                 is_of_it = pl.col("line_number") <= last_line
                 path = folder / f"{source}.{file_id}.{number:04d}.parquet"
-                write_parquet(left.filter(is_of_it).rechunk(), path)
+                write_requests_of_day(left.filter(is_of_it).rechunk(), path)
                 left = left.filter(~is_of_it)
     if _rows_in(list(folder.glob(f"{source}.*.parquet"))) != _rows_in(large):
         raise AssertionError(f"expanding {source} in {folder.name} would not keep its rows")

@@ -110,6 +110,11 @@ def write_parquet(
         checksums.note_name(path)
 
 
+def write_requests_of_day(requests: pl.DataFrame, path: Path) -> None:
+    """Write REQUESTS of a landing file's segment and day: whoever does, the same rows are the same bytes."""
+    write_parquet(numbered(requests), path, metadata=plain_texts(requests), level=QUICK)
+
+
 class LakeFormatError(RuntimeError):
     """The lake has another layout; the message says what to do."""
 
@@ -249,8 +254,7 @@ class Lake:
         start, days = 0, []
         for length, day in dated["day"].rle().struct.unnest().iter_rows():
             path = self.requests_path(source, file_id, day, segment)
-            of_day = requests.slice(start, length)
-            write_parquet(numbered(of_day), path, metadata=plain_texts(of_day), level=QUICK)
+            write_requests_of_day(requests.slice(start, length), path)
             start += length
             days.append(day)
         return days

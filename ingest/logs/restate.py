@@ -20,7 +20,7 @@ import polars as pl
 
 from ingest.compaction import expand
 from ingest.durable import locked
-from ingest.lake import Lake, utc_now_us, write_parquet
+from ingest.lake import Lake, utc_now_us, write_requests_of_day
 from ingest.logs.clean import Cleaner, Origin
 from ingest.logs.errors import FileChanged, FileRefused
 from ingest.logs.found import LandingFile, find_landing_files
@@ -205,7 +205,7 @@ class _Restatement:
             self._replace(path, former[path], of_day[day])
 
     def _replace(self, path: Path, former: pl.DataFrame, fresh: pl.DataFrame) -> None:
-        write_parquet(fresh, path)
+        write_requests_of_day(fresh, path)
         former, fresh = former.sort("line_number"), fresh.sort("line_number")
         judged = [name for name in REQUESTS if name != "rules_version"]
         differs = [former[name].ne_missing(fresh[name]).alias(name) for name in judged]

@@ -216,7 +216,7 @@ def test_a_killed_restatement_is_healed_by_the_next(
     take(old, land(old, log(days=4)), land(old, log(rows=9), name="b.log"))
     new = under(old, lists(tmp_path / "new", bots=[FRESH_BOT]))
     days = [DAY + timedelta(days=i) for i in range(4)]
-    write = restate.write_parquet
+    write = restate.write_requests_of_day
     for killed_at in range(5):
         written: list[Path] = []
 
@@ -229,7 +229,7 @@ def test_a_killed_restatement_is_healed_by_the_next(
             write(frame, path)
 
         with monkeypatch.context() as killed:
-            killed.setattr(restate, "write_parquet", until)
+            killed.setattr(restate, "write_requests_of_day", until)
             with pytest.raises(OSError, match="No space"):
                 again(new, *days)
         # A day is told to the marts only when all its files are done.
