@@ -30,6 +30,16 @@ struct ArrowArrayStream {
     void *private_data;
 };
 
+/* A Series' arrays, as long as `capsule` lives; NULL: an error is set. */
+static struct ArrowArrayStream *arrays_of(PyObject *series, PyObject **capsule)
+{
+    *capsule = PyObject_CallMethod(series, "__arrow_c_stream__", NULL);
+    struct ArrowArrayStream *stream = *capsule ? PyCapsule_GetPointer(*capsule, "arrow_array_stream") : NULL;
+    if (!stream)
+        Py_CLEAR(*capsule);
+    return stream;
+}
+
 #define NULLABLE 2
 
 typedef struct {

@@ -22,12 +22,10 @@ static void free_numbers(Numbers *numbers)
 /* One Series, to the end of `numbers`. False: it is none of these, or an error is set. */
 static bool read_numbers(Numbers *numbers, PyObject *series)
 {
-    PyObject *capsule = PyObject_CallMethod(series, "__arrow_c_stream__", NULL);
-    struct ArrowArrayStream *stream = capsule ? PyCapsule_GetPointer(capsule, "arrow_array_stream") : NULL;
-    if (!stream) {
-        Py_XDECREF(capsule);
+    PyObject *capsule;
+    struct ArrowArrayStream *stream = arrays_of(series, &capsule);
+    if (!stream)
         return false;
-    }
     struct ArrowSchema schema = {0};
     bool is_fine = !stream->get_schema(stream, &schema) && !strcmp(schema.format, "l");
     if (schema.release)

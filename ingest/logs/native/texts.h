@@ -139,12 +139,10 @@ static bool take_chunk(Cut *cut, const struct ArrowArray *chunk, Take take)
 /* A stream of `utf8_view` arrays, its texts taken into the one column of `cut`. False: an error is set. */
 static bool take_series(Cut *cut, PyObject *series, Take take)
 {
-    PyObject *capsule = PyObject_CallMethod(series, "__arrow_c_stream__", NULL);
-    struct ArrowArrayStream *stream = capsule ? PyCapsule_GetPointer(capsule, "arrow_array_stream") : NULL;
-    if (!stream) {
-        Py_XDECREF(capsule);
+    PyObject *capsule;
+    struct ArrowArrayStream *stream = arrays_of(series, &capsule);
+    if (!stream)
         return false;
-    }
     struct ArrowSchema schema = {0};
     bool is_text = !stream->get_schema(stream, &schema) && !strcmp(schema.format, "vu"), is_fine = is_text;
     if (schema.release)
