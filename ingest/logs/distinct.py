@@ -22,9 +22,7 @@ class Remembered:
     judge: Callable[[pl.Series], pl.DataFrame]  # distinct texts → one row each, the text under their name
     limit: int = 200_000
     _known: pl.DataFrame | None = field(default=None, repr=False)
-    _numbering: _cut.Numbering | None = field(
-        default=None, repr=False
-    )  # of the rows of `_known`, in its order
+    _numbering: _cut.Numbering | None = field(default=None, repr=False)  # of the rows of `_known`
 
     def rows(self, texts: pl.Series) -> pl.DataFrame:
         """What was found out of each text, without the text, row for row; nulls for null."""
@@ -42,18 +40,18 @@ class Remembered:
 
     def _numbered(self, texts: pl.Series) -> pl.DataFrame:
         """† Numbers that stay need no join: a third of the cost of what is known of 650,000 addresses."""
-        if self._numbering is None or self._known is None:
-            self._numbering = _cut.Numbering()
-            self._known = self.judge(texts.clear()).drop(texts.name)
-        numbers, added = map(pl.Series, self._numbering.of(texts))
+        numbering, known = self._numbering, self._known
+        self._numbering = self._known = None  # should what follows fail: numbers without rows would mislead
+        if numbering is None or known is None:
+            numbering, known = _cut.Numbering(), self.judge(texts.clear()).drop(texts.name)
+        numbers, added = map(pl.Series, numbering.of(texts))
         if added.len():
             new = added.alias(texts.name)
             judged = new.to_frame().join(self.judge(new), on=texts.name, how="left", maintain_order="left")
-            self._known = pl.concat([self._known, judged.drop(texts.name)], rechunk=True)
-        found = self._known.select(pl.all().gather(numbers))
-        if self._known.height > self.limit:
-            self._known = self._numbering = None
-        return found
+            known = pl.concat([known, judged.drop(texts.name)], rechunk=True)
+        if known.height <= self.limit:
+            self._numbering, self._known = numbering, known
+        return known.select(pl.all().gather(numbers))
 
     def _with(self, distinct: pl.Series) -> pl.DataFrame:
         """What is known, that of `distinct` among it."""

@@ -49,6 +49,22 @@ def test_each_row_gets_what_was_found_out_of_its_text(
         assert dict(found.rows()) == {t: len(t.encode()) for t in columns[0] if t is not None}
 
 
+@pytest.mark.parametrize("pure", ["", "1"], ids=["compiled", "pure"])
+def test_what_could_not_be_judged_misleads_nobody_later(pure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PURE, pure)
+
+    def judge(distinct: pl.Series) -> pl.DataFrame:
+        if "bad" in distinct:
+            raise ValueError("not this one")
+        return lengths(distinct)
+
+    known = Remembered(judge)
+    known.rows(pl.Series("t", ["a", "bb"]))
+    with pytest.raises(ValueError, match="not this one"):
+        known.rows(pl.Series("t", ["ccc", "bad", "dddd"]))
+    assert known.rows(pl.Series("t", ["dddd", "a", "eeeee", None]))["size"].to_list() == [4, 1, 5, None]
+
+
 @pytest.mark.skipif(not is_compiled(), reason="the compiled module was not built here")
 @given(st.lists(TEXTS, max_size=8))
 def test_numbers_stay_over_columns_chunks_and_slices(columns: list[list[str | None]]) -> None:
