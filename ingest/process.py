@@ -1,4 +1,4 @@
-"""What a command asks of Python: to look for garbage seldom, and to end once its work is done."""
+"""What a process of ours asks of Python: to look for garbage seldom, and to end once its work is done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import threading
 
 
 def look_for_garbage_seldom() -> None:
-    """Never among what has been imported, which stays. † 2 % of a count of two million lines."""
+    """Never among what there is, which stays. † 2 % of a count of two million lines."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 

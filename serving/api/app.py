@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from ingest import own_log
+from ingest.process import look_for_garbage_seldom
 from serving.api import operations
 from serving.api.answers import COMMON_PROBLEMS
 from serving.api.core import Core
@@ -103,8 +104,7 @@ def _settle() -> None:
     what is known of 12,000 shows each time was a tenth of a request's CPU (bench api).
     """
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    look_for_garbage_seldom()
 
 
 def from_environment() -> FastAPI:
