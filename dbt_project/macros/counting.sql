@@ -17,7 +17,7 @@ with recursive qualifying as (
         content_first,
         content_last,
         threshold_bytes,
-        threshold_source,
+        {{ threshold_source_number('threshold_source') }} as threshold_source_number,
         is_first_two,
         is_comparable
     from {{ requests }}
@@ -81,7 +81,7 @@ several_windows as (
 
 -- One number names a window: what is grouped and sorted by it below would be by five columns († three times
 -- the work). Runs of one key may share their first line, hence numbers of their own.
-grouped as (
+counted as (
 
     select
         spans.* exclude (spans.is_one_window),
@@ -99,7 +99,16 @@ grouped as (
 
 ),
 
-{{ each_request_once('grouped', 'qualifying', 'window_number', 'grouped.lines > 1') }},
+grouped as (
+
+    select
+        counted.* exclude (counted.starts, counted.ends, counted.keys, counted.more_keys),
+        {{ facts_suffice('counted') }} as is_told
+    from counted
+
+),
+
+{{ each_request_once('grouped', 'qualifying', 'window_number', 'not grouped.is_told') }},
 
 {{ unite_ranges('delivered_once', 'window_number') }},
 
@@ -119,10 +128,15 @@ final as (
         grouped.only_comparable = 1 as is_comparable,
         grouped.only_first_two = 1 as is_first_two,
         case when grouped.source_class = 'server_log' then grouped.threshold_bytes end as threshold_bytes,
-        case when grouped.source_class = 'server_log' then grouped.threshold_source end as threshold_source,
-        cast(coalesce(united.requests, 1) as bigint) as requests,
+        case
+            when grouped.source_class = 'server_log'
+                then {{ threshold_source_name('grouped.threshold_source_number') }}
+        end as threshold_source,
+        cast(coalesce(united.requests, grouped.lines) as bigint) as requests,
         cast(coalesce(united.served_bytes, grouped.served_bytes) as bigint) as served_bytes,
-        cast(coalesce(united.content_bytes, grouped.content_bytes) as bigint) as content_bytes
+        cast(
+            coalesce(united.content_bytes, grouped.content_end - grouped.content_first) as bigint
+        ) as content_bytes
     from grouped
     left join united
         on grouped.window_number = united.window_number

@@ -29,6 +29,21 @@
 {% macro default__int_div(left, right) %}({{ left }} div {{ right }}){% endmacro %}
 {% macro duckdb__int_div(left, right) %}({{ left }} // {{ right }}){% endmacro %}
 
+{# 64 bits that a number leaves no trace in: of a query, never kept. #}
+{% macro hashed(column) %}{{ return(adapter.dispatch('hashed', 'earshot')(column)) }}{% endmacro %}
+{% macro default__hashed(column) %}xxhash64({{ column }}){% endmacro %}
+{% macro duckdb__hashed(column) %}hash({{ column }}){% endmacro %}
+
+{# 64 bits, one of them set: that of a number from 0 to 63. #}
+{% macro one_bit(number) %}{{ return(adapter.dispatch('one_bit', 'earshot')(number)) }}{% endmacro %}
+{% macro default__one_bit(number) %}shiftleft(cast(1 as bigint), cast({{ number }} as int)){% endmacro %}
+{% macro duckdb__one_bit(number) %}(cast(1 as ubigint) << cast({{ number }} as ubigint)){% endmacro %}
+
+{# The bits in which two differ. #}
+{% macro bits_xor(left, right) %}{{ return(adapter.dispatch('bits_xor', 'earshot')(left, right)) }}{% endmacro %}
+{% macro default__bits_xor(left, right) %}({{ left }} ^ {{ right }}){% endmacro %}
+{% macro duckdb__bits_xor(left, right) %}xor({{ left }}, {{ right }}){% endmacro %}
+
 {# Files of the lake that match a pattern below its root, in a column `file`; asked while a model is compiled. #}
 {% macro files_like(pattern) %}{{ return(adapter.dispatch('files_like', 'earshot')(pattern)) }}{% endmacro %}
 {% macro default__files_like(pattern) -%}

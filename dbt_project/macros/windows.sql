@@ -166,16 +166,50 @@
 {#
   What a window's requests come to. Few and narrow aggregates: their state is what counting costs. What a window
   says of its listener and episode is read from one of its lines, the first by `line_key`.
+
+  starts, ends: every byte where a range begins, or one ends, as a mark of 64 bits; two of a kind cancel out.
+  keys, more_keys: which of 64 each request's key is, by six of its bits, and by six others.
 #}
 {% macro window_facts(requests) %}
+        {%- set end = 'greatest(' ~ requests ~ '.content_last + 1, ' ~ requests ~ '.content_first)' %}
         min({{ requests }}.line_key) as line_key,
         min({{ requests }}.started_us) as first_request_us,
         max({{ requests }}.started_us) as last_request_us,
         count(*) as lines,
         min({{ requests }}.threshold_bytes) as threshold_bytes,
-        min({{ requests }}.threshold_source) as threshold_source,
+        min({{ requests }}.threshold_source_number) as threshold_source_number,
         min(case when {{ requests }}.is_comparable then 1 else 0 end) as only_comparable,
         min(case when {{ requests }}.is_first_two then 1 else 0 end) as only_first_two,
         sum({{ requests }}.served_bytes) as served_bytes,
-        sum(greatest({{ requests }}.content_last - {{ requests }}.content_first + 1, 0)) as content_bytes
+        min({{ requests }}.content_first) as content_first,
+        max({{ end }}) as content_end,
+        bit_xor({{ hashed(requests ~ '.content_first') }}) as starts,
+        bit_xor({{ hashed(end) }}) as ends,
+        bit_or({{ one_bit(requests ~ '.request_key & 63') }}) as keys,
+        bit_or({{ one_bit('(' ~ requests ~ '.request_key >> 6) & 63') }}) as more_keys
+{%- endmacro %}
+
+{#
+  Are the facts of a window of `facts` all there is to say, so that its requests need not be looked at one by one?
+  So it is where no request was delivered twice, since their keys differ in six bits already, and where each range
+  begins where another one ends, but for the first and the last: then their union is one range. (Where the marks
+  agree an odd number of ranges lies over each byte of it, hence one at least; by chance they agree once in 2^64.)
+  † 0.2 of 1.4 CPU-s, and true of four fifths of the windows with several requests.
+#}
+{% macro facts_suffice(facts) -%}
+    greatest(bit_count({{ facts }}.keys), bit_count({{ facts }}.more_keys)) = {{ facts }}.lines
+    and {{ bits_xor(facts ~ '.starts', facts ~ '.ends') }}
+    = {{ bits_xor(hashed(facts ~ '.content_first'), hashed(facts ~ '.content_end')) }}
+{%- endmacro %}
+
+{#
+  Where a threshold may come from (int_enclosures), in the order in which the first of several goes; by number,
+  since texts are compared later († 0.1 of 1.4 CPU-s).
+#}
+{% macro threshold_sources() %}{{ return(['default', 'episode', 'log', 'show']) }}{% endmacro %}
+{% macro threshold_source_number(column) -%}
+    case {{ column }}{% for name in threshold_sources() %} when '{{ name }}' then {{ loop.index0 }}{% endfor %} end
+{%- endmacro %}
+{% macro threshold_source_name(column) -%}
+    case {{ column }}{% for name in threshold_sources() %} when {{ loop.index0 }} then '{{ name }}'{% endfor %} end
 {%- endmacro %}
