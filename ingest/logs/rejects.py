@@ -61,13 +61,16 @@ def shown(text: pl.Expr, chars: int = TEXT_CHARS) -> pl.Expr:
     return masked(looked_at).str.replace_many(_CONTROL).str.slice(0, chars)
 
 
+_LINE_REJECTS = [
+    pl.col("line_number").cast(pl.Int64),
+    shown(pl.col("reason")).alias("reason"),
+    shown(pl.col("text")).alias("text"),
+]
+
+
 def line_rejects(rows: pl.DataFrame) -> pl.DataFrame:
     """`rows` (line_number, reason, text as in the log) as LINE_REJECTS, fit to be stored."""
-    return rows.select(
-        pl.col("line_number").cast(pl.Int64),
-        shown(pl.col("reason")).alias("reason"),
-        shown(pl.col("text")).alias("text"),
-    )
+    return rows.select(_LINE_REJECTS)
 
 
 def rejects_of(found: Iterable[tuple[int, str, bytes]]) -> pl.DataFrame:

@@ -58,17 +58,16 @@ _ESCAPES = {
     f"%{high}{low}": chr(int(high + low, 16)) for high in "01234567" for low in "0123456789ABCDEFabcdef"
 }
 _BEYOND_ASCII = "%[89A-Fa-f][0-9A-Fa-f]"
+_DECODED = [
+    pl.col("text").str.replace_many(_ESCAPES),
+    pl.col("text").str.contains(_BEYOND_ASCII).fill_null(False).alias("is_odd"),
+]
 _IN_HOST = re.compile(r"[/?#\\]")
 
 
 def percent_decoded(texts: pl.Series) -> pl.Series:
     """Each text percent-decoded once; meant for distinct values. † Python only beyond ASCII."""
-    text = pl.col("text")
-    decoded, is_odd = (
-        texts.to_frame("text")
-        .select(text.str.replace_many(_ESCAPES), is_odd=text.str.contains(_BEYOND_ASCII).fill_null(False))
-        .get_columns()
-    )
+    decoded, is_odd = texts.to_frame("text").select(_DECODED).get_columns()
     if is_odd.any():
         odd = pl.Series([percent_decode(t) for t in texts.filter(is_odd)], dtype=pl.String)
         decoded = decoded.scatter(is_odd.arg_true(), odd)

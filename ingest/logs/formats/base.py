@@ -201,7 +201,7 @@ def finish(
     good, rejects = cast, earlier_rejects
     if not judged.all():
         good, bad = cast.filter(judged), cast.filter(~judged)
-        bad = bad.select("line_number", _reason().alias("reason"), lines.texts(bad["line_number"]))
+        bad = bad.select("line_number", _REASON.alias("reason"), lines.texts(bad["line_number"]))
         rejects = pl.concat([earlier_rejects, line_rejects(bad)]).sort("line_number")
     return Parsed(_raw(good, lines), rejects, directives, header)
 
@@ -235,6 +235,9 @@ def _reason() -> pl.Expr:
 
 def _quoting(what: str, value: pl.Expr) -> pl.Expr:
     return pl.format("{}: '{}'", pl.lit(what), value.fill_null("").str.slice(0, 60))
+
+
+_REASON = _reason()  # once: to put it together costs what it costs on a block's few bad lines
 
 
 def _raw(good: pl.DataFrame, lines: Lines) -> pl.DataFrame:
