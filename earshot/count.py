@@ -23,6 +23,7 @@ from ingest.lake import Lake
 from ingest.logs.intake import IntakeReport, LandingFile, take_in
 from ingest.logs.listeners import KeyRing
 from ingest.logs.rules import Rules
+from ingest.process import ended_in_order
 from ingest.schema import FileStatus, SourceClass
 from ingest.settings import Settings, Window
 from serving.reasons import REDELIVERED
@@ -115,7 +116,7 @@ def count(question: Question, settings: Settings, progress: Callable[[str, int, 
 
     Raises NothingCounted, CatalogError, SettingError, DbtFailed.
     """
-    with tempfile.TemporaryDirectory(prefix="earshot-count-") as folder:
+    with ended_in_order(), tempfile.TemporaryDirectory(prefix="earshot-count-") as folder:
         mine = settings.model_copy(
             update={"data": Path(folder), "landing": None, "window": question.window, "max_reject_share": 1.0}
         )

@@ -6,8 +6,10 @@ import atexit
 import contextlib
 import gc
 import os
+import signal
 import sys
 import threading
+from collections.abc import Iterator
 
 
 def look_for_garbage_seldom() -> None:
@@ -28,6 +30,27 @@ def end_at_once(code: object) -> None:
         return
     atexit._run_exitfuncs()
     with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for said in (sys.stdout, sys.stderr):
+            if said is not None:  # closed by whoever started us: `>&-`
+                said.flush()
         os._exit(code or 0)
+
+
+@contextlib.contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Meanwhile SIGTERM and SIGHUP end this process as Ctrl-C does, so that what lies aside is removed."""
+    if threading.current_thread() is not threading.main_thread():  # who may not ask for signals
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    asked = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    try:
+        for each in asked:
+            signal.signal(each, end)
+        yield
+    finally:
+        for each in asked:
+            signal.signal(each, signal.SIG_DFL)

@@ -36,6 +36,7 @@ from ingest.lake import Lake
 from ingest.lake import reading as reading_lake
 from ingest.logs.rules import prefixes_in_force
 from ingest.logs.urls import canonical_url, enclosure_key
+from ingest.process import ended_in_order
 from ingest.schema import RULES, SourceClass
 from ingest.settings import Settings, Window
 
@@ -132,7 +133,7 @@ def warehouse_of(
     progress: Callable[[str], None] = lambda step: None,
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, int]]:
     """A temporary warehouse in which the models counted these enclosures, and how many lines they have."""
-    with tempfile.TemporaryDirectory(prefix="earshot-explain-") as folder:
+    with ended_in_order(), tempfile.TemporaryDirectory(prefix="earshot-explain-") as folder:
         mine = settings.model_copy(update={"data": Path(folder), "landing": None})
         progress("reading")
         with reading_lake(lake.root):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,3 +42,37 @@ def test_what_cannot_be_written_is_an_error_as_ever() -> None:
             [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, env=buffered
         )
     assert done.returncode == 120 and "No space left" in done.stderr
+
+
+def test_where_nothing_can_be_said_it_ends_as_well() -> None:
+    code = BEGIN + "assert sys.stdout is None\nend_at_once(3)\ntime.sleep(60)"
+    closed = f'exec "{sys.executable}" -c "$0" >&-'
+    assert subprocess.run(["sh", "-c", closed, code], timeout=30).returncode == 3
+
+
+ASIDE = """
+import signal, tempfile
+from ingest.process import ended_in_order
+with ended_in_order(), tempfile.TemporaryDirectory(dir=sys.argv[1]) as folder:
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_told_to_end_leaves_nothing_aside(tmp_path: Path, sign: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", BEGIN + ASIDE, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(sign)
+    assert process.returncode == 128 + sign and not list(tmp_path.iterdir())
+
+
+def test_in_a_thread_signals_are_left_alone() -> None:
+    work = "def work():\n    with ended_in_order():\n        print('worked')\n"
+    done = ran(
+        "from ingest.process import ended_in_order\n" + work + "threading.Thread(target=work).start()\n"
+    )
+    assert (done.returncode, done.stdout) == (0, "worked\n")
