@@ -51,28 +51,41 @@ def test_where_nothing_can_be_said_it_ends_as_well() -> None:
 
 
 ASIDE = """
-import signal, tempfile
-from ingest.process import ended_in_order
-with ended_in_order(), tempfile.TemporaryDirectory(dir=sys.argv[1]) as folder:
+import shutil, signal, tempfile
+from ingest.process import folder_aside
+tempfile.tempdir, during, remove = sys.argv[1], sys.argv[2] == "removal", shutil.rmtree
+def slowly(*given, **how):
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(0.5)
+    remove(*given, **how)
+if during:
+    shutil.rmtree = slowly
+with folder_aside("x") as folder:
+    if not during:
+        print("ready", flush=True)
+        time.sleep(60)
+time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP])
-def test_who_is_told_to_end_leaves_nothing_aside(tmp_path: Path, sign: signal.Signals) -> None:
+@pytest.mark.parametrize("when", ["work", "removal"])
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_who_is_told_to_end_leaves_nothing_aside(tmp_path: Path, sign: signal.Signals, when: str) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", BEGIN + ASIDE, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", BEGIN + ASIDE, str(tmp_path), when],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         assert len(list(tmp_path.iterdir())) == 1
         process.send_signal(sign)
-    assert process.returncode == 128 + sign and not list(tmp_path.iterdir())
+    interrupted = -signal.SIGINT  # as Python ends
+    assert process.returncode == (interrupted if sign is signal.SIGINT else 128 + sign)
+    assert not list(tmp_path.iterdir())
 
 
 def test_in_a_thread_signals_are_left_alone() -> None:
-    work = "def work():\n    with ended_in_order():\n        print('worked')\n"
-    done = ran(
-        "from ingest.process import ended_in_order\n" + work + "threading.Thread(target=work).start()\n"
-    )
+    work = "def work():\n    with folder_aside('x'):\n        print('worked')\n"
+    done = ran("from ingest.process import folder_aside\n" + work + "threading.Thread(target=work).start()\n")
     assert (done.returncode, done.stdout) == (0, "worked\n")
