@@ -7,7 +7,6 @@ its own that is never written down.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,6 +22,7 @@ from ingest.lake import Lake
 from ingest.logs.intake import IntakeReport, LandingFile, take_in
 from ingest.logs.listeners import KeyRing
 from ingest.logs.rules import Rules
+from ingest.process import folder_aside
 from ingest.schema import FileStatus, SourceClass
 from ingest.settings import Settings, Window
 from serving.reasons import REDELIVERED
@@ -115,9 +115,9 @@ def count(question: Question, settings: Settings, progress: Callable[[str, int, 
 
     Raises NothingCounted, CatalogError, SettingError, DbtFailed.
     """
-    with tempfile.TemporaryDirectory(prefix="earshot-count-") as folder:
+    with folder_aside("earshot-count-") as folder:
         mine = settings.model_copy(
-            update={"data": Path(folder), "landing": None, "window": question.window, "max_reject_share": 1.0}
+            update={"data": folder, "landing": None, "window": question.window, "max_reject_share": 1.0}
         )
         _declare(mine, question)
         with dbt_at_hand(mine, ["run", "--select", "+fct_downloads", "+fct_exclusions_daily"]) as run_dbt:

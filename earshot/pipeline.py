@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,12 +17,11 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from ingest.durable import write_atomically
 from ingest.lake import reading as reading_lake
 from ingest.lake import stop_if_damaged
 from ingest.settings import Settings
 from orchestration.dbt_args import LEAN_DBT, build_args, dbt_environment, target_dir
-from orchestration.kept_files import cache_home
+from orchestration.kept_files import cache_home, keep_last, read_kept, write_kept
 from orchestration.lean_dbt import WAITS
 from serving.contract import project_dir
 
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     import duckdb
 
 PARSED = "partial_parse.msgpack"
+_KEPT, _MOST_KEPT = "parsed-", 8  # places Earshot runs from, or variables, in turn: 2 MB each
 
 
 class DbtFailed(RuntimeError):
@@ -73,9 +72,10 @@ def dbt_at_hand(
     settings.warehouse.parent.mkdir(parents=True, exist_ok=True)
     parsed = target_dir(settings) / PARSED
     remembered = _parse_cache(arguments)
-    if not parsed.exists() and remembered.exists():
+    known = read_kept(remembered)
+    if known is not None and not parsed.exists():
         parsed.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(remembered, parsed)
+        parsed.write_bytes(known)
     before = parsed.stat().st_mtime_ns if parsed.exists() else 0
     with subprocess.Popen(
         [*LEAN_DBT, "--no-use-colors", *arguments],
@@ -99,9 +99,9 @@ def dbt_at_hand(
                     if on_line:
                         on_line(said[-1])
                 process.wait()
-            if parsed.exists() and (not remembered.exists() or parsed.stat().st_mtime_ns > before):
-                with contextlib.suppress(OSError):  # a home that cannot be written costs a second, no more
-                    write_atomically(remembered, parsed.read_bytes())
+            if parsed.exists() and (known is None or parsed.stat().st_mtime_ns > before):
+                write_kept(remembered, parsed.read_bytes())
+                keep_last(remembered.parent, _KEPT, _MOST_KEPT)
             if process.returncode:
                 told = [line for line in said if "Error" in line or "ERROR" in line or "FAIL" in line] or said
                 raise DbtFailed(_ended(process.returncode) + ":\n  " + "\n  ".join(told[-20:]))
@@ -126,7 +126,7 @@ def _parse_cache(arguments: Sequence[str]) -> Path:
     """What dbt made of the project when it last ran from this place; it parses what has changed since."""
     variables = arguments[arguments.index("--vars") + 1] if "--vars" in arguments else ""
     key = xxhash.xxh3_64_hexdigest(f"{project_dir()} {version('dbt-core')} {variables}".encode())
-    return cache_home() / f"parsed-{key}" / PARSED
+    return cache_home() / f"{_KEPT}{key}.msgpack"
 
 
 def build_marts(

@@ -14,7 +14,7 @@ from typing import Any
 
 import xxhash
 
-from orchestration.kept_files import read_kept, write_kept
+from orchestration.kept_files import keep_last, read_kept, write_kept
 
 MOST = 4  # projects, or variables, in turn: of each some megabytes
 _PACKAGES = ("dbt-core", "dbt-common", "dbt-adapters", "dbt-semantic-interfaces", "mashumaro")
@@ -39,14 +39,7 @@ def keep_manifests(folder: Path) -> None:
         manifest = read(parsed, *given, **named)
         state = {name: value for name, value in vars(manifest).items() if name != _OF_THE_PROCESS}
         write_kept(file, pickle.dumps(state, pickle.HIGHEST_PROTOCOL))
-        _remove_older(folder)
+        keep_last(folder, "manifest-", MOST)
         return manifest
 
     Manifest.from_msgpack = classmethod(take_or_read)  # type: ignore[misc,assignment]
-
-
-def _remove_older(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        kept = sorted(folder.glob("manifest-*"), key=lambda file: file.stat().st_mtime_ns)
-        for file in kept[:-MOST]:
-            file.unlink(missing_ok=True)

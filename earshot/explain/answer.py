@@ -7,12 +7,10 @@ implementation of the rules, and never a look into the production warehouse, whi
 from __future__ import annotations
 
 import difflib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -36,6 +34,7 @@ from ingest.lake import Lake
 from ingest.lake import reading as reading_lake
 from ingest.logs.rules import prefixes_in_force
 from ingest.logs.urls import canonical_url, enclosure_key
+from ingest.process import folder_aside
 from ingest.schema import RULES, SourceClass
 from ingest.settings import Settings, Window
 
@@ -132,8 +131,8 @@ def warehouse_of(
     progress: Callable[[str], None] = lambda step: None,
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, int]]:
     """A temporary warehouse in which the models counted these enclosures, and how many lines they have."""
-    with tempfile.TemporaryDirectory(prefix="earshot-explain-") as folder:
-        mine = settings.model_copy(update={"data": Path(folder), "landing": None})
+    with folder_aside("earshot-explain-") as folder:
+        mine = settings.model_copy(update={"data": folder, "landing": None})
         progress("reading")
         with reading_lake(lake.root):
             lines = excerpt(lake, enclosure_keys, Lake(mine.lake_dir))

@@ -186,7 +186,8 @@ class Cleaner:
         rows = pl.concat([rows, enclosures(rows, self.rules.prefixes, is_prefix)], how="horizontal")
         agents, referrers = self._agents.rows(rows["agent"]), self._referrers.rows(rows["referrer"])
         rows = rows.drop("agent").hstack(agents).hstack(referrers)
-        rows = self._masked(rows).with_columns(line_keys(rows, self.keys))
+        rows = self._masked(rows)
+        rows = rows.with_columns(line_keys(rows, self.keys))
         rows = rows.with_columns(
             *_keys(rows, origin.source),
             agent_type=pl.col("agent_type").fill_null("none"),

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from earshot import pipeline
-from earshot.pipeline import DbtFailed, dbt_at_hand
+from earshot.pipeline import PARSED, DbtFailed, dbt_at_hand
 from ingest.lake import Lake
 from ingest.settings import Settings
+from orchestration.dbt_args import target_dir
+from orchestration.kept_files import write_kept
 
 AS_DBT_DOES = "import sys; sys.stdin.readline() and print('worked'); sys.exit(0)"
 FAILS_EARLY = "import sys; print('Error: no profile'); sys.exit(2)"
@@ -45,3 +47,20 @@ def test_it_ends_with_who_started_it(settings: Settings, monkeypatch: pytest.Mon
     monkeypatch.setattr(pipeline, "LEAN_DBT", (sys.executable, "-c", "import time; time.sleep(600)"))
     with pytest.raises(ValueError, match="no log"), dbt_at_hand(settings, ["run"]):
         raise ValueError("no log")
+
+
+@pytest.mark.parametrize("home", ["x" * 300, "parsed"], ids=["out of reach", "anybody's"])
+def test_a_home_in_which_nothing_can_be_kept_stops_no_build(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    """As somebody else's does, told by sudo; what anybody can have put there is no code of ours."""
+    monkeypatch.setattr(pipeline, "LEAN_DBT", (sys.executable, "-c", AS_DBT_DOES))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / home))
+    if home == "parsed":
+        kept = pipeline._parse_cache(["run"])
+        write_kept(kept, b"parsed")
+        kept.chmod(0o666)
+    with dbt_at_hand(settings, ["run"]) as run:
+        Lake(settings.lake_dir)
+        run(None)
+    assert not (target_dir(settings) / PARSED).exists()

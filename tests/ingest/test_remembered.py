@@ -65,6 +65,29 @@ def test_what_could_not_be_judged_misleads_nobody_later(pure: str, monkeypatch: 
     assert known.rows(pl.Series("t", ["dddd", "a", "eeeee", None]))["size"].to_list() == [4, 1, 5, None]
 
 
+@pytest.mark.parametrize("pure", ["", "1"], ids=["compiled", "pure"])
+def test_few_long_texts_are_as_much_as_many_short_ones(pure: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strangers send texts as long as a line may be: 200,000 of them were 12 GB."""
+    monkeypatch.setenv(PURE, pure)
+    asked: list[str] = []
+
+    def judge(distinct: pl.Series) -> pl.DataFrame:
+        asked.extend(distinct)
+        return lengths(distinct)
+
+    known = Remembered(judge, most_text=1_000)
+    texts = [letter * 300 for letter in "abcdef"]
+    for text in texts:
+        assert known.rows(pl.Series("t", [text, None, "short"]))["size"].to_list() == [300, None, 5]
+    assert [asked.count(text) for text in texts] == [1] * 6 and asked.count("short") == 2
+    assert known.rows(pl.Series("t", texts))["size"].to_list() == [300] * 6, "more than is kept"
+    asked.clear()
+    assert known.rows(pl.Series("t", texts[:2]))["size"].to_list() == [300, 300]
+    assert sorted(asked) == texts[:2], "they were forgotten, and are known again"
+    known.rows(pl.Series("t", texts[:2]))
+    assert sorted(asked) == texts[:2]
+
+
 @pytest.mark.skipif(not is_compiled(), reason="the compiled module was not built here")
 @given(st.lists(TEXTS, max_size=8))
 def test_numbers_stay_over_columns_chunks_and_slices(columns: list[list[str | None]]) -> None:

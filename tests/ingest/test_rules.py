@@ -367,6 +367,20 @@ def test_the_same_request_delivered_twice_has_the_same_key() -> None:
     assert keys[3] == keys[4] and keys.n_unique() == 3
 
 
+def test_a_line_has_its_own_key_also_behind_one_whose_agent_quotes_its_address() -> None:
+    """Rows were in another order by then: lines got each other's keys, or none, by their neighbours."""
+    cleaner = Cleaner(rules_of(), KeyRing.ephemeral())
+    quotes: dict[str, object] = {"request_id": None, "line_hash": 7, "agent": f"MyApp/{ADDRESS} x"}
+    named: dict[str, object] = {"request_id": "a"}
+    others: list[dict[str, object]] = [{"request_id": None, "line_hash": n} for n in range(3)]
+
+    def keys(*rows: dict[str, object]) -> list[int]:
+        return cleaner.clean(raw(*rows), origin()).requests.sort("line_number")["request_key"].to_list()
+
+    first, last = keys(quotes, named, *others), keys(named, *others, quotes)
+    assert first == [*last[-1:], *last[:-1]] and len(set(first)) == 5
+
+
 def test_a_listener_is_an_address_and_an_agent() -> None:
     keys = clean({}, {}, {"agent": BROWSER}, {"address": "203.0.113.8"}, {"agent": None})["listener_key"]
     assert keys[0] == keys[1] and keys.n_unique() == 4

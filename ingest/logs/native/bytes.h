@@ -27,6 +27,8 @@ static bool reserve(Bytes *bytes, size_t more)
 
 static bool append(Bytes *bytes, const void *data, size_t size)
 {
+    if (!size) /* there may be no data yet, and nothing is copied to nowhere */
+        return true;
     if (!reserve(bytes, size))
         return false;
     memcpy(bytes->data + bytes->size, data, size);
