@@ -6,8 +6,9 @@ Production runs the same four functions as assets; `earshot count` and `earshot 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import shutil
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import duckdb
 
 PARSED = "partial_parse.msgpack"
+_MODEL_DONE = re.compile(r"\b\d+ of (\d+) (?:OK|ERROR|SKIP)\b")  # of dbt: 20 of 22 OK created sql table …
 
 
 class DbtFailed(RuntimeError):
@@ -75,7 +77,7 @@ def dbt_at_hand(
     remembered = _parse_cache(arguments)
     if not parsed.exists() and remembered.exists():
         parsed.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(remembered, parsed)
+        parsed.write_bytes(remembered.read_bytes())  # where there is no room, the error names the right one
     before = parsed.stat().st_mtime_ns if parsed.exists() else 0
     with subprocess.Popen(
         [*LEAN_DBT, "--no-use-colors", *arguments],
@@ -104,7 +106,7 @@ def dbt_at_hand(
                     write_atomically(remembered, parsed.read_bytes())
             if process.returncode:
                 told = [line for line in said if "Error" in line or "ERROR" in line or "FAIL" in line] or said
-                raise DbtFailed(_ended(process.returncode) + ":\n  " + "\n  ".join(told[-20:]))
+                raise DbtFailed(_ended(process.returncode, said) + ":\n  " + "\n  ".join(told[-20:]))
 
         try:
             yield run
@@ -112,8 +114,23 @@ def dbt_at_hand(
             process.kill()  # had it not run: nothing is lost
 
 
-def _ended(code: int) -> str:
+def models_done(tell: Callable[[int, int], None]) -> Callable[[str], None]:
+    """What is to be done with a line of dbt's so that `tell` gets (models done, of all)."""
+    done = 0
+
+    def look(line: str) -> None:
+        nonlocal done
+        if found := _MODEL_DONE.search(line):
+            done += 1
+            tell(done, int(found[1]))
+
+    return look
+
+
+def _ended(code: int, said: Sequence[str]) -> str:
     """Why there is no build, and what to do."""
+    if any(os.strerror(errno.ENOSPC) in line for line in said):
+        return "the disk is full: free some space and run it again: nothing is lost. dbt said"
     if code >= 0:
         return "dbt did not finish"
     return (
