@@ -267,6 +267,14 @@ def rebuild(
     afresh: Annotated[
         bool, typer.Option("--afresh", help="begin anew instead of going on where a killed one stopped")
     ] = False,
+    without_removed: Annotated[
+        bool,
+        typer.Option(
+            "--without-removed",
+            help="also where requests were removed for their age: their figures are lost, "
+            "and marts begin with the first day kept",
+        ),
+    ] = False,
 ) -> None:
     """Build all marts from the lake again, day by day beside those in use, then publish them."""
     from earshot.rebuild import rebuild as rebuilding
@@ -277,7 +285,8 @@ def rebuild(
             Settings.from_env(),
             partial(progress, "requests counted"),
             afresh,
-            partial(progress, "models of this step"),
+            partial(progress, "models and tests"),
+            without_removed,
         )
     resumed = f", {done.resumed:,} of them by an earlier rebuild" if done.resumed else ""
     screen.print(f"{done.requests:,} requests counted{resumed}; published as version {done.version}")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import duckdb
 
 PARSED = "partial_parse.msgpack"
-_MODEL_DONE = re.compile(r"\b\d+ of (\d+) (?:OK|ERROR|SKIP)\b")  # of dbt: 20 of 22 OK created sql table …
+_MODEL_DONE = re.compile(r"\b\d+ of (\d+) (?!START\b)[A-Z]")  # of dbt: 20 of 22 OK created sql table …
 
 
 class DbtFailed(RuntimeError):
@@ -115,7 +115,7 @@ def dbt_at_hand(
 
 
 def models_done(tell: Callable[[int, int], None]) -> Callable[[str], None]:
-    """What is to be done with a line of dbt's so that `tell` gets (models done, of all)."""
+    """What is to be done with a line of dbt's so that `tell` gets (models and tests done, of all)."""
     done = 0
 
     def look(line: str) -> None:

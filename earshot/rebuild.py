@@ -55,17 +55,20 @@ def rebuild(
     progress: Progress,
     afresh: bool = False,
     models: Progress = lambda done, of: None,
+    without_removed: bool = False,
 ) -> Rebuilt:
     """Build the marts of the whole lake anew and publish them.
 
     afresh: throw away what a killed rebuild has left. models: of the step under way.
+    without_removed: also where requests were removed for their age; the marts lose what these had counted.
     Raises DbtFailed, RequestsAreGone, WarehouseInUse.
     """
     lake = Lake(settings.lake_dir)
-    if first := lake.first_kept_day():
+    if (first := lake.first_kept_day()) and not without_removed:
         raise RequestsAreGone(
             f"requests before {first} were removed (EARSHOT_KEEP_DAYS): marts built anew would begin there. "
-            f"To have them so, move {settings.warehouse} away and build"
+            f"If {settings.warehouse} is lost, put that of the last backup in its place; --without-removed "
+            "builds them all the same"
         )
     keep_told(settings.published_dir / "current" / DATABASE_NAME, lake)  # an older Earshot has kept none
     beside = settings.data / FOLDER

@@ -67,7 +67,8 @@ def test_models_are_told_as_dbt_ends_them() -> None:
         "20:09:11  2 of 22 OK created sql table model marts.dim_rules [OK in 0.05s]",
         "20:09:11  1 of 22 ERROR creating sql view model staging.stg_lake__files [ERROR in 0.09s]",
         "20:09:11  3 of 22 SKIP relation intermediate.int_requests [SKIP]",
+        "20:09:12  4 of 22 PASS not_null_dim_rules_rules_version [PASS in 0.01s]",
         "20:09:12  Done. PASS=1 WARN=0 ERROR=1 SKIP=1 NO-OP=0 TOTAL=22",
     ):
         look(line)
-    assert told == [(1, 22), (2, 22), (3, 22)]
+    assert told == [(1, 22), (2, 22), (3, 22), (4, 22)]
