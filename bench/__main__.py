@@ -49,34 +49,34 @@ def main() -> None:
     parser.add_argument(
         "--rows",
         "--changes",
-        type=int,
+        type=_at_least_one,
         help="log lines, feeds, changes to measure with (each bench has its own default)",
     )
     parser.add_argument(
-        "--repeats", type=int, help=f"medians are of so many ({_REPEATS}; of webhooks, api and redirect 1)"
+        "--repeats",
+        type=_at_least_one,
+        help=f"medians are of so many ({_REPEATS}; of webhooks, api and redirect 1)",
     )
     parser.add_argument("--json", action="store_true", help="the line of JSON alone: no table, no progress")
     own = parser.add_argument_group("of webhooks alone")
-    own.add_argument("--endpoints", type=int, help="how many (50)")
+    own.add_argument("--endpoints", type=_at_least_one, help="how many (50)")
     own.add_argument("--kills", type=int, help="of the sender (5)")
     own.add_argument("--registry", help="sqlite (default), postgresql (one of our own), or a database URL")
     own = parser.add_argument_group("of attribution and attribution_days alone")
-    own.add_argument("--worlds", type=int, help="how many (8); of attribution")
-    own.add_argument("--people", type=int, help="of a world (200,000; 245,000)")
-    own.add_argument("--shows", type=int, help="of a world (60; 1,200; of api, too: 12,000)")
-    own.add_argument("--collaborations", type=int, help="of a world (26; 165)")
+    own.add_argument("--worlds", type=_at_least_one, help="how many (8); of attribution")
+    own.add_argument("--people", type=_at_least_one, help="of a world (200,000; 245,000)")
+    own.add_argument("--shows", type=_at_least_one, help="of a world (60; 1,200; of api, too: 12,000)")
+    own.add_argument("--collaborations", type=_at_least_one, help="of a world (26; 165)")
     own.add_argument("--seed", type=int, help="of the first world")
     own.add_argument(
         "--permute-genres", action="store_true", default=None, help="and once more with permuted genres"
     )
     own = parser.add_argument_group("of api alone")
-    own.add_argument("--days", type=int, help="of its world (365)")
+    own.add_argument("--days", type=_at_least_one, help="of its world (365)")
     own.add_argument("--publications", type=int, help="while it is asked (10)")
     own = parser.add_argument_group("of redirect alone")
     own.add_argument("--buffered", action="store_true", default=None, help="nginx's log in 64 kB a worker")
     asked = parser.parse_args()
-    if (asked.rows or 1) < 1 or (asked.repeats or 1) < 1:
-        parser.error("--rows and --repeats must be at least 1")
     given = {name for names in _OPTIONS.values() for name in names if getattr(asked, name) is not None}
     if strange := sorted(given.difference(_OPTIONS.get(asked.name, ()))):
         parser.error(f"{asked.name} knows no --{strange[0].replace('_', '-')}")
@@ -92,6 +92,13 @@ def main() -> None:
     except CommandFailed as error:
         sys.exit(f"bench {asked.name}: {error}")
     finish(asked.name, figures)
+
+
+def _at_least_one(typed: str) -> int:
+    """A size as typed. None may be 0: the bench's own default would be measured, unasked."""
+    if not typed.isdecimal() or int(typed) < 1:
+        raise argparse.ArgumentTypeError(f"{typed!r} is not a whole number of at least 1")
+    return int(typed)
 
 
 if __name__ == "__main__":

@@ -118,11 +118,14 @@ def _save(figure: Any, name: str) -> None:
 
 def _draw(name: str, title: str, axes: tuple[str, str], series: dict[str, Points]) -> None:
     figure, plot = _pyplot().subplots(figsize=(6.4, 3.6))
+    lowest = min(points[-1][1] for points in series.values())
     for (label, points), colour in zip(series.items(), (INK, SECOND), strict=True):
         xs, ys = zip(*points, strict=True)
         plot.plot(xs, ys, "o-", color=colour, label=label)
+        # Lines may end close together: what is said of the lower one stands below it.
+        above = 6 if ys[-1] > lowest else -14
         plot.annotate(
-            f"{ys[-1]:.1f}", (xs[-1], ys[-1]), textcoords="offset points", xytext=(0, 6), ha="right"
+            f"{ys[-1]:.1f}", (xs[-1], ys[-1]), textcoords="offset points", xytext=(0, above), ha="right"
         )
     plot.set(title=title, xlabel=axes[0], ylabel=axes[1])
     plot.set_xlim(left=0)

@@ -12,14 +12,15 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-console = Console(stderr=True)
+# A file or pipe has no width: rich's 80 columns would cut tables off.
+console = Console(stderr=True, width=None if sys.stderr.isatty() else 140)
 
 Figures = dict[str, object]
 
 
 def say(text: str) -> None:
     """Progress, for people."""
-    console.print(f"[dim]{text}[/]" if sys.stderr.isatty() else text, highlight=False)
+    console.print(f"[dim]{text}[/]" if sys.stderr.isatty() else text, highlight=False, soft_wrap=True)
 
 
 def show(title: str, columns: list[str], rows: list[list[object]]) -> None:

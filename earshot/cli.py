@@ -148,8 +148,7 @@ def count(
     )
     for path in [*files, *([episodes] if episodes else [])]:
         if not path.is_file():
-            what = "is a folder: name its files" if path.is_dir() else "no such file"
-            raise typer.BadParameter(f"{what}: {path}", param_hint="FILES")
+            raise typer.BadParameter(f"{_not_a_file(path)}: {path}", param_hint="FILES")
     if log_format != "auto" and log_format not in FORMATS:
         raise typer.BadParameter(
             f"{log_format!r} is not one of auto, {', '.join(FORMATS)}", param_hint="--format"
@@ -170,6 +169,12 @@ def count(
         say(screen, "refused", f"{name}: {reason}", "red")
     if answer.refused:
         raise typer.Exit(PARTLY)
+
+
+def _not_a_file(path: Path) -> str:
+    if path.is_dir():
+        return "is a folder: name its files"
+    return "is a pipe or device, and files are read twice: save it first" if path.exists() else "no such file"
 
 
 for command in (
@@ -262,13 +267,27 @@ def rebuild(
     afresh: Annotated[
         bool, typer.Option("--afresh", help="begin anew instead of going on where a killed one stopped")
     ] = False,
+    without_removed: Annotated[
+        bool,
+        typer.Option(
+            "--without-removed",
+            help="also where requests were removed for their age: their figures are lost, "
+            "and marts begin with the first day kept",
+        ),
+    ] = False,
 ) -> None:
     """Build all marts from the lake again, day by day beside those in use, then publish them."""
     from earshot.rebuild import rebuild as rebuilding
     from earshot.show import count_progress
 
     with count_progress(screen) as progress:
-        done = rebuilding(Settings.from_env(), partial(progress, "requests counted"), afresh)
+        done = rebuilding(
+            Settings.from_env(),
+            partial(progress, "requests counted"),
+            afresh,
+            partial(progress, "models and tests"),
+            without_removed,
+        )
     resumed = f", {done.resumed:,} of them by an earlier rebuild" if done.resumed else ""
     screen.print(f"{done.requests:,} requests counted{resumed}; published as version {done.version}")
 

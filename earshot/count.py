@@ -10,13 +10,14 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from earshot.pipeline import dbt_at_hand, reading
+from earshot.pipeline import dbt_at_hand, models_done, reading
 from ingest.catalog import take_in_catalog
 from ingest.lake import Lake
 from ingest.logs.intake import IntakeReport, LandingFile, take_in
@@ -137,8 +138,7 @@ def count(question: Question, settings: Settings, progress: Callable[[str, int, 
             if len(refused) == len(question.files):
                 raise NothingCounted("\n".join(f"{name}: {reason}" for name, reason in refused))
             progress("counting", 0, 1)
-            run_dbt(None)
-        progress("counting", 1, 1)
+            run_dbt(models_done(partial(progress, "counting")))
         with reading(mine.warehouse) as con:
             rows = _rows(con, question.by, question.window)
             explanation = _explain(con, lake, report, rules, question.window)

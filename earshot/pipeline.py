@@ -6,7 +6,9 @@ Production runs the same four functions as assets; `earshot count` and `earshot 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 PARSED = "partial_parse.msgpack"
 _KEPT, _MOST_KEPT = "parsed-", 8  # places Earshot runs from, or variables, in turn: 2 MB each
+_MODEL_DONE = re.compile(r"\b\d+ of (\d+) (?!START\b)[A-Z]")  # of dbt: 20 of 22 OK created sql table …
 
 
 class DbtFailed(RuntimeError):
@@ -75,7 +78,7 @@ def dbt_at_hand(
     known = read_kept(remembered)
     if known is not None and not parsed.exists():
         parsed.parent.mkdir(parents=True, exist_ok=True)
-        parsed.write_bytes(known)
+        parsed.write_bytes(known)  # where there is no room, the error names the right one
     before = parsed.stat().st_mtime_ns if parsed.exists() else 0
     with subprocess.Popen(
         [*LEAN_DBT, "--no-use-colors", *arguments],
@@ -104,7 +107,7 @@ def dbt_at_hand(
                 keep_last(remembered.parent, _KEPT, _MOST_KEPT)
             if process.returncode:
                 told = [line for line in said if "Error" in line or "ERROR" in line or "FAIL" in line] or said
-                raise DbtFailed(_ended(process.returncode) + ":\n  " + "\n  ".join(told[-20:]))
+                raise DbtFailed(_ended(process.returncode, said) + ":\n  " + "\n  ".join(told[-20:]))
 
         try:
             yield run
@@ -112,8 +115,23 @@ def dbt_at_hand(
             process.kill()  # had it not run: nothing is lost
 
 
-def _ended(code: int) -> str:
+def models_done(tell: Callable[[int, int], None]) -> Callable[[str], None]:
+    """What is to be done with a line of dbt's so that `tell` gets (models and tests done, of all)."""
+    done = 0
+
+    def look(line: str) -> None:
+        nonlocal done
+        if found := _MODEL_DONE.search(line):
+            done += 1
+            tell(done, int(found[1]))
+
+    return look
+
+
+def _ended(code: int, said: Sequence[str]) -> str:
     """Why there is no build, and what to do."""
+    if any(os.strerror(errno.ENOSPC) in line for line in said):
+        return "the disk is full: free some space and run it again: nothing is lost. dbt said"
     if code >= 0:
         return "dbt did not finish"
     return (

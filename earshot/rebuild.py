@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from earshot.pipeline import build_marts, run_dbt
+from earshot.pipeline import build_marts, models_done, run_dbt
 from ingest.durable import sync
 from ingest.lake import Lake
 from ingest.schema import DAY_US
@@ -29,7 +29,7 @@ from serving.told import MART, keep_told
 REQUESTS_A_STEP = 2_000_000  # about 1.5 GB of memory
 FOLDER = "rebuild"
 
-Progress = Callable[[int, int], None]  # requests counted, of all
+Progress = Callable[[int, int], None]  # done, of all
 
 
 class RequestsAreGone(RuntimeError):
@@ -50,16 +50,25 @@ class Rebuilt:
     version: int  # published
 
 
-def rebuild(settings: Settings, progress: Progress, afresh: bool = False) -> Rebuilt:
+def rebuild(
+    settings: Settings,
+    progress: Progress,
+    afresh: bool = False,
+    models: Progress = lambda done, of: None,
+    without_removed: bool = False,
+) -> Rebuilt:
     """Build the marts of the whole lake anew and publish them.
 
-    afresh: throw away what a killed rebuild has left. Raises DbtFailed, RequestsAreGone, WarehouseInUse.
+    afresh: throw away what a killed rebuild has left. models: of the step under way.
+    without_removed: also where requests were removed for their age; the marts lose what these had counted.
+    Raises DbtFailed, RequestsAreGone, WarehouseInUse.
     """
     lake = Lake(settings.lake_dir)
-    if first := lake.first_kept_day():
+    if (first := lake.first_kept_day()) and not without_removed:
         raise RequestsAreGone(
             f"requests before {first} were removed (EARSHOT_KEEP_DAYS): marts built anew would begin there. "
-            f"To have them so, move {settings.warehouse} away and build"
+            f"If {settings.warehouse} is lost, put that of the last backup in its place; --without-removed "
+            "builds them all the same"
         )
     keep_told(settings.published_dir / "current" / DATABASE_NAME, lake)  # an older Earshot has kept none
     beside = settings.data / FOLDER
@@ -82,12 +91,13 @@ def rebuild(settings: Settings, progress: Progress, afresh: bool = False) -> Reb
         run_dbt(
             mine,
             ["run", "--exclude", *MADE_LAST],
+            models_done(models),
             variables={"EARSHOT_COUNT_BEFORE_US": str(before_us)},
         )
         steps, counted = steps + 1, requests
         progress(counted, total)
     _forget_told(mine.warehouse)
-    build_marts(mine)
+    build_marts(mine, on_line=models_done(models))
     _replace(settings.warehouse, mine.warehouse)
     shutil.rmtree(beside)
     done = publish(

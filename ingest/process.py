@@ -1,4 +1,4 @@
-"""What a process of ours asks of Python: to look for garbage seldom, to end at once, to leave nothing aside."""
+"""What our processes ask of Python: to look for garbage seldom, to end at once, to leave nothing behind."""
 
 from __future__ import annotations
 

@@ -57,9 +57,12 @@ def dbt_models(
 ) -> Iterator[Any]:
     settings = installation.settings()
     hold(context.run_id, settings)
-    if config.full_refresh and (first := installation.lake().first_kept_day()):
+    first = installation.lake().first_kept_day()
+    if first and (config.full_refresh or _is_lost(settings)):
         raise dg.Failure(
-            f"requests before {first} were removed (EARSHOT_KEEP_DAYS): marts built anew would begin there",
+            f"requests before {first} were removed (EARSHOT_KEEP_DAYS): marts built anew would begin there. "
+            f"If {settings.warehouse} is lost, put that of the last backup in its place; `earshot rebuild "
+            "--without-removed` builds them all the same",
             allow_retries=False,
         )
     try:
@@ -96,6 +99,11 @@ def dbt_models(
         raise failure
     if not is_mended and not config.full_refresh and context.selected_asset_keys >= BUILT_BY_BATCH:
         what_changed(settings, before, config.is_whole).write(last_build(settings))
+
+
+def _is_lost(settings: Settings) -> bool:
+    """Marts were published, and the warehouse they are from is gone."""
+    return not settings.warehouse.exists() and (settings.published_dir / "current").exists()
 
 
 def last_build(settings: Settings) -> Path:

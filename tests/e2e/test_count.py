@@ -169,6 +169,8 @@ def test_a_bad_file_is_named_with_its_reason_and_the_others_count(
     ("arguments", "code", "said"),
     [
         (["nowhere.gz"], 2, "no such file: nowhere.gz"),
+        (["{folder}"], 2, "is a folder: name its files"),
+        (["{pipe}"], 2, "is a pipe or device"),
         (["{file}", "--by", "month"], 2, "episode, show, day, app, country"),
         (["{file}", "--output", "xml"], 2, "'csv'"),
         (["{file}", "--format", "apache"], 2, "cloudfront"),
@@ -183,7 +185,9 @@ def test_wrong_usage_ends_with_one_plain_message(
     _, folder = world
     empty = tmp_path / "empty.csv"
     empty.write_text("")
-    filled = [a.format(file=files_of(folder, "nginx")[0], empty=empty) for a in arguments]
+    os.mkfifo(pipe := tmp_path / "pipe.gz")
+    given = {"file": files_of(folder, "nginx")[0], "empty": empty, "folder": tmp_path, "pipe": pipe}
+    filled = [a.format(**given) for a in arguments]
     done = earshot("count", *filled)
     assert done.returncode == code, done.stderr
     assert said in done.stderr

@@ -81,9 +81,24 @@ def test_a_rebuild_killed_on_the_way_goes_on_and_ends_with_the_marts_of_one_buil
         )
 
 
-def test_a_rebuild_that_would_lose_figures_of_requests_that_are_gone_is_refused(tmp_path: Path) -> None:
-    settings = Settings(data=tmp_path)
+def test_a_rebuild_that_would_lose_figures_of_requests_that_are_gone_is_refused_unless_that_is_wanted(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(data=tmp_path, settle_s=0)
+    world = build(WorldSpec(shows=2, days=2, lines=400))
+    write(world, settings.landing_dir)
     lake = Lake(settings.lake_dir)
+    take_in(find_landing_files(settings), settings, lake)
     write_parquet(pl.DataFrame([(date(2026, 5, 1), 0)], schema=KEPT, orient="row"), lake.kept_path)
-    with pytest.raises(RequestsAreGone, match="before 2026-05-01 were removed"):
+    with pytest.raises(RequestsAreGone, match=r"before 2026-05-01 were removed.*--without-removed"):
         rebuild(settings, lambda counted, of: None)
+    assert not settings.published_dir.exists()
+    models: list[tuple[int, int]] = []
+    done = rebuild(
+        settings,
+        lambda counted, of: None,
+        models=lambda done, of: models.append((done, of)),
+        without_removed=True,
+    )
+    assert done.version == 1 and done.requests > 0
+    assert models and models[-1][0] == models[-1][1], "every model was told"
