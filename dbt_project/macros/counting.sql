@@ -102,7 +102,7 @@ counted as (
 grouped as (
 
     select
-        counted.* exclude (counted.starts, counted.ends, counted.keys, counted.more_keys),
+        counted.* exclude (counted.ends, counted.keys, counted.more_keys),
         {{ facts_suffice('counted') }} as is_told
     from counted
 
