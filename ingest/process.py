@@ -1,4 +1,4 @@
-"""What a process of ours asks of Python: to look for garbage seldom, to end at once, to leave nothing aside."""
+"""What a process of ours asks of Python: seldom to look for garbage, to end at once, to leave nothing."""
 
 from __future__ import annotations
 
