@@ -8,9 +8,9 @@ import duckdb
 from ingest.lake import Lake
 from ingest.logs.found import find_landing_files
 from ingest.logs.intake import take_in
-from orchestration.assets.marts import MADE, NEW_ONLY, build_config, dbt_models, last_build, published_marts
-from orchestration.marts_location import defs
+from orchestration.assets.marts import MADE, last_build
 from orchestration.warehouse import lacks_any
+from tests.orchestration.built import build_new
 from tests.orchestration.conftest import House
 
 
@@ -22,12 +22,6 @@ def test_what_a_killed_first_build_left_out_is_made_before_a_batch_is_built(
     take_in(find_landing_files(settings), settings, Lake(settings.lake_dir))
     duckdb.connect(str(settings.warehouse)).close()  # all that the killed build left: nothing was committed
     assert lacks_any(settings.warehouse, MADE)
-    done = dg.materialize(
-        [dbt_models, published_marts],
-        instance=instance,
-        resources=defs.resources,
-        selection=dg.AssetSelection.assets(*NEW_ONLY),
-        run_config=build_config(is_whole=False),
-    )
+    done = build_new(instance)
     assert done.success and not lacks_any(settings.warehouse, MADE)
     assert not last_build(settings).exists(), "the publication would believe that marts were left alone"

@@ -8,8 +8,7 @@ import pytest
 from ingest.lake import LEDGER_COPY, Lake
 from ingest.logs.found import find_landing_files
 from ingest.logs.intake import take_in
-from orchestration.assets.marts import NEW_ONLY, build_config, dbt_models, published_marts
-from orchestration.marts_location import defs
+from tests.orchestration.built import build_new, why_it_failed
 from tests.orchestration.conftest import House
 
 
@@ -23,16 +22,6 @@ def test_nothing_is_counted_of_a_lake_without_its_ledger(
     (ledger,) = (settings.lake_dir / "files").glob("day=2*/*.parquet")
     ledger.unlink() if is_gone else ledger.write_bytes(ledger.read_bytes()[:-1])
     assert list((settings.lake_dir / LEDGER_COPY).rglob(ledger.name)), "its copy mends it"
-    done = dg.materialize(
-        [dbt_models, published_marts],
-        instance=instance,
-        resources=defs.resources,
-        selection=dg.AssetSelection.assets(*NEW_ONLY),
-        run_config=build_config(is_whole=False),
-        raise_on_error=False,
-    )
-    (failure,) = done.get_step_failure_events()
-    error = failure.step_failure_data.error
-    assert not done.success and error is not None
-    assert ledger.name in error.message and "`earshot verify --repair`" in error.message
+    error = why_it_failed(build_new(instance, raise_on_error=False))
+    assert ledger.name in error and "`earshot verify --repair`" in error
     assert not settings.warehouse.exists() and not settings.published_dir.exists()
