@@ -2,12 +2,16 @@
 {% macro get_incremental_restart_windows_sql(arg_dict) %}
     {% set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') %}
 
-    delete from {{ arg_dict['target_relation'] }} as target
-    using {{ ref('int_window_restarts') }} as restarts
-    where
-        {{ same_key('target', 'restarts') }}
-        and target.last_request_us >= restarts.restart_us
-        and target.last_request_us >= {{ first_restart_us() }};
+    {% if builds_from_scratch() %} -- what a first build left that died
+        delete from {{ arg_dict['target_relation'] }};
+    {% else %}
+        delete from {{ arg_dict['target_relation'] }} as target
+        using {{ ref('int_window_restarts') }} as restarts
+        where
+            {{ same_key('target', 'restarts') }}
+            and target.last_request_us >= restarts.restart_us
+            and target.last_request_us >= {{ first_restart_us() }};
+    {% endif %}
 
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}
@@ -18,7 +22,7 @@
     {% set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') %}
 
     delete from {{ arg_dict['target_relation'] }}
-    where date in (select day from {{ ref('int_changed_days') }});
+    {% if not builds_from_scratch() %}where date in (select day from {{ ref('int_changed_days') }}){% endif %};
 
     insert into {{ arg_dict['target_relation'] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict['temp_relation'] }}

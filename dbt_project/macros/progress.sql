@@ -32,9 +32,13 @@
     {{ return(false) }}
 {% endmacro %}
 
-{# True when this build starts from nothing, so that reading "what is new" would only copy everything. #}
+{#
+  True when this build starts from nothing, so that reading "what is new" would only copy everything. Also after a
+  first build that died: under which catalogue and listeners its windows were counted nothing remembers.
+#}
 {% macro builds_from_scratch() %}
-    {{ return(flags.FULL_REFRESH or remembered('int_download_windows') is none) }}
+    {% set windows, complete = remembered('int_download_windows'), remembered('int_counted_files') %}
+    {{ return(flags.FULL_REFRESH or windows is none or complete is none) }}
 {% endmacro %}
 
 {#

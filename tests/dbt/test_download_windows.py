@@ -30,6 +30,8 @@ from tests.dbt.lakes import (
 # The marts made from the counts are tested by themselves, and all together in tests/e2e/test_must_hold.py.
 ELSEWHERE = ["--exclude", "marts.audience", "marts.pacing", "marts.quality"]
 COUNT = ["run", *ELSEWHERE]
+# As a build that dies once its windows and days are counted.
+DIES = ["run", "--select", "+fct_downloads", "+fct_episode_daily", "+fct_show_daily", "+fct_episode_hourly"]
 RULES = ["calendar", "first_touch", "last_touch"]
 
 
@@ -356,6 +358,25 @@ def test_a_batch_may_die_once_its_windows_are_counted(tmp_path: Path) -> None:
         if number:
             dbt(lake, warehouse, "calendar", "run", "--select", "+fct_downloads")
         dbt(lake, warehouse, "calendar", *COUNT)
+    assert_equals_a_rebuild(lake, warehouse, rows)
+
+
+@pytest.mark.parametrize("what", ["catalogue", "older key"])
+def test_a_first_build_may_die_and_the_world_change_before_the_next(tmp_path: Path, what: str) -> None:
+    """What it counted under other episodes and listeners stayed for ever: no build had been complete."""
+    lake, warehouse = Lake(tmp_path / "lake"), tmp_path / "w.duckdb"
+    older, newer, other = at_day(1, 1, 1), at_day(5, 1, 2), at_day(5, 2, 3)  # a key epoch begins between
+    if what != "catalogue":
+        set_catalog(lake, catalog())
+    rows = [newer, other] + [older] * (what != "older key")
+    add_file(lake, "a", keyed_by_epoch(rows))
+    dbt(lake, warehouse, "calendar", *DIES)
+    if what == "catalogue":
+        set_catalog(lake, catalog())
+    else:
+        rows.append(older)
+        add_file(lake, "b", keyed_by_epoch([older]))
+    dbt(lake, warehouse, "calendar", *COUNT)
     assert_equals_a_rebuild(lake, warehouse, rows)
 
 
