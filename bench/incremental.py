@@ -13,7 +13,7 @@ import polars as pl
 
 from bench.files import world
 from bench.history import History
-from bench.measure import Cost, measured, python
+from bench.measure import CommandFailed, Cost, measured, python
 from bench.report import Figures, say, show
 from earshot.made_up.world import WorldSpec
 from earshot.pipeline import reading
@@ -46,6 +46,10 @@ def run(rows: int | None, repeats: int) -> Figures:
     whole builds, as in production: that is not in it († 0.5 CPU-s for what eight of these batches left).
     """
     a_day = rows or ROWS_A_DAY
+    if a_day < 2 * BATCH:
+        raise CommandFailed(
+            f"--rows {a_day:,} are too few for batches of {BATCH:,}: at least {2 * BATCH:,}"
+        )
     files = world(WorldSpec(days=1, lines=a_day, formats=("cloudfront",), prefix=False))
     with tempfile.TemporaryDirectory(prefix="earshot-bench-") as room:
         _stage("clean", str(Path(room) / "one"), str(files.landing), str(files.catalog))

@@ -98,6 +98,7 @@ def rebuild(
         progress(counted, total)
     _forget_told(mine.warehouse)
     build_marts(mine, on_line=models_done(models))
+    progress(total, total)
     _replace(settings.warehouse, mine.warehouse)
     shutil.rmtree(beside)
     done = publish(
@@ -112,10 +113,13 @@ def rebuild(
 
 
 def _steps(files: pl.DataFrame) -> list[tuple[int, int]]:
-    """(instant before which files begin, requests so far) by step: ends of days, without the last one."""
+    """(instant before which files end, requests so far) by step: ends of days, without the last one.
+
+    By their ends, since a late line or one delivered again makes a file begin days before the rest of it.
+    """
     days = (
-        files.drop_nulls("first_us")
-        .group_by(day=pl.col("first_us") // DAY_US)
+        files.drop_nulls("last_us")
+        .group_by(day=pl.col("last_us") // DAY_US)
         .agg(pl.col("requests").sum())
         .sort("day")
         .with_columns(so_far=pl.col("requests").cum_sum())

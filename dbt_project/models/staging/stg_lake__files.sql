@@ -2,14 +2,15 @@
 {{ config(materialized='table') }}
 {#
   `earshot rebuild` counts a long history in steps: as if no later file had arrived yet. In which batches files
-  come is no matter, so the last step, which takes all, ends with the marts of a build in one piece.
+  come is no matter, so the last step, which takes all, ends with the marts of a build in one piece. A file is of
+  the day it ends on: one late line is enough for a file to begin days before.
 #}
 {% set before_us = env_var('EARSHOT_COUNT_BEFORE_US', '') %}
 
 with source as (
 
     select * from {{ source('lake', 'files') }}
-    {% if before_us %}where first_us < {{ before_us | int }}{% endif %}
+    {% if before_us %}where last_us < {{ before_us | int }}{% endif %}
 
 ),
 
