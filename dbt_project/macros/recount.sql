@@ -10,17 +10,8 @@
 #}
 {% macro counts_at_once() %}
     {% if execute and not builds_from_scratch() %}
-        {% set few %}
-            select
-                coalesce(sum(files.requests), 0) <= {{ env_var('EARSHOT_COUNT_AT_ONCE', '200000') | int }}
-                and not exists ({{ moved_before() }})
-            from {{ ref('stg_lake__files') }} as files
-            where exists (
-                select 1 from {{ ref('int_new_files') }} as new_files
-                where files.source = new_files.source and files.file_id = new_files.file_id
-            )
-        {% endset %}
-        {{ return(run_query(few).rows[0][0]) }}
+        {% set asked = 'select (' ~ few_requests() ~ ') and not exists (' ~ moved_before() ~ ')' %}
+        {{ return(run_query(asked).rows[0][0]) }}
     {% endif %}
     {{ return(false) }}
 {% endmacro %}
@@ -127,6 +118,19 @@
         {% if run_query(moved_before() ~ ' limit 1').rows | length %}
             {{ return(column ~ ' >= ' ~ date_literals('select min(restart_day) from ' ~ restarts)) }}
         {% endif %}
+        {# From one of the lake's last two days on, these are they; no window is asked († 0.007 of 0.25 CPU-s). #}
+        {% set ends %}
+            select
+                {{ us_to_date('(select min(restart_us) from ' ~ restarts ~ ')') }} as first_day,
+                {{ us_to_date('max(last_us)') }} as last_day
+            from {{ ref('stg_lake__files') }}
+            where status = 'taken'
+            having count(last_us) = count(*)
+        {% endset %}
+        {% set found = run_query('select first_day, last_day from (' ~ ends ~ ') as ends where last_day - first_day <= 1').rows %}
+        {% if found | length %}
+            {{ return(column ~ " in (cast('" ~ found[0][0] ~ "' as date), cast('" ~ found[0][1] ~ "' as date))") }}
+        {% endif %}
         {% set days %}
             select day from {{ ref('int_new_files') }}
             union
@@ -179,13 +183,13 @@
     {{ return('0') }}
 {% endmacro %}
 
-{# The first event day with requests of enclosures that changed, as a literal; after all days when none did. #}
+{# The first event day with requests of enclosures that changed, as a literal; none when none did. #}
 {% macro first_moved_day() %}
     {% if execute and not builds_from_scratch() %}
         {% set first = 'select min(first_requested_us) as first_us from ' ~ ref('int_changed_enclosures') %}
         {% set day = 'select ' ~ us_to_date('first_us') ~ ' from (' ~ first ~ ') as first' %}
         {% set found = run_query(day).rows[0][0] %}
-        {{ return("cast('" ~ (found or '9999-12-31') ~ "' as date)") }}
+        {{ return("cast('" ~ found ~ "' as date)" if found is not none else none) }}
     {% endif %}
     {{ return("cast('1970-01-01' as date)") }}
 {% endmacro %}
