@@ -205,10 +205,10 @@
   Where a threshold may come from (int_enclosures), in the order in which the first of several goes; by number,
   since texts are compared later († 0.1 of 1.4 CPU-s).
 #}
-{% macro threshold_sources() %}{{ return(['default', 'episode', 'log', 'show']) }}{% endmacro %}
+{% macro threshold_sources() %}default episode log show{% endmacro %}
 {% macro threshold_source_number(column) -%}
-    case {{ column }}{% for name in threshold_sources() %} when '{{ name }}' then {{ loop.index0 }}{% endfor %} end
+    case {{ column }}{% for name in threshold_sources().split() %} when '{{ name }}' then {{ loop.index0 }}{% endfor %} end
 {%- endmacro %}
 {% macro threshold_source_name(column) -%}
-    case {{ column }}{% for name in threshold_sources() %} when {{ loop.index0 }} then '{{ name }}'{% endfor %} end
+    case {{ column }}{% for name in threshold_sources().split() %} when {{ loop.index0 }} then '{{ name }}'{% endfor %} end
 {%- endmacro %}
