@@ -47,9 +47,7 @@ def run(rows: int | None, repeats: int) -> Figures:
     """
     a_day = rows or ROWS_A_DAY
     if a_day < 2 * BATCH:
-        raise CommandFailed(
-            f"--rows {a_day:,} are too few for batches of {BATCH:,}: at least {2 * BATCH:,}"
-        )
+        raise CommandFailed(f"--rows {a_day:,} are too few for batches of {BATCH:,}: at least {2 * BATCH:,}")
     files = world(WorldSpec(days=1, lines=a_day, formats=("cloudfront",), prefix=False))
     with tempfile.TemporaryDirectory(prefix="earshot-bench-") as room:
         _stage("clean", str(Path(room) / "one"), str(files.landing), str(files.catalog))
