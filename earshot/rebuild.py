@@ -18,6 +18,7 @@ import polars as pl
 from earshot.pipeline import build_marts, models_done, run_dbt
 from ingest.durable import sync
 from ingest.lake import Lake
+from ingest.retention import why_not_anew
 from ingest.schema import DAY_US
 from ingest.settings import Settings
 from orchestration.constants import MADE_LAST
@@ -64,12 +65,8 @@ def rebuild(
     Raises DbtFailed, RequestsAreGone, WarehouseInUse.
     """
     lake = Lake(settings.lake_dir)
-    if (first := lake.first_kept_day()) and not without_removed:
-        raise RequestsAreGone(
-            f"requests before {first} were removed (EARSHOT_KEEP_DAYS): marts built anew would begin there. "
-            f"If {settings.warehouse} is lost, put that of the last backup in its place; --without-removed "
-            "builds them all the same"
-        )
+    if not without_removed and (first := lake.first_kept_day()):
+        raise RequestsAreGone(why_not_anew(first, settings.warehouse))
     keep_told(settings.published_dir / "current" / DATABASE_NAME, lake)  # an older Earshot has kept none
     beside = settings.data / FOLDER
     if afresh:

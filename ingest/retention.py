@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 
@@ -72,6 +73,15 @@ def expire(lake: Lake, keep_days: int, now_us: int, counted: Collection[tuple[st
         )
         _remove_days(lake, old)
     return Expired(kept, len(old), len(files), size, requests, rejects, waiting.height)
+
+
+def why_not_anew(first_kept: date, warehouse: Path) -> str:
+    """Why marts are not built anew from a lake that begins on that day, and what to do."""
+    return (
+        f"requests before {first_kept} were removed (EARSHOT_KEEP_DAYS): marts built anew would begin there. "
+        f"If {warehouse} is lost, put that of the last backup in its place; `earshot rebuild "
+        "--without-removed` builds them all the same"
+    )
 
 
 def _forget_days(lake: Lake, ledger: pl.DataFrame, first_day: date) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 from dagster_dbt import dbt_assets
 
 from ingest.lake import LakeDamaged, reading, stop_if_damaged
+from ingest.retention import why_not_anew
 from ingest.settings import Settings
 from orchestration import explained
 from orchestration.constants import (
@@ -57,14 +58,9 @@ def dbt_models(
 ) -> Iterator[Any]:
     settings = installation.settings()
     hold(context.run_id, settings)
-    first = installation.lake().first_kept_day()
-    if first and (config.full_refresh or _is_lost(settings)):
-        raise dg.Failure(
-            f"requests before {first} were removed (EARSHOT_KEEP_DAYS): marts built anew would begin there. "
-            f"If {settings.warehouse} is lost, put that of the last backup in its place; `earshot rebuild "
-            "--without-removed` builds them all the same",
-            allow_retries=False,
-        )
+    would_begin_anew = config.full_refresh or _is_lost(settings)
+    if would_begin_anew and (first := installation.lake().first_kept_day()):
+        raise dg.Failure(why_not_anew(first, settings.warehouse), allow_retries=False)
     try:
         stop_if_damaged(settings.lake_dir)
     except LakeDamaged as error:
