@@ -9,6 +9,8 @@ from ingest.settings import PREFIX, Settings
 # Read one by one, each where it is used.
 _SINGLE = {
     "API_SECRET",  # a field of ApiSettings, read also by commands
+    "COUNT_APART",  # how many requests are counted in which way: for tests
+    "COUNT_AT_ONCE",
     "COUNT_BEFORE_US",  # a step of `earshot rebuild`
     "DBT_PROJECT",
     "DBT_WAITS",

@@ -113,9 +113,9 @@
     {% endif %}
 {% endmacro %}
 
-{# Has this build so few new requests that all of them may be held in memory? #}
-{% macro few_requests() %}
-    select coalesce(sum(files.requests), 0) <= {{ env_var('EARSHOT_COUNT_AT_ONCE', '200000') | int }}
+{# Has this build so few new requests, at most `most`, that all of them may be held in memory? #}
+{% macro few_requests(most=env_var('EARSHOT_COUNT_AT_ONCE', '200000')) %}
+    select coalesce(sum(files.requests), 0) <= {{ most | int }}
     from {{ ref('stg_lake__files') }} as files
     where exists (
         select 1 from {{ ref('int_new_files') }} as new_files

@@ -56,11 +56,15 @@ def in_batches(rng: random.Random, rows: Sequence[Row]) -> list[list[Row]]:
     return [timely[:third], timely[third : 2 * third], timely[2 * third :], late]
 
 
-@pytest.mark.parametrize("at_once", [200_000, -1])
+# Few requests in one statement, many in steps, and very many with their windows written down first.
+@pytest.mark.parametrize(
+    "most", [{}, {"AT_ONCE": -1}, {"AT_ONCE": -1, "APART": -1}], ids=["few", "many", "most"]
+)
 def test_random_requests_are_counted_as_by_hand_in_any_batches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: dict[str, int]
 ) -> None:
-    monkeypatch.setenv("EARSHOT_COUNT_AT_ONCE", str(at_once))  # few requests in one statement, many in steps
+    for name, requests in most.items():
+        monkeypatch.setenv(f"EARSHOT_COUNT_{name}", str(requests))
     rng = random.Random(1)
     rows = random_requests(rng, 400)
     lake = Lake(tmp_path / "lake")

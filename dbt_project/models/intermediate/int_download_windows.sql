@@ -21,7 +21,7 @@ windows as (
     {% if at_once %}
         {{ windows_of('recounted') }}
     {% else %}
-        select * from {{ ref('int_recounted_windows') }}
+        select * from {{ recounted_windows() }}
     {% endif %}
 
 ),
